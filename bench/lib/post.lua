@@ -1,0 +1,14 @@
+-- wrk: the same POST on every connection (no Lua runs per request), the result as one JSON line.
+local file = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = file:read("*a")
+file:close()
+
+function done(summary, latency)
+  local e = summary.errors
+  io.write(string.format(
+    '\nRESULT {"requests": %d, "seconds": %f, "p50_us": %d, "p99_us": %d, "failed": %d}\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50), latency:percentile(99),
+    e.connect + e.read + e.write + e.status + e.timeout))
+end

@@ -1,0 +1,125 @@
+// Limit: ONNX Runtime's Run in a loop on preallocated values, one session shared by all threads,
+// intra_op threads 1. No server that runs this model row by row can be faster.
+// bench_raw_ort MODEL [THREADS [SECONDS]]
+
+#include <onnxruntime_cxx_api.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <latch>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// What one thread runs: names and one preallocated value for each input and output.
+struct Values {
+  std::vector<std::string> names;
+  std::vector<Ort::Value> values;
+
+  std::vector<const char*> name_pointers() const {
+    std::vector<const char*> pointers;
+    for (const std::string& name : names) pointers.push_back(name.c_str());
+    return pointers;
+  }
+};
+
+// One row: every free dimension is 1.
+Ort::Value allocate(const Ort::TypeInfo& type, OrtAllocator* allocator) {
+  const auto info = type.GetTensorTypeAndShapeInfo();
+  std::vector<int64_t> shape = info.GetShape();
+  for (int64_t& size : shape) size = std::max<int64_t>(size, 1);
+  return Ort::Value::CreateTensor(allocator, shape.data(), shape.size(), info.GetElementType());
+}
+
+Values inputs_of(const Ort::Session& session, Ort::AllocatorWithDefaultOptions& allocator) {
+  Values in;
+  for (size_t i = 0; i < session.GetInputCount(); ++i) {
+    in.names.emplace_back(session.GetInputNameAllocated(i, allocator).get());
+    in.values.push_back(allocate(session.GetInputTypeInfo(i), allocator));
+    // Ones: what lies in fresh memory may be denormal, and denormals are slow.
+    std::fill_n(in.values.back().GetTensorMutableData<float>(),
+                in.values.back().GetTensorTypeAndShapeInfo().GetElementCount(), 1.0F);
+  }
+  return in;
+}
+
+Values outputs_of(const Ort::Session& session, Ort::AllocatorWithDefaultOptions& allocator) {
+  Values out;
+  for (size_t i = 0; i < session.GetOutputCount(); ++i) {
+    out.names.emplace_back(session.GetOutputNameAllocated(i, allocator).get());
+    out.values.push_back(allocate(session.GetOutputTypeInfo(i), allocator));
+  }
+  return out;
+}
+
+// Runs until the deadline and returns how often it ran.
+int64_t run_loop(Ort::Session& session, std::latch& start, Clock::duration time) {
+  Ort::AllocatorWithDefaultOptions allocator;
+  Values in = inputs_of(session, allocator);
+  Values out = outputs_of(session, allocator);
+  const auto in_names = in.name_pointers();
+  const auto out_names = out.name_pointers();
+  const Ort::RunOptions options;
+  const auto run = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      session.Run(options, in_names.data(), in.values.data(), in.values.size(), out_names.data(),
+                  out.values.data(), out.values.size());
+    }
+  };
+  run(1000);  // warm-up
+  start.arrive_and_wait();
+  int64_t runs = 0;
+  for (const auto deadline = Clock::now() + time; Clock::now() < deadline; runs += 100) run(100);
+  return runs;
+}
+
+int measure(const char* model, int threads, double seconds) {
+  Ort::Env env(ORT_LOGGING_LEVEL_WARNING, "raw");
+  env.DisableTelemetryEvents();
+  Ort::SessionOptions options;
+  options.SetIntraOpNumThreads(1);
+  options.SetInterOpNumThreads(1);
+  Ort::Session session(env, model, options);
+
+  const auto time =
+      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  std::latch start(threads);
+  std::atomic<int64_t> runs = 0;
+  {
+    std::vector<std::jthread> pool;
+    for (int i = 0; i < threads; ++i) {
+      pool.emplace_back([&] { runs += run_loop(session, start, time); });
+    }
+  }
+  const auto total = static_cast<double>(runs.load());
+  std::printf("{\"threads\": %d, \"runs_per_second\": %.1f, \"us_per_run\": %.3f}\n", threads,
+              total / seconds, 1e6 * seconds * threads / total);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Before the environment exists: official builds of ONNX Runtime phone home unless told not to.
+  setenv("ORT_DISABLE_TELEMETRY", "1", 1);
+  const int threads = argc > 2 ? std::atoi(argv[2]) : 1;
+  const double seconds = argc > 3 ? std::atof(argv[3]) : 4.0;
+  if (argc < 2 || threads < 1 || threads > 256 || !(seconds > 0 && seconds <= 600)) {
+    std::fputs("usage: bench_raw_ort MODEL [THREADS [SECONDS]]\n", stderr);
+    return 2;
+  }
+  try {
+    return measure(argv[1], threads, seconds);
+  } catch (const Ort::Exception& error) {
+    std::fprintf(stderr, "bench_raw_ort: %s\n", error.what());
+    return 1;
+  }
+}

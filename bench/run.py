@@ -1,0 +1,261 @@
+#!/usr/bin/python3
+"""The benchmark behind ./dev bench: Sluice beside its limits and its peers, in one run.
+
+Rounds are interleaved (A B C, A B C, …), so that a machine that changes its mood changes it for
+everybody. See bench/README.md.
+"""
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from lib import load, report
+from lib.servers import BenchError, Site
+
+OURS = "/models/breast_cancer/versions/v1/predict"
+
+# What an answer (prediction, confidence) must be, so that nobody measures an error page.
+CHECKS = {
+    "golden": lambda row, p, c: p == row.prediction and abs(c - row.confidence) < 1e-5,
+    "class": lambda row, p, c: p in (0, 1) and 0.5 <= c <= 1,  # a model of its own, same kind
+    "count": lambda row, p, c: p == len(row.features) and c == 1,
+    "number": lambda row, p, c: isinstance(p, float) and isinstance(c, float),
+}
+
+
+class Peer(NamedTuple):
+    key: str
+    name: str
+    protocol: str  # rest, grpc, or loop: no server at all
+    start: object  # method of Site; the same one twice is one server
+    check: str  # of CHECKS
+    groups: str  # of --only
+    path: str = load.GRPC_PATH
+
+
+# A new peer: one file in bench/peers/, one method in lib/servers.py, one line here.
+PEERS = [
+    Peer("raw", "raw ONNX Runtime loop (threads)", "loop", None, "", "rest grpc latency"),
+    Peer("nginx", "nginx return 200", "rest", Site.nginx, "number", "rest cpu", "/"),
+    Peer("empty_rest", "empty handler, REST", "rest", Site.empty, "number", "rest cpu latency",
+         OURS),
+    Peer("sluice_rest", "Sluice REST", "rest", Site.sluice, "golden", "rest cpu latency seed",
+         OURS),
+    Peer("fastapi", "FastAPI + uvicorn + joblib", "rest", Site.fastapi, "class", "seed",
+         "/predict"),
+    Peer("empty_grpc", "empty method, gRPC", "grpc", Site.empty, "number", "grpc cpu"),
+    Peer("sluice_grpc", "Sluice gRPC", "grpc", Site.sluice, "golden", "grpc cpu seed"),
+    Peer("grpcpp_echo", "grpc++ callback echo", "grpc", Site.grpcpp_echo, "count", "grpc cpu"),
+    Peer("grpcio", "grpcio, 10 threads", "grpc", Site.grpcio, "class", "seed"),
+]
+# The loads of each group, (connections, streams on each). gRPC's clients keep few connections with
+# many calls on each, and answer to a busy one is cheaper than to many: both are measured.
+REST_LOADS = {"rest": ((1, 1), (16, 1), (64, 1)), "cpu": ((64, 1),), "latency": ((1, 1),)}
+REST_LOADS["seed"] = REST_LOADS["rest"]
+GRPC_LOADS = {"grpc": ((1, 1), (2, 8), (2, 32), (64, 1)), "cpu": ((2, 32), (64, 1))}
+GRPC_LOADS["seed"] = GRPC_LOADS["grpc"]
+LOADS = {
+    "rest": REST_LOADS, "grpc": GRPC_LOADS,
+    "loop": {"rest": ((2, 1),), "grpc": ((2, 1),), "latency": ((1, 1),)},  # threads
+}
+GROUPS = ("rest", "grpc", "cpu", "latency", "seed")
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+class Bench:
+    def __init__(self, site, peers, stack):
+        self.site, self.row = site, load.Row(site.example("golden/breast_cancer.v1.jsonl"),
+                                             site.temp)
+        self.peers, self.servers, self.lengths = peers, {}, {}
+        if any(peer.start is Site.sluice for peer in peers):
+            site.binary("sluice")  # said first, before others are started for nothing
+        for peer in peers:
+            if peer.protocol == "loop":
+                site.binary("bench_raw_ort")
+            elif peer.start not in self.servers:
+                say(f"starting {peer.start.__name__}")
+                self.servers[peer.start] = server = peer.start(site)
+                stack.callback(server.stop)
+
+    def verify(self):
+        """One real request to everybody."""
+        for peer in self.peers:
+            if peer.protocol == "loop":
+                continue
+            ports = self.servers[peer.start].ports
+            try:
+                answer, self.lengths[peer.key] = (
+                    load.ask_rest(ports["http"], peer.path, self.row)
+                    if peer.protocol == "rest" else load.ask_grpc(ports["grpc"], self.row))
+            except (BenchError, OSError, ValueError, KeyError) as error:
+                raise BenchError(f"{peer.name} does not answer rightly: {error!r}") from error
+            if not CHECKS[peer.check](self.row, *answer):
+                raise BenchError(f"{peer.name} answers wrongly: (prediction, confidence) is "
+                                 f"{answer}, the check is '{peer.check}'")
+
+    def measure(self, peer, shape, seconds):
+        """One cell of one round."""
+        if peer.protocol == "loop":
+            model = self.site.example("models/breast_cancer/v1/model.onnx")
+            return load.raw_loop(self.site.binary("bench_raw_ort"), model, shape[0], seconds)
+        server = self.servers[peer.start]
+        before = server.cpu_seconds()
+        try:
+            result = self.drive(peer, server, shape, seconds)
+        except BenchError as error:
+            raise BenchError(f"{peer.name} at {report.label(shape)}: {error}") from error
+        result["cpu_us"] = 1e6 * (server.cpu_seconds() - before) / result["requests"]
+        return result
+
+    def drive(self, peer, server, shape, seconds):
+        if peer.protocol == "rest":
+            return load.wrk(server.ports["http"], peer.path, self.row, shape[0], seconds)
+        return load.h2load(server.ports["grpc"], self.row, *shape, seconds,
+                           self.lengths[peer.key])
+
+
+def plan(peers, groups):
+    """[(peer, load)] of one round: everybody under one load, then under the next."""
+    cells = []
+    for peer in peers:
+        loads = LOADS[peer.protocol]
+        chosen = {one for g in groups if g in peer.groups.split() for one in loads.get(g, ())}
+        cells += [(peer, one) for one in sorted(chosen, key=size)]
+    # The sort is stable: under one load the order is that of PEERS.
+    return sorted(cells, key=lambda cell: size((64, 1) if cell[0].protocol == "loop" else cell[1]))
+
+
+def size(shape):
+    return shape[0] * shape[1], shape
+
+
+def run_rounds(bench, cells, options):
+    results = {}
+    for peer in bench.peers:  # warm-up: pools, allocators, Python's caches
+        if peer.protocol != "loop":
+            bench.measure(peer, (16, 1), 1)
+    for number in range(1, options.rounds + 1):
+        for peer, shape in cells:
+            result = bench.measure(peer, shape, options.seconds)
+            say(f"round {number}/{options.rounds}  {peer.name}, {report.label(shape)}: "
+                f"{result['per_second']:,.0f}/s")
+            results.setdefault((peer.key, shape), []).append(result)
+    return results
+
+
+def run_memory(site, peers, patience=300):
+    """RSS after half a million requests and after five: what was learned early may stay, what
+    grows with requests may not. A fresh server each time."""
+    entries = []
+    for peer in (p for p in peers if p.key in (report.REST, report.GRPC)):
+        with contextlib.ExitStack() as stack:
+            bench = Bench(site, [peer], stack)
+            bench.verify()
+            server = bench.servers[peer.start]
+            requests, sizes, deadline = 0, [], time.monotonic() + patience
+            for goal in (500_000, 5_000_000):
+                while requests < goal and time.monotonic() < deadline:
+                    requests += bench.drive(peer, server, (64, 1), 4)["requests"]
+                sizes.append(server.rss_kib())
+                say(f"{peer.name}: {sizes[-1]:,} KiB after {requests:,} requests")
+        if requests < goal:
+            raise BenchError(f"{peer.name}: only {requests:,} requests in {patience} s")
+        entries.append(report.entry(
+            f"{peer.name}, RSS growth from 0.5 M to 5 M requests (at {sizes[0] / 1024:.1f} MiB)",
+            [(sizes[1] - sizes[0]) / 1024], "≤", max(1, sizes[0] * 0.02 // 1024), "MiB"))
+    return entries
+
+
+def machine():
+    with open("/proc/cpuinfo") as info:
+        model = re.search(r"model name\s*:\s*(.*)", info.read())
+    return f"{os.cpu_count()} cores, {model[1] if model else os.uname().machine}"
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    root = Path(__file__).resolve().parent.parent
+    add = parser.add_argument
+    add("--seconds", type=int, default=4, help="of each measurement (default 4)")
+    add("--rounds", type=int, default=3, help="each cell is measured so often (default 3)")
+    add("--only", default=",".join(GROUPS), metavar="GROUP,…",
+        help="rest, grpc, cpu, latency, seed, memory (default: all but memory)")
+    add("--full", action="store_true", help="memory too: some minutes more")
+    add("--peers", metavar="KEY,…", help=f"only these of {', '.join(p.key for p in PEERS)}")
+    add("--json", type=Path, metavar="FILE", help="default: bench.json in the build's folder")
+    add("--root", type=Path, default=root, help="repository with proto/ and examples/")
+    add("--build", type=Path, help="folder of the binaries (default: ROOT/build/release)")
+    options = parser.parse_args()
+    options.groups = options.only.split(",") + (["memory"] if options.full else [])
+    wrong = set(options.groups) - {*GROUPS, "memory"}
+    keys = options.peers.split(",") if options.peers else [peer.key for peer in PEERS]
+    wrong |= set(keys) - {peer.key for peer in PEERS}
+    if wrong or not 1 <= options.seconds <= 60 or not 1 <= options.rounds <= 50:
+        parser.error(f"not known: {', '.join(sorted(wrong))}" if wrong else
+                     "--seconds is 1 to 60, --rounds 1 to 50")
+    options.peers = [peer for peer in PEERS if peer.key in keys]
+    options.root = options.root.resolve()
+    options.build = (options.build or options.root / "build/release").resolve()
+    return options
+
+
+def main():
+    options = parse_options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped
+    cells = plan(options.peers, options.groups)
+    results, entries = {}, []
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as temp:
+        site = Site(options.root, options.build, temp)
+        if cells:
+            with contextlib.ExitStack() as stack:
+                chosen = {peer.key for peer, _ in cells}
+                bench = Bench(site, [p for p in options.peers if p.key in chosen], stack)
+                bench.verify()
+                total = len(cells) * options.rounds * options.seconds
+                say(f"{len(cells)} cells, {options.rounds} rounds, about {total // 60 + 1} min")
+                results = run_rounds(bench, cells, options)
+                bench.verify()  # still right after the load
+        entries = report.reach(results)
+        if "memory" in options.groups:
+            entries += run_memory(site, options.peers)
+
+    title = (f"{machine()}; {options.rounds} interleaved rounds of {options.seconds} s, medians.\n"
+             "The load generators share these cores with the servers: read ratios, not rates.")
+    print(title)
+    if results:
+        keys = [peer.key for peer in PEERS]
+        rows = [(PEERS[keys.index(key)].name, shape, rounds) for (key, shape), rounds in sorted(
+            results.items(), key=lambda item: (keys.index(item[0][0]), size(item[0][1])))]
+        print("\n" + report.table(rows))
+    if entries:
+        print("\nReach", *report.reach_lines(entries), sep="\n")
+    file = options.json or options.build / "bench.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({
+        "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine(), "seconds": options.seconds, "rounds": options.rounds,
+        "cells": [{"key": key, "connections": shape[0], "streams": shape[1],
+                   **report.summary(rounds), "rounds": rounds}
+                  for (key, shape), rounds in results.items()],
+        "reach": entries}, indent=1) + "\n")
+    say(f"\nas JSON: {file}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BenchError as error:
+        sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,96 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace sluice {
+namespace {
+
+// The system's words for an error number never contain a path.
+Failure system_failure(std::string_view what, int error) {
+  const Code code = error == ENOENT || error == ENOTDIR ? Code::kNotFound : Code::kInvalidArgument;
+  const std::string_view reason = error == EXDEV || error == ELOOP ? "unsafe_path" : "unreadable";
+  std::string why = std::strerror(error);
+  if (error == EXDEV || error == ELOOP) why = "it leads outside its directory";
+  return fail(code, reason, std::string(what) + " cannot be opened: " + why);
+}
+
+Result<struct stat> regular_file(const Fd& fd, std::string_view what) {
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return system_failure(what, errno);
+  if (!S_ISREG(info.st_mode)) {
+    const char* kind = S_ISDIR(info.st_mode) ? "a directory" : "not a regular file";
+    return invalid("unsafe_path", std::string(what) + " is " + kind + "; expected a file");
+  }
+  return info;
+}
+
+}  // namespace
+
+Fd::~Fd() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<FileBytes> FileBytes::map(const Fd& fd, std::string_view what) {
+  SLUICE_TRY(const auto info, regular_file(fd, what));
+  FileBytes out;
+  if (info.st_size == 0) return out;
+  const auto size = static_cast<std::size_t>(info.st_size);
+  void* at = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (at == MAP_FAILED) return system_failure(what, errno);
+  out.mapping_ = std::shared_ptr<const void>(
+      at, [size](const void* mapped) { ::munmap(const_cast<void*>(mapped), size); });
+  out.bytes_ = {static_cast<const std::byte*>(at), size};
+  return out;
+}
+
+Result<Fd> open_directory(const std::filesystem::path& path) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return system_failure("the directory", errno);
+  return fd;
+}
+
+Result<Fd> open_beneath(const Fd& directory, const std::filesystem::path& relative) {
+  struct open_how how {};
+  how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  Fd fd(static_cast<int>(
+      ::syscall(SYS_openat2, directory.get(), relative.c_str(), &how, sizeof(how))));
+  if (!fd) return system_failure("the file", errno);
+  return fd;
+}
+
+Result<std::string> read_text(const Fd& fd, std::size_t limit, std::string_view what) {
+  SLUICE_TRY(const auto info, regular_file(fd, what));
+  if (static_cast<std::uint64_t>(info.st_size) > limit) {
+    return invalid("too_large", std::string(what) + " is larger than " + std::to_string(limit) +
+                                    " bytes");
+  }
+  std::string out(static_cast<std::size_t>(info.st_size), '\0');
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const auto got = ::read(fd.get(), out.data() + done, out.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_failure(what, errno);
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  out.resize(done);
+  return out;
+}
+
+Result<std::string> read_text(const std::filesystem::path& path, std::size_t limit,
+                              std::string_view what) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return system_failure(what, errno);
+  return read_text(fd, limit, what);
+}
+
+}  // namespace sluice

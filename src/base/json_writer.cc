@@ -1,0 +1,144 @@
+#include "base/json_writer.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+
+namespace sluice {
+namespace {
+
+// Length of the valid UTF-8 sequence at the front of `text`, or 0.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  const std::size_t length = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2
+                             : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+  if (length == 0 || length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  if (first == 0xE0 && byte(1) < 0xA0) return 0;                      // overlong
+  if (first == 0xED && byte(1) > 0x9F) return 0;                      // surrogate
+  if (first == 0xF0 && byte(1) < 0x90) return 0;                      // overlong
+  if (first == 0xF4 && byte(1) > 0x8F) return 0;                      // beyond U+10FFFF
+  return length;
+}
+
+bool plain(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
+}
+
+template <class T>
+void append_number(std::string& out, T number) {
+  std::array<char, 32> text;
+  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), number);
+  out.append(text.data(), end);
+}
+
+template <class T>
+void append_real(std::string& out, T number) {
+  if (!std::isfinite(number)) {
+    out += "null";
+    return;
+  }
+  const auto before = out.size();
+  append_number(out, number);
+  // "1.0", not "1": a reader of a typed language takes the value for a real number.
+  if (out.find_first_of(".e", before) == std::string::npos) out += ".0";
+}
+
+}  // namespace
+
+JsonWriter& JsonWriter::open(char c) {
+  separate();
+  out_ += c;
+  comma_ = false;
+  return *this;
+}
+
+JsonWriter& JsonWriter::close(char c) {
+  out_ += c;
+  comma_ = true;
+  return *this;
+}
+
+JsonWriter& JsonWriter::key(std::string_view name) {
+  separate();
+  quote(name);
+  out_ += ':';
+  comma_ = false;
+  return *this;
+}
+
+JsonWriter& JsonWriter::value(std::string_view text) {
+  separate();
+  quote(text);
+  return *this;
+}
+
+JsonWriter& JsonWriter::value(bool flag) { return raw(flag ? "true" : "false"); }
+JsonWriter& JsonWriter::null() { return raw("null"); }
+
+JsonWriter& JsonWriter::raw(std::string_view json) {
+  separate();
+  out_ += json;
+  return *this;
+}
+
+JsonWriter& JsonWriter::real(float number) {
+  separate();
+  append_real(out_, number);
+  return *this;
+}
+JsonWriter& JsonWriter::real(double number) {
+  separate();
+  append_real(out_, number);
+  return *this;
+}
+JsonWriter& JsonWriter::integer(std::int64_t number) {
+  separate();
+  append_number(out_, number);
+  return *this;
+}
+JsonWriter& JsonWriter::unsigned_integer(std::uint64_t number) {
+  separate();
+  append_number(out_, number);
+  return *this;
+}
+
+void JsonWriter::quote(std::string_view text) {
+  static constexpr std::string_view kHex = "0123456789abcdef";
+  out_ += '"';
+  while (!text.empty()) {
+    std::size_t run = 0;
+    while (run < text.size() && plain(text[run])) ++run;
+    out_ += text.substr(0, run);
+    text.remove_prefix(run);
+    if (text.empty()) break;
+    const char c = text.front();
+    std::size_t used = 1;
+    switch (c) {
+      case '"': out_ += "\\\""; break;
+      case '\\': out_ += "\\\\"; break;
+      case '\n': out_ += "\\n"; break;
+      case '\r': out_ += "\\r"; break;
+      case '\t': out_ += "\\t"; break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) {
+          out_ += "\\u00";
+          out_ += kHex[static_cast<unsigned char>(c) >> 4];
+          out_ += kHex[static_cast<unsigned char>(c) & 15];
+        } else if (const auto length = utf8_length(text); length > 0) {
+          out_ += text.substr(0, length);
+          used = length;
+        } else {
+          out_ += "\xEF\xBF\xBD";  // U+FFFD, the replacement character
+        }
+    }
+    text.remove_prefix(used);
+  }
+  out_ += '"';
+}
+
+}  // namespace sluice

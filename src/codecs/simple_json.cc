@@ -1,0 +1,250 @@
+#include "codecs/simple_json.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/json_writer.h"
+#include "base/text.h"
+#include "codecs/feature_reader.h"
+#include "codecs/json_input.h"
+
+namespace sluice::codecs {
+namespace {
+
+constexpr std::size_t kMaxKeys = 256;
+constexpr std::size_t kMaxId = 128;
+
+enum Key : std::uint8_t {
+  kFeatures, kUserId, kEntityId, kCacheKey, kTrueLabel, kDebug, kExplain, kRequestId, kKeyCount
+};
+constexpr std::array<std::string_view, kKeyCount> kKeys = {
+    "features", "user_id", "entity_id", "cache_key", "true_label", "debug", "explain",
+    "request_id"};
+
+// Text of the client's choosing, kept with the request; identifiers may be written as numbers.
+Result<std::string_view> read_id(od::value value, std::string_view name, Arena& arena) {
+  std::int64_t number = 0;
+  if (value.get_int64().get(number) == simdjson::SUCCESS) {
+    return arena.copy(std::to_string(number));
+  }
+  SLUICE_TRY(const auto text, read_string(value, name));
+  if (text.size() > kMaxId) {
+    return invalid("too_long", "'" + std::string(name) + "' has more than 128 bytes");
+  }
+  return arena.copy(text);
+}
+
+class Decoder {
+ public:
+  Decoder(const Signature& signature, bool strict, Request& out)
+      : signature_(signature), strict_(strict), out_(out) {}
+
+  Result<void> run(std::string_view body) {
+    od::document document;
+    const simdjson::padded_string_view padded(body.data(), body.size(),
+                                              body.size() + kJsonPadding);
+    if (auto error = thread_parser().iterate(padded).get(document)) {
+      return not_json(std::string("the body is not valid JSON: ") +
+                      simdjson::error_message(error));
+    }
+    od::object object;
+    if (auto error = document.get_object().get(object)) {
+      return error == simdjson::INCORRECT_TYPE
+                 ? invalid("wrong_type", "the body must be a JSON object with the key 'features'")
+                 : not_json(error, document, body);
+    }
+    for (auto field : object) {
+      std::string_view key;
+      od::value value;
+      if (auto error = field.unescaped_key().get(key)) return not_json(error, document, body);
+      if (auto error = field.value().get(value)) return not_json(error, document, body);
+      SLUICE_CHECK(read_field(key, value));
+    }
+    const char* rest = nullptr;
+    if (document.current_location().get(rest) == simdjson::SUCCESS) {
+      return not_json("the body has more after the end of its JSON object");
+    }
+    return finish();
+  }
+
+ private:
+  Result<void> read_field(std::string_view key, od::value value) {
+    const auto known = std::ranges::find(kKeys, key) - kKeys.begin();
+    if (known == kKeyCount) return unknown(key, value);
+    if ((seen_ & (1U << known)) != 0) return repeated(key);
+    seen_ |= 1U << known;
+    switch (static_cast<Key>(known)) {
+      case kFeatures: return read_features(value, signature_, out_);
+      case kUserId: return store(read_id(value, key, out_.arena), out_.user_id);
+      case kEntityId: return store(read_id(value, key, out_.arena), out_.entity_id);
+      case kCacheKey: return store(read_id(value, key, out_.arena), out_.cache_key);
+      case kRequestId: return store(read_id(value, key, out_.arena), out_.request_id);
+      case kTrueLabel: return store(read_double(value, key), out_.true_label);
+      case kDebug: return store(read_bool(value, key), out_.debug);
+      case kExplain: return store(read_bool(value, key), out_.explain);
+      case kKeyCount: break;
+    }
+    return {};
+  }
+
+  template <class T, class M>
+  Result<void> store(Result<T> value, M& to) {
+    if (!value) return Failure(std::move(value).error());
+    to = *value;
+    return {};
+  }
+
+  Result<void> unknown(std::string_view key, od::value value) {
+    // A copy: the parser may reuse its string buffer while the value is visited.
+    const std::string name(key.substr(0, 256));
+    if (std::ranges::find(unknown_, name) != unknown_.end()) return repeated(name);
+    if (unknown_.size() >= kMaxKeys) {
+      return invalid("too_many_keys", "the body has more than 256 unknown keys");
+    }
+    SLUICE_CHECK(visit(value, 1));
+    const std::string hint = did_you_mean(name, kKeys);
+    if (strict_) {
+      return invalid("unknown_key", "unknown key '" + printable(name) + "'" + hint);
+    }
+    out_.warnings.push_back("unknown key '" + printable(name) + "' was ignored" + hint);
+    unknown_.push_back(name);
+    return {};
+  }
+
+  static Failure repeated(std::string_view key) {
+    return invalid("duplicate_key", "key '" + printable(key) + "' is given twice");
+  }
+
+  Result<void> finish() {
+    if ((seen_ & (1U << kFeatures)) != 0) return {};
+    if (!out_.entity_id.empty()) {
+      return invalid("missing_features",
+                     "'features' is missing, and the model names no features that could be "
+                     "fetched for 'entity_id'");
+    }
+    std::string message = "'features' is missing: send {\"features\": [...]}";
+    for (const auto& name : unknown_) {
+      const std::array<std::string_view, 1> wanted = {"features"};
+      if (nearest(name, wanted)) message += "; '" + printable(name) + "' is not a known key";
+    }
+    return invalid("missing_features", std::move(message));
+  }
+
+  const Signature& signature_;
+  const bool strict_;
+  Request& out_;
+  unsigned seen_ = 0;
+  std::vector<std::string> unknown_;
+};
+
+// Reads only the features again, for the signature of another version.
+Result<void> rebind_features(Request& request, const Signature& signature) {
+  od::document document;
+  const simdjson::padded_string_view padded(request.body.data(), request.body.size(),
+                                            request.body.size() + kJsonPadding);
+  od::value features;
+  if (thread_parser().iterate(padded).get(document) ||
+      document.find_field_unordered("features").get(features)) {
+    return internal("the request could not be read a second time");
+  }
+  return read_features(features, signature, request);
+}
+
+void write_value(JsonWriter& json, double value, bool single_precision) {
+  if (single_precision) {
+    json.value(static_cast<float>(value));
+  } else {
+    json.value(value);
+  }
+}
+
+// One row's value: a number, or an array nested as the model's output is.
+void write_row(JsonWriter& json, const Prediction& prediction, std::size_t at, std::size_t level) {
+  if (level == prediction.row_shape.rank()) {
+    write_value(json, prediction.values[at], prediction.single_precision);
+    return;
+  }
+  std::size_t stride = 1;
+  for (std::size_t i = level + 1; i < prediction.row_shape.rank(); ++i) {
+    stride *= static_cast<std::size_t>(prediction.row_shape[i]);
+  }
+  json.begin_array();
+  for (std::int64_t i = 0; i < prediction.row_shape[level]; ++i) {
+    write_row(json, prediction, at + static_cast<std::size_t>(i) * stride, level + 1);
+  }
+  json.end_array();
+}
+
+// `write(i)` for the only row, or for each in an array.
+template <class Write>
+void write_rows(JsonWriter& json, const Request& request, Write write) {
+  if (!request.many_rows) {
+    write(0);
+    return;
+  }
+  json.begin_array();
+  for (std::size_t i = 0; i < request.reply.prediction.rows; ++i) write(i);
+  json.end_array();
+}
+
+void write_warnings(JsonWriter& json, const Request& request) {
+  if (request.warnings.empty() && !request.reply.prediction.not_finite) return;
+  json.key("warnings").begin_array();
+  for (const auto& warning : request.warnings) json.value(std::string_view(warning));
+  if (request.reply.prediction.not_finite) {
+    json.value("the model's output is not finite (NaN or infinite) and is shown as null");
+  }
+  json.end_array();
+}
+
+}  // namespace
+
+std::size_t json_padding() { return kJsonPadding; }
+
+Result<void> decode_simple_json(std::string_view body, const Signature& signature, bool strict,
+                                Request& out) {
+  out.body = body;
+  out.rebind = rebind_features;
+  SLUICE_CHECK(Decoder(signature, strict, out).run(body));
+  out.bound_to = &signature;
+  return {};
+}
+
+void encode_simple_json(const Request& request, std::string_view model, std::string_view version,
+                        std::string& out) {
+  const Prediction& prediction = request.reply.prediction;
+  JsonWriter json(out);
+  json.begin_object().key("prediction");
+  const std::size_t width = prediction.width();
+  write_rows(json, request,
+             [&](std::size_t row) { write_row(json, prediction, row * width, 0); });
+  json.key("confidence");
+  write_rows(json, request, [&](std::size_t row) {
+    write_value(json, prediction.confidences[row], prediction.single_precision);
+  });
+  json.field("model", model).field("model_version", version);
+  json.field("request_id", request.request_id);
+  if (!prediction.labels.empty()) {
+    json.key("label");
+    write_rows(json, request, [&](std::size_t row) { json.value(prediction.labels[row]); });
+  }
+  write_warnings(json, request);
+  json.end_object();
+}
+
+void encode_simple_error(const Error& error, std::string& out) {
+  JsonWriter json(out);
+  json.begin_object().key("error").begin_object();
+  json.field("code", error.reason).field("message", std::string_view(error.message));
+  json.key("details").begin_array();
+  for (const auto& detail : error.details) {
+    json.begin_object();
+    json.field("field", std::string_view(detail.field));
+    json.field("problem", std::string_view(detail.problem));
+    json.end_object();
+  }
+  json.end_array().end_object().end_object();
+}
+
+}  // namespace sluice::codecs

@@ -1,0 +1,74 @@
+// A way to run models. One Engine per library; it loads files into immutable Models.
+//
+// To add one: write `engines/<name>.cc` with a subclass of Engine, and add one line to
+// `engines/builtin.cc`. The conformance suite (engines/conformance_test.cc) then runs on it.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "core/signature.h"
+#include "core/tensor.h"
+
+namespace sluice {
+
+// A line of `sluice inspect`: opset, producer, trees …
+struct Fact {
+  std::string name;
+  std::string value;
+};
+
+// One loaded version.
+//
+// Thread-safety: `run` may be called from any number of threads at once unless `thread_safe()` is
+// false. Destroyed off the request path.
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  virtual const Signature& signature() const = 0;
+
+  // `inputs` are in signature order and fit it. `outputs` has one element per output of the
+  // signature and is filled; its memory lies in `arena` and lives as long as it. Errors:
+  // kInternal/`engine_failed` when the library refuses. Does not throw.
+  virtual Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
+                           Arena& arena) const = 0;
+
+  virtual bool thread_safe() const { return true; }
+  virtual std::vector<Fact> facts() const = 0;
+  // Learned numbers, and 0 where that is not known.
+  virtual std::uint64_t parameters() const = 0;
+};
+
+// What is loaded: the file's bytes and the directory that it may refer to.
+struct ModelFile {
+  std::string name;    // "model.onnx"; no directory in it
+  FileBytes contents;
+  std::shared_ptr<const Fd> directory;
+};
+
+struct LoadOptions {
+  int threads = 1;  // per execution
+};
+
+// Thread-safety: all functions may be called from any thread.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // True when the file looks like this engine's, by name and first bytes.
+  virtual bool accepts(const ModelFile& file) const = 0;
+  // File name endings, with the dot, that repositories look for.
+  virtual std::vector<std::string_view> extensions() const = 0;
+  // Errors: kInvalidArgument/`bad_model` with one sentence that shows no path.
+  virtual Result<std::unique_ptr<Model>> load(const ModelFile& file,
+                                              const LoadOptions& options) const = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,97 @@
+// One request on its way, from decoded bytes to its answer.
+//
+// A Request has exactly one owner and moves forward: front end → pipeline → (queue) → front end.
+// Whoever holds it must either pass it on or `finish` it. Destroying an unanswered one answers
+// "dropped", so no reply is ever lost, and the continuation runs exactly once.
+//
+// Its arena holds everything that is decoded from or computed for it; views in it may also point
+// into the receive buffer, which the continuation keeps alive.
+//
+// Thread-safety: one owner, one thread at a time.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "core/prediction.h"
+#include "core/signature.h"
+#include "core/tensor.h"
+
+namespace sluice {
+
+class Servable;
+struct Request;
+
+using TimePoint = std::chrono::steady_clock::time_point;
+
+struct Reply {
+  std::optional<Error> error;
+  std::span<TensorView> outputs;  // in the order of the signature's outputs
+  Prediction prediction;          // filled when the request asked for it
+};
+
+struct FinishRequest {
+  void operator()(Request* request) const noexcept;
+};
+using RequestPtr = std::unique_ptr<Request, FinishRequest>;
+
+struct Request {
+  Arena arena;
+
+  // Who and what is asked for.
+  std::string_view model;
+  std::string_view version;  // empty: the release policy chooses
+  std::string_view request_id;
+  std::string_view user_id;
+  std::string_view entity_id;
+  std::string_view cache_key;
+  std::optional<double> true_label;
+  bool debug = false;
+  bool explain = false;
+  // The simple protocols want outputs interpreted; tensor protocols take them as they are.
+  bool wants_prediction = false;
+  // The client sent a list of rows and expects lists back.
+  bool many_rows = false;
+
+  TimePoint arrived{};
+  TimePoint deadline = TimePoint::max();
+
+  // Inputs in the order of the signature that they were read for.
+  std::span<TensorView> inputs;
+  std::size_t rows = 0;
+  const Signature* bound_to = nullptr;
+  // Reads the inputs again for another version's signature, from the receive buffer.
+  Result<void> (*rebind)(Request&, const Signature&) = nullptr;
+  const void* payload = nullptr;  // the codec's own, for `rebind`
+  std::string_view body;
+
+  std::vector<std::string> warnings;
+
+  // Set by routing: the version that answers, kept loaded until the request is gone.
+  std::shared_ptr<const Servable> servable;
+  std::uint8_t stage = 0;
+
+  Reply reply;
+  // Called exactly once with this request, on whatever thread finishes it; must not throw. (A
+  // pointer, because g++ 12 wants reference parameters to be complete types here.)
+  std::move_only_function<void(Request*)> on_done;
+};
+
+RequestPtr make_request();
+
+// Answers with what is in `reply` and lets the request go.
+inline void finish(RequestPtr request) { request.reset(nullptr); }
+
+// Answers with an error.
+void finish(RequestPtr request, Error error);
+
+}  // namespace sluice

@@ -1,0 +1,49 @@
+// One version of one model, loaded and able to answer.
+//
+// A request that was routed to it holds a shared pointer (its lease), so a version that was taken
+// out of the table lives until its last request has been answered.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/names.h"
+#include "core/engine.h"
+#include "core/model_config.h"
+#include "core/request.h"
+
+namespace sluice {
+
+// Thread-safety: every function may be called from any thread.
+class Servable {
+ public:
+  virtual ~Servable() = default;
+
+  virtual const ModelName& model() const = 0;
+  virtual const VersionName& version() const = 0;
+  // The model's signature with what model.yaml adds to it.
+  virtual const Signature& signature() const = 0;
+
+  // Runs the request's inputs and fills its reply: outputs, and the prediction where it is wanted.
+  // True: done on this thread. False: the request was taken and `resume` will be called later.
+  virtual bool run(RequestPtr& request) const = 0;
+
+  // Runs `warmup` times on inputs made from the signature.
+  virtual Result<void> warm_up() const = 0;
+
+  virtual const Model& loaded() const = 0;
+};
+
+// Makes Servables of loaded models; implemented by serving/, handed to repository/ by app/.
+class ServableFactory {
+ public:
+  virtual ~ServableFactory() = default;
+  // Errors: kInvalidArgument/`bad_config` when model.yaml does not fit the model.
+  virtual Result<std::shared_ptr<const Servable>> make(
+      const ModelName& model, const VersionName& version, std::unique_ptr<Model> loaded,
+      const ModelConfig& config) const = 0;
+};
+
+}  // namespace sluice

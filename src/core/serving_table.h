@@ -1,0 +1,58 @@
+// What is served right now: an immutable picture that the data path reads without a lock.
+//
+// Written by repository/ alone, swapped whole. Rolling back is publishing the previous one.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/names.h"
+#include "base/snapshot.h"
+#include "core/model_config.h"
+#include "core/policy.h"
+#include "core/servable.h"
+
+namespace sluice {
+
+enum class VersionState { kLoading, kReady, kFailed };
+
+struct VersionEntry {
+  VersionName name;
+  VersionState state = VersionState::kLoading;
+  std::string reason;                        // why it failed
+  std::shared_ptr<const Servable> servable;  // null unless ready
+};
+
+struct ModelEntry {
+  ModelName name;
+  ModelConfig config;
+  std::string reason;  // why the model as a whole cannot be served
+  std::vector<VersionEntry> versions;  // natural order, newest last
+  std::vector<std::shared_ptr<const Servable>> ready;  // natural order
+  std::shared_ptr<const Policy> policy;                // null when nothing is ready
+
+  const VersionEntry* find(std::string_view version) const;
+};
+
+struct ServingTable {
+  // Ordered, so that listings are stable; a look-up by string view makes no string.
+  std::map<std::string, std::shared_ptr<const ModelEntry>, std::less<>> models;
+  // The model of `POST /predict`; empty when there is none or more than one and nobody chose.
+  std::string default_model;
+  bool loading = true;    // the first round has not finished
+  bool draining = false;  // the process is about to end
+
+  const ModelEntry* find(std::string_view model) const {
+    const auto found = models.find(model);
+    return found == models.end() ? nullptr : found->second.get();
+  }
+  // Every model that should be served has a version that is.
+  bool healthy() const;
+};
+
+using ServingTables = Snapshot<ServingTable>;
+
+}  // namespace sluice

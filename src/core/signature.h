@@ -1,0 +1,61 @@
+// What a loaded model takes and gives.
+//
+// Engines fill it from the model file; model.yaml may add column names, labels and roles. Codecs
+// read requests by it, the pipeline checks against it.
+//
+// Thread-safety: immutable once the model is loaded.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace sluice {
+
+// What an output means, where that is known.
+enum class Role : std::uint8_t {
+  kUnknown,
+  kLabel,          // the predicted class itself: [N] or [N,1], integer or string
+  kProbabilities,  // [N,C], or [N,1] / [N] for the positive class of two
+  kLogits,         // [N,C] before a softmax, or [N,1] before a sigmoid
+  kValue,          // a regression
+};
+
+struct TensorSpec {
+  std::string name;
+  DType dtype = DType::kFloat32;
+  std::vector<std::int64_t> dims;  // -1: any size
+  Role role = Role::kUnknown;      // outputs only
+
+  // True when a tensor of `shape` fits `dims`.
+  bool fits(const Shape& shape) const;
+  // Dimensions of one row: all but the first.
+  std::span<const std::int64_t> row_dims() const {
+    return std::span(dims).subspan(dims.empty() ? 0 : 1);
+  }
+};
+
+struct Signature {
+  std::vector<TensorSpec> inputs;
+  std::vector<TensorSpec> outputs;
+  // The columns of the single two-dimensional input, in order; empty when nobody named them.
+  std::vector<std::string> columns;
+  // The model's own list of classes, in its own order; a prediction is a place in this list.
+  std::vector<std::string> classes;
+  // False when `classes` are only the numbers 0, 1, 2 …, which name nothing.
+  bool classes_are_names = false;
+
+  // The first dimension of every input and output is free: rows can be added and split.
+  bool batchable() const;
+  // Place of the input or column with this name, or npos.
+  static constexpr std::size_t npos = static_cast<std::size_t>(-1);
+  std::size_t input_named(std::string_view name) const;
+  std::size_t column_named(std::string_view name) const;
+  std::size_t output_named(std::string_view name) const;
+};
+
+}  // namespace sluice

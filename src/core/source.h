@@ -1,0 +1,44 @@
+// A place that models come from.
+//
+// A source states the complete list of what should be served each time it is asked; what it leaves
+// out is unloaded. It is level-triggered: nobody has to remember what changed. Opening a version's
+// file is a second step, so that listing stays cheap.
+//
+// To add one: write `sources/<name>.cc` and one line in `sources/builtin.cc`.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/names.h"
+#include "core/engine.h"
+#include "core/model_config.h"
+
+namespace sluice {
+
+struct WantedVersion {
+  VersionName name;
+  std::string location;     // the source's own; never shown to users
+  std::string fingerprint;  // changes when the files do
+  std::string problem;      // why it cannot be served, or empty
+};
+
+struct WantedModel {
+  ModelName name;
+  ModelConfig config;
+  std::string problem;                  // a broken model.yaml, say
+  std::vector<std::string> warnings;
+  std::vector<WantedVersion> versions;  // any order
+};
+
+// Thread-safety: called by one loader thread at a time.
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual Result<std::vector<WantedModel>> list() = 0;
+  virtual Result<ModelFile> open(const WantedVersion& version) = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,106 @@
+#include "engines/onnx.h"
+
+#include <cstdlib>
+
+#include "base/text.h"
+#include "engines/onnx_scan.h"
+#include "engines/onnx_session.h"
+
+namespace sluice::engines {
+namespace {
+
+// ONNX Runtime's texts name its own source files; a user has no use for those.
+std::string first_sentence(std::string_view text) {
+  std::string out;
+  for (const auto word : split(text.substr(0, text.find('\n')), ' ')) {
+    if (word.find('/') != std::string_view::npos || word.find("::") != std::string_view::npos) {
+      continue;
+    }
+    if (!out.empty()) out += ' ';
+    out += word;
+  }
+  return printable(out, 300);
+}
+
+// The weights that a model keeps in files of its own, opened beneath its directory.
+Result<std::vector<FileBytes>> open_external(const OnnxFacts& facts, const ModelFile& file) {
+  std::vector<FileBytes> out;
+  for (const auto& location : facts.external_files) {
+    if (!file.directory) {
+      return invalid("unsafe_path", "the model keeps data in other files, which is only allowed "
+                                    "for a model in a directory");
+    }
+    auto fd = open_beneath(*file.directory, location);
+    if (!fd) {
+      return invalid("unsafe_path",
+                     "the model's external data cannot be used: a file that it names does not "
+                     "exist or lies outside the model's directory");
+    }
+    SLUICE_TRY(auto bytes, FileBytes::map(*fd, "the model's external data"));
+    out.push_back(std::move(bytes));
+  }
+  return out;
+}
+
+void add_external(Ort::SessionOptions& options, const OnnxFacts& facts,
+                  const std::vector<FileBytes>& files) {
+  if (files.empty()) return;
+  std::vector<std::basic_string<ORTCHAR_T>> names(facts.external_files.begin(),
+                                                  facts.external_files.end());
+  std::vector<char*> buffers;
+  std::vector<std::size_t> sizes;
+  for (const auto& file : files) {
+    // The API wants char*, and only reads.
+    buffers.push_back(const_cast<char*>(file.text().data()));
+    sizes.push_back(file.text().size());
+  }
+  options.AddExternalInitializersFromFilesInMemory(names, buffers, sizes);
+}
+
+class OnnxEngine final : public Engine {
+ public:
+  OnnxEngine() {
+    // Before the environment exists; an operator who wants telemetry may set it to 0 himself.
+    ::setenv("ORT_DISABLE_TELEMETRY", "1", 0);
+    env_ = std::make_shared<Ort::Env>(ORT_LOGGING_LEVEL_FATAL, "sluice");
+    env_->DisableTelemetryEvents();
+  }
+
+  bool accepts(const ModelFile& file) const override { return file.name.ends_with(".onnx"); }
+  std::vector<std::string_view> extensions() const override { return {".onnx"}; }
+
+  Result<std::unique_ptr<Model>> load(const ModelFile& file,
+                                      const LoadOptions& options) const override {
+    SLUICE_TRY(auto facts, scan_onnx(file.contents.text()));
+    SLUICE_TRY(auto external, open_external(facts, file));
+    try {
+      Ort::SessionOptions settings;
+      settings.SetIntraOpNumThreads(options.threads);
+      settings.SetInterOpNumThreads(1);
+      settings.SetExecutionMode(ORT_SEQUENTIAL);
+      settings.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
+      // A spinning pool would take the cores that the I/O threads need.
+      settings.AddConfigEntry("session.intra_op.allow_spinning", "0");
+      add_external(settings, facts, external);
+      const auto bytes = file.contents.bytes();
+      Ort::Session session(*env_, bytes.data(), bytes.size(), settings);
+      external.push_back(file.contents);
+      auto model = std::make_unique<OnnxModel>(env_, std::move(session), std::move(facts),
+                                               std::move(external));
+      SLUICE_CHECK(model->describe());
+      return model;
+    } catch (const Ort::Exception& error) {
+      return invalid("bad_model", "ONNX Runtime cannot load the model: " +
+                                      first_sentence(error.what()));
+    }
+  }
+
+ private:
+  std::shared_ptr<Ort::Env> env_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Engine> make_onnx() { return std::make_shared<OnnxEngine>(); }
+
+}  // namespace sluice::engines

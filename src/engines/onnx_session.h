@@ -1,0 +1,54 @@
+// One loaded ONNX model. Internal to the ONNX engine.
+//
+// Thread-safety: `run` from any number of threads; ONNX Runtime's sessions allow it.
+#pragma once
+
+#include <onnxruntime_cxx_api.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/engine.h"
+#include "engines/onnx_scan.h"
+
+namespace sluice::engines {
+
+class OnnxModel final : public Model {
+ public:
+  // `kept` are the mappings that the session's weights may point into.
+  OnnxModel(std::shared_ptr<Ort::Env> env, Ort::Session session, OnnxFacts facts,
+            std::vector<FileBytes> kept);
+
+  // Reads inputs and outputs from the session. Errors: types that are not tensors.
+  Result<void> describe();
+
+  const Signature& signature() const override { return signature_; }
+  Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
+                   Arena& arena) const override;
+  std::vector<Fact> facts() const override;
+  std::uint64_t parameters() const override { return facts_.parameters; }
+
+ private:
+  struct OutputKind {
+    bool is_map_sequence = false;  // ZipMap: one map from class to probability a row
+    bool string_keys = false;
+    bool preallocate = false;      // its shape follows from the number of rows
+  };
+
+  Result<TensorSpec> describe_value(const Ort::TypeInfo& type, std::string name,
+                                    OutputKind* output) const;
+  void learn_output_shapes();
+
+  std::shared_ptr<Ort::Env> env_;  // outlives the session
+  Ort::Session session_;
+  Ort::MemoryInfo memory_;
+  OnnxFacts facts_;
+  std::vector<FileBytes> kept_;
+  Signature signature_;
+  std::vector<OutputKind> kinds_;
+  std::vector<const char*> input_names_;  // into signature_
+  std::vector<const char*> output_names_;
+};
+
+}  // namespace sluice::engines

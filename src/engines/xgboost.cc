@@ -1,0 +1,234 @@
+#include "engines/xgboost.h"
+
+#include <fmt/format.h>
+#include <xgboost/c_api.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "base/text.h"
+
+namespace sluice::engines {
+namespace {
+
+using nlohmann::json;
+
+// XGBoost's error texts carry paths and stack traces: only their first line is logged, and none is
+// shown to users.
+void log_last_error() {
+  const std::string_view text = XGBGetLastError();
+  log::debug("XGBoost: " + printable(text.substr(0, text.find('\n')), 300));
+}
+
+struct FreeBooster {
+  void operator()(void* booster) const { XGBoosterFree(booster); }
+};
+using Booster = std::unique_ptr<void, FreeBooster>;
+
+// What a booster says of itself.
+struct BoosterFacts {
+  std::string objective;
+  std::string booster;
+  std::size_t classes = 0;
+  std::size_t trees = 0;
+  std::size_t iterations = 0;  // 0: all
+};
+
+// Settings are texts or numbers, depending on the version that wrote the file.
+std::size_t as_size(const json& value) {
+  if (value.is_number_unsigned()) return value.get<std::size_t>();
+  if (value.is_string()) return parse_uint(value.get<std::string>()).value_or(0);
+  return 0;
+}
+
+Result<BoosterFacts> read_facts(BoosterHandle booster) {
+  bst_ulong length = 0;
+  const char* text = nullptr;
+  if (XGBoosterSaveJsonConfig(booster, &length, &text) != 0) {
+    log_last_error();
+    return invalid("bad_model", "XGBoost cannot describe the model");
+  }
+  const auto config = json::parse(text, text + length, nullptr, false);
+  const auto learner = config.value("learner", json::object());
+  BoosterFacts facts;
+  facts.objective = learner.value("objective", json::object()).value("name", "");
+  facts.classes = as_size(learner.value("learner_model_param", json::object())
+                              .value("num_class", json()));
+  const auto booster_config = learner.value("gradient_booster", json::object());
+  facts.booster = booster_config.value("name", "");
+  facts.trees = as_size(booster_config.value("gbtree_model_param", json::object())
+                            .value("num_trees", json()));
+  // After early stopping, XGBoost's own estimators predict with the best iteration only.
+  const char* best = nullptr;
+  int found = 0;
+  if (XGBoosterGetAttr(booster, "best_iteration", &best, &found) == 0 && found == 1) {
+    facts.iterations = parse_uint(best).value_or(0) + 1;
+  }
+  return facts;
+}
+
+class XgboostModel final : public Model {
+ public:
+  XgboostModel(Booster booster, BoosterFacts facts)
+      : booster_(std::move(booster)), facts_(std::move(facts)) {}
+
+  Result<void> describe() {
+    bst_ulong features = 0;
+    if (XGBoosterGetNumFeature(booster_.get(), &features) != 0 || features == 0) {
+      return invalid("bad_model", "the XGBoost model does not say how many features it has");
+    }
+    columns_ = features;
+    signature_.inputs.push_back(
+        {"features", DType::kFloat32, {-1, static_cast<std::int64_t>(features)}, Role::kUnknown});
+    read_feature_names();
+    describe_output();
+    config_ = fmt::format(
+        R"({{"type":0,"training":false,"iteration_begin":0,"iteration_end":{},)"
+        R"("strict_shape":true,"cache_id":0,"missing":NaN}})",
+        facts_.iterations);
+    return try_one_row();
+  }
+
+  const Signature& signature() const override { return signature_; }
+
+  Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
+                   Arena& arena) const override {
+    const TensorView& rows = inputs[0];
+    const auto text = array_interface(rows);
+    const bst_ulong* shape = nullptr;
+    bst_ulong rank = 0;
+    const float* result = nullptr;
+    // The result lies in memory of this thread inside XGBoost until its next prediction.
+    if (XGBoosterPredictFromDense(booster_.get(), text.c_str(), config_.c_str(), nullptr, &shape,
+                                  &rank, &result) != 0) {
+      log_last_error();
+      return fail(Code::kInternal, "engine_failed", "the model failed to run on this input");
+    }
+    const auto count = rank < 2 ? 0 : shape[0] * shape[1];
+    const auto width = static_cast<std::size_t>(signature_.outputs[0].dims[1]);
+    if (count != static_cast<std::size_t>(rows.shape[0]) * width) {
+      return internal("XGBoost returned an unexpected number of values");
+    }
+    auto values = arena.array<float>(count);
+    if (count > 0) std::memcpy(values.data(), result, count * sizeof(float));
+    outputs[0].dtype = DType::kFloat32;
+    outputs[0].shape = {rows.shape[0], static_cast<std::int64_t>(width)};
+    outputs[0].data = std::as_bytes(values);
+    return {};
+  }
+
+  std::vector<Fact> facts() const override {
+    return {{"objective", facts_.objective},
+            {"booster", facts_.booster},
+            {"trees", std::to_string(facts_.trees)}};
+  }
+  std::uint64_t parameters() const override { return 0; }
+
+ private:
+  // NumPy's array interface, which the C API reads (numpy.org, "The array interface protocol").
+  static std::string array_interface(const TensorView& rows) {
+    return fmt::format(
+        R"({{"data":[{},true],"shape":[{},{}],"typestr":"<f4","version":3}})",
+        reinterpret_cast<std::uintptr_t>(rows.data.data()), rows.shape[0], rows.shape[1]);
+  }
+
+  void read_feature_names() {
+    bst_ulong count = 0;
+    const char** names = nullptr;
+    if (XGBoosterGetStrFeatureInfo(booster_.get(), "feature_name", &count, &names) != 0) return;
+    if (count != columns_) return;
+    for (bst_ulong i = 0; i < count; ++i) signature_.columns.emplace_back(names[i]);
+  }
+
+  void describe_output() {
+    const std::string_view objective = facts_.objective;
+    TensorSpec out;
+    out.dims = {-1, 1};
+    if (objective == "multi:softprob") {
+      out.name = "probabilities";
+      out.dims[1] = static_cast<std::int64_t>(facts_.classes);
+      out.role = Role::kProbabilities;
+    } else if (objective == "binary:logistic") {
+      out.name = "probability";
+      out.role = Role::kProbabilities;
+    } else if (objective == "binary:logitraw") {
+      out.name = "logit";
+      out.role = Role::kLogits;
+    } else if (objective == "multi:softmax" || objective == "binary:hinge") {
+      out.name = "label";
+      out.role = Role::kLabel;
+    } else {
+      out.name = "prediction";
+      out.role = Role::kValue;
+    }
+    signature_.outputs.push_back(std::move(out));
+  }
+
+  // Also shows whether this kind of booster can predict in place (gblinear cannot).
+  Result<void> try_one_row() {
+    Arena arena;
+    TensorView row;
+    row.shape = {1, static_cast<std::int64_t>(columns_)};
+    auto zeros = arena.array<float>(columns_);
+    std::ranges::fill(zeros, 0.0F);
+    row.data = std::as_bytes(zeros);
+    TensorView out;
+    if (auto tried = run({&row, 1}, {&out, 1}, arena); !tried) {
+      return invalid("bad_model", "XGBoost cannot predict with this model; boosters gbtree and "
+                                  "dart are supported, this one is '" + facts_.booster + "'");
+    }
+    return {};
+  }
+
+  Booster booster_;
+  BoosterFacts facts_;
+  Signature signature_;
+  std::size_t columns_ = 0;
+  std::string config_;
+};
+
+class XgboostEngine final : public Engine {
+ public:
+  bool accepts(const ModelFile& file) const override {
+    const std::string_view name = file.name;
+    return std::ranges::any_of(extensions(), [&](auto end) { return name.ends_with(end); });
+  }
+  std::vector<std::string_view> extensions() const override {
+    return {".json", ".ubj", ".bst", ".xgb"};
+  }
+
+  Result<std::unique_ptr<Model>> load(const ModelFile& file,
+                                      const LoadOptions& options) const override {
+    const auto bytes = file.contents.bytes();
+    if (bytes.empty()) return invalid("bad_model", "the model file is empty");
+    if (file.name.ends_with(".json") && !json::accept(file.contents.text())) {
+      return invalid("bad_model", "the file is not valid JSON, so it is no XGBoost model");
+    }
+    BoosterHandle handle = nullptr;
+    if (XGBoosterCreate(nullptr, 0, &handle) != 0) return internal("XGBoost cannot start");
+    Booster booster(handle);
+    // One thread a prediction: requests run beside each other already.
+    XGBoosterSetParam(handle, "nthread", std::to_string(options.threads).c_str());
+    if (XGBoosterLoadModelFromBuffer(handle, bytes.data(), bytes.size()) != 0) {
+      log_last_error();
+      return invalid("bad_model", "XGBoost cannot load the model: the file is damaged or of a "
+                                  "version it does not know");
+    }
+    XGBoosterSetParam(handle, "nthread", std::to_string(options.threads).c_str());
+    SLUICE_TRY(auto facts, read_facts(handle));
+    auto model = std::make_unique<XgboostModel>(std::move(booster), std::move(facts));
+    SLUICE_CHECK(model->describe());
+    return model;
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<const Engine> make_xgboost() {
+  // Its messages go through our log, not to stderr.
+  XGBRegisterLogCallback([](const char*) {});
+  return std::make_shared<XgboostEngine>();
+}
+
+}  // namespace sluice::engines

@@ -1,0 +1,45 @@
+#include "frontends/management.h"
+
+#include "base/json_writer.h"
+
+namespace sluice::frontends {
+namespace {
+
+std::string_view word(VersionState state) {
+  switch (state) {
+    case VersionState::kLoading: return "loading";
+    case VersionState::kReady: return "ready";
+    case VersionState::kFailed: return "failed";
+  }
+  return "unknown";
+}
+
+void list_models(const ServingTables& tables, const transport::ExchangePtr& exchange) {
+  const auto table = tables.get();
+  transport::Response response;
+  JsonWriter json(response.body);
+  json.begin_object().key("models").begin_array();
+  for (const auto& [name, entry] : table->models) {
+    json.begin_object().field("name", std::string_view(name));
+    if (!entry->reason.empty()) json.field("reason", std::string_view(entry->reason));
+    json.key("versions").begin_array();
+    for (const auto& version : entry->versions) {
+      json.begin_object().field("version", std::string_view(version.name.str()));
+      json.field("state", word(version.state));
+      if (!version.reason.empty()) json.field("reason", std::string_view(version.reason));
+      json.end_object();
+    }
+    json.end_array().end_object();
+  }
+  json.end_array().end_object();
+  exchange->respond(std::move(response));
+}
+
+}  // namespace
+
+void add_management(Router& router, const ServingTables& tables) {
+  router.add({"GET", "/api/models", Surface::kManagement, BodyKind::kNone,
+              [&tables](transport::ExchangePtr exchange) { list_models(tables, exchange); }});
+}
+
+}  // namespace sluice::frontends

@@ -1,0 +1,132 @@
+#include "serving/pipeline.h"
+
+#include <array>
+
+#include "base/text.h"
+
+namespace sluice::serving {
+namespace {
+
+std::string list_models(const ServingTable& table) {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : table.models) {
+    if (names.size() == 20) {
+      names.push_back("others");
+      break;
+    }
+    names.push_back(name);
+  }
+  return names.empty() ? "there are none" : "there is " + join_and(names);
+}
+
+Failure no_default(const ServingTable& table) {
+  if (table.models.empty()) {
+    return not_found("unknown_model", "no model is served here; put one into the repository");
+  }
+  return not_found("unknown_model",
+                   "there is no default model: name one in the path, such as /models/" +
+                       table.models.begin()->first + "/predict; " + list_models(table));
+}
+
+Failure no_version(const ModelEntry& entry, std::string_view version) {
+  std::vector<std::string> names;
+  for (const auto& known : entry.versions) names.push_back(known.name.str());
+  return not_found("unknown_version", "model '" + entry.name.str() + "' has no version '" +
+                                          printable(version) + "'" +
+                                          (names.empty() ? "" : "; it has " + join_and(names)));
+}
+
+Failure not_ready(const std::string& what) {
+  return unavailable("not_ready", what + " is not ready: it is being loaded, or failed to load");
+}
+
+}  // namespace
+
+Result<void> Pipeline::aim(Request& request, std::string_view model,
+                           std::string_view version) const {
+  const auto& table = *tables_.read();
+  if (model.empty()) model = table.default_model;
+  if (model.empty()) return table.loading ? not_ready("the server") : no_default(table);
+  const ModelEntry* entry = table.find(model);
+  if (entry == nullptr) {
+    if (table.loading) return not_ready("the server");
+    return not_found("unknown_model",
+                     "there is no model '" + printable(model) + "'; " + list_models(table));
+  }
+  if (version.empty()) {
+    if (entry->ready.empty()) return not_ready("model '" + entry->name.str() + "'");
+    request.servable = entry->ready.back();
+  } else {
+    const VersionEntry* found = entry->find(version);
+    if (found == nullptr) return no_version(*entry, version);
+    if (!found->servable) {
+      return not_ready("model '" + entry->name.str() + "' version '" + found->name.str() + "'");
+    }
+    request.servable = found->servable;
+    request.version = found->servable->version().str();
+  }
+  request.model = request.servable->model().str();
+  return {};
+}
+
+enum class Step { kNext, kFinish, kWait };
+
+// Each stage looks at the request and says how it goes on. A stage that says kWait has taken it.
+struct Stages {
+  using Go = Step (*)(const Pipeline&, RequestPtr&);
+
+  static Step refuse(RequestPtr& request, Error error) {
+    request->reply.error = std::move(error);
+    return Step::kFinish;
+  }
+
+  // The release policy chooses a version, unless the client named one.
+  static Step route(const Pipeline& pipeline, RequestPtr& request) {
+    if (!request->version.empty()) return Step::kNext;
+    const auto& table = *pipeline.tables_.read();
+    const ModelEntry* entry = table.find(request->model);
+    // Taken out of the table since it was aimed at: the lease from then still answers.
+    if (entry == nullptr || entry->ready.empty()) return Step::kNext;
+    const auto choice = entry->policy->choose({request->user_id});
+    request->servable = entry->ready[choice];
+    return Step::kNext;
+  }
+
+  // Inputs were decoded for one version; another may take them differently.
+  static Step fit(const Pipeline&, RequestPtr& request) {
+    const Signature& signature = request->servable->signature();
+    if (request->bound_to == &signature) return Step::kNext;
+    if (request->rebind == nullptr) return Step::kNext;
+    if (auto bound = request->rebind(*request, signature); !bound) {
+      return refuse(request, std::move(bound).error());
+    }
+    request->bound_to = &signature;
+    return Step::kNext;
+  }
+
+  static Step deadline(const Pipeline&, RequestPtr& request) {
+    if (request->deadline == TimePoint::max()) return Step::kNext;
+    if (std::chrono::steady_clock::now() < request->deadline) return Step::kNext;
+    return refuse(request, Error{Code::kDeadlineExceeded, "deadline",
+                                 "the deadline passed before the model could run", {}});
+  }
+
+  static Step run(const Pipeline&, RequestPtr& request) {
+    return request->servable->run(request) ? Step::kNext : Step::kWait;
+  }
+
+  static constexpr std::array<Go, 4> kOrder = {route, fit, deadline, run};
+};
+
+void Pipeline::submit(RequestPtr request) const {
+  while (request->stage < Stages::kOrder.size()) {
+    switch (Stages::kOrder[request->stage++](*this, request)) {
+      case Step::kNext: break;
+      case Step::kWait: return;
+      case Step::kFinish: return finish(std::move(request));
+    }
+  }
+  finish(std::move(request));
+}
+
+}  // namespace sluice::serving

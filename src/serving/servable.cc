@@ -1,0 +1,188 @@
+#include "serving/servable.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/text.h"
+#include "serving/output_plan.h"
+
+namespace sluice::serving {
+namespace {
+
+// The part of `tensor` that is row `row`, with a first dimension of one.
+TensorView row_of(const TensorView& tensor, std::size_t row, std::size_t rows) {
+  TensorView out = tensor;
+  out.shape[0] = 1;
+  if (tensor.dtype == DType::kString) {
+    const std::size_t width = tensor.strings.size() / rows;
+    out.strings = tensor.strings.subspan(row * width, width);
+  } else {
+    const std::size_t width = tensor.data.size() / rows;
+    out.data = tensor.data.subspan(row * width, width);
+  }
+  return out;
+}
+
+// Writes `part` as row `row` of `whole`, which is made with the first.
+void put_row(TensorView& whole, const TensorView& part, std::size_t row, std::size_t rows,
+             Arena& arena) {
+  if (row == 0) {
+    whole = part;
+    if (whole.shape.rank() > 0) whole.shape[0] *= static_cast<std::int64_t>(rows);
+    if (part.dtype == DType::kString) {
+      whole.strings = arena.array<std::string_view>(part.strings.size() * rows);
+    } else {
+      whole.data = arena.array<std::byte>(part.data.size() * rows);
+    }
+  }
+  if (part.dtype == DType::kString) {
+    std::ranges::copy(part.strings, const_cast<std::string_view*>(whole.strings.data()) +
+                                        row * part.strings.size());
+  } else if (!part.data.empty() && (row + 1) * part.data.size() <= whole.data.size()) {
+    std::memcpy(const_cast<std::byte*>(whole.data.data()) + row * part.data.size(),
+                part.data.data(), part.data.size());
+  }
+}
+
+class InlineServable final : public Servable {
+ public:
+  InlineServable(ModelName model, VersionName version, std::unique_ptr<Model> loaded,
+                 Signature signature, OutputPlan plan, int warmup)
+      : model_(std::move(model)),
+        version_(std::move(version)),
+        loaded_(std::move(loaded)),
+        signature_(std::move(signature)),
+        plan_(std::move(plan)),
+        warmup_(warmup) {}
+
+  const ModelName& model() const override { return model_; }
+  const VersionName& version() const override { return version_; }
+  const Signature& signature() const override { return signature_; }
+  const Model& loaded() const override { return *loaded_; }
+
+  bool run(RequestPtr& request) const override {
+    auto ran = run_and_interpret(*request);
+    if (!ran) request->reply.error = std::move(ran).error();
+    return true;
+  }
+
+  Result<void> warm_up() const override {
+    for (int i = 0; i < warmup_; ++i) {
+      Arena arena;
+      std::vector<TensorView> inputs;
+      for (const auto& spec : signature_.inputs) {
+        SLUICE_TRY(inputs.emplace_back(), sample(spec, arena));
+      }
+      std::vector<TensorView> outputs(signature_.outputs.size());
+      // Zeros need not be a valid input for every model; warming up is for speed, not a test.
+      if (!loaded_->run(inputs, outputs, arena)) return {};
+    }
+    return {};
+  }
+
+ private:
+  static Result<TensorView> sample(const TensorSpec& spec, Arena& arena) {
+    TensorView out;
+    out.dtype = spec.dtype;
+    for (const auto dim : spec.dims) out.shape.push(dim == -1 ? 1 : dim);
+    SLUICE_TRY(const auto count, element_count(out.shape.dims()));
+    if (spec.dtype == DType::kString) {
+      auto strings = arena.array<std::string_view>(count);
+      std::ranges::fill(strings, std::string_view());
+      out.strings = strings;
+    } else {
+      auto bytes = arena.array<std::byte>(count * size_of(spec.dtype));
+      std::ranges::fill(bytes, std::byte{});
+      out.data = bytes;
+    }
+    return out;
+  }
+
+  Result<void> run_and_interpret(Request& request) const {
+    request.reply.outputs = request.arena.array<TensorView>(signature_.outputs.size());
+    std::ranges::fill(request.reply.outputs, TensorView{});
+    const bool row_by_row = request.rows > 1 && has_single_row_inputs();
+    SLUICE_CHECK(row_by_row ? run_rows(request)
+                            : loaded_->run(request.inputs, request.reply.outputs, request.arena));
+    if (!request.wants_prediction) return {};
+    SLUICE_TRY(request.reply.prediction,
+               interpret(plan_, request.reply.outputs, request.rows, request.arena));
+    return {};
+  }
+
+  bool has_single_row_inputs() const {
+    return std::ranges::any_of(signature_.inputs, [](const TensorSpec& spec) {
+      return !spec.dims.empty() && spec.dims[0] == 1;
+    });
+  }
+
+  // A model that was exported for one row answers many, one after the other.
+  Result<void> run_rows(Request& request) const {
+    std::vector<TensorView> inputs(request.inputs.size());
+    std::vector<TensorView> outputs(signature_.outputs.size());
+    for (std::size_t row = 0; row < request.rows; ++row) {
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        inputs[i] = row_of(request.inputs[i], row, request.rows);
+      }
+      SLUICE_CHECK(loaded_->run(inputs, outputs, request.arena));
+      for (std::size_t i = 0; i < outputs.size(); ++i) {
+        put_row(request.reply.outputs[i], outputs[i], row, request.rows, request.arena);
+      }
+    }
+    return {};
+  }
+
+  const ModelName model_;
+  const VersionName version_;
+  const std::unique_ptr<Model> loaded_;
+  const Signature signature_;
+  const OutputPlan plan_;
+  const int warmup_;
+};
+
+// Column names of model.yaml, checked against the model's input.
+Result<void> name_columns(Signature& signature, const ModelConfig& config) {
+  if (config.inputs.empty()) return {};
+  const bool table = signature.inputs.size() == 1 && signature.inputs[0].dims.size() == 2;
+  if (!table) {
+    // Several inputs are named by the model itself; naming them again must agree with it.
+    for (const auto& column : config.inputs) {
+      if (signature.input_named(column.name) == Signature::npos) {
+        return invalid("bad_config", "inputs: in model.yaml names '" + printable(column.name) +
+                                         "', which is no input of the model");
+      }
+    }
+    return {};
+  }
+  const auto width = signature.inputs[0].dims[1];
+  if (width != -1 && static_cast<std::size_t>(width) != config.inputs.size()) {
+    return invalid("bad_config", "inputs: in model.yaml names " +
+                                     std::to_string(config.inputs.size()) +
+                                     " columns, but the model takes " + std::to_string(width));
+  }
+  signature.columns.clear();
+  for (const auto& column : config.inputs) signature.columns.push_back(column.name);
+  return {};
+}
+
+class InlineFactory final : public ServableFactory {
+ public:
+  Result<std::shared_ptr<const Servable>> make(const ModelName& model, const VersionName& version,
+                                               std::unique_ptr<Model> loaded,
+                                               const ModelConfig& config) const override {
+    Signature signature = loaded->signature();
+    SLUICE_CHECK(name_columns(signature, config));
+    SLUICE_TRY(auto plan, make_output_plan(signature, config));
+    return std::make_shared<InlineServable>(model, version, std::move(loaded),
+                                            std::move(signature), std::move(plan),
+                                            static_cast<int>(config.warmup));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const ServableFactory> make_servable_factory() {
+  return std::make_unique<InlineFactory>();
+}
+
+}  // namespace sluice::serving

@@ -1,0 +1,24 @@
+#include "sources/model_yaml.h"
+
+#include <algorithm>
+
+#include "config/yaml.h"
+
+namespace sluice::sources {
+
+ModelYaml read_model_yaml(const std::string& text) {
+  ModelYaml out;
+  const auto root = config::parse_yaml(text, out.problems);
+  if (!root) return out;
+  ModelConfig::schema().read(*root, out.config, out.problems);
+  for (const auto& entry : root->entries) {
+    if (std::ranges::count(ModelConfig::kNotActedOn, entry.key) > 0) {
+      out.warnings.push_back(config::show_problem(
+          "model.yaml",
+          {entry.place, "'" + entry.key + "' is read but not acted on by this version of Sluice"}));
+    }
+  }
+  return out;
+}
+
+}  // namespace sluice::sources

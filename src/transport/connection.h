@@ -1,0 +1,71 @@
+// One TCP connection: reading, writing and closing. What the bytes mean is its Protocol's business,
+// chosen by the first bytes: HTTP/2's preface, or anything else for HTTP/1.1.
+//
+// Thread-safety: lives on its I/O thread.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "transport/buffer.h"
+#include "transport/io_thread.h"
+#include "transport/protocol.h"
+
+#include <boost/asio/ip/tcp.hpp>
+
+namespace sluice::transport {
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(IoThread& io, int fd, Origin origin);
+  ~Connection();
+
+  void start();
+  void tick(std::chrono::steady_clock::time_point now);
+  void drain();
+
+  IoThread& io() { return io_; }
+  const Origin& origin() const { return origin_; }
+  Buffer& in() { return in_; }
+  std::string& out() { return out_; }
+  std::size_t unsent() const { return out_.size() - sent_; }
+  std::chrono::steady_clock::time_point last_read() const { return last_read_; }
+
+  // Sends the output; what the socket does not take goes when it can.
+  void flush();
+  // Goes on reading where the protocol wants to.
+  void read_on();
+  // Sends what is left, stops sending, reads and throws away for a bounded time, closes. Closing at
+  // once would lose the answer: bytes that nobody read make the kernel send a reset.
+  void close_after_flush();
+  void close();
+  bool closed() const { return closed_; }
+
+ private:
+  enum class Sniffed { kMore, kChosen, kRefused };
+  Sniffed sniff();
+  void on_read(std::size_t bytes);
+  void on_read_error(const boost::system::error_code& error);
+  void on_flushed();
+  void wait_writable();
+
+  IoThread& io_;
+  const Origin origin_;
+  boost::asio::ip::tcp::socket socket_;
+  std::unique_ptr<Protocol> protocol_;
+  Buffer in_;
+  std::string out_;
+  std::size_t sent_ = 0;
+  std::size_t discarded_ = 0;
+  std::chrono::steady_clock::time_point last_read_;
+  std::chrono::steady_clock::time_point linger_until_{};
+  bool reading_ = false;
+  bool write_waits_ = false;
+  bool eof_ = false;
+  bool closing_ = false;    // close when flushed
+  bool lingering_ = false;  // flushed and half-closed
+  bool closed_ = false;
+};
+
+}  // namespace sluice::transport

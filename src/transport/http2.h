@@ -1,0 +1,71 @@
+// HTTP/2 on one connection, through nghttp2: REST and gRPC alike.
+//
+// What a read brings is given to the session whole; requests that it completes are dispatched
+// afterwards, all together, and their answers leave with one write.
+//
+// Floods are bounded: streams per connection, header bytes and fields, resets a second in either
+// direction (CVE-2023-44487, CVE-2025-8671), acknowledgements that wait; CONTINUATION frames are
+// bounded by nghttp2 itself (CVE-2024-28182) and by the header limit here.
+//
+// Thread-safety: lives on its I/O thread.
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include <chrono>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "transport/connection.h"
+#include "transport/http2_stream.h"
+#include "transport/protocol.h"
+
+namespace sluice::transport {
+
+class Http2 final : public Protocol {
+ public:
+  explicit Http2(Connection& connection);
+  ~Http2() override;
+
+  void on_bytes() override;
+  void on_eof() override;
+  void on_writable() override { pump(); }
+  bool wants_read() const override { return true; }
+  std::size_t read_hint() const override { return 16 << 10; }
+  void tick(std::chrono::steady_clock::time_point now) override;
+  void drain() override;
+
+  nghttp2_session* session() { return session_; }
+  Connection& connection() { return connection_; }
+  // The stream's answer has new bytes; sends now unless a read is being worked on.
+  void output_ready();
+  void reset(std::int32_t stream, std::uint32_t code);
+  void ready(std::shared_ptr<Http2Stream> stream) { ready_.push_back(std::move(stream)); }
+
+ private:
+  friend struct Http2Callbacks;
+
+  void pump();
+  void end(std::uint32_t code);
+  void count_reset();
+  void settle_drain(std::chrono::steady_clock::time_point now);
+  Http2Stream* find(std::int32_t id);
+
+  Connection& connection_;
+  nghttp2_session* session_ = nullptr;
+  std::unordered_map<std::int32_t, std::shared_ptr<Http2Stream>> streams_;
+  std::vector<std::shared_ptr<Http2Stream>> ready_;
+  bool in_read_ = false;
+  bool failed_ = false;
+
+  std::chrono::steady_clock::time_point resets_since_{};
+  int resets_ = 0;
+
+  enum class Drain { kNo, kAnnounced, kLast };
+  Drain drain_ = Drain::kNo;
+  std::chrono::steady_clock::time_point drain_began_{};
+  std::chrono::steady_clock::time_point pinged_{};
+};
+
+}  // namespace sluice::transport

@@ -1,0 +1,95 @@
+#include "transport/io_thread.h"
+
+#include <pthread.h>
+
+#include <array>
+#include <ctime>
+#include <vector>
+
+#include "transport/connection.h"
+
+namespace sluice::transport {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{250};
+
+}  // namespace
+
+IoThread::IoThread(std::string name, const Services& services)
+    : name_(std::move(name)),
+      services_(services),
+      work_(boost::asio::make_work_guard(loop_)),
+      timer_(loop_) {}
+
+IoThread::~IoThread() { stop(); }
+
+void IoThread::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void IoThread::run() {
+  pthread_setname_np(pthread_self(), name_.c_str());
+  id_ = std::this_thread::get_id();
+  schedule_tick();
+  loop_.run();
+  connections_.clear();
+}
+
+void IoThread::stop() {
+  loop_.stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void IoThread::adopt(int fd, Origin origin) {
+  count_.fetch_add(1, std::memory_order_relaxed);
+  post([this, fd, origin] {
+    auto connection = std::make_shared<Connection>(*this, fd, origin);
+    connections_.insert(connection);
+    connection->start();
+  });
+}
+
+void IoThread::forget(const std::shared_ptr<Connection>& connection) {
+  if (connections_.erase(connection) > 0) count_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void IoThread::drain() {
+  post([this] {
+    draining_ = true;
+    const std::vector<std::shared_ptr<Connection>> all(connections_.begin(), connections_.end());
+    for (const auto& connection : all) connection->drain();
+  });
+}
+
+void IoThread::schedule_tick() {
+  timer_.expires_after(kTick);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    tick();
+    schedule_tick();
+  });
+}
+
+void IoThread::tick() {
+  date_.clear();
+  if (services_.on_tick) services_.on_tick();
+  const auto now = std::chrono::steady_clock::now();
+  // A copy, since a connection may end itself.
+  const std::vector<std::shared_ptr<Connection>> all(connections_.begin(), connections_.end());
+  for (const auto& connection : all) connection->tick(now);
+}
+
+const std::string& IoThread::date() {
+  if (date_.empty()) {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    std::array<char, 40> text{};
+    const auto length =
+        std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    date_.assign(text.data(), length);
+  }
+  return date_;
+}
+
+}  // namespace sluice::transport

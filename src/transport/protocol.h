@@ -1,0 +1,30 @@
+// What a connection needs of the protocol that is spoken on it.
+//
+// Thread-safety: everything happens on the connection's I/O thread.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace sluice::transport {
+
+class Protocol {
+ public:
+  virtual ~Protocol() = default;
+
+  // New bytes are in the connection's input; answers go to its output, which is flushed afterwards.
+  virtual void on_bytes() = 0;
+  // The peer will send no more.
+  virtual void on_eof() = 0;
+  // Output that had to wait has left.
+  virtual void on_writable() = 0;
+  virtual bool wants_read() const = 0;
+  // About how many bytes the next read should have room for.
+  virtual std::size_t read_hint() const = 0;
+  // A few times a second.
+  virtual void tick(std::chrono::steady_clock::time_point now) = 0;
+  // Finish what is in flight, then end the connection.
+  virtual void drain() = 0;
+};
+
+}  // namespace sluice::transport

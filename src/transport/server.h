@@ -1,0 +1,60 @@
+// Listeners and I/O threads: everything that answers on a port.
+//
+// Each listener accepts on one thread and hands every connection to the I/O thread that has the
+// fewest. (SO_REUSEPORT would spread them by a hash: with two gRPC connections both land on one core
+// half of the time, and a second server on the same port would go unnoticed.) The management
+// listener has a thread of its own, so that it answers under overload.
+//
+// Thread-safety: one owner; `run` blocks until `request_stop` was called, from any thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "transport/io_thread.h"
+
+namespace sluice::transport {
+
+struct Address {
+  std::string host;
+  std::uint16_t port = 0;
+  std::string show() const;
+};
+
+// "0.0.0.0:8000", "[::1]:8000", "localhost:8000", ":8000".
+Result<Address> parse_address(std::string_view text);
+
+class Listener;
+
+class Server {
+ public:
+  Server(Services services, int io_threads);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Binds and listens; connections wait until `start`. `what` names the listener in messages.
+  // Answers the address with the real port. Errors: kUnavailable/`port_in_use` and others.
+  Result<Address> listen(const Address& address, Origin origin, std::string_view what);
+
+  // Serves on all listeners.
+  void start();
+  // Takes what waits, closes the listeners, lets every connection finish and ends the threads;
+  // after `grace` what is left is dropped.
+  void drain_and_stop(std::chrono::milliseconds grace);
+
+ private:
+  IoThread& least_loaded(bool management);
+  std::size_t open_connections() const;
+
+  Services services_;
+  std::vector<std::unique_ptr<IoThread>> io_;
+  std::unique_ptr<IoThread> management_;
+  std::vector<std::shared_ptr<Listener>> listeners_;
+};
+
+}  // namespace sluice::transport
