@@ -18,6 +18,7 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -34,7 +35,7 @@ using Millis = std::chrono::milliseconds;
 // A number of bytes that is written "64MiB" in configuration.
 struct Bytes {
   std::uint64_t value = 0;
-  friend bool operator==(const Bytes&, const Bytes&) = default;
+  friend auto operator<=>(const Bytes&, const Bytes&) = default;
 };
 
 // What the reference documentation says of one option.

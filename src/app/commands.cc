@@ -1,0 +1,87 @@
+#include "app/commands.h"
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+namespace sluice::app {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* help;
+  const char* example;
+  Action (*add)(CLI::App& app);
+};
+
+constexpr Command kCommands[] = {
+    {"serve", "Serve a model file, a model directory or a repository",
+     "sluice serve fraud.onnx\n  sluice serve models/ --http 127.0.0.1:8000", add_serve},
+    {"predict", "One prediction, without a server or from a running one",
+     "sluice predict fraud.onnx --data '[1, 2, 3]'\n"
+     "  sluice predict fraud --url http://127.0.0.1:8000 --input row.json",
+     add_predict},
+    {"inspect", "What a model takes and gives", "sluice inspect fraud.onnx", add_inspect},
+    {"models", "What a running server has", "sluice models --url http://127.0.0.1:8002",
+     add_models},
+    {"config", "Work on configuration files", "sluice config check model.yaml", add_config},
+    {"bench", "Load a server, or measure a model in this process",
+     "sluice bench http://127.0.0.1:8000/models/fraud/predict --data '[1, 2, 3]' --concurrency 64\n"
+     "  sluice bench fraud.onnx",
+     add_bench},
+};
+
+int exit_of(const Error& error) {
+  switch (error.code) {
+    case Code::kNotFound: return kNoInput;
+    case Code::kUnavailable: return kUnavailable;
+    case Code::kInternal:
+    case Code::kUnknown: return kInternal;
+    default: return kBadData;
+  }
+}
+
+}  // namespace
+
+int complain(int exit, std::string_view message) {
+  std::fprintf(stderr, "sluice: %.*s\n", static_cast<int>(message.size()), message.data());
+  return exit;
+}
+
+int complain(const Error& error) { return complain(exit_of(error), error.message); }
+
+int run(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app("One binary from model file to safe rollout.", "sluice");
+  app.set_version_flag("--version", "sluice " SLUICE_VERSION);
+  app.require_subcommand(1);
+  app.footer("Every command: sluice COMMAND --help");
+  std::vector<std::pair<CLI::App*, Action>> actions;
+  for (const Command& command : kCommands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.help);
+    sub->footer(std::string("Example:\n  ") + command.example);
+    actions.emplace_back(sub, command.add(*sub));
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForVersion& version) {
+    return app.exit(version);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    return complain(kUsage, std::string(error.what()) + "; see sluice --help");
+  }
+  for (const auto& [sub, action] : actions) {
+    if (sub->parsed()) return action();
+  }
+  return kUsage;
+}
+
+}  // namespace sluice::app

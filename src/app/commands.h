@@ -1,0 +1,43 @@
+// The command line: one function per sub-command, each in a file of its own, listed in commands.cc.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace CLI {
+class App;
+}
+
+namespace sluice::app {
+
+// Exit codes (sysexits.h).
+enum Exit : int {
+  kSuccess = 0,
+  kUsage = 64,
+  kBadData = 65,
+  kNoInput = 66,
+  kUnavailable = 69,
+  kInternal = 70,
+};
+
+// What a sub-command does once its arguments are read; answers the exit code.
+using Action = std::function<int()>;
+
+// Declares the sub-command on `app` and answers its action.
+Action add_serve(CLI::App& app);
+Action add_predict(CLI::App& app);
+Action add_inspect(CLI::App& app);
+Action add_models(CLI::App& app);
+Action add_config(CLI::App& app);
+Action add_bench(CLI::App& app);
+
+// Prints "sluice: MESSAGE" to stderr and answers the exit code for the error.
+int complain(const Error& error);
+int complain(int exit, std::string_view message);
+
+int run(int argc, char** argv);
+
+}  // namespace sluice::app

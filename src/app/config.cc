@@ -1,0 +1,94 @@
+// sluice config check
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/options.h"
+#include "base/file.h"
+#include "base/json_writer.h"
+#include "config/yaml.h"
+#include "sources/model_yaml.h"
+
+namespace sluice::app {
+namespace {
+
+struct Arguments {
+  std::string file;
+  bool json = false;
+};
+
+constexpr std::size_t kMaxConfig = 1 << 20;
+
+std::size_t known_keys(const Node& root, const std::vector<std::string_view>& keys) {
+  return static_cast<std::size_t>(std::ranges::count_if(root.entries, [&](const NodeEntry& entry) {
+    return std::ranges::find(keys, entry.key) != keys.end();
+  }));
+}
+
+// model.yaml by its name; any other file by which options it has more of.
+bool is_model_file(const std::string& path, const Node& root) {
+  const auto name = std::filesystem::path(path).filename().string();
+  if (name == "model.yaml" || name == "model.yml") return true;
+  return known_keys(root, ModelConfig::schema().keys()) >
+         known_keys(root, ServeOptions::schema().keys());
+}
+
+void print_json(const Problems& problems) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("valid", problems.empty()).key("problems").begin_array();
+  for (const auto& problem : problems) {
+    json.begin_object().field("line", problem.place.line).field("column", problem.place.column);
+    json.field("message", std::string_view(problem.message)).end_object();
+  }
+  json.end_array().end_object();
+  std::printf("%s\n", out.c_str());
+}
+
+int check(const Arguments& arguments) {
+  const auto text = read_text(arguments.file, kMaxConfig, "the configuration file");
+  if (!text) return complain(text.error());
+  Problems problems;
+  std::vector<std::string> warnings;
+  if (const auto root = config::parse_yaml(*text, problems)) {
+    if (is_model_file(arguments.file, *root)) {
+      auto yaml = sources::read_model_yaml(*text);
+      problems = std::move(yaml.problems);
+      warnings = std::move(yaml.warnings);
+    } else {
+      ServeOptions options;
+      ServeOptions::schema().read(*root, options, problems);
+    }
+  }
+  std::ranges::stable_sort(problems, {}, [](const Problem& problem) {
+    return std::pair(problem.place.line, problem.place.column);
+  });
+  if (arguments.json) {
+    print_json(problems);
+  } else {
+    for (const auto& problem : problems) {
+      std::fprintf(stderr, "%s\n", config::show_problem(arguments.file, problem).c_str());
+    }
+    for (const auto& warning : warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+    if (problems.empty()) std::printf("%s is valid\n", arguments.file.c_str());
+  }
+  return problems.empty() ? kSuccess : kBadData;
+}
+
+}  // namespace
+
+Action add_config(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* sub = app.add_subcommand("check", "Report every mistake with its line and column");
+  app.require_subcommand(1);
+  sub->add_option("file", arguments->file, "model.yaml, or a server's configuration")->required();
+  sub->add_flag("--json", arguments->json, "print JSON");
+  sub->footer("Example:\n  sluice config check model.yaml");
+  return [arguments] { return check(*arguments); };
+}
+
+}  // namespace sluice::app

@@ -1,0 +1,135 @@
+// sluice inspect
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/stack.h"
+#include "base/file.h"
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "base/text.h"
+
+namespace sluice::app {
+namespace {
+
+struct Arguments {
+  std::string file;
+  bool json = false;
+};
+
+struct Inspected {
+  std::string engine;
+  std::uint64_t bytes = 0;
+  std::shared_ptr<const Servable> servable;
+};
+
+Result<Inspected> inspect_file(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored) && !path.ends_with(".onnx")) {
+    return invalid("usage", "inspect takes one model file, such as model.onnx");
+  }
+  SLUICE_TRY(const auto stack, Stack::open(path, ""));
+  SLUICE_CHECK(stack->load());
+  const auto table = stack->tables().get();
+  const auto& entry = *table->models.begin()->second;
+  if (entry.ready.empty()) {
+    return invalid("bad_model", entry.versions.empty() ? entry.reason : entry.versions[0].reason);
+  }
+  Inspected out;
+  out.servable = entry.ready[0];
+  out.bytes = std::filesystem::file_size(path, ignored);
+  ModelFile named;
+  named.name = std::filesystem::path(path).filename().string();
+  for (const auto& [name, engine] : stack->engines().items()) {
+    if (out.engine.empty() && engine->accepts(named)) out.engine = name;
+  }
+  return out;
+}
+
+void write_specs(JsonWriter& json, std::string_view key, const std::vector<TensorSpec>& specs) {
+  json.key(key).begin_array();
+  for (const auto& spec : specs) {
+    json.begin_object().field("name", std::string_view(spec.name));
+    json.field("dtype", name_of(spec.dtype)).key("shape").begin_array();
+    for (const auto dim : spec.dims) json.value(dim);
+    json.end_array().end_object();
+  }
+  json.end_array();
+}
+
+void print_json(const Inspected& inspected) {
+  const auto& signature = inspected.servable->signature();
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("engine", std::string_view(inspected.engine));
+  json.field("bytes", inspected.bytes);
+  json.field("parameters", inspected.servable->loaded().parameters());
+  write_specs(json, "inputs", signature.inputs);
+  write_specs(json, "outputs", signature.outputs);
+  json.key("classes").begin_array();
+  for (const auto& name : signature.classes) json.value(std::string_view(name));
+  json.end_array().key("columns").begin_array();
+  for (const auto& name : signature.columns) json.value(std::string_view(name));
+  json.end_array();
+  for (const auto& fact : inspected.servable->loaded().facts()) {
+    const auto number = parse_int(fact.value);
+    json.key(fact.name);
+    if (number) {
+      json.value(*number);
+    } else {
+      json.value(std::string_view(fact.value));
+    }
+  }
+  json.end_object();
+  std::printf("%s\n", out.c_str());
+}
+
+void print_specs(const char* title, const std::vector<TensorSpec>& specs) {
+  for (const auto& spec : specs) {
+    std::printf("%-12s %s  %s %s\n", title, printable(spec.name, 200).c_str(),
+                std::string(name_of(spec.dtype)).c_str(), show_shape(spec.dims).c_str());
+    title = "";
+  }
+}
+
+void print_text(const Inspected& inspected) {
+  const auto& signature = inspected.servable->signature();
+  std::printf("%-12s %s\n", "engine", inspected.engine.c_str());
+  std::printf("%-12s %s\n", "size", human_bytes(inspected.bytes).c_str());
+  const auto parameters = inspected.servable->loaded().parameters();
+  if (parameters > 0) std::printf("%-12s %llu\n", "parameters", static_cast<unsigned long long>(parameters));
+  print_specs("inputs", signature.inputs);
+  print_specs("outputs", signature.outputs);
+  if (!signature.classes.empty()) {
+    std::printf("%-12s %s\n", "classes", printable(join_and(signature.classes), 500).c_str());
+  }
+  for (const auto& fact : inspected.servable->loaded().facts()) {
+    std::printf("%-12s %s\n", fact.name.c_str(), printable(fact.value, 200).c_str());
+  }
+}
+
+int inspect(const Arguments& arguments) {
+  log::set_level(log::Level::kOff);
+  auto inspected = inspect_file(arguments.file);
+  if (!inspected) return complain(inspected.error());
+  if (arguments.json) {
+    print_json(*inspected);
+  } else {
+    print_text(*inspected);
+  }
+  return kSuccess;
+}
+
+}  // namespace
+
+Action add_inspect(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  app.add_option("file", arguments->file, "model file")->required();
+  app.add_flag("--json", arguments->json, "print JSON");
+  return [arguments] { return inspect(*arguments); };
+}
+
+}  // namespace sluice::app

@@ -1,0 +1,61 @@
+// sluice models
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "app/http_client.h"
+
+namespace sluice::app {
+namespace {
+
+using nlohmann::json;
+
+struct Arguments {
+  std::string url = "http://127.0.0.1:8002";
+  bool json = false;
+};
+
+int models(const Arguments& arguments) {
+  auto url = parse_url(arguments.url);
+  if (!url) return complain(kUsage, url.error().message);
+  url->path = "/api/models";
+  auto answer = http_request(*url, "GET", "", std::chrono::seconds(10));
+  if (!answer) return complain(answer.error());
+  const auto parsed = json::parse(answer->body, nullptr, false);
+  if (answer->status != 200 || !parsed.is_object()) {
+    return complain(kUnavailable, "the server does not list its models there; use the address of "
+                                  "its management listener");
+  }
+  if (arguments.json) {
+    std::printf("%s\n", answer->body.c_str());
+    return kSuccess;
+  }
+  std::printf("%-24s %-12s %-8s %s\n", "MODEL", "VERSION", "STATE", "REASON");
+  for (const auto& model : parsed.value("models", json::array())) {
+    const auto name = model.value("name", "");
+    const auto versions = model.value("versions", json::array());
+    if (versions.empty()) {
+      std::printf("%-24s %-12s %-8s %s\n", name.c_str(), "-", "failed",
+                  model.value("reason", "it has no versions").c_str());
+    }
+    for (const auto& version : versions) {
+      std::printf("%-24s %-12s %-8s %s\n", name.c_str(), version.value("version", "").c_str(),
+                  version.value("state", "").c_str(), version.value("reason", "").c_str());
+    }
+  }
+  return kSuccess;
+}
+
+}  // namespace
+
+Action add_models(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  app.add_option("--url", arguments->url, "management address of a server")->capture_default_str();
+  app.add_flag("--json", arguments->json, "print JSON");
+  return [arguments] { return models(*arguments); };
+}
+
+}  // namespace sluice::app

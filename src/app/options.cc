@@ -1,0 +1,118 @@
+#include "app/options.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <optional>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "config/yaml.h"
+#include "transport/server.h"
+
+namespace sluice::app {
+namespace {
+
+constexpr std::size_t kMaxConfig = 1 << 20;
+
+std::optional<std::string> address_problem(const std::string& text) {
+  auto parsed = transport::parse_address(text);
+  if (parsed) return std::nullopt;
+  return parsed.error().message;
+}
+
+auto one_of(std::vector<std::string> words) {
+  return [words = std::move(words)](const std::string& value) -> std::optional<std::string> {
+    if (std::ranges::find(words, value) != words.end()) return std::nullopt;
+    return "'" + printable(value) + "' is not one of " + join_and(words);
+  };
+}
+
+std::optional<std::string> poll_problem(const std::string& text) {
+  if (text == "off") return std::nullopt;
+  Problems problems;
+  Millis value{};
+  OptionType<Millis>::read(Node::text(text), value, problems);
+  if (problems.empty()) return std::nullopt;
+  return problems[0].message + "; or off";
+}
+
+std::string variable_name(std::string_view key) {
+  std::string out = "SLUICE_";
+  for (const char c : key) out += c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+  return out;
+}
+
+Node environment() {
+  Node out;
+  out.kind = Node::Kind::kMap;
+  for (const auto key : ServeOptions::schema().keys()) {
+    if (key == "metrics") continue;
+    if (const char* value = std::getenv(variable_name(key).c_str())) {
+      out.entries.push_back({std::string(key), {}, Node::text(value)});
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+const Schema<MetricsOptions>& MetricsOptions::schema() {
+  static const auto kSchema =
+      Schema<MetricsOptions>().option("public", &MetricsOptions::is_public,
+                                      "whether public listeners answer /metrics");
+  return kSchema;
+}
+
+const Schema<ServeOptions>& ServeOptions::schema() {
+  using S = ServeOptions;
+  static const auto kSchema =
+      Schema<S>()
+          .option("models", &S::models, "model file, model directory or repository")
+          .option("http", &S::http, "where REST (and HTTP/2) listens", {address_problem})
+          .option("grpc", &S::grpc, "where gRPC listens", {address_problem})
+          .option("management", &S::management, "where control and metrics listen",
+                  {address_problem})
+          .option("default_model", &S::default_model, "model of POST /predict")
+          .option("strict", &S::strict, "an unknown key in a request is an error")
+          .option("allow_pickle", &S::allow_pickle, "run .pkl and .joblib files")
+          .option("state_dir", &S::state_dir, "where state is kept; :memory: keeps nothing")
+          .option("poll", &S::poll, "how often the repository is looked at, or off",
+                  {poll_problem})
+          .option("model_control", &S::model_control, "poll | explicit",
+                  {one_of({"poll", "explicit"})})
+          .option("io_threads", &S::io_threads, "I/O threads; 0: one per core",
+                  {between<std::int64_t>(0, 256)})
+          .option("max_body", &S::max_body, "largest request body and gRPC message",
+                  {between(Bytes{1024}, Bytes{std::uint64_t{2} << 30})})
+          .option("drain_timeout", &S::drain_timeout, "how long in-flight requests may take to end")
+          .option("log_level", &S::log_level, "debug | info | warn | error | off",
+                  {one_of({"debug", "info", "warn", "error", "off"})})
+          .option("metrics", &S::metrics, "metrics");
+  return kSchema;
+}
+
+const std::vector<std::string>& ServeOptions::not_acted_on() {
+  static const std::vector<std::string> kKeys = {"allow_pickle", "state_dir", "poll",
+                                                 "model_control", "metrics"};
+  return kKeys;
+}
+
+ServeOptions read_options(const std::string& file, const Node& flags, Problems& problems) {
+  ServeOptions out;
+  if (!file.empty()) {
+    const auto text = read_text(file, kMaxConfig, "the configuration file");
+    if (!text) {
+      problems.push_back({{}, text.error().message});
+      return out;
+    }
+    if (const auto root = config::parse_yaml(*text, problems)) {
+      ServeOptions::schema().read(*root, out, problems);
+    }
+  }
+  ServeOptions::schema().read(environment(), out, problems);
+  ServeOptions::schema().read(flags, out, problems);
+  return out;
+}
+
+}  // namespace sluice::app

@@ -1,0 +1,44 @@
+// Options of `sluice serve`: the same names in the configuration file, as SLUICE_… variables and as
+// flags. Flags win over variables, variables over the file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/option.h"
+
+namespace sluice::app {
+
+struct MetricsOptions {
+  bool is_public = true;
+  static const Schema<MetricsOptions>& schema();
+};
+
+struct ServeOptions {
+  std::string models = "models";
+  std::string http = "0.0.0.0:8000";
+  std::string grpc = "0.0.0.0:50051";
+  std::string management = "127.0.0.1:8002";
+  std::string default_model;
+  bool strict = false;
+  bool allow_pickle = false;
+  std::string state_dir;
+  std::string poll = "1s";
+  std::string model_control = "poll";
+  std::int64_t io_threads = 0;
+  Bytes max_body{std::uint64_t{64} << 20};
+  Millis drain_timeout{30'000};
+  std::string log_level = "info";
+  MetricsOptions metrics;
+
+  static const Schema<ServeOptions>& schema();
+  // Keys that are read and checked, but that this version does not act on.
+  static const std::vector<std::string>& not_acted_on();
+};
+
+// Reads the file (when there is one), then the environment, then `flags` (key and text), in this
+// order. Every problem is reported.
+ServeOptions read_options(const std::string& file, const Node& flags, Problems& problems);
+
+}  // namespace sluice::app

@@ -1,0 +1,199 @@
+// sluice serve
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include "app/commands.h"
+#include "app/options.h"
+#include "app/stack.h"
+#include "base/log.h"
+#include "config/yaml.h"
+#include "frontends/grpc_health.h"
+#include "frontends/grpc_reflection.h"
+#include "frontends/grpc_simple.h"
+#include "frontends/management.h"
+#include "frontends/rest_simple.h"
+#include "transport/server.h"
+
+namespace sluice::app {
+namespace {
+
+using transport::Address;
+using transport::Origin;
+using transport::Server;
+
+struct Arguments {
+  std::string path;
+  std::string config;
+  // Flags that were given, as if they had been lines of the file.
+  Node flags;
+};
+
+log::Level level_named(const std::string& word) {
+  if (word == "debug") return log::Level::kDebug;
+  if (word == "warn") return log::Level::kWarn;
+  if (word == "error") return log::Level::kError;
+  return word == "off" ? log::Level::kOff : log::Level::kInfo;
+}
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
+  return set;
+}
+
+// Blocks until SIGTERM or SIGINT.
+void wait_for_stop() {
+  const sigset_t set = stop_signals();
+  while (true) {
+    int signal = 0;
+    if (sigwait(&set, &signal) != 0) continue;
+    if (signal != SIGHUP) return;
+    log::warn("SIGHUP: this version of Sluice does not re-read its configuration; restart it");
+  }
+}
+
+// Everything that answers, from listeners to the pipeline.
+class Frontends {
+ public:
+  Frontends(const Stack& stack, const ServeOptions& options) : router_(options.max_body.value) {
+    frontends::add_rest_simple(router_, stack.pipeline(), {options.strict});
+    frontends::add_management(router_, stack.tables());
+    frontends::add_grpc_simple(methods_, stack.pipeline());
+    frontends::add_grpc_health(methods_, stack.tables());
+    frontends::add_grpc_reflection(methods_);
+    transport::Services services;
+    services.http = &router_;
+    services.grpc = &methods_;
+    services.limits.body = options.max_body.value;
+    services.on_tick = [&stack] {
+      stack.tables().refresh();
+      frontends::tick_grpc_health();
+    };
+    const int cores = static_cast<int>(std::thread::hardware_concurrency());
+    const int threads = options.io_threads > 0 ? static_cast<int>(options.io_threads) : cores;
+    server_ = std::make_unique<Server>(std::move(services), std::max(1, threads));
+  }
+
+  // Binds all three; prints where they listen.
+  Result<void> listen(const ServeOptions& options) {
+    struct Listener {
+      const char* name;
+      const std::string& address;
+      Origin origin;
+    };
+    const Listener listeners[] = {{"http", options.http, {false, true}},
+                                  {"grpc", options.grpc, {false, false}},
+                                  {"management", options.management, {true, true}}};
+    std::string line = "listening";
+    for (const auto& listener : listeners) {
+      SLUICE_TRY(const auto address, transport::parse_address(listener.address));
+      SLUICE_TRY(const auto bound, server_->listen(address, listener.origin, listener.name));
+      line += std::string("  ") + listener.name + " " + bound.show();
+    }
+    std::printf("%s\n", line.c_str());
+    std::fflush(stdout);
+    return {};
+  }
+
+  void start() { server_->start(); }
+  void stop(Millis grace) { server_->drain_and_stop(grace); }
+
+ private:
+  frontends::Router router_;
+  transport::GrpcMethods methods_;
+  std::unique_ptr<Server> server_;
+};
+
+// A single file that does not load is the whole job failed; in a repository others go on.
+Result<void> check_single(const Stack& stack, const std::string& path) {
+  const auto table = stack.tables().get();
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return {};
+  for (const auto& [name, entry] : table->models) {
+    if (entry->policy != nullptr) return {};
+    const std::string why = entry->versions.empty() ? entry->reason : entry->versions[0].reason;
+    return invalid("bad_model", "model " + name + " cannot be served: " + why);
+  }
+  return {};
+}
+
+int serve(const ServeOptions& options) {
+  log::set_level(level_named(options.log_level));
+  auto stack = Stack::open(options.models, options.default_model);
+  if (!stack) return complain(stack.error());
+  Frontends frontends(**stack, options);
+  if (auto ok = frontends.listen(options); !ok) return complain(ok.error());
+  // Signals are waited for by this thread alone; threads started from here on block them.
+  const sigset_t signals = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  frontends.start();
+  auto loaded = (*stack)->load();
+  if (loaded) loaded = check_single(**stack, options.models);
+  if (!loaded) {
+    frontends.stop(Millis(0));
+    return complain(loaded.error());
+  }
+  const auto table = (*stack)->tables().get();
+  log::info("serving " + std::to_string(table->models.size()) +
+            (table->models.size() == 1 ? " model" : " models"));
+  if (table->models.empty()) log::warn("there are no models here yet; every prediction answers 404");
+  wait_for_stop();
+  log::info("draining: what is in flight is answered, then the server ends");
+  (*stack)->announce_drain();
+  frontends.stop(options.drain_timeout);
+  log::info("stopped");
+  return kSuccess;
+}
+
+int serve_arguments(Arguments arguments) {
+  if (!arguments.path.empty()) {
+    arguments.flags.entries.push_back({"models", {}, Node::text(arguments.path)});
+  }
+  arguments.flags.kind = Node::Kind::kMap;
+  Problems problems;
+  const auto options = read_options(arguments.config, arguments.flags, problems);
+  for (const auto& problem : problems) {
+    complain(kBadData, config::show_problem(
+                           problem.place.line > 0 ? arguments.config : "options", problem));
+  }
+  if (!problems.empty()) {
+    const bool only_flags = std::ranges::none_of(
+        problems, [](const Problem& problem) { return problem.place.line > 0; });
+    return only_flags && arguments.config.empty() ? kUsage : kBadData;
+  }
+  return serve(options);
+}
+
+}  // namespace
+
+Action add_serve(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  app.add_option("path", arguments->path, "model file, model directory or repository (models/)");
+  app.add_option("--config", arguments->config, "YAML file with any of these options");
+  for (const auto& info : ServeOptions::schema().describe()) {
+    if (info.key == "models" || info.key.find('.') != std::string::npos) continue;
+    std::string flag = "--" + info.key;
+    std::ranges::replace(flag, '_', '-');
+    const auto set = [arguments, key = info.key](const std::string& value) {
+      arguments->flags.entries.push_back({key, {}, Node::text(value)});
+    };
+    if (info.type == "true | false") {
+      app.add_flag_callback(flag, [set] { set("true"); }, info.help);
+    } else {
+      app.add_option_function<std::string>(flag, set, info.help + " (" + info.default_value + ")");
+    }
+  }
+  return [arguments] { return serve_arguments(*arguments); };
+}
+
+}  // namespace sluice::app

@@ -1,0 +1,32 @@
+#include "app/stack.h"
+
+#include "engines/builtin.h"
+#include "routing/builtin.h"
+#include "serving/servable.h"
+#include "sources/local_dir.h"
+
+namespace sluice::app {
+
+Stack::Stack()
+    : servables_(serving::make_servable_factory()),
+      tables_(std::make_shared<const ServingTable>()),
+      pipeline_(tables_) {
+  engines::register_builtin(engines_);
+  routing::register_builtin(policies_);
+}
+
+Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
+                                           const std::string& default_model) {
+  std::unique_ptr<Stack> stack(new Stack);
+  std::vector<std::string> extensions;
+  for (const auto& [name, engine] : stack->engines_.items()) {
+    for (const auto end : engine->extensions()) extensions.emplace_back(end);
+  }
+  SLUICE_TRY(stack->source_, sources::make_local_dir(path, std::move(extensions)));
+  stack->repository_ = std::make_unique<repository::Repository>(
+      *stack->source_, stack->engines_, *stack->servables_, stack->policies_, stack->tables_,
+      repository::RepositoryOptions{default_model});
+  return stack;
+}
+
+}  // namespace sluice::app

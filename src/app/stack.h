@@ -1,0 +1,45 @@
+// The composition root: which engines, sources and policies exist, and how a repository, a table and
+// a pipeline are put together. Used by `serve` and by every command that works without a server.
+//
+// Thread-safety: built and loaded by one thread; the pipeline is for all.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/engine.h"
+#include "core/policy.h"
+#include "core/registry.h"
+#include "core/serving_table.h"
+#include "core/source.h"
+#include "repository/repository.h"
+#include "serving/pipeline.h"
+
+namespace sluice::app {
+
+class Stack {
+ public:
+  // Errors: kNotFound when there is nothing at `path`, kInvalidArgument when it is no model.
+  static Result<std::unique_ptr<Stack>> open(const std::string& path,
+                                             const std::string& default_model);
+
+  Result<void> load() { return repository_->load_all(); }
+  void announce_drain() { repository_->announce_drain(); }
+
+  const serving::Pipeline& pipeline() const { return pipeline_; }
+  const ServingTables& tables() const { return tables_; }
+  const Registry<Engine>& engines() const { return engines_; }
+
+ private:
+  Stack();
+
+  Registry<Engine> engines_;
+  Registry<PolicyFactory> policies_;
+  std::unique_ptr<const ServableFactory> servables_;
+  std::unique_ptr<Source> source_;
+  ServingTables tables_;
+  serving::Pipeline pipeline_;
+  std::unique_ptr<repository::Repository> repository_;
+};
+
+}  // namespace sluice::app
