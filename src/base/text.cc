@@ -43,7 +43,10 @@ std::optional<std::string_view> nearest(std::string_view word,
   std::size_t best_distance = word.size() / 3 + 2;
   for (const auto candidate : candidates) {
     if (candidate.size() > kLongest) continue;
-    const auto distance = edit_distance(word, candidate);
+    auto distance = edit_distance(word, candidate);
+    // "user" is most likely meant to be "user_id", however many letters are missing.
+    const bool beginning = word.size() >= 3 && candidate.starts_with(word);
+    if (beginning) distance = std::min<std::size_t>(distance, 2);
     if (distance < best_distance && distance < std::max(word.size(), candidate.size())) {
       best_distance = distance;
       best = candidate;

@@ -116,12 +116,7 @@ class ColumnReaders {
     for (std::size_t i = 0; i < readers_.size(); ++i) {
       const auto& spec = signature_.inputs[i];
       const auto& reader = readers_[i];
-      Shape dims = reader.dims();
-      if (appended > 0) {
-        Shape stacked{static_cast<std::int64_t>(appended)};
-        for (const auto dim : dims.dims()) stacked.push(dim);
-        dims = stacked;
-      }
+      const Shape dims = stacked(reader.dims(), spec, appended);
       SLUICE_TRY(const auto rows, fit_rows(spec, dims, reader.count(), spec.name));
       if (i > 0 && rows.rows != out.rows) {
         return invalid("ragged", "'" + signature_.inputs[0].name + "' has " +
@@ -136,6 +131,19 @@ class ColumnReaders {
   }
 
  private:
+  // The nesting with rows in front, and single values as rows of one where the model has it so.
+  static Shape stacked(const Shape& dims, const TensorSpec& spec, std::size_t appended) {
+    Shape out;
+    if (appended > 0) out.push(static_cast<std::int64_t>(appended));
+    for (const auto dim : dims.dims()) out.push(dim);
+    const auto row = spec.row_dims();
+    const bool rows_of_one = row.size() == 1 && row[0] == 1;
+    if (rows_of_one && (out.rank() == 0 || (out.rank() == 1 && (appended > 0 || out[0] != 1)))) {
+      out.push(1);
+    }
+    return out;
+  }
+
   const Signature& signature_;
   std::vector<NestedReader> readers_;
 };
@@ -301,6 +309,7 @@ Result<void> read_features(od::value features, const Signature& signature, Reque
                                      std::string(kind_of(features)));
   }
   const auto first = first_element(array);
+  if (first == FirstElement::kNone) return invalid("empty", "'features' is empty");
   if (auto error = array.reset().error()) return not_json(simdjson::error_message(error));
   if (first == FirstElement::kBroken) return not_json("'features' is not valid JSON");
   const bool columnar = is_columnar(signature);

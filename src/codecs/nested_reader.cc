@@ -1,5 +1,6 @@
 #include "codecs/nested_reader.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -13,6 +14,34 @@ constexpr double kMaxHalf = 65504.0;
 // Beyond this a 32-bit float rounds to infinity: the largest one plus half its spacing.
 constexpr double kFloatLimit = 0x1.ffffffp127;
 constexpr double kBf16Limit = 0x1.ffp127;
+
+std::string_view skip_digits(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of("0123456789"), text.size()));
+  return text;
+}
+
+// RFC 8259, section 6: tells a number that is too large from text that is no number.
+bool is_json_number(std::string_view text) {
+  text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+  if (text.starts_with('-')) text.remove_prefix(1);
+  const auto whole = skip_digits(text);
+  const auto digits = text.size() - whole.size();
+  if (digits == 0 || (digits > 1 && text.front() == '0')) return false;
+  text = whole;
+  if (text.starts_with('.')) {
+    const auto rest = skip_digits(text.substr(1));
+    if (rest.size() == text.size() - 1) return false;
+    text = rest;
+  }
+  if (text.starts_with('e') || text.starts_with('E')) {
+    text.remove_prefix(1);
+    if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+    const auto rest = skip_digits(text);
+    if (rest.size() == text.size()) return false;
+    text = rest;
+  }
+  return text.empty();
+}
 
 }  // namespace
 
@@ -119,9 +148,7 @@ Result<void> NestedReader::push_integer(od::value value) {
     }
     // 3.0 and 3e0 are integers too, as long as a double holds them exactly.
     double real = 0;
-    if (error == simdjson::INCORRECT_TYPE || value.get_double().get(real)) {
-      return wrong_value(value, error, "an integer");
-    }
+    if (value.get_double().get(real)) return wrong_value(value, error, "an integer");
     if (std::trunc(real) != real) {
       return invalid("wrong_type", here() + " must be an integer for the model's type " +
                                        std::string(name_of(dtype_)));
@@ -171,10 +198,9 @@ Result<void> NestedReader::wrong_value(od::value value, simdjson::error_code err
   od::json_type type;
   if (value.type().get(type)) return not_json(here() + " is not valid JSON");
   if (type == od::json_type::number && error == simdjson::NUMBER_ERROR) {
-    const auto token = value.raw_json_token();
-    const bool digits = !token.empty() && token.find_first_not_of("0123456789+-.eE \t\r\n") ==
-                                              std::string_view::npos;
-    return digits ? out_of_range() : not_json(here() + " is not a valid JSON number");
+    return is_json_number(value.raw_json_token())
+               ? out_of_range()
+               : not_json(here() + " is not a valid JSON number");
   }
   // Words such as NaN have the type of null, but are not null.
   bool null = false;

@@ -50,7 +50,12 @@ class Decoder {
     }
     od::object object;
     if (auto error = document.get_object().get(object)) {
-      return error == simdjson::INCORRECT_TYPE
+      const auto first = body.find_first_not_of(" \t\r\n");
+      static constexpr std::string_view kStarts = "[\"-0123456789tfn";
+      const bool other_json = error == simdjson::INCORRECT_TYPE &&
+                              first != std::string_view::npos &&
+                              kStarts.find(body[first]) != std::string_view::npos;
+      return other_json
                  ? invalid("wrong_type", "the body must be a JSON object with the key 'features'")
                  : not_json(error, document, body);
     }

@@ -17,6 +17,8 @@ ChosenVersions choose_versions(std::vector<VersionName> existing, const VersionC
       }
     }
     std::ranges::sort(out.wanted);
+    const auto twice = std::ranges::unique(out.wanted);
+    out.wanted.erase(twice.begin(), twice.end());
     return out;
   }
   const auto keep = choice.latest ? static_cast<std::size_t>(*choice.latest) : existing.size();

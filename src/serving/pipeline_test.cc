@@ -1,0 +1,178 @@
+#include "serving/pipeline.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "serving/output_plan.h"
+
+namespace sluice::serving {
+namespace {
+
+// A servable that answers at once, or keeps the request until it is told to answer.
+class FakeServable final : public Servable {
+ public:
+  FakeServable(std::string version, bool keeps)
+      : version_(*VersionName::parse(version)), keeps_(keeps) {
+    signature_.inputs.push_back({"x", DType::kFloat32, {-1, 1}, Role::kUnknown});
+  }
+  const ModelName& model() const override { return model_; }
+  const VersionName& version() const override { return version_; }
+  const Signature& signature() const override { return signature_; }
+  const Model& loaded() const override { std::abort(); }
+  Result<void> warm_up() const override { return {}; }
+  bool run(RequestPtr& request) const override {
+    if (keeps_) {
+      kept = std::move(request);
+      return false;
+    }
+    request->reply.outputs = request->arena.array<TensorView>(1);
+    return true;
+  }
+  mutable RequestPtr kept;
+
+ private:
+  ModelName model_ = *ModelName::parse("m");
+  VersionName version_;
+  Signature signature_;
+  bool keeps_;
+};
+
+class First final : public Policy {
+ public:
+  std::size_t choose(const RouteQuery&) const override { return 0; }
+};
+
+struct Fixture {
+  explicit Fixture(bool keeps = false) {
+    auto entry = std::make_shared<ModelEntry>(ModelEntry{*ModelName::parse("m"), {}, {}, {}, {}, {}});
+    for (const char* name : {"v1", "v2"}) {
+      auto servable = std::make_shared<FakeServable>(name, keeps);
+      entry->ready.push_back(servable);
+      entry->versions.push_back({*VersionName::parse(name), VersionState::kReady, {}, servable});
+    }
+    entry->policy = std::make_shared<First>();
+    auto table = std::make_shared<ServingTable>();
+    table->models["m"] = entry;
+    table->loading = false;
+    tables.publish(table);
+  }
+  // Submits and answers what the continuation saw: the version, or the error's reason.
+  std::string ask(std::string_view version, TimePoint deadline = TimePoint::max()) {
+    std::string seen;
+    auto request = make_request();
+    request->deadline = deadline;
+    request->on_done = [&](Request* done) {
+      seen = done->reply.error ? std::string(done->reply.error->reason)
+                               : done->servable->version().str();
+      ++answers;
+    };
+    if (auto aimed = pipeline.aim(*request, "m", version); !aimed) {
+      finish(std::move(request), aimed.error());
+    } else {
+      pipeline.submit(std::move(request));
+    }
+    return seen;
+  }
+  ServingTables tables{std::make_shared<const ServingTable>()};
+  Pipeline pipeline{tables};
+  int answers = 0;
+};
+
+TEST(Pipeline, ThePolicyChoosesUnlessTheClientDoes) {
+  Fixture fixture;
+  EXPECT_EQ(fixture.ask(""), "v1");
+  EXPECT_EQ(fixture.ask("v2"), "v2");
+  EXPECT_EQ(fixture.ask("v3"), "unknown_version");
+  EXPECT_EQ(fixture.answers, 3);
+}
+
+TEST(Pipeline, WhatIsNotThereIsNamed) {
+  Fixture fixture;
+  Request request;
+  const auto model = fixture.pipeline.aim(request, "x", "");
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().code, Code::kNotFound);
+  EXPECT_NE(model.error().message.find("there is m"), std::string::npos);
+  const auto version = fixture.pipeline.aim(request, "m", "7");
+  EXPECT_NE(version.error().message.find("it has v1 and v2"), std::string::npos);
+  EXPECT_EQ(fixture.pipeline.aim(request, "", "").error().reason, "unknown_model");
+}
+
+TEST(Pipeline, AnExpiredRequestNeverRuns) {
+  Fixture fixture;
+  EXPECT_EQ(fixture.ask("v1", std::chrono::steady_clock::now()), "deadline");
+}
+
+TEST(Pipeline, ADroppedRequestIsAnsweredOnce) {
+  Fixture fixture(true);
+  std::string seen;
+  int answers = 0;
+  auto request = make_request();
+  request->on_done = [&](Request* done) {
+    seen = done->reply.error ? done->reply.error->reason : "ok";
+    ++answers;
+  };
+  ASSERT_TRUE(fixture.pipeline.aim(*request, "m", "v1"));
+  fixture.pipeline.submit(std::move(request));
+  EXPECT_EQ(answers, 0);
+  const auto table = fixture.tables.get();
+  static_cast<const FakeServable&>(*table->find("m")->ready[0]).kept.reset();
+  EXPECT_EQ(answers, 1);
+  EXPECT_EQ(seen, "dropped");
+}
+
+TEST(OutputPlan, MistakesInModelYamlAreNamed) {
+  Signature signature;
+  signature.outputs.push_back({"probs", DType::kFloat32, {-1, 3}, Role::kUnknown});
+  ModelConfig config;
+  config.output.prediction = "label";
+  EXPECT_NE(make_output_plan(signature, config).error().message.find("outputs are probs"),
+            std::string::npos);
+  config.output.prediction.clear();
+  config.labels = {"a", "b"};
+  EXPECT_NE(make_output_plan(signature, config).error().message.find("has 3 classes"),
+            std::string::npos);
+}
+
+Prediction predicted(const TensorSpec& spec, std::span<const float> values, std::size_t rows,
+                     const ModelConfig& config, Arena& arena) {
+  Signature signature;
+  signature.outputs.push_back(spec);
+  const auto plan = make_output_plan(signature, config);
+  TensorView tensor;
+  tensor.shape.push(static_cast<std::int64_t>(rows));
+  if (spec.dims.size() > 1) tensor.shape.push(static_cast<std::int64_t>(values.size() / rows));
+  tensor.data = std::as_bytes(values);
+  return *interpret(*plan, {&tensor, 1}, rows, arena);
+}
+
+TEST(OutputPlan, ClassesConfidencesAndLabels) {
+  Arena arena;
+  ModelConfig config;
+  config.labels = {"no", "yes"};
+  const float binary[] = {0.2F, 0.9F};
+  auto out = predicted({"p", DType::kFloat32, {-1, 1}, Role::kProbabilities}, binary, 2, config, arena);
+  EXPECT_EQ(out.values[0], 0);
+  EXPECT_FLOAT_EQ(static_cast<float>(out.confidences[0]), 0.8F);
+  EXPECT_EQ(out.labels[1], "yes");
+  const float logits[] = {0, 1};
+  out = predicted({"logits", DType::kFloat32, {-1, 2}, Role::kUnknown}, logits, 1, config, arena);
+  EXPECT_EQ(out.values[0], 1);
+  EXPECT_NEAR(out.confidences[0], 0.7310586, 1e-6);
+}
+
+TEST(OutputPlan, ValuesVectorsAndWhatIsNotFinite) {
+  Arena arena;
+  const float values[] = {1, 2, 3, NAN};
+  auto out = predicted({"y", DType::kFloat32, {-1, 1}, Role::kUnknown}, values, 4, {}, arena);
+  EXPECT_EQ(out.row_shape.rank(), 0U);
+  EXPECT_EQ(out.confidences[0], 1.0);
+  EXPECT_TRUE(out.not_finite);
+  out = predicted({"y", DType::kFloat32, {-1, 2}, Role::kUnknown}, values, 2, {}, arena);
+  EXPECT_EQ(out.row_shape.rank(), 1U);
+  EXPECT_EQ(out.width(), 2U);
+}
+
+}  // namespace
+}  // namespace sluice::serving
