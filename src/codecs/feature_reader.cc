@@ -49,7 +49,7 @@ void set_rows(Request& out, const Rows& rows) {
 }
 
 // Positional values of the only input.
-Result<void> read_single(od::value features, const TensorSpec& spec, Request& out) {
+Result<void> read_single(od::array features, const TensorSpec& spec, Request& out) {
   NestedReader reader(spec.dtype, row_width(spec), out.arena, kFeatures);
   SLUICE_CHECK(reader.read(features));
   SLUICE_TRY(const auto rows, fit_rows(spec, reader.dims(), reader.count(), kFeatures));
@@ -327,7 +327,7 @@ Result<void> read_features(od::value features, const Signature& signature, Reque
     return invalid("wrong_type", "the model has the inputs " + join_and(names) +
                                      ": send 'features' as an object with these names");
   }
-  return read_single(features, signature.inputs[0], out);
+  return read_single(array, signature.inputs[0], out);
 }
 
 }  // namespace sluice::codecs

@@ -57,9 +57,19 @@ NestedReader::NestedReader(DType dtype, std::size_t expected, Arena& arena, std:
 
 Result<void> NestedReader::read(od::value value) {
   SLUICE_CHECK(read_value(value, 0));
+  note_dims();
+  return {};
+}
+
+Result<void> NestedReader::read(od::array array) {
+  SLUICE_CHECK(read_array(array, 0));
+  note_dims();
+  return {};
+}
+
+void NestedReader::note_dims() {
   dims_ = Shape();
   for (std::size_t i = 0; i < Shape::kMaxRank && lengths_[i] >= 0; ++i) dims_.push(lengths_[i]);
-  return {};
 }
 
 Result<void> NestedReader::read_value(od::value value, std::size_t level) {

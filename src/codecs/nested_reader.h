@@ -24,6 +24,8 @@ class NestedReader {
 
   // Reads a whole value. May be called again to append another of the same shape.
   Result<void> read(od::value value);
+  // The same for a list that has been opened already; a value can be opened only once.
+  Result<void> read(od::array array);
 
   // What was read: dimensions of the nesting (none for a single value) and number of elements.
   const Shape& dims() const { return dims_; }
@@ -33,6 +35,7 @@ class NestedReader {
   TensorView tensor(const Shape& shape) const;
 
  private:
+  void note_dims();
   Result<void> read_value(od::value value, std::size_t level);
   Result<void> read_array(od::array array, std::size_t level);
   Result<void> read_leaf(od::value value, std::size_t level);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <deque>
 
 #include "serving/output_plan.h"
 
@@ -139,12 +140,14 @@ Prediction predicted(const TensorSpec& spec, std::span<const float> values, std:
                      const ModelConfig& config, Arena& arena) {
   Signature signature;
   signature.outputs.push_back(spec);
-  const auto plan = make_output_plan(signature, config);
+  // Labels are views on the plan's names, as on a servable's that is leased.
+  static std::deque<OutputPlan> plans;
+  const auto& plan = plans.emplace_back(*make_output_plan(signature, config));
   TensorView tensor;
   tensor.shape.push(static_cast<std::int64_t>(rows));
   if (spec.dims.size() > 1) tensor.shape.push(static_cast<std::int64_t>(values.size() / rows));
   tensor.data = std::as_bytes(values);
-  return *interpret(*plan, {&tensor, 1}, rows, arena);
+  return *interpret(plan, {&tensor, 1}, rows, arena);
 }
 
 TEST(OutputPlan, ClassesConfidencesAndLabels) {

@@ -9,13 +9,13 @@ cmd_build() {
 }
 
 is_preset() {
-  [[ $1 == release || $1 == debug || $1 == asan || $1 == tsan || $1 == coverage ]]
+  [[ $1 == release || $1 == debug || $1 == asan || $1 == tsan || $1 == coverage || $1 == bench ]]
 }
 
 # compile PRESET [TARGET]: configures once; ninja runs cmake again by itself when a list changes.
 compile() {
   local preset=$1 target=${2:-all}
-  is_preset "$preset" || die "no preset '$preset': release, debug, asan, tsan or coverage"
+  is_preset "$preset" || die "no preset '$preset': release, debug, asan, tsan, coverage or bench"
   step "build ($preset)"
   if [[ ! -f build/$preset/build.ninja ]]; then quietly cmake --preset "$preset"; fi
   cmake --build --preset "$preset" --target "$target" -j "$(nproc)"
@@ -34,6 +34,6 @@ cmd_serve() {
 cmd_bench() {
   plan 3
   prepare bench
-  compile release
-  exec /usr/bin/python3 bench/run.py "$@"
+  compile bench
+  exec /usr/bin/python3 bench/run.py --build build/bench "$@"
 }
