@@ -56,8 +56,8 @@ int bench_url(const Arguments& arguments) {
   plan.port = url->port;
   plan.path = url->path;
   if (!arguments.data.empty()) {
-    plan.body = arguments.data.starts_with('{') ? arguments.data
-                                                : "{\"features\":" + arguments.data + "}";
+    plan.body =
+        arguments.data.starts_with('{') ? arguments.data : "{\"features\":" + arguments.data + "}";
   }
   plan.connections = arguments.concurrency;
   plan.rate = arguments.rate;
@@ -146,7 +146,8 @@ Result<InProcess> measure(const Arguments& arguments) {
     };
     stack->pipeline().submit(std::move(request));
   });
-  if (answer.empty()) return fail(Code::kInvalidArgument, "failed", "the model fails on this input");
+  if (answer.empty())
+    return fail(Code::kInvalidArgument, "failed", "the model fails on this input");
   return out;
 }
 

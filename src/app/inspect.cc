@@ -100,7 +100,8 @@ void print_text(const Inspected& inspected) {
   std::printf("%-12s %s\n", "engine", inspected.engine.c_str());
   std::printf("%-12s %s\n", "size", human_bytes(inspected.bytes).c_str());
   const auto parameters = inspected.servable->loaded().parameters();
-  if (parameters > 0) std::printf("%-12s %llu\n", "parameters", static_cast<unsigned long long>(parameters));
+  if (parameters > 0)
+    std::printf("%-12s %llu\n", "parameters", static_cast<unsigned long long>(parameters));
   print_specs("inputs", signature.inputs);
   print_specs("outputs", signature.outputs);
   if (!signature.classes.empty()) {

@@ -26,8 +26,9 @@ int models(const Arguments& arguments) {
   if (!answer) return complain(answer.error());
   const auto parsed = json::parse(answer->body, nullptr, false);
   if (answer->status != 200 || !parsed.is_object()) {
-    return complain(kUnavailable, "the server does not list its models there; use the address of "
-                                  "its management listener");
+    return complain(kUnavailable,
+                    "the server does not list its models there; use the address of "
+                    "its management listener");
   }
   if (arguments.json) {
     std::printf("%s\n", answer->body.c_str());

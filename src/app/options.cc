@@ -58,9 +58,8 @@ Node environment() {
 }  // namespace
 
 const Schema<MetricsOptions>& MetricsOptions::schema() {
-  static const auto kSchema =
-      Schema<MetricsOptions>().option("public", &MetricsOptions::is_public,
-                                      "whether public listeners answer /metrics");
+  static const auto kSchema = Schema<MetricsOptions>().option(
+      "public", &MetricsOptions::is_public, "whether public listeners answer /metrics");
   return kSchema;
 }
 
@@ -77,8 +76,7 @@ const Schema<ServeOptions>& ServeOptions::schema() {
           .option("strict", &S::strict, "an unknown key in a request is an error")
           .option("allow_pickle", &S::allow_pickle, "run .pkl and .joblib files")
           .option("state_dir", &S::state_dir, "where state is kept; :memory: keeps nothing")
-          .option("poll", &S::poll, "how often the repository is looked at, or off",
-                  {poll_problem})
+          .option("poll", &S::poll, "how often the repository is looked at, or off", {poll_problem})
           .option("model_control", &S::model_control, "poll | explicit",
                   {one_of({"poll", "explicit"})})
           .option("io_threads", &S::io_threads, "I/O threads; 0: one per core",

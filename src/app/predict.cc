@@ -71,8 +71,8 @@ Result<HttpAnswer> ask_here(const Arguments& arguments, const std::string& body)
     const auto table = stack->tables().get();
     for (const auto& [name, entry] : table->models) {
       if (!entry->ready.empty()) continue;
-      return invalid("bad_model", entry->versions.empty() ? entry->reason
-                                                          : entry->versions[0].reason);
+      return invalid("bad_model",
+                     entry->versions.empty() ? entry->reason : entry->versions[0].reason);
     }
     return Failure(aimed.error());
   }
@@ -122,8 +122,8 @@ int predict(const Arguments& arguments) {
     const int exit = answer->status == 404   ? kNoInput
                      : answer->status >= 500 ? kUnavailable
                                              : kBadData;
-    return complain(exit, error.value("message", "the server answered " +
-                                                     std::to_string(answer->status)));
+    return complain(
+        exit, error.value("message", "the server answered " + std::to_string(answer->status)));
   }
   if (arguments.json) {
     std::printf("%s\n", answer->body.c_str());
@@ -139,7 +139,8 @@ Action add_predict(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   app.add_option("model", arguments->model, "model file, or a model's name with --url")->required();
   app.add_option("--data", arguments->data, "features as JSON: '[1, 2, 3]'");
-  app.add_option("--input", arguments->input, "file with features or a request as JSON; - is stdin");
+  app.add_option("--input", arguments->input,
+                 "file with features or a request as JSON; - is stdin");
   app.add_option("--version", arguments->version, "version of the model");
   app.add_option("--url", arguments->url, "ask this server: http://127.0.0.1:8000");
   app.add_flag("--json", arguments->json, "print the answer as JSON");

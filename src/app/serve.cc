@@ -146,7 +146,8 @@ int serve(const ServeOptions& options) {
   const auto table = (*stack)->tables().get();
   log::info("serving " + std::to_string(table->models.size()) +
             (table->models.size() == 1 ? " model" : " models"));
-  if (table->models.empty()) log::warn("there are no models here yet; every prediction answers 404");
+  if (table->models.empty())
+    log::warn("there are no models here yet; every prediction answers 404");
   wait_for_stop();
   log::info("draining: what is in flight is answered, then the server ends");
   (*stack)->announce_drain();
@@ -163,8 +164,8 @@ int serve_arguments(Arguments arguments) {
   Problems problems;
   const auto options = read_options(arguments.config, arguments.flags, problems);
   for (const auto& problem : problems) {
-    complain(kBadData, config::show_problem(
-                           problem.place.line > 0 ? arguments.config : "options", problem));
+    complain(kBadData,
+             config::show_problem(problem.place.line > 0 ? arguments.config : "options", problem));
   }
   if (!problems.empty()) {
     const bool only_flags = std::ranges::none_of(
@@ -188,7 +189,8 @@ Action add_serve(CLI::App& app) {
       arguments->flags.entries.push_back({key, {}, Node::text(value)});
     };
     if (info.type == "true | false") {
-      app.add_flag_callback(flag, [set] { set("true"); }, info.help);
+      app.add_flag_callback(
+          flag, [set] { set("true"); }, info.help);
     } else {
       app.add_option_function<std::string>(flag, set, info.help + " (" + info.default_value + ")");
     }

@@ -1,5 +1,6 @@
-// The composition root: which engines, sources and policies exist, and how a repository, a table and
-// a pipeline are put together. Used by `serve` and by every command that works without a server.
+// The composition root: which engines, sources and policies exist, and how a repository, a table
+// and a pipeline are put together. Used by `serve` and by every command that works without a
+// server.
 //
 // Thread-safety: built and loaded by one thread; the pipeline is for all.
 #pragma once

@@ -40,8 +40,7 @@ class Arena {
   // Uninitialised elements, aligned for tensors: to 64 bytes when there are many of them, and to 8
   // always, since bytes may become elements of any type.
   template <class T>
-    requires std::is_trivially_destructible_v<T>
-  std::span<T> array(std::size_t count) {
+  requires std::is_trivially_destructible_v<T> std::span<T> array(std::size_t count) {
     constexpr std::size_t kLeast = std::max<std::size_t>(alignof(T), 8);
     const std::size_t align = count * sizeof(T) >= 64 ? 64 : kLeast;
     return {static_cast<T*>(allocate(count * sizeof(T), align)), count};

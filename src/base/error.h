@@ -84,9 +84,9 @@ inline Failure internal(std::string message) {
 // declares `var` with the value.
 #define SLUICE_CONCAT_(a, b) a##b
 #define SLUICE_CONCAT(a, b) SLUICE_CONCAT_(a, b)
-#define SLUICE_TRY_IMPL(tmp, var, expr)                            \
-  auto tmp = (expr);                                               \
-  if (!tmp) return ::sluice::Failure(std::move(tmp).error());      \
+#define SLUICE_TRY_IMPL(tmp, var, expr)                       \
+  auto tmp = (expr);                                          \
+  if (!tmp) return ::sluice::Failure(std::move(tmp).error()); \
   var = *std::move(tmp)
 #define SLUICE_TRY(var, expr) SLUICE_TRY_IMPL(SLUICE_CONCAT(try_, __LINE__), var, expr)
 #define SLUICE_CHECK(expr) \

@@ -70,8 +70,8 @@ Result<Fd> open_beneath(const Fd& directory, const std::filesystem::path& relati
 Result<std::string> read_text(const Fd& fd, std::size_t limit, std::string_view what) {
   SLUICE_TRY(const auto info, regular_file(fd, what));
   if (static_cast<std::uint64_t>(info.st_size) > limit) {
-    return invalid("too_large", std::string(what) + " is larger than " + std::to_string(limit) +
-                                    " bytes");
+    return invalid("too_large",
+                   std::string(what) + " is larger than " + std::to_string(limit) + " bytes");
   }
   std::string out(static_cast<std::size_t>(info.st_size), '\0');
   std::size_t done = 0;

@@ -1,9 +1,9 @@
 // Opening files that someone else named.
 //
 // Every path inside a repository is opened relative to a directory descriptor with openat2 and
-// RESOLVE_BENEATH, so that no "..", absolute path or symbolic link leads outside; what was opened is
-// then checked on the descriptor (a regular file, within the size that was allowed), never on the
-// string.
+// RESOLVE_BENEATH, so that no "..", absolute path or symbolic link leads outside; what was opened
+// is then checked on the descriptor (a regular file, within the size that was allowed), never on
+// the string.
 //
 // Thread-safety: plain values and functions without state.
 #pragma once

@@ -1,6 +1,6 @@
-// Writes JSON into a string, forward only. Numbers are the shortest text that reads back to the same
-// value; what is not finite becomes null, since bare NaN is not JSON. Text is escaped, and bytes
-// that are not UTF-8 are replaced, so the output is always valid.
+// Writes JSON into a string, forward only. Numbers are the shortest text that reads back to the
+// same value; what is not finite becomes null, since bare NaN is not JSON. Text is escaped, and
+// bytes that are not UTF-8 are replaced, so the output is always valid.
 //
 // Thread-safety: one owner.
 #pragma once
@@ -28,10 +28,11 @@ class JsonWriter {
   JsonWriter& value(std::same_as<float> auto number) { return real(number); }
   JsonWriter& value(std::same_as<double> auto number) { return real(number); }
   template <std::integral T>
-    requires(!std::same_as<T, bool>)
-  JsonWriter& value(T number) {
-    if constexpr (std::is_signed_v<T>) return integer(static_cast<std::int64_t>(number));
-    else return unsigned_integer(static_cast<std::uint64_t>(number));
+  requires(!std::same_as<T, bool>) JsonWriter& value(T number) {
+    if constexpr (std::is_signed_v<T>)
+      return integer(static_cast<std::int64_t>(number));
+    else
+      return unsigned_integer(static_cast<std::uint64_t>(number));
   }
   JsonWriter& null();
   // Text that is JSON already.

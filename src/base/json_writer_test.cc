@@ -32,8 +32,9 @@ TEST(JsonWriter, AnyBytesBecomeValidJson) {
   std::string every;
   for (int c = 0; c < 256; ++c) every += static_cast<char>(c);
   for (const std::string& text :
-       {every, std::string("\xED\xA0\x80"), std::string("\xC0\x80"), std::string("\xF4\x90\x80\x80"),
-        std::string("caf\xC3\xA9 \xF0\x9F\x90\xA2"), std::string("\xE2\x82")}) {
+       {every, std::string("\xED\xA0\x80"), std::string("\xC0\x80"),
+        std::string("\xF4\x90\x80\x80"), std::string("caf\xC3\xA9 \xF0\x9F\x90\xA2"),
+        std::string("\xE2\x82")}) {
     EXPECT_TRUE(nlohmann::json::accept(written(std::string_view(text))));
   }
   EXPECT_EQ(written("caf\xC3\xA9"), "\"caf\xC3\xA9\"");

@@ -20,9 +20,9 @@ spdlog::logger& logger() {
 }  // namespace
 
 void set_level(Level level) {
-  static constexpr spdlog::level::level_enum kLevels[] = {
-      spdlog::level::debug, spdlog::level::info, spdlog::level::warn, spdlog::level::err,
-      spdlog::level::off};
+  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
+                                                          spdlog::level::warn, spdlog::level::err,
+                                                          spdlog::level::off};
   logger().set_level(kLevels[static_cast<int>(level)]);
 }
 

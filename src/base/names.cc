@@ -8,9 +8,7 @@ namespace {
 constexpr std::size_t kMaxName = 128;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_alnum(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+bool is_alnum(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 std::string_view digits_at(std::string_view text, std::size_t from) {
   std::size_t to = from;

@@ -40,8 +40,7 @@ std::optional<std::uint64_t> parse_with_unit(std::string_view text,
 }
 
 void wrong(const Node& node, std::string_view expected, Problems& problems) {
-  report(problems, node.place,
-         "'" + printable(node.scalar) + "' is not " + std::string(expected));
+  report(problems, node.place, "'" + printable(node.scalar) + "' is not " + std::string(expected));
 }
 
 }  // namespace
@@ -54,8 +53,7 @@ bool expect_scalar(const Node& node, std::string_view expected, Problems& proble
   return expect_kind(node, Node::Kind::kScalar, expected, problems);
 }
 
-bool expect_kind(const Node& node, Node::Kind kind, std::string_view expected,
-                 Problems& problems) {
+bool expect_kind(const Node& node, Node::Kind kind, std::string_view expected, Problems& problems) {
   if (node.kind == kind) return true;
   static constexpr std::array kNames = {"nothing", "a single value", "a list", "a mapping"};
   report(problems, node.place,

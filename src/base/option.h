@@ -51,13 +51,14 @@ template <class T>
 struct OptionType;
 
 template <class T>
-concept HasSchema = requires { T::schema(); };
+concept HasSchema = requires {
+  T::schema();
+};
 
 void report(Problems& problems, const Place& place, std::string message);
 // False, with a problem reported, unless `node` is a scalar; `expected` names the type.
 bool expect_scalar(const Node& node, std::string_view expected, Problems& problems);
-bool expect_kind(const Node& node, Node::Kind kind, std::string_view expected,
-                 Problems& problems);
+bool expect_kind(const Node& node, Node::Kind kind, std::string_view expected, Problems& problems);
 
 template <class S>
 class Schema {
@@ -262,8 +263,7 @@ struct WordOption {
       }
       known.push_back(word);
     }
-    report(problems, node.place,
-           "'" + node.scalar + "' is not one of the choices: " + name());
+    report(problems, node.place, "'" + node.scalar + "' is not one of the choices: " + name());
   }
 };
 

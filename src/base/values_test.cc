@@ -32,11 +32,11 @@ TEST(Half, EveryValueComesBack) {
 }
 
 TEST(Half, RoundsToNearestEven) {
-  EXPECT_EQ(float_to_half(1.0F + 1.0F / 2048), 0x3C00);      // halfway, even below
-  EXPECT_EQ(float_to_half(1.0F + 3.0F / 2048), 0x3C02);      // halfway, even above
+  EXPECT_EQ(float_to_half(1.0F + 1.0F / 2048), 0x3C00);  // halfway, even below
+  EXPECT_EQ(float_to_half(1.0F + 3.0F / 2048), 0x3C02);  // halfway, even above
   EXPECT_EQ(float_to_half(65519.0F), 0x7BFF);
-  EXPECT_EQ(float_to_half(65520.0F), 0x7C00);                // infinity
-  EXPECT_EQ(float_to_half(0x1p-25F), 0x0000);                // halfway to the smallest
+  EXPECT_EQ(float_to_half(65520.0F), 0x7C00);  // infinity
+  EXPECT_EQ(float_to_half(0x1p-25F), 0x0000);  // halfway to the smallest
   EXPECT_EQ(float_to_half(0x1.8p-25F), 0x0001);
   EXPECT_EQ(float_to_bf16(1.0F + 1.0F / 256), 0x3F80);
   EXPECT_EQ(float_to_bf16(1.0F + 3.0F / 256), 0x3F82);

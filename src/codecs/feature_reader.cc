@@ -31,8 +31,8 @@ std::vector<std::string_view> names_of(const Signature& signature) {
 
 Failure unknown_feature(std::string_view name, const Signature& signature) {
   const auto known = names_of(signature);
-  return invalid("unknown_feature", "the model has no feature '" + printable(name) + "'" +
-                                        did_you_mean(name, known));
+  return invalid("unknown_feature",
+                 "the model has no feature '" + printable(name) + "'" + did_you_mean(name, known));
 }
 
 Failure missing_feature(std::string_view name) {

@@ -2,7 +2,8 @@
 // row or many. Internal to codecs.
 //
 //   [5.1, 3.5]                     one row          {"age": 41, "income": 3e4}      one row by name
-//   [[5.1, 3.5], [4.9, 3.0]]       two rows         [{"age": 41}, {"age": 29}]      two rows by name
+//   [[5.1, 3.5], [4.9, 3.0]]       two rows         [{"age": 41}, {"age": 29}]      two rows by
+//   name
 //
 // Names are the columns of a single two-dimensional input, or the model's inputs. A row of a model
 // with more dimensions may be nested as the model has it, or flat.

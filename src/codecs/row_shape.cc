@@ -25,8 +25,8 @@ Failure misfit(const TensorSpec& spec, const Shape& dims, std::size_t count,
   const auto width = row_width(spec);
   const std::string what = "'" + std::string(name) + "'";
   if (width > 0 && dims.rank() <= 1) {
-    return invalid("wrong_width", what + " has " + std::to_string(count) + " values; the model takes " +
-                                      std::to_string(width));
+    return invalid("wrong_width", what + " has " + std::to_string(count) +
+                                      " values; the model takes " + std::to_string(width));
   }
   if (width > 0 && dims.rank() == 2) {
     return invalid("wrong_width", "the rows of " + what + " have " + std::to_string(dims[1]) +
@@ -54,8 +54,7 @@ Result<Rows> fit_rows(const TensorSpec& spec, const Shape& dims, std::size_t cou
   const auto width = row_width(spec);
   if (count == 0) return invalid("empty", "'" + std::string(name) + "' is empty");
   const auto flat = [&](std::size_t from) {
-    return width > 0 && given.size() == from + 1 &&
-           given[from] == static_cast<std::int64_t>(width);
+    return width > 0 && given.size() == from + 1 && given[from] == static_cast<std::int64_t>(width);
   };
   const auto fixed_first = spec.dims.empty() ? 1 : spec.dims[0];
   const auto check = [&](Rows rows) -> Result<Rows> {

@@ -9,7 +9,7 @@
 namespace sluice::codecs {
 
 struct Rows {
-  Shape shape;        // of the tensor
+  Shape shape;  // of the tensor
   std::size_t rows = 1;
   bool many = false;  // the client sent a list of rows
 };

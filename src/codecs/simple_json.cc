@@ -16,11 +16,19 @@ constexpr std::size_t kMaxKeys = 256;
 constexpr std::size_t kMaxId = 128;
 
 enum Key : std::uint8_t {
-  kFeatures, kUserId, kEntityId, kCacheKey, kTrueLabel, kDebug, kExplain, kRequestId, kKeyCount
+  kFeatures,
+  kUserId,
+  kEntityId,
+  kCacheKey,
+  kTrueLabel,
+  kDebug,
+  kExplain,
+  kRequestId,
+  kKeyCount
 };
-constexpr std::array<std::string_view, kKeyCount> kKeys = {
-    "features", "user_id", "entity_id", "cache_key", "true_label", "debug", "explain",
-    "request_id"};
+constexpr std::array<std::string_view, kKeyCount> kKeys = {"features",  "user_id",    "entity_id",
+                                                           "cache_key", "true_label", "debug",
+                                                           "explain",   "request_id"};
 
 // Text of the client's choosing, kept with the request; identifiers may be written as numbers.
 Result<std::string_view> read_id(od::value value, std::string_view name, Arena& arena) {
@@ -42,11 +50,9 @@ class Decoder {
 
   Result<void> run(std::string_view body) {
     od::document document;
-    const simdjson::padded_string_view padded(body.data(), body.size(),
-                                              body.size() + kJsonPadding);
+    const simdjson::padded_string_view padded(body.data(), body.size(), body.size() + kJsonPadding);
     if (auto error = thread_parser().iterate(padded).get(document)) {
-      return not_json(std::string("the body is not valid JSON: ") +
-                      simdjson::error_message(error));
+      return not_json(std::string("the body is not valid JSON: ") + simdjson::error_message(error));
     }
     od::object object;
     if (auto error = document.get_object().get(object)) {
@@ -222,8 +228,7 @@ void encode_simple_json(const Request& request, std::string_view model, std::str
   JsonWriter json(out);
   json.begin_object().key("prediction");
   const std::size_t width = prediction.width();
-  write_rows(json, request,
-             [&](std::size_t row) { write_row(json, prediction, row * width, 0); });
+  write_rows(json, request, [&](std::size_t row) { write_row(json, prediction, row * width, 0); });
   json.key("confidence");
   write_rows(json, request, [&](std::size_t row) {
     write_value(json, prediction.confidences[row], prediction.single_precision);

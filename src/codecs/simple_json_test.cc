@@ -75,9 +75,9 @@ TEST(SimpleJson, ByNameInAnyOrder) {
   EXPECT_EQ(one.values()[0], 41);
   EXPECT_TRUE(std::isnan(one.values()[1]));
   EXPECT_EQ(one.values()[2], 3);
-  const auto rows = decode(
-      R"({"features":[{"age":1,"income":2,"clicks":3},{"age":4,"income":5,"clicks":6}]})",
-      named_table());
+  const auto rows =
+      decode(R"({"features":[{"age":1,"income":2,"clicks":3},{"age":4,"income":5,"clicks":6}]})",
+             named_table());
   EXPECT_EQ(rows.values(), (Values{1, 2, 3, 4, 5, 6}));
   EXPECT_TRUE(rows.request->many_rows);
 
@@ -86,8 +86,9 @@ TEST(SimpleJson, ByNameInAnyOrder) {
   EXPECT_NE(unknown.result.error().message.find("'age'"), std::string::npos);
   EXPECT_EQ(decode(R"({"features":{"age":1,"income":2}})", named_table()).reason(),
             "missing_feature");
-  EXPECT_EQ(decode(R"({"features":{"age":1,"age":1,"income":2,"clicks":3}})", named_table()).reason(),
-            "duplicate_key");
+  EXPECT_EQ(
+      decode(R"({"features":{"age":1,"age":1,"income":2,"clicks":3}})", named_table()).reason(),
+      "duplicate_key");
 }
 
 TEST(SimpleJson, SeveralInputs) {
@@ -128,18 +129,29 @@ TEST(SimpleJson, TypesAreExactOrRefused) {
     DType dtype;
     const char* reason;
   } refused[] = {
-      {"256", DType::kUint8, "out_of_range"},   {"-1", DType::kUint64, "out_of_range"},
-      {"-129", DType::kInt8, "out_of_range"},   {"1.5", DType::kInt32, "wrong_type"},
-      {"null", DType::kInt32, "wrong_type"},    {"true", DType::kInt32, "wrong_type"},
-      {"\"1\"", DType::kFloat32, "wrong_type"}, {"true", DType::kFloat32, "wrong_type"},
-      {"1e39", DType::kFloat32, "out_of_range"}, {"1e999", DType::kFloat64, "out_of_range"},
-      {"65536", DType::kFloat16, "out_of_range"}, {"2", DType::kBool, "wrong_type"},
+      {"256", DType::kUint8, "out_of_range"},
+      {"-1", DType::kUint64, "out_of_range"},
+      {"-129", DType::kInt8, "out_of_range"},
+      {"1.5", DType::kInt32, "wrong_type"},
+      {"null", DType::kInt32, "wrong_type"},
+      {"true", DType::kInt32, "wrong_type"},
+      {"\"1\"", DType::kFloat32, "wrong_type"},
+      {"true", DType::kFloat32, "wrong_type"},
+      {"1e39", DType::kFloat32, "out_of_range"},
+      {"1e999", DType::kFloat64, "out_of_range"},
+      {"65536", DType::kFloat16, "out_of_range"},
+      {"2", DType::kBool, "wrong_type"},
       {"9223372036854775808", DType::kInt64, "out_of_range"},
-      {"1", DType::kString, "wrong_type"},      {"NaN", DType::kFloat32, "not_json"},
-      {"Infinity", DType::kFloat32, "not_json"}, {"nul", DType::kFloat32, "not_json"},
-      {"01", DType::kFloat32, "not_json"},      {"+1", DType::kFloat32, "not_json"},
-      {"1.", DType::kFloat32, "not_json"},      {".5", DType::kFloat32, "not_json"},
-      {"0x10", DType::kFloat32, "not_json"},    {"1 2", DType::kFloat32, "not_json"},
+      {"1", DType::kString, "wrong_type"},
+      {"NaN", DType::kFloat32, "not_json"},
+      {"Infinity", DType::kFloat32, "not_json"},
+      {"nul", DType::kFloat32, "not_json"},
+      {"01", DType::kFloat32, "not_json"},
+      {"+1", DType::kFloat32, "not_json"},
+      {"1.", DType::kFloat32, "not_json"},
+      {".5", DType::kFloat32, "not_json"},
+      {"0x10", DType::kFloat32, "not_json"},
+      {"1 2", DType::kFloat32, "not_json"},
   };
   for (const auto& test : refused) {
     EXPECT_EQ(value(test.text, test.dtype).reason(), test.reason) << test.text;
@@ -165,9 +177,11 @@ TEST(SimpleJson, BadFeatures) {
 
 TEST(SimpleJson, NothingThatIsNotJsonHidesAnywhere) {
   const auto reason = [](const std::string& body) { return decode(body, table(1)).reason(); };
-  for (const char* hidden : {"NaN", "truefalse", "{\"a\":tru}", "[1,]", "\"\\x\"", "[1 2]", "{\"a\" 1}",
-                             "nulll", "01", "\"\\ud800\"", "1e", "{1:2}", "[", "'a'"}) {
-    EXPECT_EQ(reason(std::string(R"({"other":)") + hidden + R"(,"features":[1]})"), "not_json") << hidden;
+  for (const char* hidden :
+       {"NaN", "truefalse", "{\"a\":tru}", "[1,]", "\"\\x\"", "[1 2]", "{\"a\" 1}", "nulll", "01",
+        "\"\\ud800\"", "1e", "{1:2}", "[", "'a'"}) {
+    EXPECT_EQ(reason(std::string(R"({"other":)") + hidden + R"(,"features":[1]})"), "not_json")
+        << hidden;
   }
   EXPECT_EQ(reason(""), "not_json");
   EXPECT_EQ(reason("   "), "not_json");
@@ -195,10 +209,10 @@ TEST(SimpleJson, UnknownKeysWarnAndStrictRefuses) {
 }
 
 TEST(SimpleJson, TheOtherKeys) {
-  const auto all = decode(
-      R"({"user_id":42,"entity_id":"e","cache_key":"k","true_label":1,"debug":true,)"
-      R"("request_id":"r\u00e9","features":[1]})",
-      table(1));
+  const auto all =
+      decode(R"({"user_id":42,"entity_id":"e","cache_key":"k","true_label":1,"debug":true,)"
+             R"("request_id":"r\u00e9","features":[1]})",
+             table(1));
   ASSERT_TRUE(all.result);
   EXPECT_EQ(all.request->user_id, "42");
   EXPECT_EQ(all.request->true_label, 1.0);

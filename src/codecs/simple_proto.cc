@@ -47,8 +47,7 @@ Result<std::span<const std::byte>> to_integers(std::span<const double> values, D
 }
 
 template <class T, class Convert>
-std::span<const std::byte> to_reals(std::span<const double> values, Arena& arena,
-                                    Convert convert) {
+std::span<const std::byte> to_reals(std::span<const double> values, Arena& arena, Convert convert) {
   auto out = arena.array<T>(values.size());
   std::ranges::transform(values, out.begin(), convert);
   return std::as_bytes(std::span<const T>(out));
@@ -62,11 +61,11 @@ Result<std::span<const std::byte>> convert(std::span<const double> values, DType
       return to_reals<float>(values, arena, [](double x) { return static_cast<float>(x); });
     case DType::kFloat64: return to_reals<double>(values, arena, [](double x) { return x; });
     case DType::kFloat16:
-      return to_reals<std::uint16_t>(
-          values, arena, [](double x) { return float_to_half(static_cast<float>(x)); });
+      return to_reals<std::uint16_t>(values, arena,
+                                     [](double x) { return float_to_half(static_cast<float>(x)); });
     case DType::kBFloat16:
-      return to_reals<std::uint16_t>(
-          values, arena, [](double x) { return float_to_bf16(static_cast<float>(x)); });
+      return to_reals<std::uint16_t>(values, arena,
+                                     [](double x) { return float_to_bf16(static_cast<float>(x)); });
     case DType::kBool:
     case DType::kUint8: return to_integers<std::uint8_t>(values, dtype, arena);
     case DType::kUint16: return to_integers<std::uint16_t>(values, dtype, arena);
@@ -81,9 +80,8 @@ Result<std::span<const std::byte>> convert(std::span<const double> values, DType
   return invalid("wrong_type", "the model takes strings, which this call cannot carry; use REST");
 }
 
-Result<void> store_input(const TensorSpec& spec, std::span<const double> values,
-                         const Shape& dims, std::string_view name, std::size_t index,
-                         Request& out) {
+Result<void> store_input(const TensorSpec& spec, std::span<const double> values, const Shape& dims,
+                         std::string_view name, std::size_t index, Request& out) {
   SLUICE_TRY(const auto rows, fit_rows(spec, dims, values.size(), name));
   if (index > 0 && rows.rows != out.rows) return invalid("ragged", "the inputs differ in rows");
   TensorView tensor;
@@ -168,8 +166,7 @@ Result<void> read_named(const PredictRequest& proto, const Signature& signature,
                        0, out);
   }
   for (std::size_t i = 0; i < width; ++i) {
-    SLUICE_CHECK(
-        store_input(signature.inputs[i], values.subspan(i, 1), {1}, names[i], i, out));
+    SLUICE_CHECK(store_input(signature.inputs[i], values.subspan(i, 1), {1}, names[i], i, out));
   }
   return {};
 }

@@ -76,7 +76,8 @@ std::optional<Node> parse_yaml(const std::string& text, Problems& problems) {
     if (converter.failed()) return std::nullopt;
     return out;
   } catch (const YAML::Exception& error) {
-    problems.push_back({{error.mark.line + 1, error.mark.column + 1}, "not valid YAML: " + error.msg});
+    problems.push_back(
+        {{error.mark.line + 1, error.mark.column + 1}, "not valid YAML: " + error.msg});
     return std::nullopt;
   }
 }

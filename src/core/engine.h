@@ -48,7 +48,7 @@ class Model {
 
 // What is loaded: the file's bytes and the directory that it may refer to.
 struct ModelFile {
-  std::string name;    // "model.onnx"; no directory in it
+  std::string name;  // "model.onnx"; no directory in it
   FileBytes contents;
   std::shared_ptr<const Fd> directory;
 };

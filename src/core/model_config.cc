@@ -171,8 +171,7 @@ const Schema<GuardOptions>& GuardOptions::schema() {
 const Schema<OutputOptions>& OutputOptions::schema() {
   static const auto kSchema =
       Schema<OutputOptions>()
-          .option("prediction", &OutputOptions::prediction,
-                  "output that is the class or the value")
+          .option("prediction", &OutputOptions::prediction, "output that is the class or the value")
           .option("probabilities", &OutputOptions::probabilities,
                   "output that has the class probabilities")
           .option("activation", &OutputOptions::activation,

@@ -1,8 +1,9 @@
 // model.yaml: everything that may be said of one model, every key optional.
 //
-// The whole contract is declared here and checked, so that a mistake is found at its line and column
-// whichever part of Sluice acts on the key. `kNotActedOn` names the keys that this build reads and
-// does not act on; the repository warns when one is used, so nothing is ignored in silence.
+// The whole contract is declared here and checked, so that a mistake is found at its line and
+// column whichever part of Sluice acts on the key. `kNotActedOn` names the keys that this build
+// reads and does not act on; the repository warns when one is used, so nothing is ignored in
+// silence.
 //
 // Thread-safety: immutable once read.
 #pragma once

@@ -1,5 +1,5 @@
-// Outputs as the simple protocols speak of them: a value and a confidence per row, and a label where
-// classes have names. Made from an engine's tensors by serving/interpreter.
+// Outputs as the simple protocols speak of them: a value and a confidence per row, and a label
+// where classes have names. Made from an engine's tensors by serving/interpreter.
 //
 // Thread-safety: plain values; memory belongs to the request's arena.
 #pragma once
@@ -18,14 +18,12 @@ struct Prediction {
   Shape row_shape;
   std::span<const double> values;  // rows × product(row_shape); a class is its place in the list
   bool single_precision = false;   // values came from 32-bit floats: write them as such
-  std::span<const double> confidences;            // one a row
-  std::span<const std::string_view> labels;       // one a row, or none
-  std::span<const double> probabilities;          // rows × classes, or none
-  bool not_finite = false;                        // some value or confidence is NaN or infinite
+  std::span<const double> confidences;       // one a row
+  std::span<const std::string_view> labels;  // one a row, or none
+  std::span<const double> probabilities;     // rows × classes, or none
+  bool not_finite = false;                   // some value or confidence is NaN or infinite
 
-  std::size_t width() const {
-    return rows == 0 ? 0 : values.size() / rows;
-  }
+  std::size_t width() const { return rows == 0 ? 0 : values.size() / rows; }
 };
 
 }  // namespace sluice

@@ -9,8 +9,10 @@ void FinishRequest::operator()(Request* request) const noexcept {
   if (auto done = std::exchange(owned->on_done, nullptr)) {
     auto& reply = owned->reply;
     if (!reply.error && reply.outputs.empty()) {
-      reply.error = Error{Code::kUnavailable, "dropped",
-                          "the request was dropped before it was answered; send it again", {}};
+      reply.error = Error{Code::kUnavailable,
+                          "dropped",
+                          "the request was dropped before it was answered; send it again",
+                          {}};
     }
     done(owned.get());
   }

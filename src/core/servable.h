@@ -41,9 +41,10 @@ class ServableFactory {
  public:
   virtual ~ServableFactory() = default;
   // Errors: kInvalidArgument/`bad_config` when model.yaml does not fit the model.
-  virtual Result<std::shared_ptr<const Servable>> make(
-      const ModelName& model, const VersionName& version, std::unique_ptr<Model> loaded,
-      const ModelConfig& config) const = 0;
+  virtual Result<std::shared_ptr<const Servable>> make(const ModelName& model,
+                                                       const VersionName& version,
+                                                       std::unique_ptr<Model> loaded,
+                                                       const ModelConfig& config) const = 0;
 };
 
 }  // namespace sluice

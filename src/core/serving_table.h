@@ -29,8 +29,8 @@ struct VersionEntry {
 struct ModelEntry {
   ModelName name;
   ModelConfig config;
-  std::string reason;  // why the model as a whole cannot be served
-  std::vector<VersionEntry> versions;  // natural order, newest last
+  std::string reason;                                  // why the model as a whole cannot be served
+  std::vector<VersionEntry> versions;                  // natural order, newest last
   std::vector<std::shared_ptr<const Servable>> ready;  // natural order
   std::shared_ptr<const Policy> policy;                // null when nothing is ready
 

@@ -29,9 +29,7 @@ bool Signature::batchable() const {
 }
 
 std::size_t Signature::input_named(std::string_view name) const { return place_of(inputs, name); }
-std::size_t Signature::output_named(std::string_view name) const {
-  return place_of(outputs, name);
-}
+std::size_t Signature::output_named(std::string_view name) const { return place_of(outputs, name); }
 
 std::size_t Signature::column_named(std::string_view name) const {
   const auto found = std::ranges::find(columns, name);

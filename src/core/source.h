@@ -28,7 +28,7 @@ struct WantedVersion {
 struct WantedModel {
   ModelName name;
   ModelConfig config;
-  std::string problem;                  // a broken model.yaml, say
+  std::string problem;  // a broken model.yaml, say
   std::vector<std::string> warnings;
   std::vector<WantedVersion> versions;  // any order
 };

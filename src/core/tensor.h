@@ -88,8 +88,8 @@ std::string show_shape(std::span<const std::int64_t> dims);
 struct TensorView {
   DType dtype = DType::kFloat32;
   Shape shape;
-  std::span<const std::byte> data;             // every type but kString
-  std::span<const std::string_view> strings;   // kString
+  std::span<const std::byte> data;            // every type but kString
+  std::span<const std::string_view> strings;  // kString
 
   template <class T>
   std::span<const T> as() const {

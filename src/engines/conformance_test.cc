@@ -1,6 +1,6 @@
 // One suite for every engine that is registered. Which files it runs on is said in
-// tests/models/conformance/<engine>.txt, lines of "good FILE" and "bad FILE"; a new engine adds such
-// a list and nothing here.
+// tests/models/conformance/<engine>.txt, lines of "good FILE" and "bad FILE"; a new engine adds
+// such a list and nothing here.
 
 #include <gtest/gtest.h>
 
@@ -69,10 +69,11 @@ TensorView sample(const TensorSpec& spec, std::int64_t rows, std::int64_t first_
     if (spec.dtype == DType::kFloat32) {
       reinterpret_cast<float*>(bytes.data())[i] = static_cast<float>(value);
     } else if (spec.dtype == DType::kFloat16) {
-      reinterpret_cast<std::uint16_t*>(bytes.data())[i] = static_cast<std::uint16_t>(0x3C00 + value);
+      reinterpret_cast<std::uint16_t*>(bytes.data())[i] =
+          static_cast<std::uint16_t>(0x3C00 + value);
     } else {
-      bytes[i * size_of(spec.dtype)] = std::byte{static_cast<unsigned char>(
-          spec.dtype == DType::kBool ? value % 2 : value)};
+      bytes[i * size_of(spec.dtype)] =
+          std::byte{static_cast<unsigned char>(spec.dtype == DType::kBool ? value % 2 : value)};
     }
   }
   out.data = bytes;
@@ -123,8 +124,8 @@ class Conformance : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(Conformance, HasFilesToBeTestedWith) {
-  EXPECT_FALSE(listed(GetParam(), "good").empty()) << "write tests/models/conformance/" << GetParam()
-                                                   << ".txt";
+  EXPECT_FALSE(listed(GetParam(), "good").empty())
+      << "write tests/models/conformance/" << GetParam() << ".txt";
   EXPECT_FALSE(listed(GetParam(), "bad").empty());
   EXPECT_FALSE(engine().extensions().empty());
 }

@@ -84,7 +84,9 @@ TEST(Onnx, ClassesAreInTheModelsOrderNotTheMaps) {
 }
 
 TEST(OnnxScan, FindsEveryFileThatAModelNames) {
-  const auto files = [](const std::string& name) { return scan_onnx(bytes_of(name))->external_files; };
+  const auto files = [](const std::string& name) {
+    return scan_onnx(bytes_of(name))->external_files;
+  };
   EXPECT_EQ(files("external_outside.onnx"), std::set<std::string>{"../secret.bin"});
   EXPECT_EQ(files("external_subgraph.onnx"), std::set<std::string>{"../x.bin"});
   EXPECT_EQ(files("external_constant.onnx"), std::set<std::string>{"../x.bin"});

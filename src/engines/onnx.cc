@@ -27,8 +27,9 @@ Result<std::vector<FileBytes>> open_external(const OnnxFacts& facts, const Model
   std::vector<FileBytes> out;
   for (const auto& location : facts.external_files) {
     if (!file.directory) {
-      return invalid("unsafe_path", "the model keeps data in other files, which is only allowed "
-                                    "for a model in a directory");
+      return invalid("unsafe_path",
+                     "the model keeps data in other files, which is only allowed "
+                     "for a model in a directory");
     }
     auto fd = open_beneath(*file.directory, location);
     if (!fd) {
@@ -90,8 +91,8 @@ class OnnxEngine final : public Engine {
       SLUICE_CHECK(model->describe());
       return model;
     } catch (const Ort::Exception& error) {
-      return invalid("bad_model", "ONNX Runtime cannot load the model: " +
-                                      first_sentence(error.what()));
+      return invalid("bad_model",
+                     "ONNX Runtime cannot load the model: " + first_sentence(error.what()));
     }
   }
 

@@ -1,5 +1,6 @@
-// Reads an ONNX file before ONNX Runtime sees it: what it says of itself, what its outputs mean, and
-// which other files it wants. Field numbers are those of onnx/onnx.proto (IR version 3 and later).
+// Reads an ONNX file before ONNX Runtime sees it: what it says of itself, what its outputs mean,
+// and which other files it wants. Field numbers are those of onnx/onnx.proto (IR version 3 and
+// later).
 //
 // Every place where a tensor can hide is visited (initializers, sparse initializers, attributes,
 // subgraphs, functions, training information), because each of them can name a file.

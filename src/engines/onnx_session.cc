@@ -199,12 +199,14 @@ Result<TensorSpec> OnnxModel::describe_value(const Ort::TypeInfo& type, std::str
     return spec;
   }
   if (type.GetONNXType() != ONNX_TYPE_TENSOR) {
-    return invalid("bad_model", "'" + spec.name + "' is not a tensor; sequences and maps are only "
-                                "read as the output of a classifier");
+    return invalid("bad_model", "'" + spec.name +
+                                    "' is not a tensor; sequences and maps are only "
+                                    "read as the output of a classifier");
   }
   const auto tensor = type.GetTensorTypeAndShapeInfo();
   const auto dtype = from_onnx(tensor.GetElementType());
-  if (!dtype) return invalid("bad_model", "'" + spec.name + "' has an element type without support");
+  if (!dtype)
+    return invalid("bad_model", "'" + spec.name + "' has an element type without support");
   spec.dtype = *dtype;
   spec.dims = tensor.GetShape();
   if (spec.dims.size() > Shape::kMaxRank) {
@@ -218,16 +220,16 @@ Result<TensorSpec> OnnxModel::describe_value(const Ort::TypeInfo& type, std::str
 Result<void> OnnxModel::describe() {
   Ort::AllocatorWithDefaultOptions allocator;
   for (std::size_t i = 0; i < session_.GetInputCount(); ++i) {
-    SLUICE_TRY(auto spec, describe_value(session_.GetInputTypeInfo(i),
-                                         session_.GetInputNameAllocated(i, allocator).get(),
-                                         nullptr));
+    SLUICE_TRY(auto spec,
+               describe_value(session_.GetInputTypeInfo(i),
+                              session_.GetInputNameAllocated(i, allocator).get(), nullptr));
     signature_.inputs.push_back(std::move(spec));
   }
   for (std::size_t i = 0; i < session_.GetOutputCount(); ++i) {
     OutputKind kind;
-    SLUICE_TRY(auto spec, describe_value(session_.GetOutputTypeInfo(i),
-                                         session_.GetOutputNameAllocated(i, allocator).get(),
-                                         &kind));
+    SLUICE_TRY(auto spec,
+               describe_value(session_.GetOutputTypeInfo(i),
+                              session_.GetOutputNameAllocated(i, allocator).get(), &kind));
     signature_.outputs.push_back(std::move(spec));
     kinds_.push_back(kind);
   }

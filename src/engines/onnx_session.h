@@ -33,7 +33,7 @@ class OnnxModel final : public Model {
   struct OutputKind {
     bool is_map_sequence = false;  // ZipMap: one map from class to probability a row
     bool string_keys = false;
-    bool preallocate = false;      // its shape follows from the number of rows
+    bool preallocate = false;  // its shape follows from the number of rows
   };
 
   Result<TensorSpec> describe_value(const Ort::TypeInfo& type, std::string name,

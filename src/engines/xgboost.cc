@@ -53,12 +53,12 @@ Result<BoosterFacts> read_facts(BoosterHandle booster) {
   const auto learner = config.value("learner", json::object());
   BoosterFacts facts;
   facts.objective = learner.value("objective", json::object()).value("name", "");
-  facts.classes = as_size(learner.value("learner_model_param", json::object())
-                              .value("num_class", json()));
+  facts.classes =
+      as_size(learner.value("learner_model_param", json::object()).value("num_class", json()));
   const auto booster_config = learner.value("gradient_booster", json::object());
   facts.booster = booster_config.value("name", "");
-  facts.trees = as_size(booster_config.value("gbtree_model_param", json::object())
-                            .value("num_trees", json()));
+  facts.trees = as_size(
+      booster_config.value("gbtree_model_param", json::object()).value("num_trees", json()));
   // After early stopping, XGBoost's own estimators predict with the best iteration only.
   const char* best = nullptr;
   int found = 0;
@@ -83,10 +83,9 @@ class XgboostModel final : public Model {
         {"features", DType::kFloat32, {-1, static_cast<std::int64_t>(features)}, Role::kUnknown});
     read_feature_names();
     describe_output();
-    config_ = fmt::format(
-        R"({{"type":0,"training":false,"iteration_begin":0,"iteration_end":{},)"
-        R"("strict_shape":true,"cache_id":0,"missing":NaN}})",
-        facts_.iterations);
+    config_ = fmt::format(R"({{"type":0,"training":false,"iteration_begin":0,"iteration_end":{},)"
+                          R"("strict_shape":true,"cache_id":0,"missing":NaN}})",
+                          facts_.iterations);
     return try_one_row();
   }
 
@@ -128,9 +127,9 @@ class XgboostModel final : public Model {
  private:
   // NumPy's array interface, which the C API reads (numpy.org, "The array interface protocol").
   static std::string array_interface(const TensorView& rows) {
-    return fmt::format(
-        R"({{"data":[{},true],"shape":[{},{}],"typestr":"<f4","version":3}})",
-        reinterpret_cast<std::uintptr_t>(rows.data.data()), rows.shape[0], rows.shape[1]);
+    return fmt::format(R"({{"data":[{},true],"shape":[{},{}],"typestr":"<f4","version":3}})",
+                       reinterpret_cast<std::uintptr_t>(rows.data.data()), rows.shape[0],
+                       rows.shape[1]);
   }
 
   void read_feature_names() {
@@ -175,8 +174,10 @@ class XgboostModel final : public Model {
     row.data = std::as_bytes(zeros);
     TensorView out;
     if (auto tried = run({&row, 1}, {&out, 1}, arena); !tried) {
-      return invalid("bad_model", "XGBoost cannot predict with this model; boosters gbtree and "
-                                  "dart are supported, this one is '" + facts_.booster + "'");
+      return invalid("bad_model",
+                     "XGBoost cannot predict with this model; boosters gbtree and "
+                     "dart are supported, this one is '" +
+                         facts_.booster + "'");
     }
     return {};
   }
@@ -212,8 +213,9 @@ class XgboostEngine final : public Engine {
     XGBoosterSetParam(handle, "nthread", std::to_string(options.threads).c_str());
     if (XGBoosterLoadModelFromBuffer(handle, bytes.data(), bytes.size()) != 0) {
       log_last_error();
-      return invalid("bad_model", "XGBoost cannot load the model: the file is damaged or of a "
-                                  "version it does not know");
+      return invalid("bad_model",
+                     "XGBoost cannot load the model: the file is damaged or of a "
+                     "version it does not know");
     }
     XGBoosterSetParam(handle, "nthread", std::to_string(options.threads).c_str());
     SLUICE_TRY(auto facts, read_facts(handle));

@@ -42,8 +42,7 @@ void predict(const Pipeline& pipeline, GrpcCallPtr call, std::string_view bytes)
     SLUICE_CHECK(check_name(message.model()));
     SLUICE_CHECK(check_name(message.version()));
     SLUICE_CHECK(pipeline.aim(*request, message.model(), message.version()));
-    SLUICE_CHECK(
-        codecs::decode_simple_proto(message, request->servable->signature(), *request));
+    SLUICE_CHECK(codecs::decode_simple_proto(message, request->servable->signature(), *request));
     return {};
   };
   if (auto decoded = decode(); !decoded) {

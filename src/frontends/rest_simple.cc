@@ -41,9 +41,10 @@ Result<void> decode(const Pipeline& pipeline, bool strict, transport::Exchange& 
   SLUICE_TRY(request.deadline, read_deadline(head, request.arrived));
   SLUICE_CHECK(pipeline.aim(request, names[0], names[1]));
   if (const auto id = head.find("x-request-id"); id && id->size() <= 128) request.request_id = *id;
-  if (const auto user = head.find("x-user-id"); user && user->size() <= 128) request.user_id = *user;
-  SLUICE_CHECK(codecs::decode_simple_json(exchange.body(), request.servable->signature(), strict,
-                                          request));
+  if (const auto user = head.find("x-user-id"); user && user->size() <= 128)
+    request.user_id = *user;
+  SLUICE_CHECK(
+      codecs::decode_simple_json(exchange.body(), request.servable->signature(), strict, request));
   if (request.debug || request.explain) {
     request.warnings.emplace_back(
         "'debug' and 'explain' are read but not acted on by this version of Sluice");

@@ -52,7 +52,8 @@ bool is_json(std::string_view type) {
     const auto parameter = trim(parts[i]);
     if (!iequals(parameter.substr(0, 8), "charset=")) continue;
     auto charset = parameter.substr(8);
-    if (charset.size() >= 2 && charset.front() == '"') charset = charset.substr(1, charset.size() - 2);
+    if (charset.size() >= 2 && charset.front() == '"')
+      charset = charset.substr(1, charset.size() - 2);
     if (!iequals(charset, "utf-8") && !iequals(charset, "us-ascii")) return false;
   }
   return true;
@@ -68,14 +69,15 @@ Result<void> check_body_headers(const RequestHead& head) {
   }
   const auto encoding = head.find("content-encoding");
   if (encoding && !iequals(trim(*encoding), "identity")) {
-    return unsupported("Content-Encoding '" + printable(*encoding, 32) + "' is not understood here");
+    return unsupported("Content-Encoding '" + printable(*encoding, 32) +
+                       "' is not understood here");
   }
   return {};
 }
 
 Response method_not_allowed(const std::string& allowed) {
-  auto response = simple_error(Error{Code::kInvalidArgument, "method_not_allowed",
-                                     "this path answers " + allowed + " only", {}});
+  auto response = simple_error(Error{
+      Code::kInvalidArgument, "method_not_allowed", "this path answers " + allowed + " only", {}});
   response.headers.emplace_back("Allow", allowed);
   return response;
 }
@@ -121,7 +123,8 @@ Admission Router::admit(const RequestHead& head) {
     return out;
   }
   out.refusal = allowed.empty()
-                    ? simple_error(Error{Code::kNotFound, "no_such_route",
+                    ? simple_error(Error{Code::kNotFound,
+                                         "no_such_route",
                                          "there is nothing at this path; predictions are at "
                                          "POST /models/{model}/predict",
                                          {}})

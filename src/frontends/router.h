@@ -1,8 +1,8 @@
 // Which path does what: one table of routes for all HTTP front ends.
 //
 // A front end adds its routes; a connection asks `admit` with a head, which decides everything that
-// can be known before the body: the route, the method, the media type, the size. A route belongs to a
-// surface, so that what changes or reveals the server never answers on a public listener.
+// can be known before the body: the route, the method, the media type, the size. A route belongs to
+// a surface, so that what changes or reveals the server never answers on a public listener.
 //
 // Thread-safety: routes are added before the server starts; afterwards read-only.
 #pragma once

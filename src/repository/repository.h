@@ -1,8 +1,8 @@
 // From what a source wants to what is served.
 //
-// The only writer of the serving table. `load_all` asks the source for its complete list, loads each
-// version with the engine that fits its file, warms it up and publishes tables that hold it. A version
-// that fails is kept in the table with its reason and disturbs nothing else.
+// The only writer of the serving table. `load_all` asks the source for its complete list, loads
+// each version with the engine that fits its file, warms it up and publishes tables that hold it. A
+// version that fails is kept in the table with its reason and disturbs nothing else.
 //
 // Thread-safety: one control thread calls it; the table is read by anyone.
 #pragma once

@@ -9,8 +9,8 @@
 namespace sluice::repository {
 
 struct ChosenVersions {
-  std::vector<VersionName> wanted;       // natural order
-  std::vector<std::string> missing;      // named in `versions:`, but not there
+  std::vector<VersionName> wanted;   // natural order
+  std::vector<std::string> missing;  // named in `versions:`, but not there
 };
 
 ChosenVersions choose_versions(std::vector<VersionName> existing, const VersionChoice& choice);

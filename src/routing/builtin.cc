@@ -4,8 +4,6 @@
 
 namespace sluice::routing {
 
-void register_builtin(Registry<PolicyFactory>& registry) {
-  registry.add("newest", make_newest());
-}
+void register_builtin(Registry<PolicyFactory>& registry) { registry.add("newest", make_newest()); }
 
 }  // namespace sluice::routing

@@ -53,8 +53,7 @@ Role role_of(const TensorSpec& spec, const ModelConfig& config) {
 
 std::size_t first_with(const std::vector<Role>& roles, Role role) {
   const auto found = std::ranges::find(roles, role);
-  return found == roles.end() ? Signature::npos
-                              : static_cast<std::size_t>(found - roles.begin());
+  return found == roles.end() ? Signature::npos : static_cast<std::size_t>(found - roles.begin());
 }
 
 void choose_outputs(const Signature& signature, const ModelConfig& config, OutputPlan& plan) {
@@ -107,8 +106,8 @@ double class_of_label(const OutputPlan& plan, const TensorView& labels, std::siz
   }
   const double value = number_at(labels, row);
   if (plan.model_classes.empty()) return value;
-  const auto found = std::ranges::find(plan.model_classes,
-                                       std::to_string(static_cast<std::int64_t>(value)));
+  const auto found =
+      std::ranges::find(plan.model_classes, std::to_string(static_cast<std::int64_t>(value)));
   return found == plan.model_classes.end()
              ? value
              : static_cast<double>(found - plan.model_classes.begin());
@@ -120,8 +119,8 @@ void name_classes(const OutputPlan& plan, Prediction& out, Arena& arena) {
   for (std::size_t row = 0; row < out.rows; ++row) {
     const double index = out.values[row];
     const bool known = index >= 0 && index < static_cast<double>(plan.names.size());
-    labels[row] = known ? std::string_view(plan.names[static_cast<std::size_t>(index)])
-                        : std::string_view();
+    labels[row] =
+        known ? std::string_view(plan.names[static_cast<std::size_t>(index)]) : std::string_view();
   }
   out.labels = labels;
 }
@@ -181,16 +180,17 @@ Result<Prediction> interpret_values(const OutputPlan& plan, std::span<const Tens
   Prediction out;
   out.rows = rows;
   out.single_precision = is_single(tensor.dtype);
-  const bool by_row = rows > 0 && tensor.shape.rank() > 0 &&
-                      tensor.shape[0] == static_cast<std::int64_t>(rows);
+  const bool by_row =
+      rows > 0 && tensor.shape.rank() > 0 && tensor.shape[0] == static_cast<std::int64_t>(rows);
   out.row_shape = by_row ? tensor.shape.row() : tensor.shape;
   if (!by_row) out.rows = 1;
   // [N,1] is a number a row, not a list of one.
   if (out.row_shape.rank() == 1 && out.row_shape[0] == 1) out.row_shape = Shape();
   auto values = arena.array<double>(count);
   for (std::size_t i = 0; i < count; ++i) {
-    values[i] = plan.value_is_label ? class_of_label(plan, tensor, i)
-                : tensor.dtype == DType::kString ? kNan : number_at(tensor, i);
+    values[i] = plan.value_is_label              ? class_of_label(plan, tensor, i)
+                : tensor.dtype == DType::kString ? kNan
+                                                 : number_at(tensor, i);
     if (!std::isfinite(values[i])) out.not_finite = true;
   }
   auto confidences = arena.array<double>(out.rows);
@@ -226,9 +226,8 @@ Result<OutputPlan> make_output_plan(const Signature& signature, const ModelConfi
     plan.names = signature.classes;
   }
   if (plan.probabilities == Signature::npos && !plan.value_is_label) plan.names.clear();
-  const std::size_t columns = plan.probabilities == Signature::npos
-                                  ? 0
-                                  : columns_of(signature.outputs[plan.probabilities]);
+  const std::size_t columns =
+      plan.probabilities == Signature::npos ? 0 : columns_of(signature.outputs[plan.probabilities]);
   const std::size_t classes = columns == 1 ? 2 : columns;
   if (classes > 0 && !config.labels.empty() && config.labels.size() != classes) {
     return invalid("bad_config", "model.yaml has " + std::to_string(config.labels.size()) +

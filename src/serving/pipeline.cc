@@ -107,8 +107,10 @@ struct Stages {
   static Step deadline(const Pipeline&, RequestPtr& request) {
     if (request->deadline == TimePoint::max()) return Step::kNext;
     if (std::chrono::steady_clock::now() < request->deadline) return Step::kNext;
-    return refuse(request, Error{Code::kDeadlineExceeded, "deadline",
-                                 "the deadline passed before the model could run", {}});
+    return refuse(request, Error{Code::kDeadlineExceeded,
+                                 "deadline",
+                                 "the deadline passed before the model could run",
+                                 {}});
   }
 
   static Step run(const Pipeline&, RequestPtr& request) {

@@ -1,8 +1,8 @@
 // The way of a request, from decoded to answered.
 //
 // A front end first aims a new request at a model, which tells its codec the signature to decode
-// for; then it submits the request, which is the pipeline's from there on. The stages are one array,
-// readable in ten lines, in pipeline.cc.
+// for; then it submits the request, which is the pipeline's from there on. The stages are one
+// array, readable in ten lines, in pipeline.cc.
 //
 // Thread-safety: immutable; called from every I/O thread.
 #pragma once

@@ -46,7 +46,8 @@ class First final : public Policy {
 
 struct Fixture {
   explicit Fixture(bool keeps = false) {
-    auto entry = std::make_shared<ModelEntry>(ModelEntry{*ModelName::parse("m"), {}, {}, {}, {}, {}});
+    auto entry =
+        std::make_shared<ModelEntry>(ModelEntry{*ModelName::parse("m"), {}, {}, {}, {}, {}});
     for (const char* name : {"v1", "v2"}) {
       auto servable = std::make_shared<FakeServable>(name, keeps);
       entry->ready.push_back(servable);
@@ -155,7 +156,8 @@ TEST(OutputPlan, ClassesConfidencesAndLabels) {
   ModelConfig config;
   config.labels = {"no", "yes"};
   const float binary[] = {0.2F, 0.9F};
-  auto out = predicted({"p", DType::kFloat32, {-1, 1}, Role::kProbabilities}, binary, 2, config, arena);
+  auto out =
+      predicted({"p", DType::kFloat32, {-1, 1}, Role::kProbabilities}, binary, 2, config, arena);
   EXPECT_EQ(out.values[0], 0);
   EXPECT_FLOAT_EQ(static_cast<float>(out.confidences[0]), 0.8F);
   EXPECT_EQ(out.labels[1], "yes");

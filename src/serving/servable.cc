@@ -173,9 +173,8 @@ class InlineFactory final : public ServableFactory {
     Signature signature = loaded->signature();
     SLUICE_CHECK(name_columns(signature, config));
     SLUICE_TRY(auto plan, make_output_plan(signature, config));
-    return std::make_shared<InlineServable>(model, version, std::move(loaded),
-                                            std::move(signature), std::move(plan),
-                                            static_cast<int>(config.warmup));
+    return std::make_shared<InlineServable>(model, version, std::move(loaded), std::move(signature),
+                                            std::move(plan), static_cast<int>(config.warmup));
   }
 };
 

@@ -186,8 +186,9 @@ class LocalDir final : public Source {
     }
     std::error_code ignored;
     const auto path = root_ / wanted.location;
-    wanted.fingerprint = std::to_string(fs::file_size(path, ignored)) + "-" +
-                         std::to_string(fs::last_write_time(path, ignored).time_since_epoch().count());
+    wanted.fingerprint =
+        std::to_string(fs::file_size(path, ignored)) + "-" +
+        std::to_string(fs::last_write_time(path, ignored).time_since_epoch().count());
     model.versions.push_back(std::move(wanted));
   }
 
@@ -230,8 +231,9 @@ class LocalDir final : public Source {
     }
     auto model = start_model(name);
     if (!model) {
-      return invalid("invalid_name", "the file's name cannot be a model's name: use letters, "
-                                     "digits, '.', '_' or '-', beginning with a letter or digit");
+      return invalid("invalid_name",
+                     "the file's name cannot be a model's name: use letters, "
+                     "digits, '.', '_' or '-', beginning with a letter or digit");
     }
     if (in_version) read_config(root_.parent_path(), *model);
     model->config.versions = {};
@@ -267,12 +269,12 @@ Result<std::unique_ptr<Source>> make_local_dir(const fs::path& path,
     return std::make_unique<LocalDir>(absolute, std::nullopt, std::move(extensions));
   }
   const auto file = absolute.filename().string();
-  const bool known = std::ranges::any_of(
-      extensions, [&](const auto& end) { return file.ends_with(end); });
+  const bool known =
+      std::ranges::any_of(extensions, [&](const auto& end) { return file.ends_with(end); });
   if (!known) {
-    return invalid("unknown_format", "'" + printable(file) +
-                                         "' is no model file; known endings are " +
-                                         join_and(extensions));
+    return invalid(
+        "unknown_format",
+        "'" + printable(file) + "' is no model file; known endings are " + join_and(extensions));
   }
   return std::make_unique<LocalDir>(absolute.parent_path(), file, std::move(extensions));
 }

@@ -8,8 +8,8 @@
 //   models/fraud/model.yaml           options of fraud
 //   models/fraud/config.pbtxt         Triton's
 //
-// Names that begin with a dot are ignored. A version's file is `model.*`, or else the only file with
-// an ending that some engine knows. Everything is opened beneath the directory that was given.
+// Names that begin with a dot are ignored. A version's file is `model.*`, or else the only file
+// with an ending that some engine knows. Everything is opened beneath the directory that was given.
 #pragma once
 
 #include <filesystem>

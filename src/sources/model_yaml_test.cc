@@ -48,11 +48,10 @@ release: {policy: split, weights: {v1: 0.9, v2: 0.1}}
 
 TEST(ModelYaml, EveryMistakeHasItsLineAndColumn) {
   EXPECT_EQ(problems_of("engin: onnx\nthreads: many\nwarmup: -1\nlabels: [a, b]\nlabels: [c]\n"),
-            (std::vector<std::string>{
-                "model.yaml:1:1: unknown key 'engin'; did you mean 'engine'?",
-                "model.yaml:2:10: 'many' is not an integer",
-                "model.yaml:3:9: -1 is out of range; expected 0 to 10000",
-                "model.yaml:5:1: key 'labels' is given twice"}));
+            (std::vector<std::string>{"model.yaml:1:1: unknown key 'engin'; did you mean 'engine'?",
+                                      "model.yaml:2:10: 'many' is not an integer",
+                                      "model.yaml:3:9: -1 is out of range; expected 0 to 10000",
+                                      "model.yaml:5:1: key 'labels' is given twice"}));
 }
 
 TEST(ModelYaml, NestedMistakesToo) {

@@ -1,5 +1,5 @@
-// Bytes received and not yet used up. Grows by doubling as bytes really arrive, never by what a peer
-// merely declares, and is never filled with zeros. At least `kPadding` bytes after the end are
+// Bytes received and not yet used up. Grows by doubling as bytes really arrive, never by what a
+// peer merely declares, and is never filled with zeros. At least `kPadding` bytes after the end are
 // readable, which is what a SIMD parser wants.
 //
 // Thread-safety: one owner.

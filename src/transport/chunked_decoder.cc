@@ -34,9 +34,10 @@ ChunkedDecoder::Step ChunkedDecoder::read_size(Buffer& in, const Buffer& body) {
   }
   const auto digits = line.substr(0, line.find(';'));
   std::uint64_t size = 0;
-  const auto [last, error] = std::from_chars(digits.data(), digits.data() + digits.size(), size, 16);
-  const bool extension_clean = line.find('\n') == std::string_view::npos &&
-                               line.find('\r') == std::string_view::npos;
+  const auto [last, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), size, 16);
+  const bool extension_clean =
+      line.find('\n') == std::string_view::npos && line.find('\r') == std::string_view::npos;
   if (digits.empty() || digits.size() > 16 || digits.front() == '-' || error != std::errc() ||
       last != digits.data() + digits.size() || !extension_clean) {
     return refuse(400, "bad_request", "a chunk size must be 1 to 16 hexadecimal digits");
@@ -54,8 +55,8 @@ ChunkedDecoder::Step ChunkedDecoder::read_size(Buffer& in, const Buffer& body) {
 }
 
 ChunkedDecoder::Step ChunkedDecoder::read_data(Buffer& in, Buffer& body) {
-  const auto part = in.view().substr(0, static_cast<std::size_t>(
-                                            std::min<std::uint64_t>(left_, in.size())));
+  const auto part =
+      in.view().substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(left_, in.size())));
   if (part.empty()) return Step::kMore;
   body.append(part);
   left_ -= part.size();

@@ -64,7 +64,8 @@ std::expected<void, Refusal> check_request_line(std::string_view line, const Htt
                      version[7] <= '9';
   if (!shape) return bad("the HTTP version is malformed");
   if (version != "HTTP/1.1" && version != "HTTP/1.0") {
-    return Refused(Refusal{505, "http_version", "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here"});
+    return Refused(
+        Refusal{505, "http_version", "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here"});
   }
   framing.http10 = version == "HTTP/1.0";
   framing.keep_alive = !framing.http10;
@@ -135,7 +136,8 @@ std::expected<void, Refusal> check_header(std::string_view name, std::string_vie
     }
   } else if (iequals(name, "expect")) {
     if (!iequals(value, "100-continue")) {
-      return Refused(Refusal{417, "expectation", "the only expectation that is met is 100-continue"});
+      return Refused(
+          Refusal{417, "expectation", "the only expectation that is met is 100-continue"});
     }
     framing.expect_continue = true;
   }
@@ -143,7 +145,8 @@ std::expected<void, Refusal> check_header(std::string_view name, std::string_vie
 }
 
 std::expected<void, Refusal> check_line(std::string_view line, Framing& framing, Seen& seen) {
-  if (line.front() == ' ' || line.front() == '\t') return bad("folded header lines are not accepted");
+  if (line.front() == ' ' || line.front() == '\t')
+    return bad("folded header lines are not accepted");
   const auto colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0) return bad("a header line has no name");
   const auto name = line.substr(0, colon);

@@ -62,7 +62,8 @@ TEST(FramingCheck, NothingThatTwoServersCouldReadDifferently) {
       {"Host: b\r\n", 400},
       {"Expect: something\r\n", 417},
   };
-  for (const auto& test : cases) EXPECT_EQ(status_of(post(test.headers)), test.status) << test.headers;
+  for (const auto& test : cases)
+    EXPECT_EQ(status_of(post(test.headers)), test.status) << test.headers;
   EXPECT_EQ(status_of(post(std::string("X: a\0b\r\n", 8))), 400);
 }
 
@@ -92,9 +93,9 @@ TEST(FramingCheck, TargetsAreDecodedOnceAndNeverClimb) {
   EXPECT_EQ(path("/models/a%20b?q=%zz"), "/models/a b");
   EXPECT_EQ(path("http://a/x"), "/x");
   EXPECT_EQ(path("/%2561"), "/%61");
-  for (const char* bad : {"/models/../x", "/models/%2e%2e/x", "/a%2fb", "/a%5cb", "/a%00b", "/a//b",
-                          "/./a", "/%zz", "/%4", "/%", "x", "*", "http://b/x", "/a#b", "/a\\b",
-                          "/..", "//"}) {
+  for (const char* bad :
+       {"/models/../x", "/models/%2e%2e/x", "/a%2fb", "/a%5cb", "/a%00b", "/a//b", "/./a", "/%zz",
+        "/%4", "/%", "x", "*", "http://b/x", "/a#b", "/a\\b", "/..", "//"}) {
     EXPECT_EQ(path(bad), "refused") << bad;
   }
 }

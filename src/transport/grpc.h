@@ -60,7 +60,9 @@ class GrpcMethods {
  private:
   struct Hash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>()(text);
+    }
   };
   std::unordered_map<std::string, GrpcMethod, Hash, std::equal_to<>> methods_;
 };

@@ -59,7 +59,8 @@ TEST(Address, Forms) {
   EXPECT_EQ(parse_address("127.0.0.1:8000")->port, 8000);
   EXPECT_EQ(parse_address(":0")->host, "0.0.0.0");
   EXPECT_EQ(parse_address("[::1]:80")->show(), "[::1]:80");
-  for (const char* bad : {"", "8000", "a:b", "a:65536", "a:-1"}) EXPECT_FALSE(parse_address(bad)) << bad;
+  for (const char* bad : {"", "8000", "a:b", "a:65536", "a:-1"})
+    EXPECT_FALSE(parse_address(bad)) << bad;
 }
 
 }  // namespace

@@ -42,8 +42,8 @@ Result<std::string> inflate(std::string_view bytes, std::size_t limit) {
     out.resize(done + step - stream.avail_out);
     if (out.size() > limit) {
       return fail(Code::kResourceExhausted, "too_large",
-                  "the decompressed message is larger than the limit of " +
-                      std::to_string(limit) + " bytes");
+                  "the decompressed message is larger than the limit of " + std::to_string(limit) +
+                      " bytes");
     }
     if (state == Z_OK && stream.avail_in == 0 && stream.avail_out > 0) break;
   }

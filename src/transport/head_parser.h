@@ -1,6 +1,6 @@
 // Beast's parser for the head of an HTTP/1.1 request, without a copy: names and values are views on
-// the bytes that it was given. Used after `check_framing`, as a second reader of the same bytes: what
-// either of the two refuses is refused.
+// the bytes that it was given. Used after `check_framing`, as a second reader of the same bytes:
+// what either of the two refuses is refused.
 //
 // Thread-safety: one owner.
 #pragma once

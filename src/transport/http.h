@@ -59,7 +59,7 @@ struct Response {
 
 // What a service said to a head: go on, or this answer at once.
 struct Admission {
-  const void* route = nullptr;  // the service's own
+  const void* route = nullptr;                 // the service's own
   std::array<std::string_view, 3> parameters;  // pieces of head.path
   std::size_t max_body = 0;
   std::optional<Response> refusal;

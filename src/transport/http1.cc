@@ -82,8 +82,7 @@ bool Http1::begin_request(std::string_view head) {
   if (!framing) return refuse(framing.error());
   framing_ = *framing;
   Buffer& in = connection_.in();
-  const bool complete =
-      !framing_.chunked && framing_.content_length <= in.size() - head.size();
+  const bool complete = !framing_.chunked && framing_.content_length <= in.size() - head.size();
   if (complete) {
     head_bytes_ = head.size();
   } else {
@@ -169,8 +168,8 @@ void Http1::serve() {
 
 // A request that cannot be framed ends the connection: where the next one begins is not known.
 bool Http1::refuse(const Refusal& refusal) {
-  auto response = connection_.io().services().http->refuse(refusal.status, refusal.reason,
-                                                           refusal.message);
+  auto response =
+      connection_.io().services().http->refuse(refusal.status, refusal.reason, refusal.message);
   response.close = true;
   head_.method = {};  // may be of a request that is gone, and only matters for HEAD
   write(response);
@@ -181,8 +180,8 @@ bool Http1::refuse(const Refusal& refusal) {
 
 // Refused by the service before the body: a short body is thrown away and the connection kept.
 void Http1::refuse_admitted(Response response) {
-  const bool keep = !framing_.chunked && framing_.content_length <= kMaxDiscard &&
-                    !framing_.expect_continue;
+  const bool keep =
+      !framing_.chunked && framing_.content_length <= kMaxDiscard && !framing_.expect_continue;
   if (!keep) response.close = true;
   write(response);
   if (response.close || !framing_.keep_alive || draining_) {
@@ -280,8 +279,7 @@ void Http1::tick(std::chrono::steady_clock::time_point now) {
         if (now - head_began_ > limits_.head_timeout) {
           refuse({408, "timeout", "the headers did not arrive in time"});
         }
-      } else if (idle > limits_.idle_timeout ||
-                 (draining_ && now - drain_began_ > kDrainIdle)) {
+      } else if (idle > limits_.idle_timeout || (draining_ && now - drain_began_ > kDrainIdle)) {
         connection_.close();
       }
       break;

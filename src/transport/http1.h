@@ -55,9 +55,9 @@ class Http1 final : public Protocol, public Exchange {
   Framing framing_;
   Admission admission_;
   std::string target_storage_;
-  std::string head_storage_;     // the head, when the body did not come with it
-  std::size_t head_bytes_ = 0;   // of the current request, still in the input
-  std::size_t scanned_ = 0;      // input already searched for the end of the head
+  std::string head_storage_;    // the head, when the body did not come with it
+  std::size_t head_bytes_ = 0;  // of the current request, still in the input
+  std::size_t scanned_ = 0;     // input already searched for the end of the head
   std::uint64_t discard_left_ = 0;
   std::string_view body_;
   Buffer chunked_body_;

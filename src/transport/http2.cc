@@ -30,8 +30,8 @@ struct Http2Callbacks {
   static int begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
     Http2& http2 = self(user);
-    auto stream = std::make_shared<Http2Stream>(
-        http2, http2.connection_.shared_from_this(), frame->hd.stream_id);
+    auto stream = std::make_shared<Http2Stream>(http2, http2.connection_.shared_from_this(),
+                                                frame->hd.stream_id);
     nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream.get());
     http2.streams_.emplace(frame->hd.stream_id, std::move(stream));
     return 0;
@@ -157,14 +157,12 @@ void Http2::pump() {
     if (size <= 0) break;
     connection_.out().append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
   }
-  const bool done = nghttp2_session_want_read(session_) == 0 &&
-                    nghttp2_session_want_write(session_) == 0;
+  const bool done =
+      nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0;
   if (failed_ || done) connection_.close_after_flush();
 }
 
-void Http2::end(std::uint32_t code) {
-  nghttp2_session_terminate_session(session_, code);
-}
+void Http2::end(std::uint32_t code) { nghttp2_session_terminate_session(session_, code); }
 
 void Http2::count_reset() {
   const auto now = connection_.last_read();

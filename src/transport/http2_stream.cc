@@ -129,8 +129,7 @@ void Http2Stream::begin_grpc() {
                         printable(encoding, 32) + "'");
   }
   response_gzip_ =
-      request_gzip_ &&
-      accepts_encoding(head_.find("grpc-accept-encoding").value_or(""), "gzip");
+      request_gzip_ && accepts_encoding(head_.find("grpc-accept-encoding").value_or(""), "gzip");
   if (const auto timeout = head_.find("grpc-timeout")) {
     const auto parsed = parse_grpc_timeout(*timeout);
     if (!parsed) return end_call(Code::kInvalidArgument, "grpc-timeout is malformed");
@@ -247,9 +246,8 @@ void Http2Stream::send(std::string message) {
 }
 
 void Http2Stream::finish(Code code, std::string message) {
-  on_thread([code, message = std::move(message)](Http2Stream& self) {
-    self.end_call(code, message);
-  });
+  on_thread(
+      [code, message = std::move(message)](Http2Stream& self) { self.end_call(code, message); });
 }
 
 void Http2Stream::reply(std::string message) {
@@ -288,9 +286,9 @@ void Http2Stream::write_response(Response response) {
   if (!ended_) http2_->reset(id_, NGHTTP2_NO_ERROR);
 }
 
-void Http2Stream::submit_headers(
-    int status, const std::vector<std::pair<std::string_view, std::string>>& more,
-    bool with_body) {
+void Http2Stream::submit_headers(int status,
+                                 const std::vector<std::pair<std::string_view, std::string>>& more,
+                                 bool with_body) {
   const fmt::format_int status_text(status);
   std::vector<nghttp2_nv> headers;
   headers.reserve(more.size() + 1);
@@ -312,8 +310,8 @@ void Http2Stream::submit_grpc_headers() {
   nghttp2_data_provider provider{};
   provider.source.ptr = this;
   provider.read_callback = read_callback;
-  nghttp2_submit_response(http2_->session(), id_, headers.data(),
-                          response_gzip_ ? 4 : 3, &provider);
+  nghttp2_submit_response(http2_->session(), id_, headers.data(), response_gzip_ ? 4 : 3,
+                          &provider);
 }
 
 void Http2Stream::write_message(std::string_view message) {
@@ -355,8 +353,7 @@ void Http2Stream::end_call(Code code, std::string_view message) {
   const std::array<nghttp2_nv, 5> headers = {
       header(":status", "200"), header("content-type", "application/grpc"),
       header("grpc-accept-encoding", "identity,deflate,gzip"),
-      header("grpc-status", {number.data(), number.size()}),
-      header("grpc-message", status_text_)};
+      header("grpc-status", {number.data(), number.size()}), header("grpc-message", status_text_)};
   nghttp2_submit_response(http2_->session(), id_, headers.data(), status_text_.empty() ? 4 : 5,
                           nullptr);
   if (!ended_) http2_->reset(id_, NGHTTP2_NO_ERROR);
@@ -364,8 +361,8 @@ void Http2Stream::end_call(Code code, std::string_view message) {
 
 void Http2Stream::submit_trailers() {
   const fmt::format_int number(static_cast<int>(code_));
-  const std::array<nghttp2_nv, 2> trailers = {
-      header("grpc-status", {number.data(), number.size()}), header("grpc-message", status_text_)};
+  const std::array<nghttp2_nv, 2> trailers = {header("grpc-status", {number.data(), number.size()}),
+                                              header("grpc-message", status_text_)};
   nghttp2_submit_trailer(http2_->session(), id_, trailers.data(), status_text_.empty() ? 1 : 2);
   if (!ended_) http2_->reset(id_, NGHTTP2_NO_ERROR);
 }

@@ -3,8 +3,8 @@
 // A connection is born, served and closed on the same thread, so nothing of it is locked. A tick a
 // few times a second does all time-outs: a timer per connection would cost more than the requests.
 //
-// Thread-safety: `post`, `adopt`, `drain`, `stop` and `connections` from any thread; the rest on the
-// thread itself.
+// Thread-safety: `post`, `adopt`, `drain`, `stop` and `connections` from any thread; the rest on
+// the thread itself.
 #pragma once
 
 #include <atomic>

@@ -17,7 +17,8 @@ Failure cannot_listen(std::string_view what, const Address& address, const error
     return unavailable("port_in_use",
                        "cannot listen on " + address.show() + " for " + std::string(what) +
                            ": the port is in use by another process; stop it or choose another "
-                           "port with --" + std::string(what));
+                           "port with --" +
+                           std::string(what));
   }
   return unavailable("cannot_listen", "cannot listen on " + address.show() + " for " +
                                           std::string(what) + ": " + error.message());
@@ -32,7 +33,8 @@ std::string Address::show() const {
 
 Result<Address> parse_address(std::string_view text) {
   const auto colon = text.rfind(':');
-  const auto port = colon == std::string_view::npos ? std::nullopt : parse_uint(text.substr(colon + 1));
+  const auto port =
+      colon == std::string_view::npos ? std::nullopt : parse_uint(text.substr(colon + 1));
   if (!port || *port > 65535) {
     return invalid("bad_address", "'" + printable(text) +
                                       "' is not an address; write HOST:PORT, such as "
@@ -72,12 +74,11 @@ Result<Address> Server::listen(const Address& address, Origin origin, std::strin
   if (!error) acceptor.non_blocking(true, error);
   if (error) return cannot_listen(what, address, error);
   Address bound{endpoint.address().to_string(), acceptor.local_endpoint(error).port()};
-  listeners_.push_back(std::make_shared<Listener>(
-      io, std::move(acceptor), [this, origin](int fd) {
-        if (open_connections() >= services_.limits.connections) return false;
-        least_loaded(origin.management).adopt(fd, origin);
-        return true;
-      }));
+  listeners_.push_back(std::make_shared<Listener>(io, std::move(acceptor), [this, origin](int fd) {
+    if (open_connections() >= services_.limits.connections) return false;
+    least_loaded(origin.management).adopt(fd, origin);
+    return true;
+  }));
   return bound;
 }
 

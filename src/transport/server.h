@@ -1,8 +1,8 @@
 // Listeners and I/O threads: everything that answers on a port.
 //
 // Each listener accepts on one thread and hands every connection to the I/O thread that has the
-// fewest. (SO_REUSEPORT would spread them by a hash: with two gRPC connections both land on one core
-// half of the time, and a second server on the same port would go unnoticed.) The management
+// fewest. (SO_REUSEPORT would spread them by a hash: with two gRPC connections both land on one
+// core half of the time, and a second server on the same port would go unnoticed.) The management
 // listener has a thread of its own, so that it answers under overload.
 //
 // Thread-safety: one owner; `run` blocks until `request_stop` was called, from any thread.

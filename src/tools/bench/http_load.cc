@@ -57,8 +57,9 @@ class Load {
     const std::string method = plan.body.empty() ? "GET" : "POST";
     request_ = method + " " + plan.path + " HTTP/1.1\r\nHost: " + plan.host + "\r\n";
     if (!plan.body.empty()) {
-      request_ += "Content-Type: application/json\r\nContent-Length: " +
-                  std::to_string(plan.body.size()) + "\r\n";
+      request_ +=
+          "Content-Type: application/json\r\nContent-Length: " + std::to_string(plan.body.size()) +
+          "\r\n";
     }
     request_ += "\r\n" + plan.body;
   }
@@ -109,9 +110,9 @@ class Load {
   void arrive() {
     const auto now = Clock::now();
     while (true) {
-      const auto due = begin_ + std::chrono::duration_cast<Clock::duration>(
-                                    std::chrono::duration<double>(
-                                        static_cast<double>(arrivals_) / plan_.rate));
+      const auto due =
+          begin_ + std::chrono::duration_cast<Clock::duration>(
+                       std::chrono::duration<double>(static_cast<double>(arrivals_) / plan_.rate));
       if (due >= end_) return;
       if (due > now) {
         timer_.expires_at(due);
@@ -159,7 +160,8 @@ class Load {
     ++result_.answered;
     if (status < 200 || status > 299) ++result_.refused;
     if (result_.micros.size() < kMaxSamples) {
-      result_.micros.push_back(std::chrono::duration<float, std::micro>(now - client.since).count());
+      result_.micros.push_back(
+          std::chrono::duration<float, std::micro>(now - client.since).count());
     }
     if (plan_.rate > 0) {
       if (waiting_.empty()) {

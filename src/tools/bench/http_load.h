@@ -1,8 +1,8 @@
 // A load generator for one HTTP endpoint.
 //
 // Closed loop: `connections` requests are always under way. Open loop: requests start at `rate` a
-// second whether or not earlier ones have been answered, and latency counts from the moment a request
-// should have started, so a slow server cannot hide behind a generator that waits for it.
+// second whether or not earlier ones have been answered, and latency counts from the moment a
+// request should have started, so a slow server cannot hide behind a generator that waits for it.
 //
 // Thread-safety: a function without state; runs on the calling thread.
 #pragma once
