@@ -64,7 +64,7 @@ int check(const Arguments& arguments) {
       ServeOptions::schema().read(*root, options, problems);
     }
   }
-  std::ranges::stable_sort(problems, {}, [](const Problem& problem) {
+  std::ranges::sort(problems, {}, [](const Problem& problem) {
     return std::pair(problem.place.line, problem.place.column);
   });
   if (arguments.json) {

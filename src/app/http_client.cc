@@ -64,9 +64,11 @@ Result<HttpAnswer> http_request(const Url& url, std::string_view method, std::st
   answer.body_limit(std::numeric_limits<std::uint64_t>::max());
   stream.expires_after(timeout);
   stream.async_connect(found, [&](beast::error_code failed, const tcp::endpoint&) {
-    if ((error = failed)) return;
+    error = failed;
+    if (error) return;
     http::async_write(stream, request, [&](beast::error_code broken, std::size_t) {
-      if ((error = broken)) return;
+      error = broken;
+      if (error) return;
       http::async_read(stream, buffer, answer,
                        [&](beast::error_code cut, std::size_t) { error = cut; });
     });

@@ -24,7 +24,6 @@
 namespace sluice::app {
 namespace {
 
-using transport::Address;
 using transport::Origin;
 using transport::Server;
 

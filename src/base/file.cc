@@ -32,6 +32,21 @@ Result<struct stat> regular_file(const Fd& fd, std::string_view what) {
   return info;
 }
 
+constexpr int kReadOnly = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+
+// openat2's promise without openat2: one component after the other, none of them a symbolic link.
+Result<Fd> open_step_by_step(const Fd& directory, const std::filesystem::path& relative) {
+  if (relative.is_absolute() || relative.empty()) return system_failure("the file", EXDEV);
+  Fd at;
+  for (const auto& part : relative) {
+    if (part == "..") return system_failure("the file", EXDEV);
+    Fd next(::openat(at ? at.get() : directory.get(), part.c_str(), kReadOnly | O_NOFOLLOW));
+    if (!next) return system_failure("the file", errno);
+    at = std::move(next);
+  }
+  return at;
+}
+
 }  // namespace
 
 Fd::~Fd() {
@@ -59,10 +74,12 @@ Result<Fd> open_directory(const std::filesystem::path& path) {
 
 Result<Fd> open_beneath(const Fd& directory, const std::filesystem::path& relative) {
   struct open_how how {};
-  how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+  how.flags = kReadOnly;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   Fd fd(static_cast<int>(
       ::syscall(SYS_openat2, directory.get(), relative.c_str(), &how, sizeof(how))));
+  // Kernels before 5.6, some sandboxes and valgrind do not have it.
+  if (!fd && (errno == ENOSYS || errno == EPERM)) return open_step_by_step(directory, relative);
   if (!fd) return system_failure("the file", errno);
   return fd;
 }

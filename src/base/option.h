@@ -69,7 +69,7 @@ class Schema {
 
   template <class M>
   Schema& option(std::string_view key, M S::*member, std::string_view help,
-                 Check<M> check = nullptr) {
+                 const Check<M>& check = nullptr) {
     Declared declared;
     declared.key = key;
     declared.read = [member, check](const Node& node, S& target, Problems& problems) {

@@ -100,10 +100,11 @@ void check(const Health& health, const GrpcCallPtr& call, std::string_view messa
 
 void add_grpc_health(transport::GrpcMethods& methods, const ServingTables& tables) {
   const auto health = std::make_shared<const Health>(methods, tables);
-  methods.add(
-      "/grpc.health.v1.Health/Check",
-      {[health](GrpcCallPtr call, std::string_view message) { check(*health, call, message); },
-       nullptr});
+  methods.add("/grpc.health.v1.Health/Check",
+              {[health](const GrpcCallPtr& call, std::string_view message) {
+                 check(*health, call, message);
+               },
+               nullptr});
   methods.add("/grpc.health.v1.Health/Watch", {nullptr, [health](GrpcCallPtr call) {
                                                  return std::make_unique<Watcher>(*health,
                                                                                   std::move(call));

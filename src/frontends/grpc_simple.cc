@@ -27,7 +27,7 @@ void answer(const GrpcCallPtr& call, const Request& request) {
                                           request.servable->version().str()));
 }
 
-void predict(const Pipeline& pipeline, GrpcCallPtr call, std::string_view bytes) {
+void predict(const Pipeline& pipeline, const GrpcCallPtr& call, std::string_view bytes) {
   auto parsed = codecs::parse_simple_proto(bytes);
   if (!parsed) return call->finish(parsed.error().code, parsed.error().message);
   const codecs::SimpleProtoMessage& message = **parsed;
@@ -57,8 +57,8 @@ void predict(const Pipeline& pipeline, GrpcCallPtr call, std::string_view bytes)
 
 void add_grpc_simple(transport::GrpcMethods& methods, const Pipeline& pipeline) {
   methods.add("/PredictionService/Predict",
-              {[&pipeline](GrpcCallPtr call, std::string_view message) {
-                 predict(pipeline, std::move(call), message);
+              {[&pipeline](const GrpcCallPtr& call, std::string_view message) {
+                 predict(pipeline, call, message);
                },
                nullptr});
 }

@@ -38,8 +38,9 @@ void list_models(const ServingTables& tables, const transport::ExchangePtr& exch
 }  // namespace
 
 void add_management(Router& router, const ServingTables& tables) {
-  router.add({"GET", "/api/models", Surface::kManagement, BodyKind::kNone,
-              [&tables](transport::ExchangePtr exchange) { list_models(tables, exchange); }});
+  router.add(
+      {"GET", "/api/models", Surface::kManagement, BodyKind::kNone,
+       [&tables](const transport::ExchangePtr& exchange) { list_models(tables, exchange); }});
 }
 
 }  // namespace sluice::frontends

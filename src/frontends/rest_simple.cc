@@ -96,7 +96,7 @@ void ready(const Pipeline& pipeline, const ExchangePtr& exchange) {
 }  // namespace
 
 void add_rest_simple(Router& router, const Pipeline& pipeline, const RestSimpleOptions& options) {
-  const auto serve_predict = [&pipeline, strict = options.strict](ExchangePtr exchange) {
+  const auto serve_predict = [&pipeline, strict = options.strict](const ExchangePtr& exchange) {
     predict(pipeline, strict, exchange);
   };
   for (const std::string_view pattern :
@@ -104,9 +104,9 @@ void add_rest_simple(Router& router, const Pipeline& pipeline, const RestSimpleO
     router.add({"POST", pattern, Surface::kEverywhere, BodyKind::kJson, serve_predict});
   }
   router.add({"GET", "/health", Surface::kEverywhere, BodyKind::kNone,
-              [&pipeline](ExchangePtr exchange) { health(pipeline, exchange); }});
+              [&pipeline](const ExchangePtr& exchange) { health(pipeline, exchange); }});
   router.add({"GET", "/ready", Surface::kEverywhere, BodyKind::kNone,
-              [&pipeline](ExchangePtr exchange) { ready(pipeline, exchange); }});
+              [&pipeline](const ExchangePtr& exchange) { ready(pipeline, exchange); }});
 }
 
 }  // namespace sluice::frontends

@@ -133,7 +133,8 @@ Admission Router::admit(const RequestHead& head) {
 }
 
 void Router::serve(transport::ExchangePtr exchange) {
-  static_cast<const Route*>(exchange->admission().route)->serve(std::move(exchange));
+  const auto* route = static_cast<const Route*>(exchange->admission().route);
+  route->serve(exchange);
 }
 
 Response Router::refuse(int status, std::string_view reason, std::string_view message) {

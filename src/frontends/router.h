@@ -26,7 +26,7 @@ struct Route {
   std::string_view pattern;  // "/models/{}/predict": {} is one segment
   Surface surface = Surface::kEverywhere;
   BodyKind body = BodyKind::kNone;
-  std::function<void(transport::ExchangePtr)> serve;
+  std::function<void(const transport::ExchangePtr&)> serve;
 };
 
 class Router final : public transport::HttpService {

@@ -13,7 +13,7 @@ namespace {
 // A servable that answers at once, or keeps the request until it is told to answer.
 class FakeServable final : public Servable {
  public:
-  FakeServable(std::string version, bool keeps)
+  FakeServable(std::string_view version, bool keeps)
       : version_(*VersionName::parse(version)), keeps_(keeps) {
     signature_.inputs.push_back({"x", DType::kFloat32, {-1, 1}, Role::kUnknown});
   }

@@ -45,7 +45,7 @@ class GrpcStream {
 
 struct GrpcMethod {
   // Exactly one of the two. `message` stays valid until the call has finished.
-  std::function<void(GrpcCallPtr call, std::string_view message)> unary;
+  std::function<void(const GrpcCallPtr& call, std::string_view message)> unary;
   std::function<std::unique_ptr<GrpcStream>(GrpcCallPtr call)> streaming;
 };
 
