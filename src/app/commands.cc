@@ -34,6 +34,8 @@ constexpr Command kCommands[] = {
      "sluice bench http://127.0.0.1:8000/models/fraud/predict --data '[1, 2, 3]' --concurrency 64\n"
      "  sluice bench fraud.onnx",
      add_bench},
+    {"completion", "Completion for a shell", "source <(sluice completion bash)", add_completion},
+    {"man", "The manual page", "sluice man | man -l -", add_man},
 };
 
 int exit_of(const Error& error) {

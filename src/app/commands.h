@@ -33,6 +33,8 @@ Action add_inspect(CLI::App& app);
 Action add_models(CLI::App& app);
 Action add_config(CLI::App& app);
 Action add_bench(CLI::App& app);
+Action add_completion(CLI::App& app);
+Action add_man(CLI::App& app);
 
 // Prints "sluice: MESSAGE" to stderr and answers the exit code for the error.
 int complain(const Error& error);
