@@ -207,11 +207,10 @@ Result<void> NestedReader::wrong_value(od::value value, simdjson::error_code err
                                        std::string_view expected) {
   od::json_type type;
   if (value.type().get(type)) return not_json(here() + " is not valid JSON");
-  if (type == od::json_type::number && error == simdjson::NUMBER_ERROR) {
-    return is_json_number(value.raw_json_token())
-               ? out_of_range()
-               : not_json(here() + " is not a valid JSON number");
+  if (type == od::json_type::number && !is_json_number(value.raw_json_token())) {
+    return not_json(here() + " is not a valid JSON number");
   }
+  if (type == od::json_type::number && error == simdjson::NUMBER_ERROR) return out_of_range();
   // Words such as NaN have the type of null, but are not null.
   bool null = false;
   if (type == od::json_type::null && (value.is_null().get(null) || !null)) {

@@ -15,8 +15,10 @@ constexpr std::size_t kMaxUnsent = 256 << 10;
 // How long an idle connection is kept for one more request while the server drains.
 constexpr std::chrono::seconds kDrainIdle{1};
 
-bool has_bare_newline(std::string_view text) {
-  for (auto at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1)) {
+// Looks at the newlines from `from` on.
+bool has_bare_newline(std::string_view text, std::size_t from) {
+  for (auto at = text.find('\n', from); at != std::string_view::npos;
+       at = text.find('\n', at + 1)) {
     if (at == 0 || text[at - 1] != '\r') return true;
   }
   return false;
@@ -63,7 +65,7 @@ bool Http1::read_head() {
 
 bool Http1::head_incomplete(std::string_view view) {
   if (scanned_ == 0) head_began_ = connection_.last_read();
-  if (has_bare_newline(view.substr(scanned_))) {
+  if (has_bare_newline(view, scanned_)) {
     return refuse({400, "bad_request", "lines must end with CRLF"});
   }
   const bool in_first_line = view.find("\r\n") == std::string_view::npos;
