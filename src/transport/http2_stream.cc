@@ -139,7 +139,7 @@ void Http2Stream::begin_grpc() {
 }
 
 void Http2Stream::data(std::string_view bytes) {
-  if (answered_ || call_ended_) return;  // thrown away
+  if (over()) return;  // thrown away
   if (kind_ == Kind::kGrpc) {
     in_.append(bytes);
     return grpc_data();
@@ -194,11 +194,11 @@ std::optional<std::string> Http2Stream::take_message(std::string_view frame) {
 void Http2Stream::end_of_stream() {
   if (ended_) return;
   ended_ = true;
-  if (!answered_ && !call_ended_ && http2_ != nullptr) http2_->ready(shared_from_this());
+  if (!over() && http2_ != nullptr) http2_->ready(shared_from_this());
 }
 
 void Http2Stream::dispatch() {
-  if (answered_ || call_ended_ || gone_) return;
+  if (over() || gone_) return;
   if (kind_ == Kind::kHttp) {
     in_.prepare(1);  // so that the padding exists even for an empty body
     connection_->io().services().http->serve(shared_from_this());
@@ -282,8 +282,6 @@ void Http2Stream::write_response(Response response) {
   out_ = std::move(response.body);
   out_complete_ = true;
   submit_headers(response.status, more, with_body);
-  // Answered before the client has sent all: the rest is not wanted.
-  if (!ended_) http2_->reset(id_, NGHTTP2_NO_ERROR);
 }
 
 void Http2Stream::submit_headers(int status,
@@ -303,7 +301,6 @@ void Http2Stream::submit_headers(int status,
 
 void Http2Stream::submit_grpc_headers() {
   headers_sent_ = true;
-  answered_ = true;
   const std::array<nghttp2_nv, 4> headers = {
       header(":status", "200"), header("content-type", "application/grpc"),
       header("grpc-accept-encoding", "identity,deflate,gzip"), header("grpc-encoding", "gzip")};
@@ -348,7 +345,6 @@ void Http2Stream::end_call(Code code, std::string_view message) {
     return;
   }
   // No message: status and headers in one frame.
-  answered_ = true;
   const fmt::format_int number(static_cast<int>(code_));
   const std::array<nghttp2_nv, 5> headers = {
       header(":status", "200"), header("content-type", "application/grpc"),
@@ -356,7 +352,6 @@ void Http2Stream::end_call(Code code, std::string_view message) {
       header("grpc-status", {number.data(), number.size()}), header("grpc-message", status_text_)};
   nghttp2_submit_response(http2_->session(), id_, headers.data(), status_text_.empty() ? 4 : 5,
                           nullptr);
-  if (!ended_) http2_->reset(id_, NGHTTP2_NO_ERROR);
 }
 
 void Http2Stream::submit_trailers() {
@@ -364,7 +359,6 @@ void Http2Stream::submit_trailers() {
   const std::array<nghttp2_nv, 2> trailers = {header("grpc-status", {number.data(), number.size()}),
                                               header("grpc-message", status_text_)};
   nghttp2_submit_trailer(http2_->session(), id_, trailers.data(), status_text_.empty() ? 1 : 2);
-  if (!ended_) http2_->reset(id_, NGHTTP2_NO_ERROR);
 }
 
 ssize_t Http2Stream::read_output(std::uint8_t* to, std::size_t room, std::uint32_t* flags) {

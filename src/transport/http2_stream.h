@@ -45,7 +45,7 @@ class Http2Stream final : public Exchange,
   void data(std::string_view bytes);
   void end_of_stream();
   void session_lost();  // the stream or its connection has ended
-  bool answered() const { return answered_; }
+  bool client_has_ended() const { return ended_; }
   std::int32_t id() const { return id_; }
 
   // Hands the request to its handler; outside of the session's callbacks.
@@ -57,6 +57,8 @@ class Http2Stream final : public Exchange,
  private:
   enum class Kind { kHttp, kGrpc };
 
+  // Nothing more of the client is of interest.
+  bool over() const { return kind_ == Kind::kGrpc ? call_ended_ : answered_; }
   bool parse_pseudo_headers();
   void begin_http();
   void begin_grpc();
@@ -97,7 +99,7 @@ class Http2Stream final : public Exchange,
 
   Buffer in_;
   bool ended_ = false;     // the client has sent all
-  bool answered_ = false;  // an answer has been given to the session, or refused
+  bool answered_ = false;  // HTTP: an answer has been given to the session
   bool gone_ = false;
 
   // gRPC.
