@@ -48,6 +48,12 @@ void print_load(const tools::LoadResult& result, bool as_json) {
               static_cast<unsigned long long>(result.failed));
 }
 
+// Features alone become a request; a whole request stays as it is.
+std::string body_of(const std::string& data) {
+  const bool whole = data.starts_with('{') && data.find("\"features\"") != std::string::npos;
+  return whole ? data : "{\"features\":" + data + "}";
+}
+
 int bench_url(const Arguments& arguments) {
   auto url = parse_url(arguments.target);
   if (!url) return complain(kUsage, url.error().message);
@@ -125,8 +131,8 @@ Result<InProcess> measure(const Arguments& arguments) {
   auto first = make_request();
   SLUICE_CHECK(stack->pipeline().aim(*first, "", ""));
   const auto servable = first->servable;
-  std::string body = arguments.data.empty() ? sample_body(servable->signature())
-                                            : "{\"features\":" + arguments.data + "}";
+  std::string body =
+      arguments.data.empty() ? sample_body(servable->signature()) : body_of(arguments.data);
   body.reserve(body.size() + codecs::json_padding());
   SLUICE_CHECK(codecs::decode_simple_json(body, servable->signature(), false, *first));
   InProcess out;

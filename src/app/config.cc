@@ -62,6 +62,7 @@ int check(const Arguments& arguments) {
     } else {
       ServeOptions options;
       ServeOptions::schema().read(*root, options, problems);
+      warn_of_idle_options(*root, warnings);
     }
   }
   std::ranges::sort(problems, {}, [](const Problem& problem) {
@@ -69,6 +70,9 @@ int check(const Arguments& arguments) {
   });
   if (arguments.json) {
     print_json(problems);
+    if (!problems.empty()) {
+      complain(kBadData, arguments.file + " has mistakes: " + std::to_string(problems.size()));
+    }
   } else {
     for (const auto& problem : problems) {
       std::fprintf(stderr, "%s\n", config::show_problem(arguments.file, problem).c_str());

@@ -38,6 +38,11 @@ int models(const Arguments& arguments) {
   for (const auto& model : parsed.value("models", json::array())) {
     const auto name = model.value("name", "");
     const auto versions = model.value("versions", json::array());
+    const auto reason = model.value("reason", "");
+    if (!versions.empty() && !reason.empty()) {
+      std::printf("%-24s %-12s %-8s %s\n", name.c_str(), "-", "failed", reason.c_str());
+      continue;
+    }
     if (versions.empty()) {
       std::printf("%-24s %-12s %-8s %s\n", name.c_str(), "-", "failed",
                   model.value("reason", "it has no versions").c_str());

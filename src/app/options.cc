@@ -96,7 +96,41 @@ const std::vector<std::string>& ServeOptions::not_acted_on() {
   return kKeys;
 }
 
-ServeOptions read_options(const std::string& file, const Node& flags, Problems& problems) {
+void warn_of_idle_options(const Node& root, std::vector<std::string>& warnings) {
+  for (const auto& entry : root.entries) {
+    if (std::ranges::count(ServeOptions::not_acted_on(), entry.key) > 0) {
+      warnings.push_back("'" + entry.key + "' is read but not acted on by this version of Sluice");
+    }
+  }
+}
+
+namespace {
+
+// One by one, so that a message can name the flag or variable that it is about.
+void read_each(const Node& node, std::string (*title)(std::string_view), ServeOptions& out,
+               Problems& problems) {
+  for (const auto& entry : node.entries) {
+    Node one;
+    one.kind = Node::Kind::kMap;
+    one.entries.push_back(entry);
+    Problems found;
+    ServeOptions::schema().read(one, out, found);
+    for (auto& problem : found) {
+      problems.push_back({{}, title(entry.key) + ": " + problem.message});
+    }
+  }
+}
+
+std::string flag_name(std::string_view key) {
+  std::string out = "--" + std::string(key);
+  std::ranges::replace(out, '_', '-');
+  return out;
+}
+
+}  // namespace
+
+ServeOptions read_options(const std::string& file, const Node& flags, Problems& problems,
+                          std::vector<std::string>& warnings) {
   ServeOptions out;
   if (!file.empty()) {
     const auto text = read_text(file, kMaxConfig, "the configuration file");
@@ -106,10 +140,14 @@ ServeOptions read_options(const std::string& file, const Node& flags, Problems& 
     }
     if (const auto root = config::parse_yaml(*text, problems)) {
       ServeOptions::schema().read(*root, out, problems);
+      warn_of_idle_options(*root, warnings);
     }
   }
-  ServeOptions::schema().read(environment(), out, problems);
-  ServeOptions::schema().read(flags, out, problems);
+  const Node variables = environment();
+  read_each(variables, variable_name, out, problems);
+  read_each(flags, flag_name, out, problems);
+  warn_of_idle_options(variables, warnings);
+  warn_of_idle_options(flags, warnings);
   return out;
 }
 

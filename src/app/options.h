@@ -38,7 +38,10 @@ struct ServeOptions {
 };
 
 // Reads the file (when there is one), then the environment, then `flags` (key and text), in this
-// order. Every problem is reported.
-ServeOptions read_options(const std::string& file, const Node& flags, Problems& problems);
+// order. Every problem is reported; `warnings` names what was given but is not acted on.
+ServeOptions read_options(const std::string& file, const Node& flags, Problems& problems,
+                          std::vector<std::string>& warnings);
+// The same for the text of a file alone.
+void warn_of_idle_options(const Node& root, std::vector<std::string>& warnings);
 
 }  // namespace sluice::app

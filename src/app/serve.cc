@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <thread>
 
@@ -114,10 +115,8 @@ class Frontends {
 };
 
 // A single file that does not load is the whole job failed; in a repository others go on.
-Result<void> check_single(const Stack& stack, const std::string& path) {
+Result<void> check_single(const Stack& stack) {
   const auto table = stack.tables().get();
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(path, ignored)) return {};
   for (const auto& [name, entry] : table->models) {
     if (entry->policy != nullptr) return {};
     const std::string why = entry->versions.empty() ? entry->reason : entry->versions[0].reason;
@@ -127,7 +126,6 @@ Result<void> check_single(const Stack& stack, const std::string& path) {
 }
 
 int serve(const ServeOptions& options) {
-  log::set_level(level_named(options.log_level));
   auto stack = Stack::open(options.models, options.default_model);
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
@@ -136,8 +134,13 @@ int serve(const ServeOptions& options) {
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   frontends.start();
+  std::error_code ignored;
+  const bool single = std::filesystem::is_regular_file(options.models, ignored);
+  // The one sentence about a single broken file is the command's, not the log's as well.
+  if (single) log::set_level(log::Level::kOff);
   auto loaded = (*stack)->load();
-  if (loaded) loaded = check_single(**stack, options.models);
+  log::set_level(level_named(options.log_level));
+  if (loaded && single) loaded = check_single(**stack);
   if (!loaded) {
     frontends.stop(Millis(0));
     return complain(loaded.error());
@@ -160,17 +163,23 @@ int serve_arguments(Arguments arguments) {
     arguments.flags.entries.push_back({"models", {}, Node::text(arguments.path)});
   }
   arguments.flags.kind = Node::Kind::kMap;
+  std::error_code ignored;
+  if (!arguments.config.empty() && !std::filesystem::exists(arguments.config, ignored)) {
+    return complain(kNoInput, "there is no configuration file '" + arguments.config + "'");
+  }
   Problems problems;
-  const auto options = read_options(arguments.config, arguments.flags, problems);
+  std::vector<std::string> warnings;
+  const auto options = read_options(arguments.config, arguments.flags, problems, warnings);
+  bool in_file = false;
   for (const auto& problem : problems) {
+    const bool has_place = problem.place.line > 0;
+    in_file = in_file || has_place;
     complain(kBadData,
-             config::show_problem(problem.place.line > 0 ? arguments.config : "options", problem));
+             has_place ? config::show_problem(arguments.config, problem) : problem.message);
   }
-  if (!problems.empty()) {
-    const bool only_flags = std::ranges::none_of(
-        problems, [](const Problem& problem) { return problem.place.line > 0; });
-    return only_flags && arguments.config.empty() ? kUsage : kBadData;
-  }
+  if (!problems.empty()) return in_file ? kBadData : kUsage;
+  log::set_level(level_named(options.log_level));
+  for (const auto& warning : warnings) log::warn(warning);
   return serve(options);
 }
 

@@ -35,7 +35,8 @@ enum class Code : std::uint8_t {
   kUnimplemented = 12,
   kInternal = 13,
   kUnavailable = 14,
-  kUnauthenticated = 15,
+  kDataLoss = 15,
+  kUnauthenticated = 16,
 };
 
 // One violated bound or misfit: which field, and what about it.

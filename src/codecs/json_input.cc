@@ -2,6 +2,9 @@
 
 #include <cmath>
 #include <memory>
+#include <set>
+
+#include "base/text.h"
 
 namespace sluice::codecs {
 
@@ -31,9 +34,13 @@ Failure broken(simdjson::error_code error) {
 }
 
 Result<void> visit_object(od::object object, int depth) {
+  std::set<std::string> seen;  // copies: the parser reuses its string buffer
   for (auto field : object) {
     std::string_view key;
     if (auto error = field.unescaped_key().get(key)) return broken(error);
+    if (!seen.emplace(key).second) {
+      return invalid("duplicate_key", "key '" + printable(key) + "' is given twice");
+    }
     od::value value;
     if (auto error = field.value().get(value)) return broken(error);
     SLUICE_CHECK(visit(value, depth + 1));
@@ -79,6 +86,7 @@ Result<void> visit(od::value value, int depth) {
     case od::json_type::string: {
       std::string_view text;
       if (auto error = value.get_string().get(text)) return broken(error);
+      if (text.size() > kMaxStringLength) return not_json("a string has more than 16 MiB");
       return {};
     }
     case od::json_type::boolean: {

@@ -21,6 +21,7 @@ namespace od = simdjson::ondemand;
 
 inline constexpr int kMaxJsonDepth = 32;
 inline constexpr std::size_t kMaxNumberLength = 64;
+inline constexpr std::size_t kMaxStringLength = std::size_t{16} << 20;
 // simdjson reads up to this far beyond the end of its input.
 inline constexpr std::size_t kJsonPadding = simdjson::SIMDJSON_PADDING;
 

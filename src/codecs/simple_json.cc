@@ -173,7 +173,13 @@ void write_value(JsonWriter& json, double value, bool single_precision) {
 // One row's value: a number, or an array nested as the model's output is.
 void write_row(JsonWriter& json, const Prediction& prediction, std::size_t at, std::size_t level) {
   if (level == prediction.row_shape.rank()) {
-    write_value(json, prediction.values[at], prediction.single_precision);
+    if (prediction.integers == nullptr) {
+      write_value(json, prediction.values[at], prediction.single_precision);
+    } else if (prediction.integers->dtype == DType::kUint64) {
+      json.value(prediction.integers->as<std::uint64_t>()[at]);
+    } else if (prediction.integers->dtype == DType::kInt64) {
+      json.value(prediction.integers->as<std::int64_t>()[at]);
+    }
     return;
   }
   std::size_t stride = 1;
@@ -204,7 +210,7 @@ void write_warnings(JsonWriter& json, const Request& request) {
   json.key("warnings").begin_array();
   for (const auto& warning : request.warnings) json.value(std::string_view(warning));
   if (request.reply.prediction.not_finite) {
-    json.value("the model's output is not finite (NaN or infinite) and is shown as null");
+    json.value("the model's output is not finite and is shown as null");
   }
   json.end_array();
 }

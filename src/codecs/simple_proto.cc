@@ -53,9 +53,23 @@ std::span<const std::byte> to_reals(std::span<const double> values, Arena& arena
   return std::as_bytes(std::span<const T>(out));
 }
 
+// The largest magnitude that a floating type holds once rounded.
+double limit_of(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32: return 0x1.ffffffp127;
+    case DType::kFloat16: return 65520.0;
+    case DType::kBFloat16: return 0x1.ffp127;
+    default: return std::numeric_limits<double>::infinity();
+  }
+}
+
 // Numbers in the model's own type.
 Result<std::span<const std::byte>> convert(std::span<const double> values, DType dtype,
                                            Arena& arena) {
+  for (std::size_t i = 0; is_floating(dtype) && i < values.size(); ++i) {
+    const bool too_large = std::isfinite(values[i]) && std::fabs(values[i]) >= limit_of(dtype);
+    if (too_large) return out_of_range(dtype, i);
+  }
   switch (dtype) {
     case DType::kFloat32:
       return to_reals<float>(values, arena, [](double x) { return static_cast<float>(x); });

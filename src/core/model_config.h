@@ -127,8 +127,9 @@ struct ModelConfig {
 
   static const Schema<ModelConfig>& schema();
 
-  static constexpr std::array<std::string_view, 9> kNotActedOn = {
-      "loading", "batching", "instances", "cache", "cost", "guard", "features", "log", "release"};
+  static constexpr std::array<std::string_view, 10> kNotActedOn = {
+      "allow_pickle", "loading", "batching", "instances", "cache",
+      "cost",         "guard",   "features", "log",       "release"};
 };
 
 }  // namespace sluice

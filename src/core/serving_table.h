@@ -49,7 +49,7 @@ struct ServingTable {
     const auto found = models.find(model);
     return found == models.end() ? nullptr : found->second.get();
   }
-  // Every model that should be served has a version that is.
+  // Loading is over and at least one model can be served.
   bool healthy() const;
 };
 

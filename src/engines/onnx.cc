@@ -1,5 +1,6 @@
 #include "engines/onnx.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/text.h"
@@ -9,8 +10,26 @@
 namespace sluice::engines {
 namespace {
 
+// What follows "/file.cc:12 void function(arguments) const " at the front of a text.
+std::string_view after_signature(std::string_view text) {
+  const auto path = text.find(".cc:");
+  auto at = path == std::string_view::npos ? path : text.find('(', path);
+  if (at == std::string_view::npos) return text;
+  int depth = 0;
+  for (; at < text.size(); ++at) {
+    depth += text[at] == '(' ? 1 : text[at] == ')' ? -1 : 0;
+    if (depth == 0) break;
+  }
+  auto rest = text.substr(std::min(at + 1, text.size()));
+  for (const std::string_view word : {" const", " noexcept", " "}) {
+    if (rest.starts_with(word)) rest.remove_prefix(word.size());
+  }
+  return rest.empty() ? text : rest;
+}
+
 // ONNX Runtime's texts name its own source files; a user has no use for those.
 std::string first_sentence(std::string_view text) {
+  text = after_signature(text);
   std::string out;
   for (const auto word : split(text.substr(0, text.find('\n')), ' ')) {
     if (word.find('/') != std::string_view::npos || word.find("::") != std::string_view::npos) {

@@ -197,6 +197,8 @@ Result<Prediction> interpret_values(const OutputPlan& plan, std::span<const Tens
   std::ranges::fill(confidences, 1.0);
   out.values = values;
   out.confidences = confidences;
+  const bool wide = tensor.dtype == DType::kInt64 || tensor.dtype == DType::kUint64;
+  if (wide && !plan.value_is_label) out.integers = &tensor;
   if (!plan.value_is_label || count != out.rows) return out;
   if (tensor.dtype == DType::kString && plan.model_classes.empty()) {
     out.labels = tensor.strings;

@@ -87,9 +87,13 @@ class LocalDir final : public Source {
  private:
   bool known_extension(std::string_view file) const {
     // model.yaml lies beside; metadata in JSON would not be called so.
-    return std::ranges::any_of(extensions_, [&](const auto& end) {
-      return file.ends_with(end) && file.size() > end.size();
-    });
+    return is_pickle(file) || std::ranges::any_of(extensions_, [&](const auto& end) {
+             return file.ends_with(end) && file.size() > end.size();
+           });
+  }
+
+  static bool is_pickle(std::string_view file) {
+    return file.ends_with(".pkl") || file.ends_with(".joblib");
   }
 
   std::string stem(std::string_view file) const {
@@ -159,10 +163,13 @@ class LocalDir final : public Source {
                      std::vector<WantedModel>& out) const {
     auto model = start_model(name);
     if (!model) return;
-    read_config(path, *model);
+    const std::string preferred = read_config(path, *model);
     const auto found = list_directory(path);
     for (const auto& version : found.directories) {
-      const auto files = candidates(list_directory(path / version));
+      const auto in_version = list_directory(path / version);
+      auto files = candidates(in_version);
+      // Triton's config.pbtxt may name the file.
+      if (std::ranges::count(in_version.files, preferred) > 0) files = {preferred};
       if (!files.empty()) add_version(*model, version, relative / version, files);
     }
     const auto own = candidates(found);
@@ -184,6 +191,11 @@ class LocalDir final : public Source {
     if (files.size() > 1) {
       wanted.problem = "it has more than one model file: " + join_and(files) + "; keep one of them";
     }
+    if (is_pickle(files[0])) {
+      wanted.problem =
+          "scikit-learn's .pkl and .joblib files are not served by this version of "
+          "Sluice; export the model to ONNX";
+    }
     std::error_code ignored;
     const auto path = root_ / wanted.location;
     wanted.fingerprint =
@@ -192,29 +204,32 @@ class LocalDir final : public Source {
     model.versions.push_back(std::move(wanted));
   }
 
-  static void read_config(const fs::path& path, WantedModel& model) {
+  // Answers the file name that config.pbtxt prefers, or nothing.
+  static std::string read_config(const fs::path& path, WantedModel& model) {
     std::error_code ignored;
     if (const auto file = path / "model.yaml"; fs::exists(file, ignored)) {
       auto text = read_text(file, kMaxConfig, "model.yaml");
       if (!text) {
         model.problem = text.error().message;
-        return;
+        return {};
       }
       auto yaml = read_model_yaml(*text);
       for (const auto& problem : yaml.problems) {
-        if (!model.problem.empty()) model.problem += "\n";
+        if (!model.problem.empty()) model.problem += "; ";
         model.problem += config::show_problem("model.yaml", problem);
       }
       model.config = std::move(yaml.config);
       model.warnings = std::move(yaml.warnings);
     } else if (const auto triton = path / "config.pbtxt"; fs::exists(triton, ignored)) {
       const auto text = read_text(triton, kMaxConfig, "config.pbtxt");
-      if (!text) return;
+      if (!text) return {};
       const auto config = read_triton_config(*text);
       if (config.max_batch_size.value_or(0) > 0) {
         model.config.batching.emplace().max_batch_size = *config.max_batch_size;
       }
+      return config.default_model_filename;
     }
+    return {};
   }
 
   // `…/fraud/v1/model.onnx` keeps both names; any other file is named by its stem.

@@ -18,6 +18,11 @@ ModelYaml read_model_yaml(const std::string& text) {
           {entry.place, "'" + entry.key + "' is read but not acted on by this version of Sluice"}));
     }
   }
+  if (std::ranges::any_of(out.config.inputs,
+                          [](const auto& input) { return input.bounds.has_value(); })) {
+    out.warnings.emplace_back(
+        "model.yaml: bounds of inputs are read but not acted on by this version of Sluice");
+  }
   return out;
 }
 

@@ -84,8 +84,8 @@ ChunkedDecoder::Step ChunkedDecoder::read_trailer(Buffer& in) {
     return refuse(431, "headers_too_large", "the trailers are larger than 32 KiB");
   }
   if (end == std::string_view::npos) return Step::kMore;
-  if (view.substr(0, end).find('\n') != std::string_view::npos) {
-    return refuse(400, "bad_request", "a trailer line must end with CRLF");
+  if (end > 0 && !is_field_line(view.substr(0, end))) {
+    return refuse(400, "bad_request", "a trailer is not a header line");
   }
   trailer_bytes_ += end + 2;
   in.consume(end + 2);

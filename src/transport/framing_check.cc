@@ -100,8 +100,18 @@ std::expected<void, Refusal> check_coding(std::string_view value) {
   return {};
 }
 
+// The port of an authority is at most five digits (RFC 3986, section 3.2.3).
+bool valid_port(std::string_view host) {
+  const auto colon = host.rfind(':');
+  if (colon == std::string_view::npos || host.find(']', colon) != std::string_view::npos) {
+    return true;
+  }
+  const auto port = host.substr(colon + 1);
+  return port.size() <= 5 && port.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 bool valid_host(std::string_view host) {
-  if (host.empty()) return false;
+  if (host.empty() || !valid_port(host)) return false;
   return std::ranges::all_of(host, [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
            std::string_view("-._~:[]!$&'()*+,;=%").find(c) != std::string_view::npos;
@@ -199,6 +209,13 @@ std::expected<std::string, Refusal> decode(std::string_view path) {
 
 }  // namespace
 
+bool is_field_line(std::string_view line) {
+  const auto colon = line.find(':');
+  return colon != std::string_view::npos && colon > 0 &&
+         std::ranges::all_of(line.substr(0, colon), is_token_char) &&
+         !has_control(line.substr(colon));
+}
+
 std::expected<Framing, Refusal> check_framing(std::string_view head, const HttpLimits& limits) {
   if (head.size() > limits.head) {
     return Refused(Refusal{431, "headers_too_large", "the headers are larger than 32 KiB"});
@@ -233,6 +250,9 @@ std::expected<Target, Refusal> check_target(std::string_view target, std::string
     target = slash == std::string_view::npos ? "/" : authority.substr(slash);
   }
   if (!target.starts_with('/')) return bad("the target must begin with '/'");
+  if (!std::ranges::all_of(target, [](char c) { return c > 0x20 && c < 0x7F; })) {
+    return bad("the target has characters that must be percent-encoded");
+  }
   Target out;
   const auto question = target.find('?');
   if (question != std::string_view::npos) out.query = target.substr(question + 1);
@@ -252,7 +272,8 @@ std::expected<Target, Refusal> check_target(std::string_view target, std::string
   while (!rest.empty()) {
     const auto end = std::min(rest.find('/'), rest.size());
     const auto segment = rest.substr(0, end);
-    if (segment.empty() || segment == "." || segment == "..") {
+    const auto name = segment.substr(0, segment.find(';'));
+    if (segment.empty() || name == "." || name == "..") {
       return bad("the path has empty or dot segments");
     }
     rest.remove_prefix(std::min(end + 1, rest.size()));

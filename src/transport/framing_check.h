@@ -34,6 +34,9 @@ struct Framing {
 // `head` is everything up to and including the empty line.
 std::expected<Framing, Refusal> check_framing(std::string_view head, const HttpLimits& limits);
 
+// `name: value` as a header or trailer may be: the name a token, no control characters.
+bool is_field_line(std::string_view line);
+
 struct Target {
   std::string_view path;
   std::string_view query;

@@ -72,18 +72,8 @@ struct Http2Callbacks {
   }
 
   static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
-    Http2& http2 = self(user);
     if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR) {
-      http2.count_reset();
-    }
-    // Answered before the client has sent all: the rest is not wanted. Only now, since nghttp2
-    // would send an earlier reset before the answer.
-    const bool carries = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
-    if (carries && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
-      const Http2Stream* stream = http2.find(frame->hd.stream_id);
-      if (stream != nullptr && !stream->client_has_ended()) {
-        http2.reset(frame->hd.stream_id, NGHTTP2_NO_ERROR);
-      }
+      self(user).count_reset();
     }
     return 0;
   }

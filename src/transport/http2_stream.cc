@@ -26,6 +26,7 @@ ssize_t read_callback(nghttp2_session*, std::int32_t, std::uint8_t* to, std::siz
   return static_cast<Http2Stream*>(source->ptr)->read_output(to, room, flags);
 }
 
+constexpr std::size_t kMaxDiscarded = std::size_t{1} << 20;
 constexpr std::size_t kMaxBufferedOutput = std::size_t{256} << 20;
 
 }  // namespace
@@ -139,7 +140,7 @@ void Http2Stream::begin_grpc() {
 }
 
 void Http2Stream::data(std::string_view bytes) {
-  if (over()) return;  // thrown away
+  if (over()) return discard(bytes.size());
   if (kind_ == Kind::kGrpc) {
     in_.append(bytes);
     return grpc_data();
@@ -148,6 +149,14 @@ void Http2Stream::data(std::string_view bytes) {
     return refuse_http(413, "too_large", "the body is larger than the limit");
   }
   in_.append(bytes);
+}
+
+// Answered before the client has sent all: a little more is thrown away, since a reset now could
+// overtake the answer in the client; an endless upload is cut off.
+void Http2Stream::discard(std::size_t bytes) {
+  const bool before = discarded_ <= kMaxDiscarded;
+  discarded_ += bytes;
+  if (before && discarded_ > kMaxDiscarded) http2_->reset(id_, NGHTTP2_NO_ERROR);
 }
 
 void Http2Stream::grpc_data() {

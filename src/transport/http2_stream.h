@@ -45,7 +45,6 @@ class Http2Stream final : public Exchange,
   void data(std::string_view bytes);
   void end_of_stream();
   void session_lost();  // the stream or its connection has ended
-  bool client_has_ended() const { return ended_; }
   std::int32_t id() const { return id_; }
 
   // Hands the request to its handler; outside of the session's callbacks.
@@ -62,6 +61,7 @@ class Http2Stream final : public Exchange,
   bool parse_pseudo_headers();
   void begin_http();
   void begin_grpc();
+  void discard(std::size_t bytes);
   void grpc_data();
   std::optional<std::string> take_message(std::string_view frame);
   void deliver(std::string_view message);
@@ -98,6 +98,7 @@ class Http2Stream final : public Exchange,
   Admission admission_;
 
   Buffer in_;
+  std::size_t discarded_ = 0;
   bool ended_ = false;     // the client has sent all
   bool answered_ = false;  // HTTP: an answer has been given to the session
   bool gone_ = false;

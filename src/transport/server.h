@@ -5,7 +5,7 @@
 // core half of the time, and a second server on the same port would go unnoticed.) The management
 // listener has a thread of its own, so that it answers under overload.
 //
-// Thread-safety: one owner; `run` blocks until `request_stop` was called, from any thread.
+// Thread-safety: one owner, who calls listen, start and drain_and_stop in this order.
 #pragma once
 
 #include <atomic>

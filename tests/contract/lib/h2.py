@@ -51,7 +51,7 @@ def made_you_reset(times):
     for i in range(times):
         stream = 2 * i + 1
         yield frame(HEADERS, END_HEADERS, stream, block(more=GRPC_FIELDS)) + frame(
-            8, 0, stream, struct.pack(">I", 0)  # WINDOW_UPDATE of zero is a stream error
+            8, 0, stream, struct.pack(">I", 0x7FFFFFFF)  # WINDOW_UPDATE beyond the largest window
         )
 
 

@@ -66,6 +66,7 @@ class Server:
             self.wait(spec.get("ready_when", "healthy"))
         except RuntimeError:
             self.stop()
+            self.clean()
             raise
 
     def wait(self, ready_when):
