@@ -10,8 +10,9 @@ cmd_setup() {
       die "setup takes --bench, --train, --lint or --fresh, not '$option'"
     extra+=("${option#--}")
   done
-  plan 2
+  plan 3
   prepare "${extra[@]}"
+  test_clients
 }
 
 # Two steps: the packages of build, test and the lists named, then ONNX Runtime.
@@ -20,6 +21,12 @@ prepare() {
   ensure "packages of build test $*" tools/deps install_lists build test "$@"
   step "ONNX Runtime"
   ensure "onnxruntime" "tools/deps/package-lock.json tools/dev/onnxruntime.sh" install_onnxruntime
+}
+
+# Only for tests: whoever wants to see the server run should not wait for them.
+test_clients() {
+  step "clients for the tests"
+  ensure "node clients" tools/deps/clients install_node_clients
 }
 
 # ensure NAME "FILES…" COMMAND…: runs the command unless it has succeeded here for these files.
@@ -85,6 +92,17 @@ missing_packages() {
       say "$name"
     fi
   done
+}
+
+# npm checks the hashes of the lockfile; into .deps/clients/node_modules.
+install_node_clients() {
+  say "      grpc-js from npm"
+  rm -rf "$DEPS/clients"
+  mkdir -p "$DEPS/clients"
+  cp "$LISTS"/clients/package*.json "$DEPS/clients/"
+  (cd "$DEPS/clients" &&
+    retry quietly npm ci --ignore-scripts --no-audit --no-fund --cache "$DEPS/clients/.cache")
+  rm -rf "$DEPS/clients/.cache"
 }
 
 # Debian 13 and Ubuntu package it; Debian 12 does not.

@@ -13,8 +13,9 @@ cmd_test() {
     shift
   fi
   filter=${1:-}
-  plan 7
+  plan 8
   prepare
+  test_clients
   compile "$preset"
   LOGS="build/$preset/test-logs"
   mkdir -p "$LOGS"
