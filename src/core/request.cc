@@ -1,8 +1,42 @@
 #include "core/request.h"
 
+#include <array>
+#include <new>
 #include <utility>
 
 namespace sluice {
+namespace {
+
+// A thread's blocks, freed with it.
+struct Blocks {
+  std::array<void*, 64> blocks{};
+  std::size_t count = 0;
+  ~Blocks() {
+    while (count > 0) ::operator delete(blocks[--count], std::align_val_t(alignof(Request)));
+  }
+};
+
+Blocks& blocks() {
+  thread_local Blocks own;
+  return own;
+}
+
+}  // namespace
+
+void* Request::operator new(std::size_t bytes) {
+  Blocks& own = blocks();
+  if (own.count > 0) return own.blocks[--own.count];
+  return ::operator new(bytes, std::align_val_t(alignof(Request)));
+}
+
+void Request::operator delete(void* memory) noexcept {
+  Blocks& own = blocks();
+  if (own.count < own.blocks.size()) {
+    own.blocks[own.count++] = memory;
+  } else {
+    ::operator delete(memory, std::align_val_t(alignof(Request)));
+  }
+}
 
 void FinishRequest::operator()(Request* request) const noexcept {
   const std::unique_ptr<Request> owned(request);

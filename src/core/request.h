@@ -45,6 +45,11 @@ struct FinishRequest {
 using RequestPtr = std::unique_ptr<Request, FinishRequest>;
 
 struct Request {
+  // Memory of finished requests is kept by their thread for the next ones: blocks of this size
+  // would otherwise be merged and split by malloc each time.
+  static void* operator new(std::size_t bytes);
+  static void operator delete(void* memory) noexcept;
+
   Arena arena;
 
   // Who and what is asked for.

@@ -1,6 +1,7 @@
 #include "transport/framing_check.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "base/text.h"
@@ -12,11 +13,22 @@ using Refused = std::unexpected<Refusal>;
 
 Refused bad(std::string_view message) { return Refused(Refusal{400, "bad_request", message}); }
 
-bool is_token_char(char c) {
-  static constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         kOthers.find(c) != std::string_view::npos;
+// Every character of every head is looked up: tables, built at compile time.
+using CharSet = std::array<bool, 256>;
+constexpr CharSet letters_digits_and(std::string_view others) {
+  CharSet set{};
+  for (int c = 0; c < 256; ++c) {
+    set[static_cast<std::size_t>(c)] =
+        (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  }
+  for (const char c : others) set[static_cast<unsigned char>(c)] = true;
+  return set;
 }
+constexpr CharSet kTokenChars = letters_digits_and("!#$%&'*+-.^_`|~");
+constexpr CharSet kHostChars = letters_digits_and("-._~:[]!$&'()*+,;=%");
+
+bool is_token_char(char c) { return kTokenChars[static_cast<unsigned char>(c)]; }
+bool is_host_char(char c) { return kHostChars[static_cast<unsigned char>(c)]; }
 
 // Reads the lines of a head one after the other; only CRLF ends a line.
 class Lines {
@@ -112,10 +124,7 @@ bool valid_port(std::string_view host) {
 
 bool valid_host(std::string_view host) {
   if (host.empty() || !valid_port(host)) return false;
-  return std::ranges::all_of(host, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           std::string_view("-._~:[]!$&'()*+,;=%").find(c) != std::string_view::npos;
-  });
+  return std::ranges::all_of(host, is_host_char);
 }
 
 // What of the header lines matters for framing, and how often it was there.
