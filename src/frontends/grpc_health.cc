@@ -28,6 +28,8 @@ class Health {
                                               : HealthCheckResponse::NOT_SERVING;
   }
 
+  bool draining() const { return tables_.read()->draining; }
+
  private:
   const transport::GrpcMethods& methods_;
   const ServingTables& tables_;
@@ -67,6 +69,17 @@ class Watcher final : public transport::GrpcStream {
   }
   void on_cancel() override { std::erase(watchers(), this); }
 
+  // Called a few times a second.
+  void tick() {
+    tell();
+    // A watcher must not keep a draining server alive; it has a second to hear of it.
+    constexpr int kTicksToHear = 4;
+    if (health_.draining() && ++drained_ticks_ > kTicksToHear) {
+      std::erase(watchers(), this);
+      call_->finish(Code::kUnavailable, "the server is shutting down");
+    }
+  }
+
   void tell() {
     const Status now = health_.status(service_);
     if (told_ && now == last_) return;
@@ -80,6 +93,7 @@ class Watcher final : public transport::GrpcStream {
   GrpcCallPtr call_;
   std::string service_;
   bool watching_ = false;
+  int drained_ticks_ = 0;
   bool told_ = false;
   Status last_ = HealthCheckResponse::UNKNOWN;
 };
@@ -113,7 +127,7 @@ void add_grpc_health(transport::GrpcMethods& methods, const ServingTables& table
 
 void tick_grpc_health() {
   const auto list = watchers();  // a copy: telling may end a watcher
-  for (Watcher* watcher : list) watcher->tell();
+  for (Watcher* watcher : list) watcher->tick();
 }
 
 }  // namespace sluice::frontends

@@ -88,26 +88,44 @@ void Connection::on_read_error(const error_code& error) {
 
 void Connection::flush() {
   if (write_waits_ || closed_) return;
+  bool was_full = true;
+  while (was_full) {
+    // The protocol stops adding when there is much; it goes on once that has left.
+    was_full = unsent() >= kOutputHighWater && !closing_;
+    if (!send_all()) return;
+    if (was_full) protocol_->on_writable();
+  }
+  if (closing_ && !lingering_) begin_linger();
+}
+
+// False when the rest must wait, or the connection is lost.
+bool Connection::send_all() {
   while (sent_ < out_.size()) {
     error_code error;
     const auto bytes =
         socket_.write_some(asio::buffer(out_.data() + sent_, out_.size() - sent_), error);
     if (error == asio::error::would_block || error == asio::error::try_again) {
-      return wait_writable();
+      wait_writable();
+      return false;
     }
-    if (error) return close();
+    if (error) {
+      close();
+      return false;
+    }
     sent_ += bytes;
   }
   if (sent_ > 0) on_flushed();
-  if (closing_ && !lingering_ && !closed_) {
-    lingering_ = true;
-    linger_until_ = std::chrono::steady_clock::now() + kLinger;
-    error_code ignored;
-    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-    in_.clear();
-    if (eof_) return close();
-    read_on();
-  }
+  return true;
+}
+
+void Connection::begin_linger() {
+  lingering_ = true;
+  linger_until_ = std::chrono::steady_clock::now() + kLinger;
+  error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  in_.clear();
+  if (eof_) return close();
+  read_on();
 }
 
 void Connection::on_flushed() {

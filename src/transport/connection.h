@@ -47,6 +47,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Sniffed sniff();
   void on_read(std::size_t bytes);
   void on_read_error(const boost::system::error_code& error);
+  bool send_all();
+  void begin_linger();
   void on_flushed();
   void wait_writable();
 

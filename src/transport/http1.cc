@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
 constexpr std::uint64_t kMaxDiscard = 64 << 10;
-constexpr std::size_t kMaxUnsent = 256 << 10;
 // How long an idle connection is kept for one more request while the server drains.
 constexpr std::chrono::seconds kDrainIdle{1};
 
@@ -34,7 +33,7 @@ Http1::Http1(Connection& connection)
 void Http1::on_bytes() {
   if (in_loop_) return;
   in_loop_ = true;
-  while (connection_.unsent() < kMaxUnsent && step()) {
+  while (connection_.unsent() < kOutputHighWater && step()) {
   }
   in_loop_ = false;
 }

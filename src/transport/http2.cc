@@ -10,7 +10,6 @@ namespace {
 constexpr std::uint32_t kMaxStreams = 100;
 constexpr std::int32_t kStreamWindow = 1 << 20;
 constexpr std::int32_t kConnectionWindow = 8 << 20;
-constexpr std::size_t kMaxUnsent = 256 << 10;
 constexpr int kMaxResetsPerSecond = 200;
 constexpr std::chrono::seconds kPingAfter{60};
 constexpr std::chrono::seconds kPingTimeout{20};
@@ -150,7 +149,7 @@ void Http2::reset(std::int32_t stream, std::uint32_t code) {
 }
 
 void Http2::pump() {
-  while (connection_.unsent() < kMaxUnsent) {
+  while (connection_.unsent() < kOutputHighWater) {
     const std::uint8_t* bytes = nullptr;
     const auto size = nghttp2_session_mem_send(session_, &bytes);
     if (size < 0) failed_ = true;

@@ -8,6 +8,9 @@
 
 namespace sluice::transport {
 
+// A protocol adds no more output while this much has not left; `on_writable` tells it to go on.
+inline constexpr std::size_t kOutputHighWater = 256 << 10;
+
 class Protocol {
  public:
   virtual ~Protocol() = default;
