@@ -78,7 +78,7 @@ class Tests:
             call.result()
             encodings = dict(call.initial_metadata())
             # grpcio keeps grpc-encoding to itself, so that the answer could be read at all is the
-            # proof here; grpcpp_client.sh sees the flag.
+            # proof here; curl.sh sees the flag on the wire.
             report.check("the answer to a compressed call is read", right(call.result()),
                          encodings)
             for algorithm in ("gzip", "deflate"):
