@@ -106,6 +106,7 @@ class Frontends {
   }
 
   void start() { server_->start(); }
+  void announce_drain() { server_->announce_drain(); }
   void stop(Millis grace) { server_->drain_and_stop(grace); }
 
  private:
@@ -153,6 +154,7 @@ int serve(const ServeOptions& options) {
   wait_for_stop();
   log::info("draining: what is in flight is answered, then the server ends");
   (*stack)->announce_drain();
+  frontends.announce_drain();
   frontends.stop(options.drain_timeout);
   log::info("stopped");
   return kSuccess;

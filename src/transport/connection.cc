@@ -16,6 +16,7 @@ constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr std::size_t kMaxUnsent = std::size_t{1} << 20;
 constexpr std::size_t kMaxDiscarded = std::size_t{1} << 20;
 constexpr std::chrono::seconds kLinger{1};
+constexpr std::chrono::seconds kDrainIdle{1};
 
 }  // namespace
 
@@ -75,7 +76,7 @@ Connection::Sniffed Connection::sniff() {
   } else {
     return Sniffed::kRefused;
   }
-  if (io_.draining()) protocol_->drain();
+  if (io_.draining()) protocol_->drain();  // it came too late to be told with the others
   return Sniffed::kChosen;
 }
 
@@ -168,7 +169,10 @@ void Connection::tick(std::chrono::steady_clock::time_point now) {
   }
   if (!protocol_) {
     // Nothing useful yet: the head's time limit holds from the start.
-    if (now - last_read_ > io_.services().limits.head_timeout || io_.draining()) close();
+    // While the server drains, a connection that has said nothing has a moment to do so.
+    const bool late =
+        drain_began_ != std::chrono::steady_clock::time_point{} && now - drain_began_ > kDrainIdle;
+    if (now - last_read_ > io_.services().limits.head_timeout || late) close();
     return;
   }
   protocol_->tick(now);
@@ -177,7 +181,9 @@ void Connection::tick(std::chrono::steady_clock::time_point now) {
 }
 
 void Connection::drain() {
-  if (closed_ || !protocol_) return;
+  if (closed_) return;
+  drain_began_ = std::chrono::steady_clock::now();
+  if (!protocol_) return;
   protocol_->drain();
   flush();
 }

@@ -62,6 +62,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t discarded_ = 0;
   std::chrono::steady_clock::time_point last_read_;
   std::chrono::steady_clock::time_point linger_until_{};
+  std::chrono::steady_clock::time_point drain_began_{};
   bool reading_ = false;
   bool write_waits_ = false;
   bool eof_ = false;

@@ -185,7 +185,7 @@ void Http1::refuse_admitted(Response response) {
       !framing_.chunked && framing_.content_length <= kMaxDiscard && !framing_.expect_continue;
   if (!keep) response.close = true;
   write(response);
-  if (response.close || !framing_.keep_alive || draining_) {
+  if (response.close || !framing_.keep_alive || last_answer()) {
     state_ = State::kEnding;
     connection_.close_after_flush();
     return;
@@ -205,7 +205,7 @@ void Http1::respond(Response response) {
   }
   if (state_ != State::kWaiting || connection_.closed()) return;
   write(response);
-  if (response.close || !framing_.keep_alive || draining_) {
+  if (response.close || !framing_.keep_alive || last_answer()) {
     state_ = State::kEnding;
     connection_.close_after_flush();
   } else {
@@ -231,6 +231,10 @@ void Http1::end_request() {
   state_ = State::kHead;
 }
 
+bool Http1::last_answer() const {
+  return draining_ || connection_.io().services().draining->load(std::memory_order_relaxed);
+}
+
 void Http1::write(const Response& response) {
   std::string& out = connection_.out();
   if (response.status == 200) {
@@ -239,7 +243,7 @@ void Http1::write(const Response& response) {
     fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", response.status,
                    reason_phrase(response.status));
   }
-  const bool close = response.close || !framing_.keep_alive || draining_;
+  const bool close = response.close || !framing_.keep_alive || last_answer();
   if (close) {
     out += "Connection: close\r\n";
   } else if (framing_.http10) {

@@ -46,6 +46,7 @@ class Http1 final : public Protocol, public Exchange {
   bool refuse(const Refusal& refusal);
   void refuse_admitted(Response response);
   void write(const Response& response);
+  bool last_answer() const;
   void end_request();
 
   Connection& connection_;

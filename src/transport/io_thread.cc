@@ -46,6 +46,7 @@ void IoThread::adopt(int fd, Origin origin) {
     auto connection = std::make_shared<Connection>(*this, fd, origin);
     connections_.insert(connection);
     connection->start();
+    if (draining_) connection->drain();
   });
 }
 

@@ -35,6 +35,8 @@ struct Services {
   HttpService* http = nullptr;
   const GrpcMethods* grpc = nullptr;
   HttpLimits limits;
+  // Set by the server: from now on every answer ends its connection.
+  const std::atomic<bool>* draining = nullptr;
   // Called a few times a second on every I/O thread.
   std::function<void()> on_tick;
 };

@@ -46,6 +46,7 @@ Result<Address> parse_address(std::string_view text) {
 }
 
 Server::Server(Services services, int io_threads) : services_(std::move(services)) {
+  services_.draining = &draining_;
   for (int i = 0; i < io_threads; ++i) {
     io_.push_back(std::make_unique<IoThread>("io-" + std::to_string(i), services_));
   }
@@ -101,6 +102,7 @@ void Server::start() {
 }
 
 void Server::drain_and_stop(std::chrono::milliseconds grace) {
+  announce_drain();
   for (auto& listener : listeners_) listener->end();
   for (auto& io : io_) io->drain();
   management_->drain();

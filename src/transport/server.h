@@ -43,6 +43,8 @@ class Server {
 
   // Serves on all listeners.
   void start();
+  // From now on every answer ends its connection; the first step of draining.
+  void announce_drain() { draining_.store(true); }
   // Takes what waits, closes the listeners, lets every connection finish and ends the threads;
   // after `grace` what is left is dropped.
   void drain_and_stop(std::chrono::milliseconds grace);
@@ -51,6 +53,7 @@ class Server {
   IoThread& least_loaded(bool management);
   std::size_t open_connections() const;
 
+  std::atomic<bool> draining_{false};
   Services services_;
   std::vector<std::unique_ptr<IoThread>> io_;
   std::unique_ptr<IoThread> management_;

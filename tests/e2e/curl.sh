@@ -16,7 +16,8 @@ request() {
   : > "$BODY"
   : > "$HEAD"
   curl --silent --show-error --max-time 15 --output "$BODY" --dump-header "$HEAD" \
-    --write-out '%{http_code}/%{http_version}' "${@:1:$#-1}" "http://$HTTP$path" || printf ' (curl: %s)' $?
+    --write-out '%{http_code}/%{http_version}' "${@:1:$#-1}" "http://$HTTP$path" ||
+    printf ' (curl: %s)' $?
 }
 
 # answers WANTED ARGUMENTS…: STATUS/VERSION is as wanted.
@@ -195,7 +196,7 @@ refuses_http1() {
 }
 
 declare -A VERSION=([--http1.1]=1.1 [--http2-prior-knowledge]=2)
-start_server
+start_server "$ROOT/examples/models"
 versions
 methods
 bodies

@@ -51,7 +51,8 @@ class Tests:
                          "DEADLINE_EXCEEDED")
             wide = Request(model="breast_cancer", rows=20000,
                            features=golden("breast_cancer.v1")[0]["features"] * 20000)
-            report.equal("expires under way", rpc.failure(predict, wide, timeout=0.002)[0], "DEADLINE_EXCEEDED")
+            report.equal("expires under way", rpc.failure(predict, wide, timeout=0.002)[0],
+                         "DEADLINE_EXCEEDED")
             report.check("the channel still serves", right(predict(iris(), timeout=20)))
 
     def metadata(self, report):
@@ -152,7 +153,8 @@ class Tests:
             request = Request(model="iris", features=ROW["features"] * rows, rows=rows)
             answer = rpc.predict(channel)(request, timeout=15)
             report.equal("rows of an answer of 1.6 MB", len(answer.labels), rows)
-            report.check("all of them right", right(answer) and set(answer.labels) == {ROW["label"]})
+            report.check("all of them right",
+                         right(answer) and set(answer.labels) == {ROW["label"]})
 
     def large_request(self, report):
         with rpc.channel(self.server.grpc) as channel:

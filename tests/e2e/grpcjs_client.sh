@@ -3,5 +3,5 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/server.sh"
 
-start_server
+start_server "$ROOT/examples/models"
 timeout 60 node "$ROOT/tests/e2e/clients/grpcjs.js" "$GRPC" "$ROOT" "$ROOT/.deps/clients"

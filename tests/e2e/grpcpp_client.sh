@@ -33,5 +33,5 @@ rows() {
 }
 
 client
-start_server
+start_server "$ROOT/examples/models"
 rows | timeout 60 "$CLIENT" "$GRPC"

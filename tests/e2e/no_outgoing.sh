@@ -6,7 +6,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/server.sh"
 
 TRACE=$SCRATCH/trace
-STRACE=(strace -f -qq -o "$TRACE" -e trace=connect,sendto,sendmsg,sendmmsg,socket,bind)
+# A sanitizer build looks for leaks with ptrace, which strace already uses.
+CALLS=trace=connect,sendto,sendmsg,sendmmsg,socket,bind
+STRACE=(strace -f -qq -o "$TRACE" -E ASAN_OPTIONS=detect_leaks=0 -e "$CALLS")
 
 # What goes out: a connect, or a message that names where it goes. An answer on an accepted
 # connection names nobody (NULL, or no msg_name), and Unix sockets do not leave the machine.

@@ -1,5 +1,5 @@
-// Google's own grpc++ as a client: `grpcpp HOST:PORT` reads golden rows of iris from standard input,
-// one a line: label, confidence, four features.
+// Google's own grpc++ as a client: `grpcpp HOST:PORT` reads golden rows of iris from standard
+// input, one a line: label, confidence, four features.
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>

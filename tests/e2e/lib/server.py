@@ -51,7 +51,7 @@ class Server:
         line = self.process.stdout.readline().decode()
         found = LISTENING.match(line)
         if not found:
-            raise RuntimeError(f"the server did not say where it listens: {line!r}\n{self.stderr()}")
+            raise RuntimeError(f"it does not say where it listens: {line!r}\n{self.stderr()}")
         self.http, self.grpc, self.management = found.groups()
         until = time.monotonic() + 60
         while time.monotonic() < until:

@@ -1,6 +1,6 @@
 # A server under test and a count of what passed, for scripts in bash; server.py is its twin.
 # Source it, then: start_server [PATH]; check WHAT COMMAND…; finish NAME.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2120
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 SERVER=${SLUICE_SERVER:-$ROOT/build/release/sluice}
