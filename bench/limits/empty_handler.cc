@@ -80,9 +80,8 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
-  frontends::Router router(std::size_t{64} << 20);
-  router.add({"POST", "/models/{}/versions/{}/predict", frontends::Surface::kEverywhere,
-              frontends::BodyKind::kJson, serve_rest});
+  frontends::Router router({});
+  router.serve("POST", "/models/{}/versions/{}/predict", serve_rest);
   transport::GrpcMethods methods;
   methods.add("/PredictionService/Predict", {serve_grpc, nullptr});
   transport::Services services;

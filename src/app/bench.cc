@@ -111,7 +111,7 @@ double time_of(double seconds, Work work) {
 }
 
 RequestPtr decoded(const serving::Pipeline& pipeline, std::string_view body, Error& error) {
-  auto request = make_request();
+  auto request = pipeline.new_request();
   request->wants_prediction = true;
   request->request_id = "bench";
   auto ok = pipeline.aim(*request, "", "");
@@ -126,9 +126,9 @@ struct InProcess {
 };
 
 Result<InProcess> measure(const Arguments& arguments) {
-  SLUICE_TRY(const auto stack, Stack::open(arguments.target, ""));
+  SLUICE_TRY(const auto stack, Stack::open(arguments.target));
   SLUICE_CHECK(stack->load());
-  auto first = make_request();
+  auto first = stack->pipeline().new_request();
   SLUICE_CHECK(stack->pipeline().aim(*first, "", ""));
   const auto servable = first->servable;
   std::string body =

@@ -31,7 +31,7 @@ Result<Inspected> inspect_file(const std::string& path) {
   if (std::filesystem::is_directory(path, ignored) && !path.ends_with(".onnx")) {
     return invalid("usage", "inspect takes one model file, such as model.onnx");
   }
-  SLUICE_TRY(const auto stack, Stack::open(path, ""));
+  SLUICE_TRY(const auto stack, Stack::open(path));
   SLUICE_CHECK(stack->load());
   const auto table = stack->tables().get();
   const auto& entry = *table->models.begin()->second;

@@ -79,6 +79,10 @@ const Schema<ServeOptions>& ServeOptions::schema() {
           .option("poll", &S::poll, "how often the repository is looked at, or off", {poll_problem})
           .option("model_control", &S::model_control, "poll | explicit",
                   {one_of({"poll", "explicit"})})
+          .option("load_model", &S::load_model,
+                  "with explicit control, what is loaded at start: names with commas, or *")
+          .option("allow_client_shm", &S::allow_client_shm,
+                  "clients on this machine may pass tensors in shared memory")
           .option("io_threads", &S::io_threads, "I/O threads; 0: one per core",
                   {between<std::int64_t>(0, 256)})
           .option("max_body", &S::max_body, "largest request body and gRPC message",
@@ -91,8 +95,7 @@ const Schema<ServeOptions>& ServeOptions::schema() {
 }
 
 const std::vector<std::string>& ServeOptions::not_acted_on() {
-  static const std::vector<std::string> kKeys = {"allow_pickle", "state_dir", "poll",
-                                                 "model_control", "metrics"};
+  static const std::vector<std::string> kKeys = {"allow_pickle", "state_dir", "poll", "metrics"};
   return kKeys;
 }
 

@@ -26,6 +26,8 @@ struct ServeOptions {
   std::string state_dir;
   std::string poll = "1s";
   std::string model_control = "poll";
+  std::string load_model;
+  bool allow_client_shm = false;
   std::int64_t io_threads = 0;
   Bytes max_body{std::uint64_t{64} << 20};
   Millis drain_timeout{30'000};

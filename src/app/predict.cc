@@ -59,12 +59,12 @@ Result<HttpAnswer> ask_server(const Arguments& arguments, const std::string& bod
 }
 
 Result<HttpAnswer> ask_here(const Arguments& arguments, const std::string& body) {
-  SLUICE_TRY(const auto stack, Stack::open(arguments.model, ""));
+  SLUICE_TRY(const auto stack, Stack::open(arguments.model));
   SLUICE_CHECK(stack->load());
   std::string padded = body;
   padded.reserve(body.size() + codecs::json_padding());
   HttpAnswer answer;
-  auto request = make_request();
+  auto request = stack->pipeline().new_request();
   request->wants_prediction = true;
   request->request_id = "local";
   if (auto aimed = stack->pipeline().aim(*request, "", arguments.version); !aimed) {

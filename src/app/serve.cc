@@ -14,12 +14,10 @@
 #include "app/options.h"
 #include "app/stack.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "config/yaml.h"
+#include "frontends/builtin.h"
 #include "frontends/grpc_health.h"
-#include "frontends/grpc_reflection.h"
-#include "frontends/grpc_simple.h"
-#include "frontends/management.h"
-#include "frontends/rest_simple.h"
 #include "transport/server.h"
 
 namespace sluice::app {
@@ -62,15 +60,34 @@ void wait_for_stop() {
   }
 }
 
+bool explicit_control(const ServeOptions& options) { return options.model_control == "explicit"; }
+
+int io_threads(const ServeOptions& options) {
+  const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
+  return static_cast<int>(std::max<std::int64_t>(1, options.io_threads > 0 ? options.io_threads : cores));
+}
+
+repository::RepositoryOptions repository_options(const ServeOptions& options) {
+  repository::RepositoryOptions out;
+  out.default_model = options.default_model;
+  out.parallel = io_threads(options);
+  out.on_request = explicit_control(options);
+  for (const auto name : split(options.load_model, ',')) {
+    if (!trim(name).empty()) out.load_first.emplace_back(trim(name));
+  }
+  return out;
+}
+
 // Everything that answers, from listeners to the pipeline.
 class Frontends {
  public:
-  Frontends(const Stack& stack, const ServeOptions& options) : router_(options.max_body.value) {
-    frontends::add_rest_simple(router_, stack.pipeline(), {options.strict});
-    frontends::add_management(router_, stack.tables());
-    frontends::add_grpc_simple(methods_, stack.pipeline());
-    frontends::add_grpc_health(methods_, stack.tables());
-    frontends::add_grpc_reflection(methods_);
+  Frontends(Stack& stack, const ServeOptions& options)
+      : shared_memory_(options.allow_client_shm),
+        router_({options.max_body.value, explicit_control(options)}) {
+    frontends::add_builtin(
+        router_, methods_,
+        {stack.pipeline(), stack.tables(), stack.repository(), stack.trace(), shared_memory_,
+         options.strict, explicit_control(options)});
     transport::Services services;
     services.http = &router_;
     services.grpc = &methods_;
@@ -79,9 +96,7 @@ class Frontends {
       stack.tables().refresh();
       frontends::tick_grpc_health();
     };
-    const int cores = static_cast<int>(std::thread::hardware_concurrency());
-    const int threads = options.io_threads > 0 ? static_cast<int>(options.io_threads) : cores;
-    server_ = std::make_unique<Server>(std::move(services), std::max(1, threads));
+    server_ = std::make_unique<Server>(std::move(services), io_threads(options));
   }
 
   // Binds all three; prints where they listen.
@@ -110,6 +125,7 @@ class Frontends {
   void stop(Millis grace) { server_->drain_and_stop(grace); }
 
  private:
+  clients::SharedMemory shared_memory_;
   frontends::Router router_;
   transport::GrpcMethods methods_;
   std::unique_ptr<Server> server_;
@@ -127,13 +143,13 @@ Result<void> check_single(const Stack& stack) {
 }
 
 int serve(const ServeOptions& options) {
-  auto stack = Stack::open(options.models, options.default_model);
-  if (!stack) return complain(stack.error());
-  Frontends frontends(**stack, options);
-  if (auto ok = frontends.listen(options); !ok) return complain(ok.error());
   // Signals are waited for by this thread alone; threads started from here on block them.
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  auto stack = Stack::open(options.models, repository_options(options));
+  if (!stack) return complain(stack.error());
+  Frontends frontends(**stack, options);
+  if (auto ok = frontends.listen(options); !ok) return complain(ok.error());
   frontends.start();
   std::error_code ignored;
   const bool single = std::filesystem::is_regular_file(options.models, ignored);

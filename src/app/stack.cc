@@ -1,6 +1,7 @@
 #include "app/stack.h"
 
 #include "engines/builtin.h"
+#include "observers/builtin.h"
 #include "routing/builtin.h"
 #include "serving/servable.h"
 #include "sources/local_dir.h"
@@ -10,13 +11,14 @@ namespace sluice::app {
 Stack::Stack()
     : servables_(serving::make_servable_factory()),
       tables_(std::make_shared<const ServingTable>()),
-      pipeline_(tables_) {
+      observers_(observers::make_builtin(trace_)),
+      pipeline_(tables_, observers_) {
   engines::register_builtin(engines_);
   routing::register_builtin(policies_);
 }
 
 Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
-                                           const std::string& default_model) {
+                                           repository::RepositoryOptions options) {
   std::unique_ptr<Stack> stack(new Stack);
   std::vector<std::string> extensions;
   for (const auto& [name, engine] : stack->engines_.items()) {
@@ -25,7 +27,7 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
   SLUICE_TRY(stack->source_, sources::make_local_dir(path, std::move(extensions)));
   stack->repository_ = std::make_unique<repository::Repository>(
       *stack->source_, stack->engines_, *stack->servables_, stack->policies_, stack->tables_,
-      repository::RepositoryOptions{default_model});
+      std::move(options));
   return stack;
 }
 

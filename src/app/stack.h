@@ -1,6 +1,6 @@
-// The composition root: which engines, sources and policies exist, and how a repository, a table
-// and a pipeline are put together. Used by `serve` and by every command that works without a
-// server.
+// The composition root: which engines, sources, policies and observers exist, and how a repository,
+// a table and a pipeline are put together. Used by `serve` and by every command that works without
+// a server.
 //
 // Thread-safety: built and loaded by one thread; the pipeline is for all.
 #pragma once
@@ -9,10 +9,12 @@
 #include <string>
 
 #include "core/engine.h"
+#include "core/observer.h"
 #include "core/policy.h"
 #include "core/registry.h"
 #include "core/serving_table.h"
 #include "core/source.h"
+#include "observers/trace_log.h"
 #include "repository/repository.h"
 #include "serving/pipeline.h"
 
@@ -22,7 +24,7 @@ class Stack {
  public:
   // Errors: kNotFound when there is nothing at `path`, kInvalidArgument when it is no model.
   static Result<std::unique_ptr<Stack>> open(const std::string& path,
-                                             const std::string& default_model);
+                                             repository::RepositoryOptions options = {});
 
   Result<void> load() { return repository_->load_all(); }
   void announce_drain() { repository_->announce_drain(); }
@@ -30,6 +32,8 @@ class Stack {
   const serving::Pipeline& pipeline() const { return pipeline_; }
   const ServingTables& tables() const { return tables_; }
   const Registry<Engine>& engines() const { return engines_; }
+  repository::Repository& repository() { return *repository_; }
+  observers::TraceControl& trace() { return trace_; }
 
  private:
   Stack();
@@ -39,6 +43,8 @@ class Stack {
   std::unique_ptr<const ServableFactory> servables_;
   std::unique_ptr<Source> source_;
   ServingTables tables_;
+  observers::TraceControl trace_;
+  Observers observers_;
   serving::Pipeline pipeline_;
   std::unique_ptr<repository::Repository> repository_;
 };

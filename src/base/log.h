@@ -11,8 +11,11 @@ namespace sluice::log {
 
 enum class Level { kDebug, kInfo, kWarn, kError, kOff };
 
-// Before the first line is written; the default is kInfo.
+// Lines of this level and of those above it are written; the default is kInfo.
 void set_level(Level level);
+// One level alone.
+void enable(Level level, bool on);
+bool enabled(Level level);
 
 void debug(std::string_view message);
 void info(std::string_view message);

@@ -1,4 +1,4 @@
-// Reads protobuf's wire format field by field, without a schema and without copies
+// Reads and writes protobuf's wire format field by field, without a schema and without copies
 // (protobuf.dev/programming-guides/encoding). Lengths are checked against what is there before
 // anything is looked at, so hostile bytes can only end the reading.
 //
@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace sluice {
@@ -89,6 +90,41 @@ class WireReader {
   std::uint32_t field_ = 0;
   Type type_ = Type::kVarint;
   bool ok_ = true;
+};
+
+// Appends fields to a string. What is left out is the field's default, as in proto3.
+class WireWriter {
+ public:
+  explicit WireWriter(std::string& out) : out_(out) {}
+
+  void varint(std::uint64_t value) {
+    while (value >= 0x80) {
+      out_ += static_cast<char>(value | 0x80);
+      value >>= 7;
+    }
+    out_ += static_cast<char>(value);
+  }
+  void number(std::uint32_t field, std::uint64_t value) {
+    tag(field, WireReader::Type::kVarint);
+    varint(value);
+  }
+  // Texts, bytes and messages that are written already.
+  void bytes(std::uint32_t field, std::string_view value) {
+    begin_bytes(field, value.size());
+    out_ += value;
+  }
+  // The caller appends `size` bytes himself.
+  void begin_bytes(std::uint32_t field, std::size_t size) {
+    tag(field, WireReader::Type::kBytes);
+    varint(size);
+  }
+
+ private:
+  void tag(std::uint32_t field, WireReader::Type type) {
+    varint(std::uint64_t{field} << 3 | static_cast<std::uint64_t>(type));
+  }
+
+  std::string& out_;
 };
 
 }  // namespace sluice

@@ -30,6 +30,10 @@ bool iequals(std::string_view a, std::string_view b);
 std::string_view trim(std::string_view text);
 std::vector<std::string_view> split(std::string_view text, char separator);
 
+// Length of the valid UTF-8 sequence at the front of a text that is not empty, or 0.
+std::size_t utf8_length(std::string_view text);
+bool is_utf8(std::string_view text);
+
 // "1, 2 and 3".
 std::string join_and(std::span<const std::string> words);
 

@@ -27,6 +27,16 @@ Failure not_json(simdjson::error_code error, od::document& document, std::string
 
 Failure not_json(std::string_view what) { return invalid("not_json", std::string(what)); }
 
+Failure not_an_object(simdjson::error_code error, od::document& document, std::string_view body,
+                      std::string_view with) {
+  static constexpr std::string_view kStarts = "[\"-0123456789tfn";
+  const auto first = body.find_first_not_of(" \t\r\n");
+  const bool other_json = error == simdjson::INCORRECT_TYPE && first != std::string_view::npos &&
+                          kStarts.find(body[first]) != std::string_view::npos;
+  if (!other_json) return not_json(error, document, body);
+  return invalid("wrong_type", "the body must be a JSON object with " + std::string(with));
+}
+
 namespace {
 
 Failure broken(simdjson::error_code error) {
@@ -127,7 +137,11 @@ Result<bool> read_bool(od::value value, std::string_view name) {
 
 Result<double> read_double(od::value value, std::string_view name) {
   double number = 0;
-  if (value.get_double().get(number) || !std::isfinite(number)) {
+  const auto error = value.get_double().get(number);
+  if (error == simdjson::NUMBER_ERROR || (!error && !std::isfinite(number))) {
+    return invalid("out_of_range", "'" + std::string(name) + "' is out of range");
+  }
+  if (error) {
     return invalid("wrong_type", "'" + std::string(name) + "' must be a number, not " +
                                      std::string(kind_of(value)));
   }
@@ -143,7 +157,7 @@ std::string_view kind_of(od::value value) {
     case od::json_type::string: return "a string";
     case od::json_type::boolean: return "true or false";
     case od::json_type::null: return "null";
-    case od::json_type::number: return "a number that can be read";
+    case od::json_type::number: return "a number";
   }
   return "something else";
 }

@@ -31,6 +31,9 @@ od::parser& thread_parser();
 // 400 `not_json`, with the place where reading stopped.
 Failure not_json(simdjson::error_code error, od::document& document, std::string_view body);
 Failure not_json(std::string_view what);
+// Why `document` is no object: no JSON at all, or JSON of another kind.
+Failure not_an_object(simdjson::error_code error, od::document& document, std::string_view body,
+                      std::string_view with);
 
 // Visits all of `value`, so that what is not JSON is found wherever it hides.
 Result<void> visit(od::value value, int depth = 0);

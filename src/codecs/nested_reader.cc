@@ -4,16 +4,14 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 
+#include "base/base64.h"
 #include "base/half.h"
+#include "codecs/json_object.h"
 
 namespace sluice::codecs {
 namespace {
-
-constexpr double kMaxHalf = 65504.0;
-// Beyond this a 32-bit float rounds to infinity: the largest one plus half its spacing.
-constexpr double kFloatLimit = 0x1.ffffffp127;
-constexpr double kBf16Limit = 0x1.ffp127;
 
 std::string_view skip_digits(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of("0123456789"), text.size()));
@@ -50,6 +48,7 @@ NestedReader::NestedReader(DType dtype, std::size_t expected, Arena& arena, std:
       name_(name),
       dtype_(dtype),
       element_size_(dtype == DType::kString ? sizeof(std::string_view) : size_of(dtype)),
+      overflow_(overflow_of(dtype)),
       capacity_(expected) {
   lengths_.fill(-1);
   data_ = arena_.array<std::byte>(std::max<std::size_t>(expected * element_size_, 64)).data();
@@ -130,19 +129,16 @@ Result<void> NestedReader::push_real(od::value value) {
     }
     number = std::numeric_limits<double>::quiet_NaN();
   }
-  const double size = std::fabs(number);
+  if (std::fabs(number) >= overflow_) return out_of_range();
   switch (dtype_) {
     case DType::kFloat32:
-      if (size >= kFloatLimit) return out_of_range();
       store(static_cast<float>(number));
       break;
     case DType::kFloat64: store(number); break;
     case DType::kFloat16:
-      if (size > kMaxHalf) return out_of_range();
       store(float_to_half(static_cast<float>(number)));
       break;
     default:
-      if (size >= kBf16Limit) return out_of_range();
       store(float_to_bf16(static_cast<float>(number)));
   }
   return {};
@@ -198,8 +194,25 @@ Result<void> NestedReader::push_bool(od::value value) {
 
 Result<void> NestedReader::push_string(od::value value) {
   std::string_view text;
-  if (auto error = value.get_string().get(text)) return wrong_value(value, error, "a string");
+  const auto error = value.get_string().get(text);
+  if (error == simdjson::INCORRECT_TYPE && base64_) return push_base64(value);
+  if (error) return wrong_value(value, error, "a string");
   store(arena_.copy(text));
+  return {};
+}
+
+Result<void> NestedReader::push_base64(od::value value) {
+  od::object object;
+  if (auto error = value.get_object().get(object)) return wrong_value(value, error, "a string");
+  std::optional<std::string> bytes;
+  SLUICE_CHECK(for_each_field(object, [&](std::string_view key, od::value text) -> Result<void> {
+    if (key != "b64") return invalid("wrong_type", here() + " must be a string or {\"b64\": …}");
+    SLUICE_TRY(const auto encoded, read_string(text, key));
+    bytes = decode_base64(encoded);
+    return {};
+  }));
+  if (!bytes) return invalid("wrong_type", here() + " has no valid base64");
+  store(arena_.copy(*bytes));
   return {};
 }
 

@@ -22,6 +22,9 @@ class NestedReader {
   // `expected` elements get room at once; more make it grow. `name` is for messages.
   NestedReader(DType dtype, std::size_t expected, Arena& arena, std::string_view name);
 
+  // Strings may be written {"b64":"…"} too.
+  void allow_base64() { base64_ = true; }
+
   // Reads a whole value. May be called again to append another of the same shape.
   Result<void> read(od::value value);
   // The same for a list that has been opened already; a value can be opened only once.
@@ -44,6 +47,7 @@ class NestedReader {
   Result<void> push_integer(od::value value);
   Result<void> push_bool(od::value value);
   Result<void> push_string(od::value value);
+  Result<void> push_base64(od::value value);
   Result<void> wrong_value(od::value value, simdjson::error_code error, std::string_view expected);
   template <class T>
   void store(T value);
@@ -58,9 +62,11 @@ class NestedReader {
   std::string_view name_;
   DType dtype_;
   std::size_t element_size_;
+  double overflow_;
   std::byte* data_ = nullptr;
   std::size_t count_ = 0;
   std::size_t capacity_ = 0;
+  bool base64_ = false;
   Shape dims_;
   std::size_t leaf_level_ = kUnknown;
   std::array<std::int64_t, Shape::kMaxRank> lengths_;

@@ -7,7 +7,7 @@
 #include "base/json_writer.h"
 #include "base/text.h"
 #include "codecs/feature_reader.h"
-#include "codecs/json_input.h"
+#include "codecs/json_object.h"
 
 namespace sluice::codecs {
 namespace {
@@ -49,33 +49,9 @@ class Decoder {
       : signature_(signature), strict_(strict), out_(out) {}
 
   Result<void> run(std::string_view body) {
-    od::document document;
-    const simdjson::padded_string_view padded(body.data(), body.size(), body.size() + kJsonPadding);
-    if (auto error = thread_parser().iterate(padded).get(document)) {
-      return not_json(std::string("the body is not valid JSON: ") + simdjson::error_message(error));
-    }
-    od::object object;
-    if (auto error = document.get_object().get(object)) {
-      const auto first = body.find_first_not_of(" \t\r\n");
-      static constexpr std::string_view kStarts = "[\"-0123456789tfn";
-      const bool other_json = error == simdjson::INCORRECT_TYPE &&
-                              first != std::string_view::npos &&
-                              kStarts.find(body[first]) != std::string_view::npos;
-      return other_json
-                 ? invalid("wrong_type", "the body must be a JSON object with the key 'features'")
-                 : not_json(error, document, body);
-    }
-    for (auto field : object) {
-      std::string_view key;
-      od::value value;
-      if (auto error = field.unescaped_key().get(key)) return not_json(error, document, body);
-      if (auto error = field.value().get(value)) return not_json(error, document, body);
-      SLUICE_CHECK(read_field(key, value));
-    }
-    const char* rest = nullptr;
-    if (document.current_location().get(rest) == simdjson::SUCCESS) {
-      return not_json("the body has more after the end of its JSON object");
-    }
+    SLUICE_CHECK(read_document(
+        body, "the key 'features'",
+        [&](std::string_view key, od::value value) { return read_field(key, value); }));
     return finish();
   }
 
@@ -83,7 +59,6 @@ class Decoder {
   Result<void> read_field(std::string_view key, od::value value) {
     const auto known = std::ranges::find(kKeys, key) - kKeys.begin();
     if (known == kKeyCount) return unknown(key, value);
-    if ((seen_ & (1U << known)) != 0) return repeated(key);
     seen_ |= 1U << known;
     switch (static_cast<Key>(known)) {
       case kFeatures: return read_features(value, signature_, out_);
@@ -109,7 +84,6 @@ class Decoder {
   Result<void> unknown(std::string_view key, od::value value) {
     // A copy: the parser may reuse its string buffer while the value is visited.
     const std::string name(key.substr(0, 256));
-    if (std::ranges::find(unknown_, name) != unknown_.end()) return repeated(name);
     if (unknown_.size() >= kMaxKeys) {
       return invalid("too_many_keys", "the body has more than 256 unknown keys");
     }
@@ -121,10 +95,6 @@ class Decoder {
     out_.warnings.push_back("unknown key '" + printable(name) + "' was ignored" + hint);
     unknown_.push_back(name);
     return {};
-  }
-
-  static Failure repeated(std::string_view key) {
-    return invalid("duplicate_key", "key '" + printable(key) + "' is given twice");
   }
 
   Result<void> finish() {
@@ -224,7 +194,8 @@ Result<void> decode_simple_json(std::string_view body, const Signature& signatur
   out.body = body;
   out.rebind = rebind_features;
   SLUICE_CHECK(Decoder(signature, strict, out).run(body));
-  out.bound_to = &signature;
+  out.bound_to = signature.fingerprint;
+  out.may_split_rows = true;
   return {};
 }
 

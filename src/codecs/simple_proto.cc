@@ -46,6 +46,15 @@ Result<std::span<const std::byte>> to_integers(std::span<const double> values, D
   return std::as_bytes(std::span<const T>(out));
 }
 
+Result<std::span<const std::byte>> to_bools(std::span<const double> values, Arena& arena) {
+  auto out = arena.array<std::uint8_t>(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] != 0 && values[i] != 1) return out_of_range(DType::kBool, i);
+    out[i] = static_cast<std::uint8_t>(values[i]);
+  }
+  return std::as_bytes(std::span<const std::uint8_t>(out));
+}
+
 template <class T, class Convert>
 std::span<const std::byte> to_reals(std::span<const double> values, Arena& arena, Convert convert) {
   auto out = arena.array<T>(values.size());
@@ -53,21 +62,11 @@ std::span<const std::byte> to_reals(std::span<const double> values, Arena& arena
   return std::as_bytes(std::span<const T>(out));
 }
 
-// The largest magnitude that a floating type holds once rounded.
-double limit_of(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32: return 0x1.ffffffp127;
-    case DType::kFloat16: return 65520.0;
-    case DType::kBFloat16: return 0x1.ffp127;
-    default: return std::numeric_limits<double>::infinity();
-  }
-}
-
 // Numbers in the model's own type.
 Result<std::span<const std::byte>> convert(std::span<const double> values, DType dtype,
                                            Arena& arena) {
   for (std::size_t i = 0; is_floating(dtype) && i < values.size(); ++i) {
-    const bool too_large = std::isfinite(values[i]) && std::fabs(values[i]) >= limit_of(dtype);
+    const bool too_large = std::isfinite(values[i]) && std::fabs(values[i]) >= overflow_of(dtype);
     if (too_large) return out_of_range(dtype, i);
   }
   switch (dtype) {
@@ -80,7 +79,7 @@ Result<std::span<const std::byte>> convert(std::span<const double> values, DType
     case DType::kBFloat16:
       return to_reals<std::uint16_t>(values, arena,
                                      [](double x) { return float_to_bf16(static_cast<float>(x)); });
-    case DType::kBool:
+    case DType::kBool: return to_bools(values, arena);
     case DType::kUint8: return to_integers<std::uint8_t>(values, dtype, arena);
     case DType::kUint16: return to_integers<std::uint16_t>(values, dtype, arena);
     case DType::kUint32: return to_integers<std::uint32_t>(values, dtype, arena);
@@ -228,7 +227,8 @@ Result<void> decode_simple_proto(const SimpleProtoMessage& message, const Signat
   if (proto.has_true_label()) out.true_label = proto.true_label();
   SLUICE_CHECK(read_inputs(proto, signature, out));
   out.many_rows = proto.rows() > 1;
-  out.bound_to = &signature;
+  out.bound_to = signature.fingerprint;
+  out.may_split_rows = true;
   return {};
 }
 

@@ -40,6 +40,8 @@ class Model {
   virtual Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
                            Arena& arena) const = 0;
 
+  // What clients of the Open Inference Protocol call this kind of model: "onnxruntime_onnx".
+  virtual std::string_view platform() const = 0;
   virtual bool thread_safe() const { return true; }
   virtual std::vector<Fact> facts() const = 0;
   // Learned numbers, and 0 where that is not known.
@@ -54,7 +56,8 @@ struct ModelFile {
 };
 
 struct LoadOptions {
-  int threads = 1;  // per execution
+  int threads = 1;   // per execution
+  int parallel = 1;  // threads that will run it at the same time: a hint
 };
 
 // Thread-safety: all functions may be called from any thread.

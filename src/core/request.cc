@@ -42,13 +42,15 @@ void FinishRequest::operator()(Request* request) const noexcept {
   const std::unique_ptr<Request> owned(request);
   if (auto done = std::exchange(owned->on_done, nullptr)) {
     auto& reply = owned->reply;
-    if (!reply.error && reply.outputs.empty()) {
+    if (!reply.error && !reply.answered) {
       reply.error = Error{Code::kUnavailable,
                           "dropped",
                           "the request was dropped before it was answered; send it again",
                           {}};
     }
     done(owned.get());
+    if (owned->observers == nullptr) return;
+    for (const auto& observer : *owned->observers) observer->on_finish(*owned);
   }
 }
 

@@ -10,6 +10,7 @@
 // Thread-safety: one owner, one thread at a time.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -22,6 +23,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "core/observer.h"
 #include "core/prediction.h"
 #include "core/signature.h"
 #include "core/tensor.h"
@@ -34,6 +36,7 @@ struct Request;
 using TimePoint = std::chrono::steady_clock::time_point;
 
 struct Reply {
+  bool answered = false;  // what follows is the answer: without it the request was dropped
   std::optional<Error> error;
   std::span<TensorView> outputs;  // in the order of the signature's outputs
   Prediction prediction;          // filled when the request asked for it
@@ -67,17 +70,27 @@ struct Request {
   // The client sent a list of rows and expects lists back.
   bool many_rows = false;
 
+  // When it got where; stages write them, observers read them. Zero: it never did.
   TimePoint arrived{};
+  TimePoint submitted{};
+  TimePoint run_began{};
+  TimePoint run_ended{};
+
   TimePoint deadline = TimePoint::max();
+  // Becomes true when nobody waits for the answer any more; null: that cannot be known.
+  const std::atomic<bool>* cancelled = nullptr;
+  std::uint64_t priority = 0;  // 0: the model's default, 1: the highest
 
   // Inputs in the order of the signature that they were read for.
   std::span<TensorView> inputs;
   std::size_t rows = 0;
-  const Signature* bound_to = nullptr;
+  std::uint64_t bound_to = 0;  // that signature's fingerprint
   // Reads the inputs again for another version's signature, from the receive buffer.
   Result<void> (*rebind)(Request&, const Signature&) = nullptr;
-  const void* payload = nullptr;  // the codec's own, for `rebind`
+  const void* payload = nullptr;  // the codec's own, for `rebind` and for the answer
   std::string_view body;
+  // A model that takes one row at a time may be given these rows one after the other.
+  bool may_split_rows = false;
 
   std::vector<std::string> warnings;
 
@@ -89,8 +102,10 @@ struct Request {
   // Called exactly once with this request, on whatever thread finishes it; must not throw. (A
   // pointer, because g++ 12 wants reference parameters to be complete types here.)
   std::move_only_function<void(Request*)> on_done;
+  const Observers* observers = nullptr;  // told once, after `on_done`
 };
 
+// Made by the Pipeline (`Pipeline::new_request`), which sets who observes it.
 RequestPtr make_request();
 
 // Answers with what is in `reply` and lets the request go.

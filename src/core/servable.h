@@ -13,6 +13,7 @@
 #include "core/engine.h"
 #include "core/model_config.h"
 #include "core/request.h"
+#include "core/tally.h"
 
 namespace sluice {
 
@@ -34,6 +35,8 @@ class Servable {
   virtual Result<void> warm_up() const = 0;
 
   virtual const Model& loaded() const = 0;
+  // What happened here so far.
+  virtual Tally& tally() const = 0;
 };
 
 // Makes Servables of loaded models; implemented by serving/, handed to repository/ by app/.

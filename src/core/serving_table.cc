@@ -13,8 +13,10 @@ const VersionEntry* ModelEntry::find(std::string_view version) const {
 // A broken model beside healthy ones must not take the whole server out of its balancer: it answers
 // 503 by itself. With nothing to serve at all there is no point in sending traffic here.
 bool ServingTable::healthy() const {
-  return !loading && std::ranges::any_of(
-                         models, [](const auto& model) { return model.second->policy != nullptr; });
+  if (loading) return false;
+  return on_request || std::ranges::any_of(models, [](const auto& model) {
+           return model.second->policy != nullptr;
+         });
 }
 
 }  // namespace sluice

@@ -17,7 +17,7 @@
 
 namespace sluice {
 
-enum class VersionState { kLoading, kReady, kFailed };
+enum class VersionState { kLoading, kReady, kFailed, kUnloaded };
 
 struct VersionEntry {
   VersionName name;
@@ -44,12 +44,14 @@ struct ServingTable {
   std::string default_model;
   bool loading = true;    // the first round has not finished
   bool draining = false;  // the process is about to end
+  // Models are loaded on request only, so that having none is no fault.
+  bool on_request = false;
 
   const ModelEntry* find(std::string_view model) const {
     const auto found = models.find(model);
     return found == models.end() ? nullptr : found->second.get();
   }
-  // Loading is over and at least one model can be served.
+  // Loading is over and at least one model can be served, unless they come on request.
   bool healthy() const;
 };
 

@@ -48,6 +48,13 @@ struct Signature {
   std::vector<std::string> classes;
   // False when `classes` are only the numbers 0, 1, 2 …, which name nothing.
   bool classes_are_names = false;
+  // What classes are called in answers: model.yaml's labels, else the model's own names, or empty.
+  std::vector<std::string> class_names;
+
+  // Equal for signatures that read and answer requests alike; 0 until `seal`.
+  std::uint64_t fingerprint = 0;
+  // Once all of the above is known.
+  void seal();
 
   // The first dimension of every input and output is free: rows can be added and split.
   bool batchable() const;
@@ -57,5 +64,12 @@ struct Signature {
   std::size_t column_named(std::string_view name) const;
   std::size_t output_named(std::string_view name) const;
 };
+
+// The one check of inputs under all front ends: types, dimensions, sizes, equal rows. `inputs` are
+// in signature order; with `may_split_rows` more rows than a first dimension of 1 are fine. Answers
+// the number of rows: the first dimension where it is free (or split), else 1. Errors:
+// kInvalidArgument with `wrong_type`, `wrong_shape`, `ragged` …
+Result<std::size_t> check_inputs(const Signature& signature, std::span<const TensorView> inputs,
+                                 bool may_split_rows);
 
 }  // namespace sluice

@@ -47,6 +47,16 @@ std::optional<DType> dtype_named(std::string_view name) {
 }
 
 bool is_floating(DType dtype) { return dtype >= DType::kFloat16 && dtype <= DType::kFloat64; }
+double overflow_of(DType dtype) {
+  // The largest number of the type plus half its spacing.
+  switch (dtype) {
+    case DType::kFloat32: return 0x1.ffffffp127;
+    case DType::kFloat16: return 65520.0;
+    case DType::kBFloat16: return 0x1.ffp127;
+    default: return std::numeric_limits<double>::infinity();
+  }
+}
+
 bool is_integer(DType dtype) { return dtype >= DType::kUint8 && dtype <= DType::kInt64; }
 
 Shape Shape::row() const {

@@ -45,6 +45,8 @@ std::string_view name_of(DType dtype);
 std::optional<DType> dtype_named(std::string_view name);
 bool is_floating(DType dtype);
 bool is_integer(DType dtype);
+// The least magnitude that rounds to infinity in a floating type; infinity for FP64.
+double overflow_of(DType dtype);
 
 // Up to 16 non-negative dimensions, in place.
 class Shape {

@@ -77,6 +77,9 @@ void add_external(Ort::SessionOptions& options, const OnnxFacts& facts,
   options.AddExternalInitializersFromFilesInMemory(names, buffers, sizes);
 }
 
+// Models up to this size have a session for each thread that runs them.
+constexpr std::size_t kCopiedWeights = std::size_t{16} << 20;
+
 class OnnxEngine final : public Engine {
  public:
   OnnxEngine() {
@@ -103,9 +106,13 @@ class OnnxEngine final : public Engine {
       settings.AddConfigEntry("session.intra_op.allow_spinning", "0");
       add_external(settings, facts, external);
       const auto bytes = file.contents.bytes();
-      Ort::Session session(*env_, bytes.data(), bytes.size(), settings);
+      std::vector<Ort::Session> sessions;
+      const int count = bytes.size() <= kCopiedWeights && external.empty() ? options.parallel : 1;
+      for (int i = 0; i < count; ++i) {
+        sessions.emplace_back(*env_, bytes.data(), bytes.size(), settings);
+      }
       external.push_back(file.contents);
-      auto model = std::make_unique<OnnxModel>(env_, std::move(session), std::move(facts),
+      auto model = std::make_unique<OnnxModel>(env_, std::move(sessions), std::move(facts),
                                                std::move(external));
       SLUICE_CHECK(model->describe());
       return model;

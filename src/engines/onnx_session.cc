@@ -180,10 +180,11 @@ TensorView allocate(const TensorSpec& spec, std::int64_t rows, Arena& arena) {
 
 }  // namespace
 
-OnnxModel::OnnxModel(std::shared_ptr<Ort::Env> env, Ort::Session session, OnnxFacts facts,
+OnnxModel::OnnxModel(std::shared_ptr<Ort::Env> env, std::vector<Ort::Session> sessions,
+                     OnnxFacts facts,
                      std::vector<FileBytes> kept)
     : env_(std::move(env)),
-      session_(std::move(session)),
+      sessions_(std::move(sessions)),
       memory_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)),
       facts_(std::move(facts)),
       kept_(std::move(kept)) {}
@@ -219,17 +220,18 @@ Result<TensorSpec> OnnxModel::describe_value(const Ort::TypeInfo& type, std::str
 
 Result<void> OnnxModel::describe() {
   Ort::AllocatorWithDefaultOptions allocator;
-  for (std::size_t i = 0; i < session_.GetInputCount(); ++i) {
+  const Ort::Session& session = sessions_.first();
+  for (std::size_t i = 0; i < session.GetInputCount(); ++i) {
     SLUICE_TRY(auto spec,
-               describe_value(session_.GetInputTypeInfo(i),
-                              session_.GetInputNameAllocated(i, allocator).get(), nullptr));
+               describe_value(session.GetInputTypeInfo(i),
+                              session.GetInputNameAllocated(i, allocator).get(), nullptr));
     signature_.inputs.push_back(std::move(spec));
   }
-  for (std::size_t i = 0; i < session_.GetOutputCount(); ++i) {
+  for (std::size_t i = 0; i < session.GetOutputCount(); ++i) {
     OutputKind kind;
     SLUICE_TRY(auto spec,
-               describe_value(session_.GetOutputTypeInfo(i),
-                              session_.GetOutputNameAllocated(i, allocator).get(), &kind));
+               describe_value(session.GetOutputTypeInfo(i),
+                              session.GetOutputNameAllocated(i, allocator).get(), &kind));
     signature_.outputs.push_back(std::move(spec));
     kinds_.push_back(kind);
   }
@@ -278,8 +280,7 @@ Result<void> OnnxModel::run(std::span<const TensorView> inputs, std::span<Tensor
       outputs[i] = allocate(signature_.outputs[i], inputs[0].shape[0], arena);
       wrap(outputs[i], memory_, &out[i]);
     }
-    check(Ort::GetApi().Run(const_cast<OrtSession*>(static_cast<const OrtSession*>(session_)),
-                            nullptr, input_names_.data(), in.data(), inputs.size(),
+    check(Ort::GetApi().Run(sessions_.mine(), nullptr, input_names_.data(), in.data(), inputs.size(),
                             output_names_.data(), outputs.size(), out.data()));
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (kinds_[i].preallocate) continue;

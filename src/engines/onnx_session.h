@@ -11,13 +11,14 @@
 
 #include "core/engine.h"
 #include "engines/onnx_scan.h"
+#include "engines/onnx_sessions.h"
 
 namespace sluice::engines {
 
 class OnnxModel final : public Model {
  public:
   // `kept` are the mappings that the session's weights may point into.
-  OnnxModel(std::shared_ptr<Ort::Env> env, Ort::Session session, OnnxFacts facts,
+  OnnxModel(std::shared_ptr<Ort::Env> env, std::vector<Ort::Session> sessions, OnnxFacts facts,
             std::vector<FileBytes> kept);
 
   // Reads inputs and outputs from the session. Errors: types that are not tensors.
@@ -26,6 +27,7 @@ class OnnxModel final : public Model {
   const Signature& signature() const override { return signature_; }
   Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
                    Arena& arena) const override;
+  std::string_view platform() const override { return "onnxruntime_onnx"; }
   std::vector<Fact> facts() const override;
   std::uint64_t parameters() const override { return facts_.parameters; }
 
@@ -40,8 +42,8 @@ class OnnxModel final : public Model {
                                     OutputKind* output) const;
   void learn_output_shapes();
 
-  std::shared_ptr<Ort::Env> env_;  // outlives the session
-  Ort::Session session_;
+  std::shared_ptr<Ort::Env> env_;  // outlives the sessions
+  OnnxSessions sessions_;
   Ort::MemoryInfo memory_;
   OnnxFacts facts_;
   std::vector<FileBytes> kept_;

@@ -117,6 +117,7 @@ class XgboostModel final : public Model {
     return {};
   }
 
+  std::string_view platform() const override { return "xgboost"; }
   std::vector<Fact> facts() const override {
     return {{"objective", facts_.objective},
             {"booster", facts_.booster},

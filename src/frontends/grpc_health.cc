@@ -54,7 +54,7 @@ class Watcher final : public transport::GrpcStream {
   Watcher(const Health& health, GrpcCallPtr call) : health_(health), call_(std::move(call)) {}
   ~Watcher() override { std::erase(watchers(), this); }
 
-  void on_message(std::string_view message) override {
+  void on_message(std::string message) override {
     HealthCheckRequest request;
     if (watching_ || !request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
       return call_->finish(Code::kInvalidArgument, "Watch takes one HealthCheckRequest");

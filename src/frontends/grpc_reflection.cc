@@ -32,7 +32,7 @@ class Reflection final : public transport::GrpcStream {
   Reflection(const transport::GrpcMethods& methods, GrpcCallPtr call)
       : methods_(methods), call_(std::move(call)) {}
 
-  void on_message(std::string_view message) override {
+  void on_message(std::string message) override {
     Request request;
     if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
       return call_->finish(Code::kInvalidArgument, "the message is not a ServerReflectionRequest");

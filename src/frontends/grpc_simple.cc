@@ -1,23 +1,15 @@
 #include "frontends/grpc_simple.h"
 
 #include "codecs/simple_proto.h"
+#include "frontends/grpc_errors.h"
 #include "frontends/request_id.h"
+#include "frontends/rest_call.h"
 
 namespace sluice::frontends {
 namespace {
 
 using serving::Pipeline;
 using transport::GrpcCallPtr;
-
-// Guards and limits have reasons of their own whose code is not the canonical one.
-Code grpc_code(const Error& error) {
-  return error.reason == "too_large" ? Code::kResourceExhausted : error.code;
-}
-
-Result<void> check_name(std::string_view name) {
-  if (name.empty() || is_token(name)) return {};
-  return invalid("invalid_name", "a model or version name is not valid");
-}
 
 void answer(const GrpcCallPtr& call, const Request& request) {
   if (request.reply.error) {
@@ -31,16 +23,16 @@ void predict(const Pipeline& pipeline, const GrpcCallPtr& call, std::string_view
   auto parsed = codecs::parse_simple_proto(bytes);
   if (!parsed) return call->finish(parsed.error().code, parsed.error().message);
   const codecs::SimpleProtoMessage& message = **parsed;
-  auto request = make_request();
-  request->arrived = std::chrono::steady_clock::now();
+  auto request = pipeline.new_request();
   request->deadline = call->deadline();
+  request->cancelled = &call->cancelled();
   request->wants_prediction = true;
   const auto user = call->head().find("x-user-id");
   // The message is viewed by the request's inputs, so it lives as long as the continuation.
   request->on_done = [call, kept = std::move(*parsed)](Request* done) { answer(call, *done); };
   const auto decode = [&]() -> Result<void> {
-    SLUICE_CHECK(check_name(message.model()));
-    SLUICE_CHECK(check_name(message.version()));
+    SLUICE_CHECK(check_name(message.model(), "model"));
+    SLUICE_CHECK(check_name(message.version(), "version"));
     SLUICE_CHECK(pipeline.aim(*request, message.model(), message.version()));
     SLUICE_CHECK(codecs::decode_simple_proto(message, request->servable->signature(), *request));
     return {};
@@ -55,9 +47,9 @@ void predict(const Pipeline& pipeline, const GrpcCallPtr& call, std::string_view
 
 }  // namespace
 
-void add_grpc_simple(transport::GrpcMethods& methods, const Pipeline& pipeline) {
+void add_grpc_simple(transport::GrpcMethods& methods, const Parts& parts) {
   methods.add("/PredictionService/Predict",
-              {[&pipeline](const GrpcCallPtr& call, std::string_view message) {
+              {[&pipeline = parts.pipeline](const GrpcCallPtr& call, std::string_view message) {
                  predict(pipeline, call, message);
                },
                nullptr});

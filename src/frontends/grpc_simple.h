@@ -1,12 +1,11 @@
 // The simple gRPC API: PredictionService (proto/prediction.proto).
 #pragma once
 
-#include "serving/pipeline.h"
+#include "frontends/parts.h"
 #include "transport/grpc.h"
 
 namespace sluice::frontends {
 
-// `pipeline` outlives the methods.
-void add_grpc_simple(transport::GrpcMethods& methods, const serving::Pipeline& pipeline);
+void add_grpc_simple(transport::GrpcMethods& methods, const Parts& parts);
 
 }  // namespace sluice::frontends

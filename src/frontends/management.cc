@@ -10,6 +10,7 @@ std::string_view word(VersionState state) {
     case VersionState::kLoading: return "loading";
     case VersionState::kReady: return "ready";
     case VersionState::kFailed: return "failed";
+    case VersionState::kUnloaded: return "unloaded";
   }
   return "unknown";
 }
@@ -37,10 +38,11 @@ void list_models(const ServingTables& tables, const transport::ExchangePtr& exch
 
 }  // namespace
 
-void add_management(Router& router, const ServingTables& tables) {
-  router.add(
-      {"GET", "/api/models", Surface::kManagement, BodyKind::kNone,
-       [&tables](const transport::ExchangePtr& exchange) { list_models(tables, exchange); }});
+void add_management(Router& router, const Parts& parts) {
+  router.serve("GET", "/api/models",
+               [&tables = parts.tables](const transport::ExchangePtr& exchange) {
+                 list_models(tables, exchange);
+               });
 }
 
 }  // namespace sluice::frontends

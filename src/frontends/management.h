@@ -1,12 +1,11 @@
 // What the management listener tells of the server: `GET /api/models`.
 #pragma once
 
-#include "core/serving_table.h"
+#include "frontends/parts.h"
 #include "frontends/router.h"
 
 namespace sluice::frontends {
 
-// `tables` outlives the router.
-void add_management(Router& router, const ServingTables& tables);
+void add_management(Router& router, const Parts& parts);
 
 }  // namespace sluice::frontends

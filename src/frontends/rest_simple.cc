@@ -1,9 +1,9 @@
 #include "frontends/rest_simple.h"
 
 #include "base/json_writer.h"
-#include "base/text.h"
 #include "codecs/simple_json.h"
 #include "frontends/request_id.h"
+#include "frontends/rest_call.h"
 
 namespace sluice::frontends {
 namespace {
@@ -12,37 +12,9 @@ using serving::Pipeline;
 using transport::ExchangePtr;
 using transport::Response;
 
-// A name that cannot be a name is told apart from one that does not exist.
-Result<void> check_name(std::string_view name, std::string_view what) {
-  if (name.empty() || is_token(name)) return {};
-  return invalid("invalid_name", std::string(what) +
-                                     " name is not valid: use up to 128 letters, digits, '.', "
-                                     "'_' or '-', beginning with a letter or digit");
-}
-
-Result<TimePoint> read_deadline(const transport::RequestHead& head, TimePoint arrived) {
-  const auto text = head.find("x-request-timeout-ms");
-  if (!text) return TimePoint::max();
-  const auto millis = parse_uint(trim(*text));
-  constexpr std::uint64_t kLongest = 86'400'000;
-  if (!millis || *millis > kLongest) {
-    return invalid("bad_timeout",
-                   "X-Request-Timeout-Ms must be a whole number of milliseconds, at most a day");
-  }
-  return arrived + std::chrono::milliseconds(static_cast<std::int64_t>(*millis));
-}
-
 Result<void> decode(const Pipeline& pipeline, bool strict, transport::Exchange& exchange,
                     Request& request) {
-  const auto& head = exchange.head();
-  const auto& names = exchange.admission().parameters;
-  SLUICE_CHECK(check_name(names[0], "model"));
-  SLUICE_CHECK(check_name(names[1], "version"));
-  SLUICE_TRY(request.deadline, read_deadline(head, request.arrived));
-  SLUICE_CHECK(pipeline.aim(request, names[0], names[1]));
-  if (const auto id = head.find("x-request-id"); id && id->size() <= 128) request.request_id = *id;
-  if (const auto user = head.find("x-user-id"); user && user->size() <= 128)
-    request.user_id = *user;
+  SLUICE_CHECK(begin_rest(pipeline, exchange, request));
   SLUICE_CHECK(
       codecs::decode_simple_json(exchange.body(), request.servable->signature(), strict, request));
   if (request.debug || request.explain) {
@@ -62,8 +34,7 @@ void answer(const ExchangePtr& exchange, const Request& request) {
 }
 
 void predict(const Pipeline& pipeline, bool strict, const ExchangePtr& exchange) {
-  auto request = make_request();
-  request->arrived = std::chrono::steady_clock::now();
+  auto request = pipeline.new_request();
   request->wants_prediction = true;
   request->on_done = [exchange](Request* done) { answer(exchange, *done); };
   if (auto decoded = decode(pipeline, strict, *exchange, *request); !decoded) {
@@ -95,18 +66,18 @@ void ready(const Pipeline& pipeline, const ExchangePtr& exchange) {
 
 }  // namespace
 
-void add_rest_simple(Router& router, const Pipeline& pipeline, const RestSimpleOptions& options) {
-  const auto serve_predict = [&pipeline, strict = options.strict](const ExchangePtr& exchange) {
+void add_rest_simple(Router& router, const Parts& parts) {
+  const Pipeline& pipeline = parts.pipeline;
+  const auto serve_predict = [&pipeline, strict = parts.strict](const ExchangePtr& exchange) {
     predict(pipeline, strict, exchange);
   };
-  for (const std::string_view pattern :
-       {"/predict", "/models/{}/predict", "/models/{}/versions/{}/predict"}) {
-    router.add({"POST", pattern, Surface::kEverywhere, BodyKind::kJson, serve_predict});
-  }
-  router.add({"GET", "/health", Surface::kEverywhere, BodyKind::kNone,
-              [&pipeline](const ExchangePtr& exchange) { health(pipeline, exchange); }});
-  router.add({"GET", "/ready", Surface::kEverywhere, BodyKind::kNone,
-              [&pipeline](const ExchangePtr& exchange) { ready(pipeline, exchange); }});
+  router.serve("POST", "/predict", serve_predict);
+  router.serve("POST", "/models/{}/predict", serve_predict);
+  router.serve("POST", "/models/{}/versions/{}/predict", serve_predict);
+  router.serve("GET", "/health",
+               [&pipeline](const ExchangePtr& exchange) { health(pipeline, exchange); });
+  router.serve("GET", "/ready",
+               [&pipeline](const ExchangePtr& exchange) { ready(pipeline, exchange); });
 }
 
 }  // namespace sluice::frontends

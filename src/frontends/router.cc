@@ -1,43 +1,29 @@
 #include "frontends/router.h"
 
-#include <array>
+#include <algorithm>
+#include <cstdlib>
 
 #include "base/text.h"
-#include "codecs/simple_json.h"
+#include "transport/content_coding.h"
 
 namespace sluice::frontends {
-namespace {
 
 using transport::Admission;
+using transport::Coding;
 using transport::RequestHead;
 using transport::Response;
 
-constexpr std::size_t kMaxSegments = 8;
-
-struct Path {
-  std::array<std::string_view, kMaxSegments> segments;
-  std::size_t count = 0;
+// What belongs to all paths that begin alike.
+struct Router::Api {
+  std::string_view prefix;
+  ErrorForm error;
+  std::size_t min_compressed;  // shorter answers are sent as they are
 };
 
-// False when there are more segments than any route has.
-bool split_path(std::string_view path, Path& out) {
-  path.remove_prefix(1);
-  while (true) {
-    if (out.count == kMaxSegments) return false;
-    const auto end = path.find('/');
-    out.segments[out.count++] = path.substr(0, end);
-    if (end == std::string_view::npos) return true;
-    path.remove_prefix(end + 1);
-  }
-}
+namespace {
 
-bool matches(const std::vector<std::string_view>& pattern, const Path& path) {
-  if (pattern.size() != path.count) return false;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] != "{}" && pattern[i] != path.segments[i]) return false;
-  }
-  return true;
-}
+constexpr std::size_t kIgnoredBody = 64 << 10;
+constexpr std::size_t kSettingsBody = 1 << 20;
 
 bool method_fits(std::string_view wanted, std::string_view method) {
   return wanted == method || (wanted == "GET" && method == "HEAD");
@@ -59,24 +45,31 @@ bool is_json(std::string_view type) {
   return true;
 }
 
+bool is_octets(std::string_view type) {
+  return iequals(trim(type.substr(0, type.find(';'))), "application/octet-stream");
+}
+
 Failure unsupported(std::string message) {
   return fail(Code::kInvalidArgument, "unsupported_media", std::move(message));
 }
 
-Result<void> check_body_headers(const RequestHead& head) {
-  if (const auto type = head.find("content-type"); type && !is_json(*type)) {
-    return unsupported("the body must be JSON: send Content-Type: application/json");
-  }
-  const auto encoding = head.find("content-encoding");
-  if (encoding && !iequals(trim(*encoding), "identity")) {
-    return unsupported("Content-Encoding '" + printable(*encoding, 32) +
-                       "' is not understood here");
-  }
-  return {};
+Result<void> check_type(const RequestHead& head, BodyKind kind) {
+  const auto type = head.find("content-type");
+  if (!type || is_json(*type)) return {};
+  if (kind == BodyKind::kTensors && is_octets(*type)) return {};
+  return unsupported("the body must be JSON: send Content-Type: application/json");
 }
 
-Response method_not_allowed(const std::string& allowed) {
-  auto response = simple_error(Error{
+Error not_found_error() {
+  return Error{Code::kNotFound,
+               "no_such_route",
+               "there is nothing at this path; predictions are at POST /models/{model}/predict, "
+               "/v2/models/{model}/infer and /v1/models/{model}:predict",
+               {}};
+}
+
+Response method_not_allowed(ErrorForm form, const std::string& allowed) {
+  auto response = form(Error{
       Code::kInvalidArgument, "method_not_allowed", "this path answers " + allowed + " only", {}});
   response.headers.emplace_back("Allow", allowed);
   return response;
@@ -84,88 +77,152 @@ Response method_not_allowed(const std::string& allowed) {
 
 }  // namespace
 
-void Router::add(Route route) {
-  Pattern pattern{std::move(route), {}};
-  pattern.segments = split(pattern.route.pattern.substr(1), '/');
-  routes_.push_back(std::move(pattern));
+const Router::Api& Router::api_of(std::string_view path) {
+  // Clients of the Open Inference Protocol get what they ask for; elsewhere compressing a few
+  // hundred bytes costs more than sending them.
+  static constexpr std::array<Api, 3> kApis = {
+      {{"/v2", plain_error, 1}, {"/v1", plain_error, 1024}, {"", simple_error, 1024}}};
+  const auto belongs = [&](const Api& api) {
+    const auto rest = path.substr(std::min(api.prefix.size(), path.size()));
+    return path.starts_with(api.prefix) && (rest.empty() || rest.starts_with('/'));
+  };
+  return *std::ranges::find_if(kApis, belongs);
+}
+
+// False when there are more segments than any route has.
+bool Router::split_path(std::string_view path, Path& out) {
+  path.remove_prefix(1);
+  while (true) {
+    if (out.count == kMaxSegments) return false;
+    const auto end = path.find('/');
+    out.segments[out.count++] = path.substr(0, end);
+    if (end == std::string_view::npos) return true;
+    path.remove_prefix(end + 1);
+  }
+}
+
+bool Router::matches(const Route& route, const Path& path) {
+  for (std::size_t i = 0; i < path.count; ++i) {
+    const auto pattern = route.segments[i];
+    if (pattern.starts_with("{}")) {
+      if (!path.segments[i].ends_with(pattern.substr(2))) return false;
+    } else if (pattern != path.segments[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// A name and a verb in one segment: {}:predict.
+bool Router::has_verb(const Route& route) {
+  return route.endpoint->path.find("}:") != std::string_view::npos;
+}
+
+void Router::take_parameters(const Route& route, const Path& path, Admission& out) {
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < path.count; ++i) {
+    const auto pattern = route.segments[i];
+    if (!pattern.starts_with("{}")) continue;
+    auto value = path.segments[i];
+    value.remove_suffix(pattern.size() - 2);
+    out.parameters[next++] = value;
+  }
+}
+
+void Router::serve(std::string_view method, std::string_view path, Handler handler) {
+  const Endpoint* endpoint = find_endpoint(method, path);
+  if (endpoint == nullptr) std::abort();  // a mistake in this program, seen at its first start
+  Route route{endpoint, &api_of(path), split(endpoint->path.substr(1), '/'), std::move(handler)};
+  auto& routes = routes_[route.segments.size()];
+  // What says more goes first: /v2/models/stats is no model, and m:predict no model's name.
+  const auto vague = [](const Route& each) {
+    return 2 * std::ranges::count(each.endpoint->path, '{') - (has_verb(each) ? 1 : 0);
+  };
+  routes.insert(std::ranges::upper_bound(routes, vague(route), {}, vague), std::move(route));
+}
+
+bool Router::serves(const Endpoint& endpoint) const {
+  return std::ranges::any_of(routes_, [&](const auto& routes) {
+    return std::ranges::any_of(
+        routes, [&](const Route& route) { return route.endpoint == &endpoint; });
+  });
+}
+
+Result<void> Router::admit_route(const Route& route, const RequestHead& head,
+                                 Admission& out) const {
+  const Endpoint& endpoint = *route.endpoint;
+  if (endpoint.surface == Surface::kModelControl && !options_.model_control) {
+    return unavailable("not_enabled",
+                       "this call needs the server to be started with --model-control explicit");
+  }
+  if (const auto accepted = head.find("accept-encoding")) {
+    out.answer_coding = transport::accepted_coding(*accepted);
+  }
+  if (endpoint.body == BodyKind::kNone) {
+    out.max_body = kIgnoredBody;
+    return {};
+  }
+  SLUICE_CHECK(check_type(head, endpoint.body));
+  if (const auto encoding = head.find("content-encoding")) {
+    const auto coding = transport::coding_named(*encoding);
+    if (!coding) {
+      return unsupported("Content-Encoding '" + printable(*encoding, 32) +
+                         "' is not understood here: send gzip, deflate or nothing");
+    }
+    out.request_coding = *coding;
+  }
+  out.max_body = endpoint.body == BodyKind::kSettings ? kSettingsBody : options_.max_body;
+  return {};
 }
 
 Admission Router::admit(const RequestHead& head) {
   Admission out;
   Path path;
   std::string allowed;
-  const bool split_up = split_path(head.path, path);
-  for (const auto& pattern : routes_) {
-    const Route& route = pattern.route;
-    if (!split_up || (route.surface == Surface::kManagement && !head.management) ||
-        !matches(pattern.segments, path)) {
-      continue;
-    }
-    if (!method_fits(route.method, head.method)) {
-      if (!allowed.empty()) allowed += ", ";
-      allowed += route.method == "GET" ? "GET, HEAD" : std::string(route.method);
-      continue;
-    }
-    if (route.body == BodyKind::kJson) {
-      if (auto ok = check_body_headers(head); !ok) {
-        out.refusal = simple_error(ok.error());
-        return out;
+  const Route* waiting = nullptr;
+  if (split_path(head.path, path)) {
+    for (const Route& route : routes_[path.count]) {
+      const bool hidden = route.endpoint->surface == Surface::kManagement && !head.management;
+      if (hidden || !matches(route, path)) continue;
+      if (method_fits(route.endpoint->method, head.method)) {
+        waiting = &route;
+        break;
       }
-      out.max_body = max_body_;
-    } else {
-      out.max_body = 64 << 10;  // read and ignored
+      if (!allowed.empty()) allowed += ", ";
+      allowed += route.endpoint->method == "GET" ? "GET, HEAD" : route.endpoint->method;
+      if (has_verb(route)) break;
     }
-    std::size_t next = 0;
-    for (std::size_t i = 0; i < path.count; ++i) {
-      if (pattern.segments[i] == "{}") out.parameters[next++] = path.segments[i];
-    }
-    out.route = &route;
+  }
+  const ErrorForm form = waiting != nullptr ? waiting->api->error : api_of(head.path).error;
+  if (waiting == nullptr) {
+    out.refusal = allowed.empty() ? form(not_found_error()) : method_not_allowed(form, allowed);
     return out;
   }
-  out.refusal = allowed.empty()
-                    ? simple_error(Error{Code::kNotFound,
-                                         "no_such_route",
-                                         "there is nothing at this path; predictions are at "
-                                         "POST /models/{model}/predict",
-                                         {}})
-                    : method_not_allowed(allowed);
+  if (auto ok = admit_route(*waiting, head, out); !ok) {
+    out.refusal = form(ok.error());
+    return out;
+  }
+  take_parameters(*waiting, path, out);
+  out.route = waiting;
   return out;
 }
 
 void Router::serve(transport::ExchangePtr exchange) {
-  const auto* route = static_cast<const Route*>(exchange->admission().route);
-  route->serve(exchange);
+  const auto& route = *static_cast<const Route*>(exchange->admission().route);
+  const auto& admission = exchange->admission();
+  const bool coded = admission.request_coding != Coding::kIdentity ||
+                     admission.answer_coding != Coding::kIdentity;
+  if (!coded) return route.handler(exchange);
+  auto plain = transport::with_coding(exchange, route.api->min_compressed);
+  if (!plain) return exchange->respond(route.api->error(plain.error()));
+  route.handler(*plain);
 }
 
-Response Router::refuse(int status, std::string_view reason, std::string_view message) {
-  Response out;
+Response Router::refuse(const void* route, int status, std::string_view reason,
+                        std::string_view message) {
+  const ErrorForm form = route == nullptr ? simple_error : static_cast<const Route*>(route)->api->error;
+  Response out = form(Error{Code::kInvalidArgument, reason, std::string(message), {}});
   out.status = status;
-  codecs::encode_simple_error(Error{Code::kInvalidArgument, reason, std::string(message), {}},
-                              out.body);
-  return out;
-}
-
-int simple_status(const Error& error) {
-  static constexpr std::array<std::pair<std::string_view, int>, 6> kByReason = {
-      {{"bounds", 422},
-       {"guard", 422},
-       {"too_large", 413},
-       {"unsupported_media", 415},
-       {"method_not_allowed", 405},
-       {"rate_limited", 429}}};
-  static constexpr std::array<int, 17> kByCode = {200, 499, 500, 400, 504, 404, 409, 403, 429,
-                                                  400, 409, 400, 501, 500, 503, 500, 401};
-  for (const auto& [reason, status] : kByReason) {
-    if (error.reason == reason) return status;
-  }
-  return kByCode[static_cast<std::size_t>(error.code)];
-}
-
-Response simple_error(const Error& error) {
-  Response out;
-  out.status = simple_status(error);
-  if (out.status == 503) out.headers.emplace_back("Retry-After", "1");
-  codecs::encode_simple_error(error, out.body);
   return out;
 }
 

@@ -1,12 +1,14 @@
-// Which path does what: one table of routes for all HTTP front ends.
+// Which path does what, for all HTTP APIs, by the table in endpoints.h.
 //
-// A front end adds its routes; a connection asks `admit` with a head, which decides everything that
-// can be known before the body: the route, the method, the media type, the size. A route belongs to
-// a surface, so that what changes or reveals the server never answers on a public listener.
+// A front end gives a handler for each of its lines; a connection asks `admit` with a head, which
+// decides everything that can be known before the body: the route, who may call it, the method, the
+// media type and coding, the size. What is refused is told in the form of the API that the path
+// belongs to.
 //
-// Thread-safety: routes are added before the server starts; afterwards read-only.
+// Thread-safety: handlers are given before the server starts; afterwards read-only.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -14,44 +16,58 @@
 #include <vector>
 
 #include "base/error.h"
+#include "frontends/endpoints.h"
+#include "frontends/http_errors.h"
 #include "transport/http.h"
 
 namespace sluice::frontends {
 
-enum class Surface { kEverywhere, kManagement };
-enum class BodyKind { kNone, kJson };
-
-struct Route {
-  std::string_view method;   // "GET" answers HEAD too
-  std::string_view pattern;  // "/models/{}/predict": {} is one segment
-  Surface surface = Surface::kEverywhere;
-  BodyKind body = BodyKind::kNone;
-  std::function<void(const transport::ExchangePtr&)> serve;
+struct RouterOptions {
+  std::size_t max_body = std::size_t{64} << 20;  // also after decompression
+  bool model_control = false;
 };
 
 class Router final : public transport::HttpService {
  public:
-  explicit Router(std::size_t max_body) : max_body_(max_body) {}
+  using Handler = std::function<void(const transport::ExchangePtr&)>;
 
-  void add(Route route);
+  explicit Router(RouterOptions options) : options_(options) {}
+
+  // The line of the table with this method and path; it must exist.
+  void serve(std::string_view method, std::string_view path, Handler handler);
+  bool serves(const Endpoint& endpoint) const;
 
   transport::Admission admit(const transport::RequestHead& head) override;
   void serve(transport::ExchangePtr exchange) override;
-  transport::Response refuse(int status, std::string_view reason,
+  transport::Response refuse(const void* route, int status, std::string_view reason,
                              std::string_view message) override;
 
  private:
-  struct Pattern {
-    Route route;
+  static constexpr std::size_t kMaxSegments = 8;
+
+  struct Path {
+    std::array<std::string_view, kMaxSegments> segments;
+    std::size_t count = 0;
+  };
+  struct Api;
+  struct Route {
+    const Endpoint* endpoint;
+    const Api* api;
     std::vector<std::string_view> segments;
+    Handler handler;
   };
 
-  const std::size_t max_body_;
-  std::vector<Pattern> routes_;
-};
+  static const Api& api_of(std::string_view path);
+  static bool split_path(std::string_view path, Path& out);
+  static bool matches(const Route& route, const Path& path);
+  static bool has_verb(const Route& route);
+  static void take_parameters(const Route& route, const Path& path, transport::Admission& out);
+  Result<void> admit_route(const Route& route, const transport::RequestHead& head,
+                           transport::Admission& out) const;
 
-// The simple API's status for an error, and its answer.
-int simple_status(const Error& error);
-transport::Response simple_error(const Error& error);
+  const RouterOptions options_;
+  // By number of segments: a look-up compares with a handful.
+  std::array<std::vector<Route>, kMaxSegments + 1> routes_;
+};
 
 }  // namespace sluice::frontends

@@ -7,6 +7,12 @@
 #include "repository/version_policy.h"
 
 namespace sluice::repository {
+namespace {
+
+// Until releases choose another: the newest version takes the traffic.
+constexpr std::string_view kDefaultPolicy = "newest";
+
+}  // namespace
 
 Repository::Repository(Source& source, const Registry<Engine>& engines,
                        const ServableFactory& servables, const Registry<PolicyFactory>& policies,
@@ -18,33 +24,123 @@ Repository::Repository(Source& source, const Registry<Engine>& engines,
       tables_(tables),
       options_(std::move(options)) {}
 
+bool Repository::wanted_first(const std::string& model) const {
+  if (!options_.on_request) return true;
+  return std::ranges::any_of(options_.load_first,
+                             [&](const auto& name) { return name == "*" || name == model; });
+}
+
+namespace {
+
+// Two sources of one name: neither can be meant.
+std::shared_ptr<const ModelEntry> existing_twice(const ModelEntry& first) {
+  auto twice = std::make_shared<ModelEntry>(first);
+  twice->reason = "the model exists twice, as a file and as a directory; keep one of them";
+  twice->ready.clear();
+  twice->policy = nullptr;
+  log::error("model " + first.name.str() + ": " + twice->reason);
+  return twice;
+}
+
+// Known, but out of service.
+std::shared_ptr<const ModelEntry> unloaded(const WantedModel& wanted) {
+  auto entry = std::make_shared<ModelEntry>(
+      ModelEntry{wanted.name, wanted.config, wanted.problem, {}, {}, {}});
+  for (const auto& version : wanted.versions) {
+    entry->versions.push_back({version.name, VersionState::kUnloaded, "unloaded", nullptr});
+  }
+  std::ranges::sort(entry->versions, {}, &VersionEntry::name);
+  return entry;
+}
+
+std::string why_not(const ModelEntry& entry) {
+  if (!entry.reason.empty()) return entry.reason;
+  for (const auto& version : entry.versions) {
+    if (version.state == VersionState::kFailed) return version.reason;
+  }
+  return "it has no versions";
+}
+
+}  // namespace
+
 Result<void> Repository::load_all() {
   SLUICE_TRY(const auto wanted, source_.list());
-  ServingTable table;
-  table.default_model = options_.default_model;
-  if (table.default_model.empty() && wanted.size() == 1) {
-    table.default_model = wanted[0].name.str();
-  }
+  publish([&](ServingTable& table) {
+    table.on_request = options_.on_request;
+    table.default_model = options_.default_model;
+    if (table.default_model.empty() && wanted.size() == 1) {
+      table.default_model = wanted[0].name.str();
+    }
+  });
   for (const auto& model : wanted) {
     const auto& name = model.name.str();
-    if (table.models.contains(name)) {
-      auto twice = std::make_shared<ModelEntry>(*table.models.at(name));
-      twice->reason = "the model exists twice, as a file and as a directory; keep one of them";
-      twice->ready.clear();
-      twice->policy = nullptr;
-      log::error("model " + name + ": " + twice->reason);
-      table.models[name] = std::move(twice);
+    const auto known = tables_.get()->models;
+    std::shared_ptr<const ModelEntry> entry;
+    if (const auto found = known.find(name); found != known.end()) {
+      entry = existing_twice(*found->second);
     } else {
-      table.models[name] = load_model(model);
+      entry = wanted_first(name) ? load_model(model) : unloaded(model);
     }
-    publish(table);
+    publish([&](ServingTable& table) { table.models[name] = entry; });
   }
-  table.loading = false;
-  publish(table);
-  if (!options_.default_model.empty() && table.find(options_.default_model) == nullptr) {
+  publish([](ServingTable& table) { table.loading = false; });
+  const auto table = tables_.get();
+  if (!options_.default_model.empty() && table->find(options_.default_model) == nullptr) {
     return not_found("unknown_model", "default_model is '" + printable(options_.default_model) +
                                           "', but there is no such model");
   }
+  for (const auto& name : options_.load_first) {
+    if (name != "*" && table->find(name) == nullptr) {
+      return not_found("unknown_model", "load_model names '" + printable(name) +
+                                            "', but there is no such model");
+    }
+  }
+  return {};
+}
+
+void Repository::load(ModelName model, Done done) {
+  worker_.post([this, model = std::move(model), done = std::move(done)]() mutable {
+    done(load_now(model));
+  });
+}
+
+void Repository::unload(ModelName model, Done done) {
+  worker_.post([this, model = std::move(model), done = std::move(done)]() mutable {
+    done(unload_now(model));
+  });
+}
+
+Result<void> Repository::load_now(const ModelName& model) {
+  SLUICE_TRY(const auto wanted, source_.list());
+  const auto found = std::ranges::find(wanted, model, &WantedModel::name);
+  if (found == wanted.end()) {
+    return not_found("unknown_model", "the repository has no model '" + model.str() + "'");
+  }
+  const auto entry = load_model(*found);
+  const auto table = tables_.get();
+  const auto* before = table->find(model.str());
+  const bool runs = before != nullptr && before->policy != nullptr;
+  if (entry->policy != nullptr || !runs) {
+    publish([&](ServingTable& next) { next.models[model.str()] = entry; });
+  }
+  if (entry->policy != nullptr) return {};
+  return unavailable("model_failed", "model '" + model.str() + "' cannot be served: " +
+                                         why_not(*entry) +
+                                         (runs ? "; what ran before goes on" : ""));
+}
+
+Result<void> Repository::unload_now(const ModelName& model) {
+  const auto before = tables_.get();
+  const ModelEntry* entry = before->find(model.str());
+  if (entry == nullptr) {
+    return not_found("unknown_model", "there is no model '" + model.str() + "'");
+  }
+  auto out = std::make_shared<ModelEntry>(ModelEntry{entry->name, entry->config, {}, {}, {}, {}});
+  for (const auto& version : entry->versions) {
+    out->versions.push_back({version.name, VersionState::kUnloaded, "unloaded", nullptr});
+  }
+  publish([&](ServingTable& table) { table.models[model.str()] = out; });
+  log::info("model " + model.str() + " is unloaded");
   return {};
 }
 
@@ -99,7 +195,9 @@ Result<std::shared_ptr<const Servable>> Repository::make_servable(const WantedMo
     }
     if (engine == nullptr) return invalid("bad_model", "no engine knows this kind of file");
   }
-  const LoadOptions options{static_cast<int>(model.config.threads)};
+  const auto instances = static_cast<int>(model.config.instances.count);
+  const LoadOptions options{.threads = static_cast<int>(model.config.threads),
+                            .parallel = instances > 0 ? instances : options_.parallel};
   SLUICE_TRY(auto loaded, engine->load(file, options));
   SLUICE_TRY(auto servable,
              servables_.make(model.name, version.name, std::move(loaded), model.config));
@@ -116,18 +214,27 @@ void Repository::finish_entry(ModelEntry& entry) {
   }
   if (ready.empty()) return;
   const Node none;
-  auto policy = policies_.find("newest")->make(ready, none);
-  if (policy) entry.policy = std::move(*policy);
+  const auto* factory = policies_.find(kDefaultPolicy);
+  Result<std::shared_ptr<const Policy>> policy = internal("there is no such policy");
+  if (factory != nullptr) policy = factory->make(ready, none);
+  if (policy) {
+    entry.policy = std::move(*policy);
+    return;
+  }
+  entry.ready.clear();
+  entry.reason = policy.error().message;
+  log::error("model " + entry.name.str() + " is not served: " + entry.reason);
 }
 
-void Repository::publish(const ServingTable& table) {
-  tables_.publish(std::make_shared<const ServingTable>(table));
+void Repository::publish(const std::function<void(ServingTable&)>& change) {
+  const std::lock_guard lock(publishing_);
+  auto next = std::make_shared<ServingTable>(*tables_.get());
+  change(*next);
+  tables_.publish(std::move(next));
 }
 
 void Repository::announce_drain() {
-  auto table = *tables_.get();
-  table.draining = true;
-  publish(table);
+  publish([](ServingTable& table) { table.draining = true; });
 }
 
 }  // namespace sluice::repository

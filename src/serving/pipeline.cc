@@ -37,13 +37,21 @@ Failure no_version(const ModelEntry& entry, std::string_view version) {
 }
 
 Failure not_ready(const std::string& what) {
-  return unavailable("not_ready", what + " is not ready: it is being loaded, or failed to load");
+  return unavailable("not_ready",
+                     what + " is not ready: it is being loaded, failed to load or is unloaded");
 }
 
 }  // namespace
 
-Result<void> Pipeline::aim(Request& request, std::string_view model,
-                           std::string_view version) const {
+RequestPtr Pipeline::new_request() const {
+  auto request = make_request();
+  request->arrived = std::chrono::steady_clock::now();
+  request->observers = &observers_;
+  return request;
+}
+
+Result<std::shared_ptr<const Servable>> Pipeline::find(std::string_view model,
+                                                       std::string_view version) const {
   const auto& table = *tables_.read();
   if (model.empty()) model = table.default_model;
   if (model.empty()) return table.loading ? not_ready("the server") : no_default(table);
@@ -55,16 +63,20 @@ Result<void> Pipeline::aim(Request& request, std::string_view model,
   }
   if (version.empty()) {
     if (entry->ready.empty()) return not_ready("model '" + entry->name.str() + "'");
-    request.servable = entry->ready.back();
-  } else {
-    const VersionEntry* found = entry->find(version);
-    if (found == nullptr) return no_version(*entry, version);
-    if (!found->servable) {
-      return not_ready("model '" + entry->name.str() + "' version '" + found->name.str() + "'");
-    }
-    request.servable = found->servable;
-    request.version = found->servable->version().str();
+    return entry->ready.back();
   }
+  const VersionEntry* found = entry->find(version);
+  if (found == nullptr) return no_version(*entry, version);
+  if (!found->servable) {
+    return not_ready("model '" + entry->name.str() + "' version '" + found->name.str() + "'");
+  }
+  return found->servable;
+}
+
+Result<void> Pipeline::aim(Request& request, std::string_view model,
+                           std::string_view version) const {
+  SLUICE_TRY(request.servable, find(model, version));
+  if (!version.empty()) request.version = request.servable->version().str();
   request.model = request.servable->model().str();
   return {};
 }
@@ -88,25 +100,37 @@ struct Stages {
     // Taken out of the table since it was aimed at: the lease from then still answers.
     if (entry == nullptr || entry->ready.empty()) return Step::kNext;
     const auto choice = entry->policy->choose({request->user_id});
+    if (choice >= entry->ready.size()) {
+      return refuse(request, internal("the release policy chose a version that is not there").error());
+    }
     request->servable = entry->ready[choice];
     return Step::kNext;
   }
 
-  // Inputs were decoded for one version; another may take them differently.
+  // Inputs were decoded for one version; another may take them differently. Then the one check of
+  // types, shapes and sizes that every front end's requests go through.
   static Step fit(const Pipeline&, RequestPtr& request) {
     const Signature& signature = request->servable->signature();
-    if (request->bound_to == &signature) return Step::kNext;
-    if (request->rebind == nullptr) return Step::kNext;
-    if (auto bound = request->rebind(*request, signature); !bound) {
-      return refuse(request, std::move(bound).error());
+    const bool same = request->bound_to == signature.fingerprint && request->bound_to != 0;
+    if (!same && request->rebind != nullptr) {
+      if (auto bound = request->rebind(*request, signature); !bound) {
+        return refuse(request, std::move(bound).error());
+      }
+      request->bound_to = signature.fingerprint;
     }
-    request->bound_to = &signature;
+    auto rows = check_inputs(signature, request->inputs, request->may_split_rows);
+    if (!rows) return refuse(request, std::move(rows).error());
+    request->rows = *rows;
     return Step::kNext;
   }
 
-  static Step deadline(const Pipeline&, RequestPtr& request) {
-    if (request->deadline == TimePoint::max()) return Step::kNext;
-    if (std::chrono::steady_clock::now() < request->deadline) return Step::kNext;
+  // Nobody is served by a run whose answer comes too late.
+  static Step wanted(const Pipeline&, RequestPtr& request) {
+    request->submitted = std::chrono::steady_clock::now();
+    if (request->cancelled != nullptr && request->cancelled->load(std::memory_order_relaxed)) {
+      return refuse(request, Error{Code::kCancelled, "cancelled", "the call was cancelled", {}});
+    }
+    if (request->submitted < request->deadline) return Step::kNext;
     return refuse(request, Error{Code::kDeadlineExceeded,
                                  "deadline",
                                  "the deadline passed before the model could run",
@@ -117,7 +141,7 @@ struct Stages {
     return request->servable->run(request) ? Step::kNext : Step::kWait;
   }
 
-  static constexpr std::array<Go, 4> kOrder = {route, fit, deadline, run};
+  static constexpr std::array<Go, 4> kOrder = {route, fit, wanted, run};
 };
 
 void Pipeline::submit(RequestPtr request) const {

@@ -16,11 +16,21 @@ namespace sluice::serving {
 
 class Pipeline {
  public:
-  explicit Pipeline(const ServingTables& tables) : tables_(tables) {}
+  // Both outlive the pipeline.
+  Pipeline(const ServingTables& tables, const Observers& observers)
+      : tables_(tables), observers_(observers) {}
+
+  // A request that begins now.
+  RequestPtr new_request() const;
+
+  // A version that can answer: the newest where `version` is empty, of the default model where
+  // `model` is. Errors: kNotFound with what there is, kUnavailable/`not_ready` while it is loading
+  // or when it failed to load.
+  Result<std::shared_ptr<const Servable>> find(std::string_view model,
+                                               std::string_view version) const;
 
   // Finds the model (the default one when `model` is empty) and a version whose signature the
-  // inputs are to be read for; `request.servable` holds it. Errors: kNotFound with what there is,
-  // kUnavailable/`not_ready` while it is loading or when it failed to load.
+  // inputs are to be read for; `request.servable` holds it. Errors: those of `find`.
   Result<void> aim(Request& request, std::string_view model, std::string_view version) const;
 
   // Takes the request for good; its continuation is called exactly once.
@@ -32,6 +42,7 @@ class Pipeline {
   friend struct Stages;
 
   const ServingTables& tables_;
+  const Observers& observers_;
 };
 
 }  // namespace sluice::serving

@@ -15,19 +15,20 @@ class FakeServable final : public Servable {
  public:
   FakeServable(std::string_view version, bool keeps)
       : version_(*VersionName::parse(version)), keeps_(keeps) {
-    signature_.inputs.push_back({"x", DType::kFloat32, {-1, 1}, Role::kUnknown});
+    signature_.outputs.push_back({"y", DType::kFloat32, {-1, 1}, Role::kUnknown});
   }
   const ModelName& model() const override { return model_; }
   const VersionName& version() const override { return version_; }
   const Signature& signature() const override { return signature_; }
   const Model& loaded() const override { std::abort(); }
+  Tally& tally() const override { return tally_; }
   Result<void> warm_up() const override { return {}; }
   bool run(RequestPtr& request) const override {
     if (keeps_) {
       kept = std::move(request);
       return false;
     }
-    request->reply.outputs = request->arena.array<TensorView>(1);
+    request->reply.answered = true;
     return true;
   }
   mutable RequestPtr kept;
@@ -36,6 +37,7 @@ class FakeServable final : public Servable {
   ModelName model_ = *ModelName::parse("m");
   VersionName version_;
   Signature signature_;
+  mutable Tally tally_;
   bool keeps_;
 };
 
@@ -77,7 +79,8 @@ struct Fixture {
     return seen;
   }
   ServingTables tables{std::make_shared<const ServingTable>()};
-  Pipeline pipeline{tables};
+  Observers observers;
+  Pipeline pipeline{tables, observers};
   int answers = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 
 #include "base/text.h"
 #include "serving/output_plan.h"
@@ -59,9 +60,17 @@ class InlineServable final : public Servable {
   const VersionName& version() const override { return version_; }
   const Signature& signature() const override { return signature_; }
   const Model& loaded() const override { return *loaded_; }
+  Tally& tally() const override { return tally_; }
 
   bool run(RequestPtr& request) const override {
-    auto ran = run_and_interpret(*request);
+    request->run_began = request->submitted;  // nothing lies between
+    auto ran = run_model(*request);
+    request->run_ended = std::chrono::steady_clock::now();
+    if (ran) {
+      tally_.executed(request->rows, request->run_ended - request->run_began);
+      if (request->wants_prediction) ran = predict(*request);
+    }
+    request->reply.answered = ran.has_value();
     if (!ran) request->reply.error = std::move(ran).error();
     return true;
   }
@@ -98,13 +107,17 @@ class InlineServable final : public Servable {
     return out;
   }
 
-  Result<void> run_and_interpret(Request& request) const {
+  Result<void> run_model(Request& request) const {
     request.reply.outputs = request.arena.array<TensorView>(signature_.outputs.size());
     std::ranges::fill(request.reply.outputs, TensorView{});
+    std::unique_lock one_at_a_time(running_, std::defer_lock);
+    if (!loaded_->thread_safe()) one_at_a_time.lock();
     const bool row_by_row = request.rows > 1 && has_single_row_inputs();
-    SLUICE_CHECK(row_by_row ? run_rows(request)
-                            : loaded_->run(request.inputs, request.reply.outputs, request.arena));
-    if (!request.wants_prediction) return {};
+    return row_by_row ? run_rows(request)
+                      : loaded_->run(request.inputs, request.reply.outputs, request.arena);
+  }
+
+  Result<void> predict(Request& request) const {
     SLUICE_TRY(request.reply.prediction,
                interpret(plan_, request.reply.outputs, request.rows, request.arena));
     return {};
@@ -138,6 +151,8 @@ class InlineServable final : public Servable {
   const Signature signature_;
   const OutputPlan plan_;
   const int warmup_;
+  mutable Tally tally_;
+  mutable std::mutex running_;  // taken by models that only one thread may run
 };
 
 // Column names of model.yaml, checked against the model's input.
@@ -173,6 +188,8 @@ class InlineFactory final : public ServableFactory {
     Signature signature = loaded->signature();
     SLUICE_CHECK(name_columns(signature, config));
     SLUICE_TRY(auto plan, make_output_plan(signature, config));
+    signature.class_names = plan.names;
+    signature.seal();
     return std::make_shared<InlineServable>(model, version, std::move(loaded), std::move(signature),
                                             std::move(plan), static_cast<int>(config.warmup));
   }

@@ -5,6 +5,7 @@
 // call's I/O thread. GrpcMethods is read-only after start-up.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -25,8 +26,8 @@ class GrpcCall {
   // Metadata are the head's headers.
   virtual const RequestHead& head() const = 0;
   virtual std::chrono::steady_clock::time_point deadline() const = 0;
-  // The client is gone or has cancelled.
-  virtual bool cancelled() const = 0;
+  // Becomes true when the client is gone or has cancelled; lives as long as the call.
+  virtual const std::atomic<bool>& cancelled() const = 0;
   virtual void send(std::string message) = 0;
   virtual void finish(Code code, std::string message) = 0;
   // `send` and a successful `finish` in one step.
@@ -38,7 +39,7 @@ using GrpcCallPtr = std::shared_ptr<GrpcCall>;
 class GrpcStream {
  public:
   virtual ~GrpcStream() = default;
-  virtual void on_message(std::string_view message) = 0;
+  virtual void on_message(std::string message) = 0;
   virtual void on_half_close() = 0;
   virtual void on_cancel() = 0;
 };

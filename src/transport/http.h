@@ -57,11 +57,16 @@ struct Response {
   bool close = false;  // end the connection after this answer
 };
 
+// How a body is compressed (RFC 9110, section 8.4.1).
+enum class Coding : unsigned char { kIdentity, kGzip, kDeflate };
+
 // What a service said to a head: go on, or this answer at once.
 struct Admission {
   const void* route = nullptr;                 // the service's own
   std::array<std::string_view, 3> parameters;  // pieces of head.path
   std::size_t max_body = 0;
+  Coding request_coding = Coding::kIdentity;
+  Coding answer_coding = Coding::kIdentity;
   std::optional<Response> refusal;
 };
 
@@ -83,9 +88,11 @@ class HttpService {
   virtual ~HttpService() = default;
   virtual Admission admit(const RequestHead& head) = 0;
   virtual void serve(ExchangePtr exchange) = 0;
-  // The answer to what is wrong below HTTP's own meaning (framing, size, time), in the service's
-  // form. `message` is a sentence for the user.
-  virtual Response refuse(int status, std::string_view reason, std::string_view message) = 0;
+  // The answer to what is wrong below HTTP's own meaning (framing, size, time), in the form of
+  // `route`, which `admit` gave, or null where it did not come to that. `message` is a sentence for
+  // the user.
+  virtual Response refuse(const void* route, int status, std::string_view reason,
+                          std::string_view message) = 0;
 };
 
 std::string_view reason_phrase(int status);

@@ -36,6 +36,16 @@ void Http1::on_bytes() {
   while (connection_.unsent() < kOutputHighWater && step()) {
   }
   in_loop_ = false;
+  end_if_starved();
+}
+
+// The client has closed its half: once all that it sent is answered, so do we.
+void Http1::end_if_starved() {
+  const bool busy = state_ == State::kWaiting || state_ == State::kEnding ||
+                    connection_.unsent() >= kOutputHighWater;
+  if (!eof_ || busy) return;
+  state_ = State::kEnding;
+  connection_.close_after_flush();
 }
 
 bool Http1::step() {
@@ -169,8 +179,8 @@ void Http1::serve() {
 
 // A request that cannot be framed ends the connection: where the next one begins is not known.
 bool Http1::refuse(const Refusal& refusal) {
-  auto response =
-      connection_.io().services().http->refuse(refusal.status, refusal.reason, refusal.message);
+  auto response = connection_.io().services().http->refuse(admission_.route, refusal.status,
+                                                           refusal.reason, refusal.message);
   response.close = true;
   head_.method = {};  // may be of a request that is gone, and only matters for HEAD
   write(response);
@@ -228,11 +238,12 @@ void Http1::end_request() {
   }
   head_bytes_ = 0;
   body_ = {};
+  admission_.route = nullptr;  // of a request that is gone
   state_ = State::kHead;
 }
 
 bool Http1::last_answer() const {
-  return draining_ || connection_.io().services().draining->load(std::memory_order_relaxed);
+  return connection_.io().services().draining->load(std::memory_order_relaxed);
 }
 
 void Http1::write(const Response& response) {
@@ -262,12 +273,8 @@ void Http1::write(const Response& response) {
 }
 
 void Http1::on_eof() {
-  // In flight: the answer is still sent, then reading finds the end again.
-  if (state_ == State::kWaiting) {
-    framing_.keep_alive = false;
-    return;
-  }
-  connection_.close();
+  eof_ = true;
+  end_if_starved();
 }
 
 std::size_t Http1::read_hint() const {

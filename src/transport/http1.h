@@ -34,6 +34,7 @@ class Http1 final : public Protocol, public Exchange {
   enum class State { kHead, kBody, kChunked, kDiscard, kWaiting, kEnding };
 
   bool step();
+  void end_if_starved();
   bool read_head();
   bool head_incomplete(std::string_view view);
   bool begin_request(std::string_view head);
@@ -66,6 +67,7 @@ class Http1 final : public Protocol, public Exchange {
   std::chrono::steady_clock::time_point head_began_{};
   std::chrono::steady_clock::time_point drain_began_{};
   bool in_loop_ = false;
+  bool eof_ = false;
   bool draining_ = false;
 };
 

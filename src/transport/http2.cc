@@ -201,6 +201,8 @@ void Http2::settle_drain(std::chrono::steady_clock::time_point now) {
 
 void Http2::tick(std::chrono::steady_clock::time_point now) {
   if (drain_ != Drain::kNo) settle_drain(now);
+  for (const auto& [id, stream] : streams_) stream->tick(now);
+  pump();
   const auto idle = now - connection_.last_read();
   if (idle <= kPingAfter) return;
   if (pinged_ == std::chrono::steady_clock::time_point{}) {

@@ -1,9 +1,6 @@
 #include "transport/http2_stream.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <array>
+#include <arpa/inet.h>
 #include <cstring>
 
 #include "base/text.h"
@@ -15,19 +12,14 @@
 namespace sluice::transport {
 namespace {
 
-nghttp2_nv header(std::string_view name, std::string_view value) {
-  return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(),
-          value.size(), NGHTTP2_NV_FLAG_NONE};
-}
-
-ssize_t read_callback(nghttp2_session*, std::int32_t, std::uint8_t* to, std::size_t room,
-                      std::uint32_t* flags, nghttp2_data_source* source, void*) {
-  return static_cast<Http2Stream*>(source->ptr)->read_output(to, room, flags);
+// What the five bytes before a gRPC message say of its length.
+std::size_t message_length(std::string_view prefix) {
+  std::uint32_t length = 0;
+  std::memcpy(&length, prefix.data() + 1, sizeof length);
+  return ntohl(length);
 }
 
 constexpr std::size_t kMaxDiscarded = std::size_t{1} << 20;
-constexpr std::size_t kMaxBufferedOutput = std::size_t{256} << 20;
 
 }  // namespace
 
@@ -36,27 +28,10 @@ Http2Stream::Http2Stream(Http2& http2, std::shared_ptr<Connection> connection, s
   text_.reserve(512);
   pieces_.reserve(12);
   head_.management = connection_->origin().management;
+  last_data_ = connection_->last_read();
 }
 
 Http2Stream::~Http2Stream() = default;
-
-template <class Work>
-void Http2Stream::on_thread(Work work) {
-  auto& io = connection_->io();
-  if (io.is_current()) {
-    if (http2_ == nullptr) return;
-    work(*this);
-    if (http2_ != nullptr) http2_->output_ready();
-    return;
-  }
-  io.post([self = shared_from_this(), work = std::move(work)]() mutable {
-    if (self->http2_ == nullptr) return;
-    work(*self);
-    if (self->http2_ != nullptr) self->http2_->output_ready();
-  });
-}
-
-// --- request -------------------------------------------------------------------------------------
 
 bool Http2Stream::add_header(std::string_view name, std::string_view value) {
   const auto& limits = connection_->io().services().limits;
@@ -140,6 +115,7 @@ void Http2Stream::begin_grpc() {
 }
 
 void Http2Stream::data(std::string_view bytes) {
+  last_data_ = connection_->last_read();
   if (over()) return discard(bytes.size());
   if (kind_ == Kind::kGrpc) {
     in_.append(bytes);
@@ -162,9 +138,7 @@ void Http2Stream::discard(std::size_t bytes) {
 void Http2Stream::grpc_data() {
   const std::size_t limit = connection_->io().services().limits.body;
   while (in_.size() >= kGrpcPrefix && !call_ended_) {
-    const auto* bytes = reinterpret_cast<const unsigned char*>(in_.view().data());
-    const std::size_t length = (std::size_t{bytes[1]} << 24) | (std::size_t{bytes[2]} << 16) |
-                               (std::size_t{bytes[3]} << 8) | bytes[4];
+    const std::size_t length = message_length(in_.view());
     if (length > limit) {
       return end_call(Code::kResourceExhausted, "the message has " + std::to_string(length) +
                                                     " bytes; the limit is " +
@@ -178,8 +152,8 @@ void Http2Stream::grpc_data() {
       }
       return;
     }
-    const auto message = take_message(in_.view().substr(0, kGrpcPrefix + length));
-    if (message) stream_->on_message(*message);
+    auto message = take_message(in_.view().substr(0, kGrpcPrefix + length));
+    if (message) stream_->on_message(std::move(*message));
     in_.consume(kGrpcPrefix + length);
   }
 }
@@ -200,6 +174,18 @@ std::optional<std::string> Http2Stream::take_message(std::string_view frame) {
   return std::move(*plain);
 }
 
+// A request that stopped in its middle: told once, then cut off.
+void Http2Stream::tick(std::chrono::steady_clock::time_point now) {
+  if (ended_ || stream_ != nullptr) return;
+  if (now - last_data_ <= connection_->io().services().limits.body_timeout) return;
+  if (over()) return http2_->reset(id_, NGHTTP2_NO_ERROR);
+  if (kind_ == Kind::kHttp) {
+    refuse_http(408, "timeout", "the body did not arrive in time");
+  } else {
+    end_call(Code::kDeadlineExceeded, "the message did not arrive in time");
+  }
+}
+
 void Http2Stream::end_of_stream() {
   if (ended_) return;
   ended_ = true;
@@ -218,10 +204,7 @@ void Http2Stream::dispatch() {
   if (view.size() < kGrpcPrefix) {
     return end_call(Code::kInvalidArgument, "the call has no complete message");
   }
-  const auto* bytes = reinterpret_cast<const unsigned char*>(view.data());
-  const std::size_t length = (std::size_t{bytes[1]} << 24) | (std::size_t{bytes[2]} << 16) |
-                             (std::size_t{bytes[3]} << 8) | bytes[4];
-  if (view.size() != kGrpcPrefix + length) {
+  if (view.size() != kGrpcPrefix + message_length(view)) {
     return end_call(Code::kInvalidArgument, "the message is shorter than its length says");
   }
   message_ = view.substr(kGrpcPrefix);
@@ -240,157 +223,6 @@ void Http2Stream::session_lost() {
   if (const auto stream = std::move(stream_); stream != nullptr && !call_ended_) {
     stream->on_cancel();
   }
-}
-
-// --- answer --------------------------------------------------------------------------------------
-
-void Http2Stream::respond(Response response) {
-  on_thread([response = std::move(response)](Http2Stream& self) mutable {
-    self.write_response(std::move(response));
-  });
-}
-
-void Http2Stream::send(std::string message) {
-  on_thread([message = std::move(message)](Http2Stream& self) { self.write_message(message); });
-}
-
-void Http2Stream::finish(Code code, std::string message) {
-  on_thread(
-      [code, message = std::move(message)](Http2Stream& self) { self.end_call(code, message); });
-}
-
-void Http2Stream::reply(std::string message) {
-  on_thread([message = std::move(message)](Http2Stream& self) {
-    self.write_message(message);
-    self.end_call(Code::kOk, {});
-  });
-}
-
-void Http2Stream::refuse_http(int status, std::string_view reason, std::string_view message) {
-  write_response(connection_->io().services().http->refuse(status, reason, message));
-}
-
-void Http2Stream::write_response(Response response) {
-  if (answered_ || http2_ == nullptr) return;
-  answered_ = true;
-  const fmt::format_int length(response.body.size());
-  std::vector<std::pair<std::string_view, std::string>> more;
-  more.emplace_back("content-length", std::string(length.data(), length.size()));
-  more.emplace_back("date", connection_->io().date());
-  if (!response.body.empty()) more.emplace_back("content-type", response.content_type);
-  std::vector<std::string> names;
-  names.reserve(response.headers.size());
-  for (auto& [name, value] : response.headers) {
-    std::string& lower = names.emplace_back(name);
-    std::ranges::transform(lower, lower.begin(), [](char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    });
-    more.emplace_back(lower, std::move(value));
-  }
-  const bool with_body = !response.body.empty() && head_.method != "HEAD";
-  out_ = std::move(response.body);
-  out_complete_ = true;
-  submit_headers(response.status, more, with_body);
-}
-
-void Http2Stream::submit_headers(int status,
-                                 const std::vector<std::pair<std::string_view, std::string>>& more,
-                                 bool with_body) {
-  const fmt::format_int status_text(status);
-  std::vector<nghttp2_nv> headers;
-  headers.reserve(more.size() + 1);
-  headers.push_back(header(":status", {status_text.data(), status_text.size()}));
-  for (const auto& [name, value] : more) headers.push_back(header(name, value));
-  nghttp2_data_provider provider{};
-  provider.source.ptr = this;
-  provider.read_callback = read_callback;
-  nghttp2_submit_response(http2_->session(), id_, headers.data(), headers.size(),
-                          with_body ? &provider : nullptr);
-}
-
-void Http2Stream::submit_grpc_headers() {
-  headers_sent_ = true;
-  const std::array<nghttp2_nv, 4> headers = {
-      header(":status", "200"), header("content-type", "application/grpc"),
-      header("grpc-accept-encoding", "identity,deflate,gzip"), header("grpc-encoding", "gzip")};
-  nghttp2_data_provider provider{};
-  provider.source.ptr = this;
-  provider.read_callback = read_callback;
-  nghttp2_submit_response(http2_->session(), id_, headers.data(), response_gzip_ ? 4 : 3,
-                          &provider);
-}
-
-void Http2Stream::write_message(std::string_view message) {
-  if (call_ended_ || http2_ == nullptr) return;
-  if (!headers_sent_) submit_grpc_headers();
-  if (out_.size() - out_sent_ + message.size() > kMaxBufferedOutput) {
-    return end_call(Code::kResourceExhausted, "the client does not read its answers");
-  }
-  if (response_gzip_) {
-    const auto small = gzip(message);
-    append_grpc_prefix(out_, true, small.size());
-    out_ += small;
-  } else {
-    append_grpc_prefix(out_, false, message.size());
-    out_ += message;
-  }
-  if (deferred_) {
-    deferred_ = false;
-    nghttp2_session_resume_data(http2_->session(), id_);
-  }
-}
-
-void Http2Stream::end_call(Code code, std::string_view message) {
-  if (call_ended_ || http2_ == nullptr) return;
-  call_ended_ = true;
-  code_ = code;
-  status_text_ = encode_grpc_message(message);
-  out_complete_ = true;
-  if (headers_sent_) {
-    if (deferred_) {
-      deferred_ = false;
-      nghttp2_session_resume_data(http2_->session(), id_);
-    }
-    return;
-  }
-  // No message: status and headers in one frame.
-  const fmt::format_int number(static_cast<int>(code_));
-  const std::array<nghttp2_nv, 5> headers = {
-      header(":status", "200"), header("content-type", "application/grpc"),
-      header("grpc-accept-encoding", "identity,deflate,gzip"),
-      header("grpc-status", {number.data(), number.size()}), header("grpc-message", status_text_)};
-  nghttp2_submit_response(http2_->session(), id_, headers.data(), status_text_.empty() ? 4 : 5,
-                          nullptr);
-}
-
-void Http2Stream::submit_trailers() {
-  const fmt::format_int number(static_cast<int>(code_));
-  const std::array<nghttp2_nv, 2> trailers = {header("grpc-status", {number.data(), number.size()}),
-                                              header("grpc-message", status_text_)};
-  nghttp2_submit_trailer(http2_->session(), id_, trailers.data(), status_text_.empty() ? 1 : 2);
-}
-
-ssize_t Http2Stream::read_output(std::uint8_t* to, std::size_t room, std::uint32_t* flags) {
-  const std::size_t left = out_.size() - out_sent_;
-  if (left == 0 && !out_complete_) {
-    deferred_ = true;
-    return NGHTTP2_ERR_DEFERRED;
-  }
-  const std::size_t bytes = std::min(left, room);
-  std::memcpy(to, out_.data() + out_sent_, bytes);
-  out_sent_ += bytes;
-  if (bytes == left && out_complete_) {
-    *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (kind_ == Kind::kGrpc) {
-      *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-      submit_trailers();
-    }
-  }
-  if (bytes == left) {
-    out_.clear();
-    out_sent_ = 0;
-  }
-  return static_cast<ssize_t>(bytes);
 }
 
 }  // namespace sluice::transport

@@ -6,6 +6,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -34,7 +35,7 @@ class Http2Stream final : public Exchange,
   std::string_view body() const override { return in_.view(); }
   void respond(Response response) override;
   std::chrono::steady_clock::time_point deadline() const override { return deadline_; }
-  bool cancelled() const override { return gone_; }
+  const std::atomic<bool>& cancelled() const override { return gone_; }
   void send(std::string message) override;
   void finish(Code code, std::string message) override;
   void reply(std::string message) override;
@@ -44,7 +45,8 @@ class Http2Stream final : public Exchange,
   void head_complete(bool end_of_stream);
   void data(std::string_view bytes);
   void end_of_stream();
-  void session_lost();  // the stream or its connection has ended
+  void tick(std::chrono::steady_clock::time_point now);  // a few times a second
+  void session_lost();                                   // the stream or its connection has ended
   std::int32_t id() const { return id_; }
 
   // Hands the request to its handler; outside of the session's callbacks.
@@ -98,10 +100,11 @@ class Http2Stream final : public Exchange,
   Admission admission_;
 
   Buffer in_;
+  std::chrono::steady_clock::time_point last_data_;
   std::size_t discarded_ = 0;
   bool ended_ = false;     // the client has sent all
   bool answered_ = false;  // HTTP: an answer has been given to the session
-  bool gone_ = false;
+  std::atomic<bool> gone_ = false;
 
   // gRPC.
   const GrpcMethod* method_ = nullptr;

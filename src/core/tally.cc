@@ -1,0 +1,90 @@
+#include "core/tally.h"
+
+#include <algorithm>
+#include <map>
+
+namespace sluice {
+namespace {
+
+std::uint64_t ns_of(Tally::Nanos time) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(time.count(), 0));
+}
+
+std::uint64_t now_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+}  // namespace
+
+void Tally::executed(std::size_t rows, Nanos infer) {
+  auto mine = shards_.mine();
+  mine.bump(mine.shard.executions, 1);
+  for (Size& size : mine.shard.sizes) {
+    if (size.rows.value() == 0) size.rows.set(rows);
+    if (size.rows.value() != rows) continue;
+    mine.bump(size.count, 1);
+    mine.bump(size.ns, ns_of(infer));
+    return;
+  }
+}
+
+void Tally::succeeded(std::size_t rows, const Spent& spent) {
+  auto mine = shards_.mine();
+  const auto add = [&](Cell& cell, Nanos time) {
+    mine.bump(cell.count, 1);
+    mine.bump(cell.ns, ns_of(time));
+  };
+  add(mine.shard.success, spent.total);
+  add(mine.shard.queue, spent.queue);
+  add(mine.shard.input, spent.input);
+  add(mine.shard.infer, spent.infer);
+  add(mine.shard.output, spent.output);
+  mine.bump(mine.shard.rows, rows);
+  mine.shard.last_ms.set(now_ms());
+}
+
+void Tally::failed(Nanos total) {
+  auto mine = shards_.mine();
+  mine.bump(mine.shard.fail.count, 1);
+  mine.bump(mine.shard.fail.ns, ns_of(total));
+}
+
+Tally::Sums Tally::sums() const {
+  Sums out;
+  const auto add = [](Duration& to, const Cell& cell) {
+    to.count += cell.count.value();
+    to.ns += cell.ns.value();
+  };
+  shards_.each([&](const Shard& shard) {
+    add(out.success, shard.success);
+    add(out.fail, shard.fail);
+    add(out.queue, shard.queue);
+    add(out.input, shard.input);
+    add(out.infer, shard.infer);
+    add(out.output, shard.output);
+    out.rows += shard.rows.value();
+    out.executions += shard.executions.value();
+    out.last_ms = std::max(out.last_ms, shard.last_ms.value());
+  });
+  return out;
+}
+
+std::vector<Tally::Batch> Tally::batches() const {
+  std::map<std::uint64_t, Batch> by_size;
+  shards_.each([&](const Shard& shard) {
+    for (const Size& size : shard.sizes) {
+      if (size.count.value() == 0) continue;
+      Batch& batch = by_size[size.rows.value()];
+      batch.rows = size.rows.value();
+      batch.count += size.count.value();
+      batch.infer_ns += size.ns.value();
+    }
+  });
+  std::vector<Batch> out;
+  for (const auto& [rows, batch] : by_size) out.push_back(batch);
+  return out;
+}
+
+}  // namespace sluice

@@ -1,0 +1,22 @@
+// What front ends are made of: the parts of the server that they may use. Everything outlives them.
+#pragma once
+
+#include "clients/shared_memory.h"
+#include "core/serving_table.h"
+#include "observers/trace_log.h"
+#include "repository/repository.h"
+#include "serving/pipeline.h"
+
+namespace sluice::frontends {
+
+struct Parts {
+  const serving::Pipeline& pipeline;
+  const ServingTables& tables;
+  repository::Repository& repository;
+  observers::TraceControl& trace;
+  clients::SharedMemory& shared_memory;
+  bool strict = false;         // an unknown key of a simple request is an error
+  bool model_control = false;  // models are loaded and unloaded by calls
+};
+
+}  // namespace sluice::frontends

@@ -1,0 +1,13 @@
+// The observers that exist, in the order in which they are told. To add one, write its file and add
+// its line to builtin.cc.
+#pragma once
+
+#include "core/observer.h"
+#include "observers/trace_log.h"
+
+namespace sluice::observers {
+
+// `trace` outlives the observers.
+Observers make_builtin(const TraceControl& trace);
+
+}  // namespace sluice::observers
