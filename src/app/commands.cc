@@ -39,6 +39,7 @@ constexpr Command kCommands[] = {
 };
 
 int exit_of(const Error& error) {
+  if (error.reason == "usage") return kUsage;
   switch (error.code) {
     case Code::kNotFound: return kNoInput;
     case Code::kUnavailable: return kUnavailable;

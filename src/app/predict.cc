@@ -108,10 +108,7 @@ void print_for_people(const std::string& body) {
 int predict(const Arguments& arguments) {
   log::set_level(log::Level::kOff);
   auto text = read_input(arguments);
-  if (!text) {
-    return text.error().reason == "usage" ? complain(kUsage, text.error().message)
-                                          : complain(text.error());
-  }
+  if (!text) return complain(text.error());
   auto body = make_body(*text);
   if (!body) return complain(body.error());
   auto answer = arguments.url.empty() ? ask_here(arguments, *body) : ask_server(arguments, *body);

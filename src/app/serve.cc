@@ -121,7 +121,6 @@ class Frontends {
   }
 
   void start() { server_->start(); }
-  void announce_drain() { server_->announce_drain(); }
   void stop(Millis grace) { server_->drain_and_stop(grace); }
 
  private:
@@ -163,14 +162,15 @@ int serve(const ServeOptions& options) {
     return complain(loaded.error());
   }
   const auto table = (*stack)->tables().get();
-  log::info("serving " + std::to_string(table->models.size()) +
+  const auto serving = std::ranges::count_if(
+      table->models, [](const auto& model) { return model.second->policy != nullptr; });
+  log::info("serving " + std::to_string(serving) + " of " + std::to_string(table->models.size()) +
             (table->models.size() == 1 ? " model" : " models"));
   if (table->models.empty())
     log::warn("there are no models here yet; every prediction answers 404");
   wait_for_stop();
   log::info("draining: what is in flight is answered, then the server ends");
   (*stack)->announce_drain();
-  frontends.announce_drain();
   frontends.stop(options.drain_timeout);
   log::info("stopped");
   return kSuccess;

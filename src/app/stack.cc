@@ -3,7 +3,7 @@
 #include "engines/builtin.h"
 #include "observers/builtin.h"
 #include "routing/builtin.h"
-#include "serving/servable.h"
+#include "serving/inline_servable.h"
 #include "sources/local_dir.h"
 
 namespace sluice::app {

@@ -27,6 +27,7 @@ std::string printable(std::string_view text, std::size_t limit = 64);
 
 // ASCII only, as in protocols.
 bool iequals(std::string_view a, std::string_view b);
+// Without spaces and tabs at both ends.
 std::string_view trim(std::string_view text);
 std::vector<std::string_view> split(std::string_view text, char separator);
 

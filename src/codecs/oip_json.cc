@@ -273,7 +273,7 @@ class Decoder {
   OipOutputs outputs_;
 };
 
-// The body is the only input; its free dimension follows from the bytes.
+// The body is the only input, of one row; its free dimension follows from the bytes.
 Result<void> read_raw_body(std::string_view body, const Signature& signature, JsonCall& call,
                            Request& request) {
   if (signature.inputs.size() != 1) {
@@ -285,10 +285,12 @@ Result<void> read_raw_body(std::string_view body, const Signature& signature, Js
   std::size_t known = spec.dtype == DType::kString ? body.size() : size_of(spec.dtype);
   std::optional<std::size_t> free_dim;
   for (std::size_t i = 0; i < spec.dims.size(); ++i) {
-    if (spec.dims[i] == -1 && free_dim) {
-      return invalid("wrong_shape", "a raw body needs a model with one free dimension at most");
+    const bool is_free = spec.dims[i] == -1 && !(i == 0 && signature.batchable());
+    if (is_free && free_dim) {
+      return invalid("wrong_shape",
+                     "a raw body needs a model whose rows have one free dimension at most");
     }
-    if (spec.dims[i] == -1) free_dim = i;
+    if (is_free) free_dim = i;
     shape.push(std::max<std::int64_t>(spec.dims[i], 1));
     known *= static_cast<std::size_t>(shape[i]);
   }

@@ -27,7 +27,7 @@ struct Fact {
 // One loaded version.
 //
 // Thread-safety: `run` may be called from any number of threads at once unless `thread_safe()` is
-// false. Destroyed off the request path.
+// false; then one thread at a time runs it.
 class Model {
  public:
   virtual ~Model() = default;
@@ -43,6 +43,7 @@ class Model {
   // What clients of the Open Inference Protocol call this kind of model: "onnxruntime_onnx".
   virtual std::string_view platform() const = 0;
   virtual bool thread_safe() const { return true; }
+  // At least one.
   virtual std::vector<Fact> facts() const = 0;
   // Learned numbers, and 0 where that is not known.
   virtual std::uint64_t parameters() const = 0;

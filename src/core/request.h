@@ -31,6 +31,7 @@
 namespace sluice {
 
 class Servable;
+class Turn;
 struct Request;
 
 using TimePoint = std::chrono::steady_clock::time_point;
@@ -46,6 +47,14 @@ struct FinishRequest {
   void operator()(Request* request) const noexcept;
 };
 using RequestPtr = std::unique_ptr<Request, FinishRequest>;
+
+// Where a request goes on that a stage has kept for a while.
+class Onward {
+ public:
+  virtual ~Onward() = default;
+  // Any thread; takes the request for good.
+  virtual void resume(RequestPtr request) const = 0;
+};
 
 struct Request {
   // Memory of finished requests is kept by their thread for the next ones: blocks of this size
@@ -97,6 +106,10 @@ struct Request {
   // Set by routing: the version that answers, kept loaded until the request is gone.
   std::shared_ptr<const Servable> servable;
   std::uint8_t stage = 0;
+  const Onward* onward = nullptr;
+  // The event loop's turn that it came in with, for what is done together at its end; null where
+  // there is no loop.
+  Turn* turn = nullptr;
 
   Reply reply;
   // Called exactly once with this request, on whatever thread finishes it; must not throw. (A

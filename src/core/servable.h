@@ -28,7 +28,7 @@ class Servable {
   virtual const Signature& signature() const = 0;
 
   // Runs the request's inputs and fills its reply: outputs, and the prediction where it is wanted.
-  // True: done on this thread. False: the request was taken and `resume` will be called later.
+  // True: done on this thread. False: the request was taken and goes on through its `onward`.
   virtual bool run(RequestPtr& request) const = 0;
 
   // Runs `warmup` times on inputs made from the signature.

@@ -220,7 +220,10 @@ TEST_P(Conformance, HalvesOfGoodFilesNeverCrash) {
     half.name = file;
     half.contents = *FileBytes::map(*fd, "the model file");
     half.directory = std::make_shared<const Fd>(std::move(*directory));
-    EXPECT_FALSE(engine().load(half, {}));
+    // Half a text may happen to be a whole model of its own; what is refused is told in a sentence.
+    if (const auto model = engine().load(half, {}); !model) {
+      EXPECT_EQ(model.error().message.find('\n'), std::string::npos);
+    }
     std::remove(path.c_str());
   }
 }

@@ -18,10 +18,11 @@ using transport::GrpcCallPtr;
 const std::string kService = "/inference.GRPCInferenceService/";
 
 // Aims and reads one request; `message` outlives it.
-Result<void> decode(const Parts& parts, const transport::GrpcCall& call, std::string_view message,
+Result<void> decode(const Parts& parts, transport::GrpcCall& call, std::string_view message,
                     const codecs::OipTarget& target, Request& request) {
   request.deadline = call.deadline();
   request.cancelled = &call.cancelled();
+  request.turn = &call.turn();
   if (const auto user = call.head().find("x-user-id"); user && user->size() <= 128) {
     request.user_id = *user;
   }

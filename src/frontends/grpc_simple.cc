@@ -26,6 +26,7 @@ void predict(const Pipeline& pipeline, const GrpcCallPtr& call, std::string_view
   auto request = pipeline.new_request();
   request->deadline = call->deadline();
   request->cancelled = &call->cancelled();
+  request->turn = &call->turn();
   request->wants_prediction = true;
   const auto user = call->head().find("x-user-id");
   // The message is viewed by the request's inputs, so it lives as long as the continuation.

@@ -28,9 +28,10 @@ Result<void> check_name(std::string_view name, std::string_view what) {
                                      "'_' or '-', beginning with a letter or digit");
 }
 
-Result<void> begin_rest(const serving::Pipeline& pipeline, const transport::Exchange& exchange,
+Result<void> begin_rest(const serving::Pipeline& pipeline, transport::Exchange& exchange,
                         Request& request) {
   const auto& head = exchange.head();
+  request.turn = &exchange.turn();
   const auto& names = exchange.admission().parameters;
   SLUICE_CHECK(check_name(names[0], "model"));
   SLUICE_CHECK(check_name(names[1], "version"));

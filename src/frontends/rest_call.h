@@ -16,7 +16,7 @@ Result<void> check_name(std::string_view name, std::string_view what);
 
 // Aims `request` at the model and version that the path names and reads what the headers say.
 // Errors: of the names, of X-Request-Timeout-Ms, of Pipeline::aim.
-Result<void> begin_rest(const serving::Pipeline& pipeline, const transport::Exchange& exchange,
+Result<void> begin_rest(const serving::Pipeline& pipeline, transport::Exchange& exchange,
                         Request& request);
 
 }  // namespace sluice::frontends

@@ -31,7 +31,7 @@ Result<std::optional<std::size_t>> header_length(const transport::RequestHead& h
                  "the body's beginning");
 }
 
-Result<void> decode(const Parts& parts, const transport::Exchange& exchange, Request& request) {
+Result<void> decode(const Parts& parts, transport::Exchange& exchange, Request& request) {
   SLUICE_CHECK(begin_rest(parts.pipeline, exchange, request));
   request.request_id = {};  // the protocol has an id of its own
   SLUICE_TRY(const auto length, header_length(exchange.head()));

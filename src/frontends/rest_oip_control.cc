@@ -37,7 +37,11 @@ void index(const Parts& parts, const ExchangePtr& exchange) {
   const auto body = read_object(*exchange);
   if (!body) return exchange->respond(plain_error(body.error()));
   const auto ready = body->find("ready");
-  const bool only_ready = ready != body->end() && ready->is_boolean() && ready->get<bool>();
+  const bool given = ready != body->end();
+  if (given && !ready->is_boolean()) {
+    return tell(exchange, invalid("wrong_type", "'ready' must be true or false"));
+  }
+  const bool only_ready = given && ready->get<bool>();
   Response response;
   JsonWriter writer(response.body);
   writer.begin_array();
@@ -51,6 +55,7 @@ Result<void> check_load_body(const transport::Exchange& exchange) {
   SLUICE_TRY(const auto body, read_object(exchange));
   const auto parameters = body.find("parameters");
   if (parameters == body.end()) return {};
+  if (!parameters->is_object()) return invalid("wrong_type", "'parameters' must be an object");
   for (const auto& [key, value] : parameters->items()) SLUICE_CHECK(check_load_parameter(key));
   return {};
 }

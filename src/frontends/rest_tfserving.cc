@@ -11,7 +11,7 @@ namespace {
 using transport::ExchangePtr;
 using transport::Response;
 
-Result<void> decode(const Parts& parts, const transport::Exchange& exchange, Request& request) {
+Result<void> decode(const Parts& parts, transport::Exchange& exchange, Request& request) {
   SLUICE_CHECK(begin_rest(parts.pipeline, exchange, request));
   return codecs::decode_tfserving_json(exchange.body(), request.servable->signature(), request);
 }

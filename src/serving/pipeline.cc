@@ -47,6 +47,7 @@ RequestPtr Pipeline::new_request() const {
   auto request = make_request();
   request->arrived = std::chrono::steady_clock::now();
   request->observers = &observers_;
+  request->onward = this;
   return request;
 }
 
@@ -146,6 +147,7 @@ struct Stages {
 
 void Pipeline::submit(RequestPtr request) const {
   while (request->stage < Stages::kOrder.size()) {
+    if (request->reply.error) break;  // of a stage that kept it for a while
     switch (Stages::kOrder[request->stage++](*this, request)) {
       case Step::kNext: break;
       case Step::kWait: return;

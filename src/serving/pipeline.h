@@ -14,7 +14,7 @@
 
 namespace sluice::serving {
 
-class Pipeline {
+class Pipeline final : public Onward {
  public:
   // Both outlive the pipeline.
   Pipeline(const ServingTables& tables, const Observers& observers)
@@ -35,6 +35,7 @@ class Pipeline {
 
   // Takes the request for good; its continuation is called exactly once.
   void submit(RequestPtr request) const;
+  void resume(RequestPtr request) const override { submit(std::move(request)); }
 
   const ServingTables& tables() const { return tables_; }
 

@@ -122,6 +122,22 @@ class LocalDir final : public Source {
     });
   }
 
+  // A file that is called a model's but has an ending that no engine knows: told, not overlooked.
+  std::string strange_model(const std::string& version, const Found& found) const {
+    if (!looks_like_version(version)) return {};
+    for (const auto& file : found.files) {
+      const auto name = stem(file);
+      if (name == "model" || name == "saved_model") return file;
+    }
+    return {};
+  }
+
+  bool has_strange_models(const fs::path& path, const Found& found) const {
+    return std::ranges::any_of(found.directories, [&](const auto& name) {
+      return !strange_model(name, list_directory(path / name)).empty();
+    });
+  }
+
   // A directory with model.yaml or config.pbtxt, or whose sub-directories are versions.
   bool is_model_directory(const Found& top) const {
     const auto has = [&](std::string_view name) { return std::ranges::count(top.files, name) > 0; };
@@ -142,6 +158,7 @@ class LocalDir final : public Source {
   bool holds_models(const fs::path& path) const {
     const auto found = list_directory(path);
     return !candidates(found).empty() || has_version_directories(path, found) ||
+           has_strange_models(path, found) ||
            std::ranges::count(found.files, "model.yaml") > 0 ||
            std::ranges::count(found.files, "config.pbtxt") > 0;
   }
@@ -170,7 +187,14 @@ class LocalDir final : public Source {
       auto files = candidates(in_version);
       // Triton's config.pbtxt may name the file.
       if (std::ranges::count(in_version.files, preferred) > 0) files = {preferred};
-      if (!files.empty()) add_version(*model, version, relative / version, files);
+      if (!files.empty()) {
+        add_version(*model, version, relative / version, files);
+      } else if (const auto strange = strange_model(version, in_version); !strange.empty()) {
+        add_version(*model, version, relative / version, {strange});
+        model->versions.back().problem =
+            "'" + printable(strange) + "' has an ending that no engine knows; known are " +
+            join_and(extensions_);
+      }
     }
     const auto own = candidates(found);
     if (model->versions.empty() && !own.empty()) add_version(*model, "1", relative, own);

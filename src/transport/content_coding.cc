@@ -29,6 +29,7 @@ class CodedExchange final : public Exchange {
   const RequestHead& head() const override { return inner_->head(); }
   const Admission& admission() const override { return inner_->admission(); }
   std::string_view body() const override { return body_; }
+  Turn& turn() override { return inner_->turn(); }
 
   void respond(Response response) override {
     const Coding coding = admission().answer_coding;

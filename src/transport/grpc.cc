@@ -16,6 +16,12 @@ const GrpcMethod* GrpcMethods::find(std::string_view path) const {
   return found == methods_.end() ? nullptr : &found->second;
 }
 
+std::set<std::string> GrpcMethods::paths() const {
+  std::set<std::string> out;
+  for (const auto& [path, method] : methods_) out.insert(path);
+  return out;
+}
+
 std::vector<std::string> GrpcMethods::services() const {
   std::set<std::string> names;
   for (const auto& [path, method] : methods_) names.insert(path.substr(1, path.rfind('/') - 1));

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <set>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +29,8 @@ class GrpcCall {
   virtual std::chrono::steady_clock::time_point deadline() const = 0;
   // Becomes true when the client is gone or has cancelled; lives as long as the call.
   virtual const std::atomic<bool>& cancelled() const = 0;
+  // The turn of the thread that serves it; for use on that thread.
+  virtual Turn& turn() = 0;
   virtual void send(std::string message) = 0;
   virtual void finish(Code code, std::string message) = 0;
   // `send` and a successful `finish` in one step.
@@ -55,6 +58,7 @@ class GrpcMethods {
   // `path` as on the wire: "/package.Service/Method".
   void add(std::string path, GrpcMethod method);
   const GrpcMethod* find(std::string_view path) const;
+  std::set<std::string> paths() const;
   // Full names of the services that have methods.
   std::vector<std::string> services() const;
 

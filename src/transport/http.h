@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/turn.h"
+
 namespace sluice::transport {
 
 // The limits of reliability rule 6.0.
@@ -77,6 +79,8 @@ class Exchange {
   virtual const Admission& admission() const = 0;
   // The whole body, followed by at least Buffer::kPadding readable bytes.
   virtual std::string_view body() const = 0;
+  // The turn of the thread that serves it; for use on that thread.
+  virtual Turn& turn() = 0;
   // Any thread; exactly once.
   virtual void respond(Response response) = 0;
 };

@@ -138,10 +138,15 @@ void Http2::on_bytes() {
 }
 
 void Http2::output_ready() {
-  if (in_read_ || connection_.closed()) return;
-  pump();
-  connection_.flush();
-  connection_.read_on();
+  if (in_read_ || send_planned_ || connection_.closed()) return;
+  send_planned_ = true;
+  connection_.io().at_end([this, self = connection_.shared_from_this()] {
+    send_planned_ = false;
+    if (connection_.closed()) return;
+    pump();
+    connection_.flush();
+    connection_.read_on();
+  });
 }
 
 void Http2::reset(std::int32_t stream, std::uint32_t code) {

@@ -38,7 +38,7 @@ class Http2 final : public Protocol {
 
   nghttp2_session* session() { return session_; }
   Connection& connection() { return connection_; }
-  // The stream's answer has new bytes; sends now unless a read is being worked on.
+  // A stream's answer has new bytes; all that a turn brings leave together at its end.
   void output_ready();
   void reset(std::int32_t stream, std::uint32_t code);
   void ready(std::shared_ptr<Http2Stream> stream) { ready_.push_back(std::move(stream)); }
@@ -57,6 +57,7 @@ class Http2 final : public Protocol {
   std::unordered_map<std::int32_t, std::shared_ptr<Http2Stream>> streams_;
   std::vector<std::shared_ptr<Http2Stream>> ready_;
   bool in_read_ = false;
+  bool send_planned_ = false;
   bool failed_ = false;
 
   std::chrono::steady_clock::time_point resets_since_{};

@@ -44,6 +44,8 @@ void Http2Stream::on_thread(Work work) {
   });
 }
 
+Turn& Http2Stream::turn() { return connection_->io(); }
+
 void Http2Stream::respond(Response response) {
   on_thread([response = std::move(response)](Http2Stream& self) mutable {
     self.write_response(std::move(response));

@@ -33,6 +33,7 @@ class Http2Stream final : public Exchange,
   const RequestHead& head() const override { return head_; }
   const Admission& admission() const override { return admission_; }
   std::string_view body() const override { return in_.view(); }
+  Turn& turn() override;
   void respond(Response response) override;
   std::chrono::steady_clock::time_point deadline() const override { return deadline_; }
   const std::atomic<bool>& cancelled() const override { return gone_; }

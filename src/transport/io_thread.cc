@@ -32,6 +32,9 @@ void IoThread::run() {
   id_ = std::this_thread::get_id();
   schedule_tick();
   loop_.run();
+  // What was put off is done, so that nobody waits for ever for an answer.
+  loop_.restart();
+  loop_.poll();
   connections_.clear();
 }
 

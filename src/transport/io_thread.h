@@ -23,6 +23,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/turn.h"
 #include "transport/http.h"
 
 namespace sluice::transport {
@@ -47,10 +48,10 @@ struct Origin {
   bool http1 = true;  // false: only HTTP/2, as on the gRPC port
 };
 
-class IoThread {
+class IoThread final : public Turn {
  public:
   IoThread(std::string name, const Services& services);
-  ~IoThread();
+  ~IoThread() override;
   IoThread(const IoThread&) = delete;
   IoThread& operator=(const IoThread&) = delete;
 
@@ -65,6 +66,8 @@ class IoThread {
   bool is_current() const {
     return std::this_thread::get_id() == id_.load(std::memory_order_relaxed);
   }
+
+  void at_end(std::move_only_function<void()> work) override { post(std::move(work)); }
 
   // Takes a connected socket.
   void adopt(int fd, Origin origin);

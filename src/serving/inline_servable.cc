@@ -1,11 +1,15 @@
-#include "serving/servable.h"
+#include "serving/inline_servable.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <mutex>
 
 #include "base/text.h"
+#include "base/turn.h"
+#include "serving/batch.h"
 #include "serving/output_plan.h"
+#include "telemetry/sharded.h"
 
 namespace sluice::serving {
 namespace {
@@ -48,13 +52,16 @@ void put_row(TensorView& whole, const TensorView& part, std::size_t row, std::si
 class InlineServable final : public Servable {
  public:
   InlineServable(ModelName model, VersionName version, std::unique_ptr<Model> loaded,
-                 Signature signature, OutputPlan plan, int warmup)
+                 Signature signature, OutputPlan plan, const ModelConfig& config)
       : model_(std::move(model)),
         version_(std::move(version)),
         loaded_(std::move(loaded)),
         signature_(std::move(signature)),
         plan_(std::move(plan)),
-        warmup_(warmup) {}
+        warmup_(static_cast<int>(config.warmup)),
+        max_rows_(static_cast<std::size_t>(
+            config.batching.value_or(Batching()).max_batch_size)),
+        batchable_(signature_.batchable() && max_rows_ > 1) {}
 
   const ModelName& model() const override { return model_; }
   const VersionName& version() const override { return version_; }
@@ -62,17 +69,25 @@ class InlineServable final : public Servable {
   const Model& loaded() const override { return *loaded_; }
   Tally& tally() const override { return tally_; }
 
+  // Loop batching: what one turn of an I/O thread brings for this version runs as one batch at the
+  // turn's end, without a lock, a hop or a wait.
   bool run(RequestPtr& request) const override {
-    request->run_began = request->submitted;  // nothing lies between
-    auto ran = run_model(*request);
-    request->run_ended = std::chrono::steady_clock::now();
-    if (ran) {
-      tally_.executed(request->rows, request->run_ended - request->run_began);
-      if (request->wants_prediction) ran = predict(*request);
+    const bool joins = request->turn != nullptr && request->rows > 0 &&
+                       batchable_.load(std::memory_order_relaxed);
+    const auto mine = waiting_.mine();
+    if (!joins || !mine.alone) {
+      run_alone(*request);
+      return true;
     }
-    request->reply.answered = ran.has_value();
-    if (!ran) request->reply.error = std::move(ran).error();
-    return true;
+    Waiting& waiting = mine.shard;
+    if (!waiting.planned) {
+      waiting.planned = true;
+      request->turn->at_end([self = request->servable] {
+        static_cast<const InlineServable&>(*self).run_waiting();
+      });
+    }
+    waiting.requests.push_back(std::move(request));
+    return false;
   }
 
   Result<void> warm_up() const override {
@@ -107,11 +122,90 @@ class InlineServable final : public Servable {
     return out;
   }
 
+  // What a thread has ready in this turn.
+  struct Waiting {
+    std::vector<RequestPtr> requests;
+    bool planned = false;
+  };
+
+  void run_waiting() const {
+    Waiting& waiting = waiting_.mine().shard;
+    waiting.planned = false;
+    // Answering a request may bring its connection's next one here already.
+    std::vector<RequestPtr> requests;
+    requests.swap(waiting.requests);
+    std::span<RequestPtr> left(requests);
+    while (!left.empty()) {
+      const std::size_t count = next_batch(left, max_rows_);
+      run_together(left.first(count));
+      left = left.subspan(count);
+    }
+    requests.clear();
+    if (waiting.requests.empty()) waiting.requests.swap(requests);  // its memory serves again
+  }
+
+  void run_together(std::span<RequestPtr> members) const {
+    if (members.size() == 1) {
+      run_alone(*members[0]);
+      return go_on(members[0]);
+    }
+    std::size_t rows = 0;
+    for (const auto& member : members) rows += member->rows;
+    Arena arena;
+    const auto began = std::chrono::steady_clock::now();
+    const auto ran = run_batch(members, rows, arena);
+    const auto ended = std::chrono::steady_clock::now();
+    if (!ran) {
+      // A row that the model cannot take spoils the batch: each for itself, only the guilty fails.
+      if (ran.error().reason == "not_batchable") batchable_ = false;
+      for (auto& member : members) {
+        run_alone(*member);
+        go_on(member);
+      }
+      return;
+    }
+    tally_.executed(rows, ended - began);
+    for (auto& member : members) {
+      member->run_began = began;
+      member->run_ended = ended;
+      conclude(*member, {});
+      go_on(member);
+    }
+  }
+
+  Result<void> run_batch(std::span<RequestPtr> members, std::size_t rows, Arena& arena) const {
+    const auto turn = take_turn();
+    return serving::run_batch(*loaded_, members, rows, arena);
+  }
+
+  static void go_on(RequestPtr& request) {
+    const Onward* onward = request->onward;
+    onward->resume(std::move(request));
+  }
+
+  void run_alone(Request& request) const {
+    request.run_began = std::chrono::steady_clock::now();
+    auto ran = run_model(request);
+    request.run_ended = std::chrono::steady_clock::now();
+    if (ran) tally_.executed(request.rows, request.run_ended - request.run_began);
+    conclude(request, std::move(ran));
+  }
+
+  void conclude(Request& request, Result<void> ran) const {
+    if (ran && request.wants_prediction) ran = predict(request);
+    request.reply.answered = ran.has_value();
+    if (!ran) request.reply.error = std::move(ran).error();
+  }
+
+  // Held while a model runs that only one thread at a time may run.
+  std::unique_lock<std::mutex> take_turn() const {
+    return loaded_->thread_safe() ? std::unique_lock<std::mutex>() : std::unique_lock(running_);
+  }
+
   Result<void> run_model(Request& request) const {
     request.reply.outputs = request.arena.array<TensorView>(signature_.outputs.size());
     std::ranges::fill(request.reply.outputs, TensorView{});
-    std::unique_lock one_at_a_time(running_, std::defer_lock);
-    if (!loaded_->thread_safe()) one_at_a_time.lock();
+    const auto turn = take_turn();
     const bool row_by_row = request.rows > 1 && has_single_row_inputs();
     return row_by_row ? run_rows(request)
                       : loaded_->run(request.inputs, request.reply.outputs, request.arena);
@@ -151,6 +245,10 @@ class InlineServable final : public Servable {
   const Signature signature_;
   const OutputPlan plan_;
   const int warmup_;
+  const std::size_t max_rows_;  // of a batch
+  // Off for good once a run shows that the model does not keep rows apart.
+  mutable std::atomic<bool> batchable_;
+  mutable Sharded<Waiting> waiting_;
   mutable Tally tally_;
   mutable std::mutex running_;  // taken by models that only one thread may run
 };
@@ -191,7 +289,7 @@ class InlineFactory final : public ServableFactory {
     signature.class_names = plan.names;
     signature.seal();
     return std::make_shared<InlineServable>(model, version, std::move(loaded), std::move(signature),
-                                            std::move(plan), static_cast<int>(config.warmup));
+                                            std::move(plan), config);
   }
 };
 

@@ -1,4 +1,5 @@
-// Servables that run on the thread that asks: no queue, no wake-up, no copy.
+// Servables that run on the thread that asks: no queue and no wake-up; what a turn of an event loop
+// brings together runs together, a single request without a copy.
 #pragma once
 
 #include <memory>
