@@ -39,7 +39,10 @@ std::string encode_base64(std::string_view bytes) {
 }
 
 std::optional<std::string> decode_base64(std::string_view text) {
-  for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
+  if (text.ends_with('=')) {
+    if (text.size() % 4 != 0) return std::nullopt;
+    text.remove_suffix(text.ends_with("==") ? 2 : 1);
+  }
   if (text.size() % 4 == 1) return std::nullopt;
   std::string out;
   out.reserve(text.size() / 4 * 3 + 2);

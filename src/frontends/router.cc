@@ -18,6 +18,7 @@ struct Router::Api {
   std::string_view prefix;
   ErrorForm error;
   std::size_t min_compressed;  // shorter answers are sent as they are
+  bool verbs;                  // a name in a path may have a verb behind a colon
 };
 
 namespace {
@@ -81,10 +82,13 @@ const Router::Api& Router::api_of(std::string_view path) {
   // Clients of the Open Inference Protocol get what they ask for; elsewhere compressing a few
   // hundred bytes costs more than sending them.
   static constexpr std::array<Api, 3> kApis = {
-      {{"/v2", plain_error, 1}, {"/v1", plain_error, 1024}, {"", simple_error, 1024}}};
+      {{"/v2", plain_error, 1, false},
+       {"/v1", plain_error, 1024, true},
+       {"", simple_error, 1024, false}}};
   const auto belongs = [&](const Api& api) {
     const auto rest = path.substr(std::min(api.prefix.size(), path.size()));
-    return path.starts_with(api.prefix) && (rest.empty() || rest.starts_with('/'));
+    const bool ends = rest.empty() || rest.starts_with('/');
+    return api.prefix.empty() || (path.starts_with(api.prefix) && ends);
   };
   return *std::ranges::find_if(kApis, belongs);
 }
@@ -105,17 +109,17 @@ bool Router::matches(const Route& route, const Path& path) {
   for (std::size_t i = 0; i < path.count; ++i) {
     const auto pattern = route.segments[i];
     if (pattern.starts_with("{}")) {
-      if (!path.segments[i].ends_with(pattern.substr(2))) return false;
+      auto value = path.segments[i];
+      if (!value.ends_with(pattern.substr(2))) return false;
+      value.remove_suffix(pattern.size() - 2);
+      const bool other_verb =
+          route.api->verbs && pattern == "{}" && value.find(':') != std::string_view::npos;
+      if (value.empty() || other_verb) return false;
     } else if (pattern != path.segments[i]) {
       return false;
     }
   }
   return true;
-}
-
-// A name and a verb in one segment: {}:predict.
-bool Router::has_verb(const Route& route) {
-  return route.endpoint->path.find("}:") != std::string_view::npos;
 }
 
 void Router::take_parameters(const Route& route, const Path& path, Admission& out) {
@@ -134,11 +138,9 @@ void Router::serve(std::string_view method, std::string_view path, Handler handl
   if (endpoint == nullptr) std::abort();  // a mistake in this program, seen at its first start
   Route route{endpoint, &api_of(path), split(endpoint->path.substr(1), '/'), std::move(handler)};
   auto& routes = routes_[route.segments.size()];
-  // What says more goes first: /v2/models/stats is no model, and m:predict no model's name.
-  const auto vague = [](const Route& each) {
-    return 2 * std::ranges::count(each.endpoint->path, '{') - (has_verb(each) ? 1 : 0);
-  };
-  routes.insert(std::ranges::upper_bound(routes, vague(route), {}, vague), std::move(route));
+  // What is written out goes before what stands for anything: /v2/models/stats is no model.
+  const auto names = [](const Route& each) { return std::ranges::count(each.endpoint->path, '{'); };
+  routes.insert(std::ranges::upper_bound(routes, names(route), {}, names), std::move(route));
 }
 
 bool Router::serves(const Endpoint& endpoint) const {
@@ -190,7 +192,6 @@ Admission Router::admit(const RequestHead& head) {
       }
       if (!allowed.empty()) allowed += ", ";
       allowed += route.endpoint->method == "GET" ? "GET, HEAD" : route.endpoint->method;
-      if (has_verb(route)) break;
     }
   }
   const ErrorForm form = waiting != nullptr ? waiting->api->error : api_of(head.path).error;
@@ -218,10 +219,10 @@ void Router::serve(transport::ExchangePtr exchange) {
   route.handler(*plain);
 }
 
-Response Router::refuse(const void* route, int status, std::string_view reason,
+Response Router::refuse(std::string_view target, int status, std::string_view reason,
                         std::string_view message) {
-  const ErrorForm form = route == nullptr ? simple_error : static_cast<const Route*>(route)->api->error;
-  Response out = form(Error{Code::kInvalidArgument, reason, std::string(message), {}});
+  Response out =
+      api_of(target).error(Error{Code::kInvalidArgument, reason, std::string(message), {}});
   out.status = status;
   return out;
 }

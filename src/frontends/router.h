@@ -39,7 +39,7 @@ class Router final : public transport::HttpService {
 
   transport::Admission admit(const transport::RequestHead& head) override;
   void serve(transport::ExchangePtr exchange) override;
-  transport::Response refuse(const void* route, int status, std::string_view reason,
+  transport::Response refuse(std::string_view target, int status, std::string_view reason,
                              std::string_view message) override;
 
  private:
@@ -60,7 +60,6 @@ class Router final : public transport::HttpService {
   static const Api& api_of(std::string_view path);
   static bool split_path(std::string_view path, Path& out);
   static bool matches(const Route& route, const Path& path);
-  static bool has_verb(const Route& route);
   static void take_parameters(const Route& route, const Path& path, transport::Admission& out);
   Result<void> admit_route(const Route& route, const transport::RequestHead& head,
                            transport::Admission& out) const;

@@ -92,10 +92,10 @@ class HttpService {
   virtual ~HttpService() = default;
   virtual Admission admit(const RequestHead& head) = 0;
   virtual void serve(ExchangePtr exchange) = 0;
-  // The answer to what is wrong below HTTP's own meaning (framing, size, time), in the form of
-  // `route`, which `admit` gave, or null where it did not come to that. `message` is a sentence for
-  // the user.
-  virtual Response refuse(const void* route, int status, std::string_view reason,
+  // The answer to what is wrong below HTTP's own meaning (framing, size, time), in the form that
+  // belongs to `target`: as it came, unchecked, and empty where not even that is known. `message`
+  // is a sentence for the user.
+  virtual Response refuse(std::string_view target, int status, std::string_view reason,
                           std::string_view message) = 0;
 };
 

@@ -23,6 +23,15 @@ bool has_bare_newline(std::string_view text, std::size_t from) {
   return false;
 }
 
+// What stands where a request line has its target, as far as it has come.
+std::string_view target_of(std::string_view head) {
+  head = head.substr(0, head.find('\r'));
+  const auto space = head.find(' ');
+  if (space == std::string_view::npos) return {};
+  head.remove_prefix(space + 1);
+  return head.substr(0, head.find_first_of(" ?"));
+}
+
 }  // namespace
 
 Http1::Http1(Connection& connection)
@@ -179,7 +188,8 @@ void Http1::serve() {
 
 // A request that cannot be framed ends the connection: where the next one begins is not known.
 bool Http1::refuse(const Refusal& refusal) {
-  auto response = connection_.io().services().http->refuse(admission_.route, refusal.status,
+  const std::string_view head = head_storage_.empty() ? connection_.in().view() : head_storage_;
+  auto response = connection_.io().services().http->refuse(target_of(head), refusal.status,
                                                            refusal.reason, refusal.message);
   response.close = true;
   head_.method = {};  // may be of a request that is gone, and only matters for HEAD
@@ -238,7 +248,7 @@ void Http1::end_request() {
   }
   head_bytes_ = 0;
   body_ = {};
-  admission_.route = nullptr;  // of a request that is gone
+  head_storage_.clear();
   state_ = State::kHead;
 }
 

@@ -70,7 +70,7 @@ void Http2Stream::reply(std::string message) {
 
 void Http2Stream::refuse_http(int status, std::string_view reason, std::string_view message) {
   auto& service = *connection_->io().services().http;
-  write_response(service.refuse(admission_.route, status, reason, message));
+  write_response(service.refuse(target(), status, reason, message));
 }
 
 void Http2Stream::write_response(Response response) {

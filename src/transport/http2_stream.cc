@@ -47,6 +47,17 @@ bool Http2Stream::add_header(std::string_view name, std::string_view value) {
   return true;
 }
 
+// As it came, or nothing.
+std::string_view Http2Stream::target() const {
+  const std::string_view text(text_);
+  for (const auto& piece : pieces_) {
+    if (text.substr(piece.name, piece.name_size) != ":path") continue;
+    const auto value = text.substr(piece.value, piece.value_size);
+    return value.substr(0, value.find('?'));
+  }
+  return {};
+}
+
 bool Http2Stream::parse_pseudo_headers() {
   std::string_view target;
   std::string_view authority;

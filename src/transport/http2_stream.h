@@ -75,6 +75,7 @@ class Http2Stream final : public Exchange,
   void write_response(Response response);
   void write_message(std::string_view message);
   void end_call(Code code, std::string_view message);
+  std::string_view target() const;
   void refuse_http(int status, std::string_view reason, std::string_view message);
 
   // Runs `work(self)` on the I/O thread: at once when already there.

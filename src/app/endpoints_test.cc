@@ -1,3 +1,4 @@
+// The table of endpoints against everything that is served: here, where all of it is put together.
 #include "frontends/endpoints.h"
 
 #include <gtest/gtest.h>
