@@ -151,6 +151,9 @@ ServeOptions read_options(const std::string& file, const Node& flags, Problems& 
   read_each(flags, flag_name, out, problems);
   warn_of_idle_options(variables, warnings);
   warn_of_idle_options(flags, warnings);
+  if (!out.load_model.empty() && out.model_control != "explicit") {
+    warnings.emplace_back("'load_model' means nothing without model_control: explicit");
+  }
   return out;
 }
 

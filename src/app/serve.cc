@@ -1,5 +1,6 @@
 // sluice serve
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -141,7 +142,13 @@ Result<void> check_single(const Stack& stack) {
   return {};
 }
 
+// Memory of large requests goes back to the system when they end. Left alone, glibc raises the size
+// from which it maps memory to the largest that it saw, and keeps what is smaller: a few bodies of
+// tens of megabytes would stay for ever.
+void return_large_memory() { mallopt(M_MMAP_THRESHOLD, 1 << 20); }
+
 int serve(const ServeOptions& options) {
+  return_large_memory();
   // Signals are waited for by this thread alone; threads started from here on block them.
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -156,7 +163,7 @@ int serve(const ServeOptions& options) {
   if (single) log::set_level(log::Level::kOff);
   auto loaded = (*stack)->load();
   log::set_level(level_named(options.log_level));
-  if (loaded && single) loaded = check_single(**stack);
+  if (loaded && single && !explicit_control(options)) loaded = check_single(**stack);
   if (!loaded) {
     frontends.stop(Millis(0));
     return complain(loaded.error());

@@ -15,6 +15,7 @@ double rank_of(double value) { return std::isnan(value) ? -INFINITY : value; }
 
 std::string_view show(double value, std::size_t index, std::span<const std::string> labels,
                       Arena& arena) {
+  if (std::isnan(value)) value = std::abs(value);  // its sign means nothing
   const auto text = index < labels.size() ? fmt::format("{:f}:{}:{}", value, index, labels[index])
                                           : fmt::format("{:f}:{}", value, index);
   return arena.copy(text);

@@ -127,9 +127,11 @@ struct ModelConfig {
 
   static const Schema<ModelConfig>& schema();
 
-  static constexpr std::array<std::string_view, 10> kNotActedOn = {
-      "allow_pickle", "loading", "batching", "instances", "cache",
-      "cost",         "guard",   "features", "log",       "release"};
+  static constexpr std::array<std::string_view, 8> kNotActedOn = {
+      "allow_pickle", "loading", "cache", "cost", "guard", "features", "log", "release"};
+  // Of `batching:`.
+  static constexpr std::array<std::string_view, 3> kBatchingNotActedOn = {"max_wait", "max_queue",
+                                                                          "policy"};
 };
 
 }  // namespace sluice

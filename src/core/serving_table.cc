@@ -13,10 +13,12 @@ const VersionEntry* ModelEntry::find(std::string_view version) const {
 // A broken model beside healthy ones must not take the whole server out of its balancer: it answers
 // 503 by itself. With nothing to serve at all there is no point in sending traffic here.
 bool ServingTable::healthy() const {
-  if (loading) return false;
-  return on_request || std::ranges::any_of(models, [](const auto& model) {
-           return model.second->policy != nullptr;
-         });
+  return !loading && (may_be_empty || any_ready());
+}
+
+bool ServingTable::any_ready() const {
+  return std::ranges::any_of(models,
+                             [](const auto& model) { return model.second->policy != nullptr; });
 }
 
 }  // namespace sluice

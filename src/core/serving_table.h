@@ -44,14 +44,16 @@ struct ServingTable {
   std::string default_model;
   bool loading = true;    // the first round has not finished
   bool draining = false;  // the process is about to end
-  // Models are loaded on request only, so that having none is no fault.
-  bool on_request = false;
+  // Models come and go by calls, so that having none is no fault.
+  bool may_be_empty = false;
 
   const ModelEntry* find(std::string_view model) const {
     const auto found = models.find(model);
     return found == models.end() ? nullptr : found->second.get();
   }
-  // Loading is over and at least one model can be served, unless they come on request.
+  // At least one model can be served.
+  bool any_ready() const;
+  // Loading is over, and at least one model can be served unless there may be none.
   bool healthy() const;
 };
 

@@ -53,6 +53,18 @@ std::shared_ptr<const ModelEntry> unloaded(const WantedModel& wanted) {
   return entry;
 }
 
+// Why a version that runs would not any more, or nothing. What is gone from the source may go.
+std::string lost_version(const ModelEntry& before, const ModelEntry& after) {
+  if (!after.reason.empty()) return after.reason;
+  for (const auto& servable : before.ready) {
+    const VersionEntry* now = after.find(servable->version().str());
+    if (now != nullptr && now->state == VersionState::kFailed) {
+      return "version " + now->name.str() + ": " + now->reason;
+    }
+  }
+  return {};
+}
+
 std::string why_not(const ModelEntry& entry) {
   if (!entry.reason.empty()) return entry.reason;
   for (const auto& version : entry.versions) {
@@ -66,7 +78,6 @@ std::string why_not(const ModelEntry& entry) {
 Result<void> Repository::load_all() {
   SLUICE_TRY(const auto wanted, source_.list());
   publish([&](ServingTable& table) {
-    table.on_request = options_.on_request;
     table.default_model = options_.default_model;
     if (table.default_model.empty() && wanted.size() == 1) {
       table.default_model = wanted[0].name.str();
@@ -83,14 +94,18 @@ Result<void> Repository::load_all() {
     }
     publish([&](ServingTable& table) { table.models[name] = entry; });
   }
-  publish([](ServingTable& table) { table.loading = false; });
+  publish([&](ServingTable& table) {
+    table.loading = false;
+    // Having none is right where none was asked for.
+    table.may_be_empty = options_.on_request && (options_.load_first.empty() || table.any_ready());
+  });
   const auto table = tables_.get();
   if (!options_.default_model.empty() && table->find(options_.default_model) == nullptr) {
     return not_found("unknown_model", "default_model is '" + printable(options_.default_model) +
                                           "', but there is no such model");
   }
   for (const auto& name : options_.load_first) {
-    if (name != "*" && table->find(name) == nullptr) {
+    if (options_.on_request && name != "*" && table->find(name) == nullptr) {
       return not_found("unknown_model", "load_model names '" + printable(name) +
                                             "', but there is no such model");
     }
@@ -120,12 +135,11 @@ Result<void> Repository::load_now(const ModelName& model) {
   const auto table = tables_.get();
   const auto* before = table->find(model.str());
   const bool runs = before != nullptr && before->policy != nullptr;
-  if (entry->policy != nullptr || !runs) {
-    publish([&](ServingTable& next) { next.models[model.str()] = entry; });
-  }
-  if (entry->policy != nullptr) return {};
+  const std::string lost = runs ? lost_version(*before, *entry) : std::string();
+  if (lost.empty()) publish([&](ServingTable& next) { next.models[model.str()] = entry; });
+  if (entry->policy != nullptr && lost.empty()) return {};
   return unavailable("model_failed", "model '" + model.str() + "' cannot be served: " +
-                                         why_not(*entry) +
+                                         (lost.empty() ? why_not(*entry) : lost) +
                                          (runs ? "; what ran before goes on" : ""));
 }
 

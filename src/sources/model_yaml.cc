@@ -11,11 +11,17 @@ ModelYaml read_model_yaml(const std::string& text) {
   const auto root = config::parse_yaml(text, out.problems);
   if (!root) return out;
   ModelConfig::schema().read(*root, out.config, out.problems);
+  const auto warn = [&](Place place, const std::string& key) {
+    out.warnings.push_back(config::show_problem(
+        "model.yaml", {place, "'" + key + "' is read but not acted on by this version of Sluice"}));
+  };
   for (const auto& entry : root->entries) {
-    if (std::ranges::count(ModelConfig::kNotActedOn, entry.key) > 0) {
-      out.warnings.push_back(config::show_problem(
-          "model.yaml",
-          {entry.place, "'" + entry.key + "' is read but not acted on by this version of Sluice"}));
+    if (std::ranges::count(ModelConfig::kNotActedOn, entry.key) > 0) warn(entry.place, entry.key);
+    if (entry.key != "batching") continue;
+    for (const auto& part : entry.value.entries) {
+      if (std::ranges::count(ModelConfig::kBatchingNotActedOn, part.key) > 0) {
+        warn(part.place, "batching." + part.key);
+      }
     }
   }
   if (std::ranges::any_of(out.config.inputs,

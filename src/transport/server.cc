@@ -60,7 +60,9 @@ Server::~Server() {
 }
 
 Result<Address> Server::listen(const Address& address, Origin origin, std::string_view what) {
-  IoThread& io = origin.management ? *management_ : *io_[0];
+  // No model of the public listeners runs on this thread: a long one must not keep others from
+  // being accepted.
+  IoThread& io = *management_;
   error_code error;
   tcp::resolver resolver(io.loop());
   const auto found =

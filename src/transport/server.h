@@ -1,9 +1,10 @@
 // Listeners and I/O threads: everything that answers on a port.
 //
-// Each listener accepts on one thread and hands every connection to the I/O thread that has the
-// fewest. (SO_REUSEPORT would spread them by a hash: with two gRPC connections both land on one
-// core half of the time, and a second server on the same port would go unnoticed.) The management
-// listener has a thread of its own, so that it answers under overload.
+// All listeners accept on the management thread, where no public request runs, and hand every
+// connection to the I/O thread that has the fewest. (SO_REUSEPORT would spread them by a hash: with
+// two gRPC connections both land on one core half of the time, and a second server on the same port
+// would go unnoticed.) Connections of the management listener stay on its thread, so that it answers
+// under overload.
 //
 // Thread-safety: one owner, who calls listen, start and drain_and_stop in this order.
 #pragma once
