@@ -22,16 +22,26 @@ struct TfCall {
   bool by_row = true;
 };
 
-enum class Form : unsigned char { kValue, kNamed, kBroken };
+enum class Form : unsigned char { kValue, kInputs, kColumns, kBroken };
 
-// Whether a value is an object of names, or a plain value, to which {"b64":"…"} belongs.
-Form form_of(od::object& object, std::string_view& first_key) {
+// Whether a value is an object by the names of inputs, or of columns, or a plain value, to which
+// {"b64":"…"} belongs. Keys are compared as they are written: the parser has room to unescape each
+// text once, and they will be read again.
+Form form_of(od::object& object, const Signature& signature) {
+  Form out = Form::kInputs;
   for (auto field : object) {
-    if (field.unescaped_key().get(first_key)) return Form::kBroken;
+    od::raw_json_string key;
+    if (field.key().get(key)) return Form::kBroken;
+    const bool is_input = std::ranges::any_of(
+        signature.inputs, [&](const TensorSpec& spec) { return key.is_equal(spec.name); });
+    if (key.is_equal("b64")) {
+      out = Form::kValue;
+    } else if (!is_input && !signature.columns.empty()) {
+      out = Form::kColumns;
+    }
     break;
   }
-  if (object.reset().error()) return Form::kBroken;
-  return first_key == "b64" ? Form::kValue : Form::kNamed;
+  return object.reset().error() ? Form::kBroken : out;
 }
 
 // A value's dimensions as the model has them: [3] single values are [3,1] where it takes rows of 1.
@@ -74,22 +84,21 @@ class Decoder {
   Result<void> read_instances(od::value value) {
     od::array list;
     if (value.get_array().get(list)) return invalid("wrong_type", "'instances' must be a list");
-    std::string_view first_key;
     Form form = Form::kValue;
     for (auto element : list) {
       od::object object;
-      if (element.get_object().get(object) == simdjson::SUCCESS) form = form_of(object, first_key);
+      if (element.get_object().get(object) == simdjson::SUCCESS) {
+        form = form_of(object, signature_);
+      }
       break;
     }
-    const std::string key(first_key);
     if (form == Form::kBroken || list.reset().error()) return not_json("'instances' is not JSON");
-    return form == Form::kNamed ? read_named_rows(list, key) : read_values(list);
+    return form == Form::kValue ? read_values(list) : read_named_rows(list, form);
   }
 
   // Rows by the names of inputs, or else by those of the only input's columns.
-  Result<void> read_named_rows(od::array list, std::string_view first_key) {
-    const bool by_column =
-        !signature_.columns.empty() && signature_.input_named(first_key) == Signature::npos;
+  Result<void> read_named_rows(od::array list, Form form) {
+    const bool by_column = form == Form::kColumns;
     NamedColumns columns(signature_, out_.arena);
     ColumnReaders inputs(signature_, out_.arena);
     inputs.allow_base64();
@@ -127,11 +136,11 @@ class Decoder {
 
   Result<void> read_inputs(od::value value) {
     od::object object;
-    std::string_view first_key;
     if (value.get_object().get(object) == simdjson::SUCCESS) {
-      switch (form_of(object, first_key)) {
+      switch (form_of(object, signature_)) {
         case Form::kBroken: return not_json("'inputs' is not JSON");
-        case Form::kNamed: return read_named_inputs(object);
+        case Form::kInputs:
+        case Form::kColumns: return read_named_inputs(object);
         case Form::kValue: break;
       }
       return invalid("wrong_type", "'inputs' must be a list or an object by input name");

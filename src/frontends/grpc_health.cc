@@ -28,8 +28,6 @@ class Health {
                                               : HealthCheckResponse::NOT_SERVING;
   }
 
-  bool draining() const { return tables_.read()->draining; }
-
  private:
   const transport::GrpcMethods& methods_;
   const ServingTables& tables_;
@@ -69,15 +67,11 @@ class Watcher final : public transport::GrpcStream {
   }
   void on_cancel() override { std::erase(watchers(), this); }
 
-  // Called a few times a second.
-  void tick() {
+  // A watcher hears of the end, and must not put it off.
+  void on_drain() override {
     tell();
-    // A watcher must not keep a draining server alive; it has a second to hear of it.
-    constexpr int kTicksToHear = 4;
-    if (health_.draining() && ++drained_ticks_ > kTicksToHear) {
-      std::erase(watchers(), this);
-      call_->finish(Code::kUnavailable, "the server is shutting down");
-    }
+    std::erase(watchers(), this);
+    call_->finish(Code::kUnavailable, "the server is shutting down");
   }
 
   void tell() {
@@ -93,7 +87,6 @@ class Watcher final : public transport::GrpcStream {
   GrpcCallPtr call_;
   std::string service_;
   bool watching_ = false;
-  int drained_ticks_ = 0;
   bool told_ = false;
   Status last_ = HealthCheckResponse::UNKNOWN;
 };
@@ -127,7 +120,7 @@ void add_grpc_health(transport::GrpcMethods& methods, const ServingTables& table
 
 void tick_grpc_health() {
   const auto list = watchers();  // a copy: telling may end a watcher
-  for (Watcher* watcher : list) watcher->tick();
+  for (Watcher* watcher : list) watcher->tell();
 }
 
 }  // namespace sluice::frontends

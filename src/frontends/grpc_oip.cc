@@ -77,11 +77,9 @@ class AnswerQueue {
     send_ready();
   }
 
-  void close() {
-    const std::lock_guard lock(mutex_);
-    closed_ = true;
-    send_ready();
-  }
+  void close() { end(Code::kOk, {}); }
+  // What was asked for is still answered.
+  void drain() { end(Code::kUnavailable, "the server is shutting down; open another stream"); }
 
  private:
   void send_ready() {
@@ -90,7 +88,16 @@ class AnswerQueue {
       waiting_.pop_front();
       ++first_;
     }
-    if (closed_ && waiting_.empty()) call_->finish(Code::kOk, {});
+    if (closed_ && waiting_.empty()) call_->finish(code_, why_);
+  }
+
+  void end(Code code, std::string why) {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    closed_ = true;
+    code_ = code;
+    why_ = std::move(why);
+    send_ready();
   }
 
   GrpcCallPtr call_;
@@ -99,6 +106,8 @@ class AnswerQueue {
   std::deque<std::optional<std::string>> waiting_;
   std::size_t first_ = 0;
   bool closed_ = false;
+  Code code_ = Code::kOk;
+  std::string why_;
 };
 
 class InferStream final : public transport::GrpcStream {
@@ -127,6 +136,7 @@ class InferStream final : public transport::GrpcStream {
   }
   void on_half_close() override { answers_->close(); }
   void on_cancel() override {}
+  void on_drain() override { answers_->drain(); }
 
  private:
   const Parts parts_;

@@ -45,6 +45,7 @@ class Reflection final : public transport::GrpcStream {
   }
   void on_half_close() override { call_->finish(Code::kOk, {}); }
   void on_cancel() override {}
+  void on_drain() override { call_->finish(Code::kUnavailable, "the server is shutting down"); }
 
  private:
   void answer(const Request& request, Response& response) {

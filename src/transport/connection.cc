@@ -157,8 +157,12 @@ void Connection::close() {
   closed_ = true;
   error_code ignored;
   socket_.close(ignored);
-  // The thread's list holds this connection; it may be the last to do so.
-  io_.post([self = shared_from_this()] { self->io_.forget(self); });
+  // The thread's list holds this connection; it may be the last to do so. Later, because a call of
+  // the protocol's may be what ends it.
+  io_.post([self = shared_from_this()] {
+    if (self->protocol_) self->protocol_->on_close();
+    self->io_.forget(self);
+  });
 }
 
 void Connection::tick(std::chrono::steady_clock::time_point now) {

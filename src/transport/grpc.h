@@ -45,6 +45,8 @@ class GrpcStream {
   virtual void on_message(std::string message) = 0;
   virtual void on_half_close() = 0;
   virtual void on_cancel() = 0;
+  // The server is about to end: finish what was asked for, then the call.
+  virtual void on_drain() = 0;
 };
 
 struct GrpcMethod {

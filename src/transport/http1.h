@@ -19,6 +19,7 @@ class Http1 final : public Protocol, public Exchange {
 
   void on_bytes() override;
   void on_eof() override;
+  void on_close() override {}  // an answer that is still made holds the connection, and is dropped
   void on_writable() override { on_bytes(); }
   bool wants_read() const override { return state_ != State::kWaiting; }
   std::size_t read_hint() const override;

@@ -114,8 +114,14 @@ Http2::Http2(Connection& connection) : connection_(connection) {
 }
 
 Http2::~Http2() {
-  for (auto& [id, stream] : std::exchange(streams_, {})) stream->session_lost();
+  on_close();
   nghttp2_session_del(session_);
+}
+
+// Streams hold the connection, and the connection holds them: somebody has to let go.
+void Http2::on_close() {
+  ready_.clear();
+  for (auto& [id, stream] : std::exchange(streams_, {})) stream->session_lost();
 }
 
 Http2Stream* Http2::find(std::int32_t id) {
@@ -197,6 +203,8 @@ void Http2::settle_drain(std::chrono::steady_clock::time_point now) {
     nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                           nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
                           nullptr, 0);
+    // Calls without an end of their own would keep the connection for ever.
+    for (const auto& [id, stream] : streams_) stream->drain();
     pump();
   }
   if (drain_ == Drain::kLast && streams_.empty() && now - drain_began_ > kDrainIdle) {

@@ -47,6 +47,9 @@ class Http2Stream final : public Exchange,
   void data(std::string_view bytes);
   void end_of_stream();
   void tick(std::chrono::steady_clock::time_point now);  // a few times a second
+  void drain() {
+    if (stream_ != nullptr && !call_ended_) stream_->on_drain();
+  }
   void session_lost();                                   // the stream or its connection has ended
   std::int32_t id() const { return id_; }
 

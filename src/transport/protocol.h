@@ -19,6 +19,8 @@ class Protocol {
   virtual void on_bytes() = 0;
   // The peer will send no more.
   virtual void on_eof() = 0;
+  // The connection is gone; what waits on it is let go.
+  virtual void on_close() = 0;
   // Output that had to wait has left.
   virtual void on_writable() = 0;
   virtual bool wants_read() const = 0;

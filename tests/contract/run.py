@@ -4,6 +4,7 @@
 import argparse
 import copy
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from lib import expect, h2, rpc, server, wire
+from lib import curl, expect, h2, rpc, server, wire
 
 HERE = Path(__file__).resolve().parent
 KINDS = ("http", "raw", "grpc", "h2", "command")
@@ -40,14 +41,16 @@ def replace(value, tokens):
 
 
 def expand(case):
-    """`each:` makes one case for every value (or, for a mapping, every name and value)."""
+    """`each:` makes one case for every value (or, for a mapping, every name and value). The keys of
+    a value that is a mapping are names to fill in too."""
     each = case.pop("each", None)
     if each is None:
         return [case]
     pairs = each.items() if isinstance(each, dict) else [(shorten(item, 40), item) for item in each]
     out = []
     for name, value in pairs:
-        one = replace(copy.deepcopy(case), {"each": value})
+        named = value if isinstance(value, dict) else {}
+        one = replace(copy.deepcopy(case), {**named, "each": value})
         one["name"] = f"{case['name']}: {name}"
         out.append(one)
     return out
@@ -115,6 +118,16 @@ class Suite:
 
     def run_case(self, case):
         name = f"{self.name}/{case['name']}"
+        if "steps" not in case:
+            return name, *self.run_step(case)
+        for number, step in enumerate(case["steps"], 1):
+            sent, problems = self.run_step(step)
+            if problems:
+                return f"{name}, step {number}", sent, problems
+        return name, "", []
+
+    def run_step(self, case):
+        """(what was sent, problems)"""
         kind = next((kind for kind in KINDS if kind in case), None)
         case = replace(case, self.tokens)
         wanted = case.get("expect", {})
@@ -123,13 +136,14 @@ class Suite:
             problems = getattr(self, f"run_{kind}")(case)
         except Exception as error:  # noqa: BLE001  a case must not end the run
             problems = [f"{type(error).__name__}: {error}"]
-        return name, case.get(kind), problems
+        return case.get(kind), problems
 
     def address(self, spec):
         at = spec.get("to", "http") if isinstance(spec, dict) else "http"
         return self.server.addresses[at]
 
-    def request_bytes(self, spec):
+    def request_parts(self, spec):
+        """(method, path, headers, body)"""
         body = b""
         if "json" in spec:
             body = json.dumps(spec["json"]).encode()
@@ -139,36 +153,46 @@ class Suite:
             body = wire.body_bytes(spec["body"])
         has_body = any(key in spec for key in ("json", "features", "body"))
         method = spec.get("method", "POST" if has_body else "GET")
-        path = spec.get("path", self.target)
         headers = {"Host": "t"}
         if has_body:
             headers.update({"Content-Type": "application/json", "Content-Length": str(len(body))})
         headers.update(spec.get("headers", {}))
+        return method, spec.get("path", self.target), headers, body
+
+    def request_bytes(self, spec):
+        method, path, headers, body = self.request_parts(spec)
         lines = [f"{method} {path} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
         return wire.encode("\r\n".join(lines) + "\r\n\r\n"), body
 
     def run_http(self, case):
         spec, want = case["http"], case["expect"]
-        head, body = self.request_bytes(spec)
-        got = wire.exchange(
-            self.address(spec), [head + body], closed=want.get("closed"),
-            within=want.get("within", 20), methods=[spec.get("method", "")],
-        )
-        return expect.check_exchange(want, got, self.private)
+        within = want.get("within", 20)
+        if spec.get("version") == 2:
+            got = curl.exchange(self.address(spec), *self.request_parts(spec), within)
+        else:
+            head, body = self.request_bytes(spec)
+            got = wire.exchange(
+                self.address(spec), [head + body], closed=want.get("closed"), within=within,
+                methods=[spec.get("method", "")],
+            )
+        plain = expect.is_plain(spec.get("path", self.target))
+        return expect.check_exchange(want, got, self.private, plain)
 
     def run_raw(self, case):
         spec, want = case["raw"], case["expect"]
         if not isinstance(spec, dict):
             spec = {"send": spec}
         steps = spec["send"] if isinstance(spec["send"], list) else [spec["send"]]
-        statuses = want.get("statuses", [want["status"]] if "status" in want else [])
+        statuses = expect.statuses_of(want) or []
         got = wire.exchange(
             self.address(spec), steps, count=sum(status >= 200 for status in statuses),
             closed=want.get("closed"), exact=True, within=want.get("within", 8),
             half_close=spec.get("then_close") == "write", methods=spec.get("methods", ()),
         )
-        return expect.check_exchange(want, got, self.private)
+        target = re.match(r"[A-Z]+ (\S+)", steps[0]) if isinstance(steps[0], str) else None
+        plain = target is not None and expect.is_plain(target[1])
+        return expect.check_exchange(want, got, self.private, plain)
 
     def run_grpc(self, case):
         spec = case["grpc"]
@@ -177,6 +201,11 @@ class Suite:
 
     def run_h2(self, case):
         want = case["expect"]
+        if "unfinished" in case["h2"]:
+            address = self.server.addresses[case["h2"].get("to", "http")]
+            got = h2.unfinished(address, case["h2"], want.get("within", 8))
+            plain = expect.is_plain(case["h2"]["path"])
+            return expect.check_exchange(want, got, self.private, plain)
         address = self.server.addresses[case["h2"].get("to", "grpc")]
         code, closed, seconds = h2.flood(address, case["h2"], want.get("within", 8))
         problems = []

@@ -81,7 +81,25 @@ def read_json(body):
     return json.loads(body.decode("utf-8"), parse_constant=reject_constant)
 
 
-def check_form(answer, private):
+def is_plain(path):
+    """Whether errors of a path are {"error": "text"}, as TensorFlow Serving's and Triton's are."""
+    return re.match(r"/v[12](?:[/?]|$)", path) is not None
+
+
+def error_problems(value, plain):
+    error = value.get("error", {})
+    if plain:
+        right = value.keys() == {"error"} and isinstance(error, str) and error
+        return [] if right else ['the error is not {"error": "text"}']
+    problems = []
+    if not isinstance(error, dict) or not error.get("code") or not error.get("message"):
+        problems.append("the error has no code or message")
+    if not isinstance(error, dict) or not isinstance(error.get("details"), list):
+        problems.append("the error has no list of details")
+    return problems
+
+
+def check_form(answer, private, plain):
     """What holds for every answer: errors have their form, and nothing tells where we live."""
     problems = []
     text = answer.body.decode("utf-8", "replace")
@@ -97,11 +115,7 @@ def check_form(answer, private):
             return problems + [f"the error is not JSON: {error}: {text[:200]}"]
         if value.keys() == {"ready"}:
             return problems
-        error = value.get("error", {})
-        if not error.get("code") or not error.get("message"):
-            problems.append(f"the error has no code or message: {text[:200]}")
-        if not isinstance(error.get("details"), list):
-            problems.append(f"the error has no list of details: {text[:200]}")
+        problems += [f"{problem}: {text[:200]}" for problem in error_problems(value, plain)]
     return problems
 
 
@@ -125,10 +139,20 @@ def check_answer(want, answer):
     return problems
 
 
-def check_exchange(want, exchange, private):
-    """`status` is the only answer's, `statuses` are all; `last` is what the last one has."""
+def statuses_of(want):
+    """What `status` or `statuses` expect, in order, or None; {repeat: status, times: n} is many."""
+    if "statuses" not in want:
+        return [want["status"]] if "status" in want else None
+    out = []
+    for one in want["statuses"]:
+        out += [one["repeat"]] * one["times"] if isinstance(one, dict) else [one]
+    return out
+
+
+def check_exchange(want, exchange, private, plain=False):
+    """The rest of `want` is about the last answer. `plain` is the form of errors."""
     statuses = [answer.status for answer in exchange.answers]
-    expected = want.get("statuses", [want["status"]] if "status" in want else None)
+    expected = statuses_of(want)
     problems = []
     if expected is not None and statuses != expected:
         body = exchange.answers[-1].body[:300] if exchange.answers else exchange.garbage[:300]
@@ -149,7 +173,7 @@ def check_exchange(want, exchange, private):
     if "after" in want and exchange.elapsed < want["after"]:
         problems.append(f"took only {exchange.elapsed:.1f} s, less than {want['after']}")
     for answer in exchange.answers:
-        problems += check_form(answer, private)
+        problems += check_form(answer, private, plain)
     if exchange.answers:
         problems += check_answer(want, exchange.answers[-1])
     return problems

@@ -4,6 +4,8 @@ import socket
 import struct
 import time
 
+from . import wire
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
 END_STREAM, END_HEADERS = 1, 4
@@ -128,3 +130,56 @@ def flood(address, spec, within):
         if kind == GOAWAY:
             code = int.from_bytes(payload[4:8], "big")
     return code, closed, time.monotonic() - began
+
+
+STATUSES = {8: 200, 12: 400, 13: 404, 14: 500}  # HPACK's static table
+DIGITS = {f"{i:05b}": str(i) for i in range(3)} | {f"{22 + i:06b}": str(i) for i in range(3, 10)}
+
+
+def status_of(block):
+    """The status that a header block begins with; the connection's first, so nothing is indexed."""
+    if block[0] & 0x80:
+        return STATUSES[block[0] & 0x7F]
+    size, text = block[1] & 0x7F, block[2 : 2 + (block[1] & 0x7F)]
+    if not block[1] & 0x80:
+        return int(text)
+    bits, out = "".join(f"{byte:08b}" for byte in text[:size]), ""
+    while len(out) < 3:
+        width = 5 if bits[:5] in DIGITS else 6
+        out, bits = out + DIGITS[bits[:width]], bits[width:]
+    return int(out)
+
+
+def unfinished(address, spec, within):
+    """One request whose stream is never ended; the answer that comes all the same."""
+    out = wire.Exchange()
+    began = time.monotonic()
+    fields = [("content-type", "application/json")]
+    data = b""
+    with socket.create_connection(address, timeout=5) as sock:
+        sock.sendall(PREFACE + frame(SETTINGS, 0, 0)
+                     + frame(HEADERS, END_HEADERS, 1, block("POST", spec["path"], fields))
+                     + frame(DATA, 0, 1, wire.body_bytes(spec["unfinished"])))
+        sock.settimeout(0.1)
+        while not out.answers and time.monotonic() - began < within:
+            try:
+                got = sock.recv(1 << 16)
+            except socket.timeout:
+                continue
+            if not got:
+                out.closed = True
+                break
+            data += got
+            out.answers = complete_answers(read_frames(data))
+    out.elapsed = time.monotonic() - began
+    return out
+
+
+def complete_answers(frames):
+    mine = [each for each in frames if each[2] == 1]
+    heads = [payload for kind, _, _, payload in mine if kind == HEADERS]
+    ended = any(flags & END_STREAM for kind, flags, _, _ in mine if kind in (DATA, HEADERS))
+    if not heads or not ended:
+        return []
+    body = b"".join(payload for kind, _, _, payload in mine if kind == DATA)
+    return [wire.Answer(status_of(heads[0]), {}, body)]

@@ -4,15 +4,25 @@ import gzip
 import socket
 import threading
 import time
+import zlib
 
 QUIET = 0.12  # seconds without a byte before a count of answers is final
+
+
+DECODE = {"gzip": gzip.decompress, "deflate": zlib.decompress}
 
 
 class Answer:
     def __init__(self, status, headers, body):
         self.status = status
         self.headers = headers  # lower-case name -> value
-        self.body = body
+        self.raw = body
+
+    @property
+    def body(self):
+        """Without its content coding."""
+        decode = DECODE.get(self.headers.get("content-encoding"))
+        return decode(self.raw) if decode and self.raw else self.raw
 
 
 class Exchange:
@@ -46,6 +56,11 @@ def part_bytes(part):
         return bytes.fromhex(part["hex"])
     if "gzip" in part:
         return gzip.compress(body_bytes(part["gzip"]))
+    if "deflate" in part:
+        return zlib.compress(body_bytes(part["deflate"]))
+    if "chunk" in part:
+        data = body_bytes(part["chunk"])
+        return b"%x\r\n%b\r\n" % (len(data), data)
     if "utf16" in part:
         return part["utf16"].encode("utf-16")
     raise ValueError(f"unknown part {part}")
@@ -65,7 +80,7 @@ def parse_answers(data, methods=()):
             return answers, data
         lines = data[:end].decode("latin-1").split("\r\n")
         words = lines[0].split(" ", 2)
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
+        if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdigit():
             return answers, data
         status = int(words[1])
         headers = {}

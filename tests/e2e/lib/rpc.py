@@ -14,6 +14,8 @@ PROTOS = {
     "health_pb2": ("proto/grpc", "health.proto"),
     "reflection_v1_pb2": ("proto/grpc", "reflection_v1.proto"),
     "reflection_v1alpha_pb2": ("proto/grpc", "reflection_v1alpha.proto"),
+    "oip.model_config_pb2": ("proto", "oip/model_config.proto"),
+    "oip.service_pb2": ("proto", "oip/service.proto"),
 }
 # A proxy of the environment never applies to this machine itself; channels that share nothing make
 # each test's connection its own.
@@ -32,7 +34,8 @@ def _load(module):
 
 sys.path.insert(0, _scratch.name)
 sys.dont_write_bytecode = True
-prediction_pb2, health_pb2, reflection_v1_pb2, reflection_v1alpha_pb2 = map(_load, PROTOS)
+(prediction_pb2, health_pb2, reflection_v1_pb2, reflection_v1alpha_pb2, _,
+ oip_pb2) = map(_load, PROTOS)
 
 
 def channel(address, *options, **arguments):
@@ -56,6 +59,18 @@ def health_watch(on):
     return on.unary_stream("/grpc.health.v1.Health/Watch",
                            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
                            response_deserializer=health_pb2.HealthCheckResponse.FromString)
+
+
+class Oip:
+    """The callables of inference.GRPCInferenceService on a channel, by their names."""
+
+    def __init__(self, on):
+        for method in oip_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods:
+            make = on.stream_stream if method.client_streaming else on.unary_unary
+            setattr(self, method.name, make(
+                f"/inference.GRPCInferenceService/{method.name}",
+                request_serializer=getattr(oip_pb2, method.input_type.name).SerializeToString,
+                response_deserializer=getattr(oip_pb2, method.output_type.name).FromString))
 
 
 def failure(call, *arguments, **named):
