@@ -18,16 +18,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib import load, report
+from lib.load import Load
+from lib.questions import Row, Tensor
 from lib.servers import BenchError, Site
 
 OURS = "/models/breast_cancer/versions/v1/predict"
+OURS_GRPC = "/PredictionService/Predict"
+TENSORS = "/v2/models/breast_cancer/versions/v1/infer"
+TENSORS_GRPC = "/inference.GRPCInferenceService/ModelInfer"
 
-# What an answer (prediction, confidence) must be, so that nobody measures an error page.
+# What an answer must be, so that nobody measures an error page: (prediction, confidence) of a row,
+# (probabilities,) of a tensor.
 CHECKS = {
     "golden": lambda row, p, c: p == row.prediction and abs(c - row.confidence) < 1e-5,
     "class": lambda row, p, c: p in (0, 1) and 0.5 <= c <= 1,  # a model of its own, same kind
     "count": lambda row, p, c: p == len(row.features) and c == 1,
     "number": lambda row, p, c: isinstance(p, float) and isinstance(c, float),
+    "golden tensor": lambda tensor, values: tensor.right(values),
+    "constants": lambda tensor, values: len(set(values)) == 1,  # their form is checked as well
 }
 
 
@@ -38,12 +46,13 @@ class Peer(NamedTuple):
     start: object  # method of Site; the same one twice is one server
     check: str  # of CHECKS
     groups: str  # of --only
-    path: str = load.GRPC_PATH
+    path: str = OURS_GRPC
 
 
 # A new peer: one file in bench/peers/, one method in lib/servers.py, one line here.
 PEERS = [
-    Peer("raw", "raw ONNX Runtime loop (threads)", "loop", None, "", "rest grpc latency"),
+    Peer("raw", "raw ONNX Runtime loop (threads)", "loop", None, "",
+         "rest grpc latency tensors"),
     Peer("nginx", "nginx return 200", "rest", Site.nginx, "number", "rest cpu", "/"),
     Peer("empty_rest", "empty handler, REST", "rest", Site.empty, "number", "rest cpu latency",
          OURS),
@@ -55,18 +64,29 @@ PEERS = [
     Peer("sluice_grpc", "Sluice gRPC", "grpc", Site.sluice, "golden", "grpc cpu seed"),
     Peer("grpcpp_echo", "grpc++ callback echo", "grpc", Site.grpcpp_echo, "count", "grpc cpu"),
     Peer("grpcio", "grpcio, 10 threads", "grpc", Site.grpcio, "class", "seed"),
+    Peer("empty_tensor_rest", "empty handler, REST tensors", "rest", Site.empty, "constants",
+         "tensors", TENSORS),
+    Peer("tensor_rest", "Sluice REST tensors", "rest", Site.sluice, "golden tensor", "tensors",
+         TENSORS),
+    Peer("empty_tensor_grpc", "empty method, gRPC tensors", "grpc", Site.empty, "constants",
+         "tensors", TENSORS_GRPC),
+    Peer("tensor_grpc", "Sluice gRPC tensors", "grpc", Site.sluice, "golden tensor", "tensors",
+         TENSORS_GRPC),
 ]
-# The loads of each group, (connections, streams on each). gRPC's clients keep few connections with
-# many calls on each, and answer to a busy one is cheaper than to many: both are measured.
-REST_LOADS = {"rest": ((1, 1), (16, 1), (64, 1)), "cpu": ((64, 1),), "latency": ((1, 1),)}
+# The loads of each group. gRPC's clients keep few connections with many calls on each, and answer
+# to a busy one is cheaper than to many: both are measured.
+REST_LOADS = {"rest": (Load(1), Load(16), Load(64)), "cpu": (Load(64),), "latency": (Load(1),),
+              "tensors": report.TENSOR_REST}
 REST_LOADS["seed"] = REST_LOADS["rest"]
-GRPC_LOADS = {"grpc": ((1, 1), (2, 8), (2, 32), (64, 1)), "cpu": ((2, 32), (64, 1))}
+GRPC_LOADS = {"grpc": (Load(1), Load(2, 8), Load(2, 32), Load(64)),
+              "cpu": (Load(2, 32), Load(64)), "tensors": report.TENSOR_GRPC}
 GRPC_LOADS["seed"] = GRPC_LOADS["grpc"]
 LOADS = {
     "rest": REST_LOADS, "grpc": GRPC_LOADS,
-    "loop": {"rest": ((2, 1),), "grpc": ((2, 1),), "latency": ((1, 1),)},  # threads
+    "loop": {"rest": (report.RAW,), "grpc": (report.RAW,), "latency": (Load(1),),
+             "tensors": [report.RAW._replace(rows=rows) for rows in report.TENSOR_ROWS]},
 }
-GROUPS = ("rest", "grpc", "cpu", "latency", "seed")
+GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors")
 
 
 def say(text):
@@ -74,10 +94,12 @@ def say(text):
 
 
 class Bench:
-    def __init__(self, site, peers, stack):
-        self.site, self.row = site, load.Row(site.example("golden/breast_cancer.v1.jsonl"),
-                                             site.temp)
-        self.peers, self.servers, self.lengths = peers, {}, {}
+    def __init__(self, site, cells, stack):
+        self.site, self.cells, self.servers, self.lengths = site, cells, {}, {}
+        golden = site.example("golden/breast_cancer.v1.jsonl")
+        self.questions = {rows: Tensor(golden, site.temp, rows) if rows else Row(golden, site.temp)
+                          for rows in {shape.rows for _, shape in cells}}
+        peers = list(dict.fromkeys(peer for peer, _ in cells))
         if any(peer.start is Site.sluice for peer in peers):
             site.binary("sluice")  # said first, before others are started for nothing
         for peer in peers:
@@ -89,40 +111,48 @@ class Bench:
                 stack.callback(server.stop)
 
     def verify(self):
-        """One real request to everybody."""
-        for peer in self.peers:
-            if peer.protocol == "loop":
-                continue
-            ports = self.servers[peer.start].ports
-            try:
-                answer, self.lengths[peer.key] = (
-                    load.ask_rest(ports["http"], peer.path, self.row)
-                    if peer.protocol == "rest" else load.ask_grpc(ports["grpc"], self.row))
-            except (BenchError, OSError, ValueError, KeyError) as error:
-                raise BenchError(f"{peer.name} does not answer rightly: {error!r}") from error
-            if not CHECKS[peer.check](self.row, *answer):
-                raise BenchError(f"{peer.name} answers wrongly: (prediction, confidence) is "
-                                 f"{answer}, the check is '{peer.check}'")
+        """One real request to everybody, of each kind that is measured."""
+        for peer, rows in dict.fromkeys((peer, shape.rows) for peer, shape in self.cells):
+            if peer.protocol != "loop":
+                self.verify_one(peer, rows)
+
+    def verify_one(self, peer, rows):
+        ports, question = self.servers[peer.start].ports, self.questions[rows]
+        ask, port = ((load.ask_rest, "http") if peer.protocol == "rest" else
+                     (load.ask_grpc, "grpc"))
+        try:
+            answer, self.lengths[peer.key, rows] = ask(ports[port], peer.path, question)
+        except Exception as error:  # whatever an answer of another form makes of its reader
+            raise BenchError(f"{peer.name} does not answer rightly: {error!r}") from error
+        if not CHECKS[peer.check](question, *answer):
+            raise BenchError(f"{peer.name} answers wrongly: {str(answer)[:200]}, the check is "
+                             f"'{peer.check}'")
 
     def measure(self, peer, shape, seconds):
         """One cell of one round."""
         if peer.protocol == "loop":
             model = self.site.example("models/breast_cancer/v1/model.onnx")
-            return load.raw_loop(self.site.binary("bench_raw_ort"), model, shape[0], seconds)
+            result = load.raw_loop(self.site.binary("bench_raw_ort"), model, shape.connections,
+                                   seconds, shape.predictions)
+            result["per_second"] *= shape.predictions
+            return result
         server = self.servers[peer.start]
         before = server.cpu_seconds()
         try:
             result = self.drive(peer, server, shape, seconds)
         except BenchError as error:
-            raise BenchError(f"{peer.name} at {report.label(shape)}: {error}") from error
-        result["cpu_us"] = 1e6 * (server.cpu_seconds() - before) / result["requests"]
+            raise BenchError(f"{peer.name} at {shape.label}: {error}") from error
+        used = server.cpu_seconds() - before
+        result["cpu_us"] = 1e6 * used / (result["requests"] * shape.predictions)
+        result["per_second"] *= shape.predictions
         return result
 
     def drive(self, peer, server, shape, seconds):
+        question = self.questions[shape.rows]
         if peer.protocol == "rest":
-            return load.wrk(server.ports["http"], peer.path, self.row, shape[0], seconds)
-        return load.h2load(server.ports["grpc"], self.row, *shape, seconds,
-                           self.lengths[peer.key])
+            return load.wrk(server.ports["http"], peer.path, question, shape.connections, seconds)
+        return load.h2load(server.ports["grpc"], peer.path, question, shape.connections,
+                           shape.streams, seconds, self.lengths[peer.key, shape.rows])
 
 
 def plan(peers, groups):
@@ -133,22 +163,25 @@ def plan(peers, groups):
         chosen = {one for g in groups if g in peer.groups.split() for one in loads.get(g, ())}
         cells += [(peer, one) for one in sorted(chosen, key=size)]
     # The sort is stable: under one load the order is that of PEERS.
-    return sorted(cells, key=lambda cell: size((64, 1) if cell[0].protocol == "loop" else cell[1]))
+    return sorted(cells, key=lambda cell: size(
+        cell[1]._replace(connections=64) if cell[0].protocol == "loop" else cell[1]))
 
 
 def size(shape):
-    return shape[0] * shape[1], shape
+    return shape.rows, shape.connections * shape.streams, shape
 
 
-def run_rounds(bench, cells, options):
+def run_rounds(bench, options):
     results = {}
-    for peer in bench.peers:  # warm-up: pools, allocators, Python's caches
+    # Warm-up: pools, allocators, Python's caches.
+    for peer, rows in {peer: shape.rows for peer, shape in bench.cells}.items():
         if peer.protocol != "loop":
-            bench.measure(peer, (16, 1), 1)
+            bench.measure(peer, Load(16, rows=rows), 1)
     for number in range(1, options.rounds + 1):
-        for peer, shape in cells:
+        for peer, shape in bench.cells:
             result = bench.measure(peer, shape, options.seconds)
-            say(f"round {number}/{options.rounds}  {peer.name}, {report.label(shape)}: "
+            of = f" of {shape.rows} rows" if shape.rows else ""
+            say(f"round {number}/{options.rounds}  {peer.name}, {shape.label}{of}: "
                 f"{result['per_second']:,.0f}/s")
             results.setdefault((peer.key, shape), []).append(result)
     return results
@@ -160,13 +193,13 @@ def run_memory(site, peers, patience=300):
     entries = []
     for peer in (p for p in peers if p.key in (report.REST, report.GRPC)):
         with contextlib.ExitStack() as stack:
-            bench = Bench(site, [peer], stack)
+            bench = Bench(site, [(peer, report.MANY)], stack)
             bench.verify()
             server = bench.servers[peer.start]
             requests, sizes, deadline = 0, [], time.monotonic() + patience
             for goal in (500_000, 5_000_000):
                 while requests < goal and time.monotonic() < deadline:
-                    requests += bench.drive(peer, server, (64, 1), 4)["requests"]
+                    requests += bench.drive(peer, server, report.MANY, 4)["requests"]
                 sizes.append(server.rss_kib())
                 say(f"{peer.name}: {sizes[-1]:,} KiB after {requests:,} requests")
         if requests < goal:
@@ -190,7 +223,7 @@ def parse_options():
     add("--seconds", type=int, default=4, help="of each measurement (default 4)")
     add("--rounds", type=int, default=3, help="each cell is measured so often (default 3)")
     add("--only", default=",".join(GROUPS), metavar="GROUP,…",
-        help="rest, grpc, cpu, latency, seed, memory (default: all but memory)")
+        help=f"{', '.join(GROUPS)}, memory (default: all but memory)")
     add("--full", action="store_true", help="memory too: some minutes more")
     add("--peers", metavar="KEY,…", help=f"only these of {', '.join(p.key for p in PEERS)}")
     add("--json", type=Path, metavar="FILE", help="default: bench.json in the build's folder")
@@ -219,12 +252,11 @@ def main():
         site = Site(options.root, options.build, temp)
         if cells:
             with contextlib.ExitStack() as stack:
-                chosen = {peer.key for peer, _ in cells}
-                bench = Bench(site, [p for p in options.peers if p.key in chosen], stack)
+                bench = Bench(site, cells, stack)
                 bench.verify()
                 total = len(cells) * options.rounds * options.seconds
                 say(f"{len(cells)} cells, {options.rounds} rounds, about {total // 60 + 1} min")
-                results = run_rounds(bench, cells, options)
+                results = run_rounds(bench, options)
                 bench.verify()  # still right after the load
         entries = report.reach(results)
         if "memory" in options.groups:
@@ -233,11 +265,12 @@ def main():
     title = (f"{machine()}; {options.rounds} interleaved rounds of {options.seconds} s, medians.\n"
              "The load generators share these cores with the servers: read ratios, not rates.")
     print(title)
-    if results:
-        keys = [peer.key for peer in PEERS]
-        rows = [(PEERS[keys.index(key)].name, shape, rounds) for (key, shape), rounds in sorted(
-            results.items(), key=lambda item: (keys.index(item[0][0]), size(item[0][1])))]
-        print("\n" + report.table(rows))
+    keys = [peer.key for peer in PEERS]
+    rows = [(PEERS[keys.index(key)].name, shape, rounds) for (key, shape), rounds in sorted(
+        results.items(), key=lambda item: (keys.index(item[0][0]), size(item[0][1])))]
+    for part in ([row for row in rows if not row[1].rows], [row for row in rows if row[1].rows]):
+        if part:
+            print("\n" + report.table(part))
     if entries:
         print("\nReach", *report.reach_lines(entries), sep="\n")
     file = options.json or options.build / "bench.json"
@@ -245,8 +278,7 @@ def main():
     file.write_text(json.dumps({
         "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(), "seconds": options.seconds, "rounds": options.rounds,
-        "cells": [{"key": key, "connections": shape[0], "streams": shape[1],
-                   **report.summary(rounds), "rounds": rounds}
+        "cells": [{"key": key, **shape._asdict(), **report.summary(rounds), "rounds": rounds}
                   for (key, shape), rounds in results.items()],
         "reach": entries}, indent=1) + "\n")
     say(f"\nas JSON: {file}")

@@ -1,7 +1,6 @@
 -- wrk: the same POST on every connection (no Lua runs per request), the result as one JSON line.
 local file = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
 wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
 wrk.body = file:read("*a")
 file:close()
 

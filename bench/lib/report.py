@@ -1,13 +1,16 @@
 """The table of a run, and what it reached of the targets."""
 from statistics import median
 
+from .load import Load
+
 REST, GRPC = "sluice_rest", "sluice_grpc"
-# A load is (connections, streams on each); for the raw loop (threads, 1).
-ONE, TWO_THREADS, MANY, MUXED = (1, 1), (2, 1), (64, 1), (2, 32)
-
-
-def label(load):
-    return str(load[0]) if load[1] == 1 else f"{load[0]}×{load[1]}"
+ONE, MANY, MUXED = Load(1), Load(64), Load(2, 32)
+# Two threads; as many predictions in a run as in the request that it is compared with.
+RAW = Load(2)
+TENSOR_ROWS = (1, 32, 1024)
+TENSOR_REST, TENSOR_GRPC = ([base._replace(rows=rows) for rows in TENSOR_ROWS]
+                            for base in (Load(16), Load(2, 8)))
+AT_LEAST, AT_MOST = "≥", "≤"
 
 
 def summary(rounds):
@@ -21,64 +24,97 @@ def summary(rounds):
 
 
 def table(rows):
-    """rows: (name, load, rounds). Aligned columns, ready to print."""
-    lines = [("", "load", "requests/s", "min – max", "p50 µs", "p99 µs", "server CPU µs/req")]
+    """rows: (name, load, rounds), all of tensors or none. Aligned columns, ready to print."""
+    what, per = ("rows/s", "row") if rows[0][1].rows else ("requests/s", "req")
+    lines = [("", "N", "load", what, "min – max", "p50 µs", "p99 µs", f"server CPU µs/{per}")]
     for name, load, rounds in rows:
         cell = summary(rounds)
-        lines.append((name, label(load), f"{cell['per_second']:,.0f}",
-                      f"{cell['min']:,.0f} – {cell['max']:,.0f}",
-                      *(f"{cell[field]:,.1f}" if field in cell else ""
-                        for field in ("p50_us", "p99_us", "cpu_us"))))
+        times = [f"{cell[field]:,.1f}" if field in cell else "" for field in ("p50_us", "p99_us")]
+        cpu = f"{cell['cpu_us']:,.{2 if load.rows else 1}f}" if "cpu_us" in cell else ""
+        lines.append((name, str(load.rows), load.label, f"{cell['per_second']:,.0f}",
+                      f"{cell['min']:,.0f} – {cell['max']:,.0f}", *times, cpu))
+    if per == "req":
+        lines = [line[:1] + line[2:] for line in lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(
         text.ljust(width) if column == 0 else text.rjust(width)
         for column, (text, width) in enumerate(zip(line, widths))).rstrip() for line in lines)
 
 
-def reach(cells):
-    """One entry per target whose cells were measured. Ratios are formed within a round, where
-    both sides saw the same machine, and the median of the rounds decides."""
+class Values:
+    """Each function answers one value per round, in which both sides of a ratio saw the same
+    machine; nothing where a cell was not measured."""
 
-    def rounds(formula, *wanted):
-        columns = [[result[field] for result in cells.get((key, load), [])]
+    def __init__(self, cells):
+        self.cells = cells
+
+    def each(self, formula, *wanted):
+        columns = [[result[field] for result in self.cells.get((key, load), [])]
                    for key, load, field in wanted]
         return [formula(*values) for values in zip(*columns)]
 
-    def of_ideal(own, limit, load):
-        return rounds(lambda x, e, r: x * (1 / e + 1 / r), (own, load, "per_second"),
-                      (limit, load, "per_second"), ("raw", TWO_THREADS, "per_second"))
+    def rate(self, key, load):
+        return self.each(lambda x: x, (key, load, "per_second"))
 
-    def times(own, other, load):
-        return rounds(lambda x, y: x / y, (own, load, "per_second"), (other, load, "per_second"))
+    def of_ideal(self, own, limit, load):
+        return self.each(lambda x, e, r: x * (1 / e + 1 / r), (own, load, "per_second"),
+                         (limit, load, "per_second"),
+                         ("raw", RAW._replace(rows=load.rows), "per_second"))
 
-    def cpu(own):
-        return rounds(lambda x: x, (own, MANY, "cpu_us"))
+    def times(self, own, other, load):
+        return self.each(lambda x, y: x / y, (own, load, "per_second"),
+                         (other, load, "per_second"))
 
-    overhead = rounds(lambda x, e, r: x - e - r, (REST, ONE, "p50_us"),
-                      ("empty_rest", ONE, "p50_us"), ("raw", ONE, "p50_us"))
-    at_least, at_most = "≥", "≤"
+    def cpu(self, own):
+        return self.each(lambda x: x, (own, MANY, "cpu_us"))
+
+    def overhead(self, own, limit):
+        return self.each(lambda x, e, r: x - e - r, (own, ONE, "p50_us"), (limit, ONE, "p50_us"),
+                         ("raw", ONE, "p50_us"))
+
+
+def reach(cells):
+    """One entry per target whose cells were measured; the median of the rounds decides."""
+    values = Values(cells)
     targets = [
-        ("REST at 64, of the ideal with the empty handler", of_ideal(REST, "empty_rest", MANY),
-         at_least, 0.90, ""),
-        ("REST at 64, of the ideal with nginx", of_ideal(REST, "nginx", MANY), at_least, 0.75, ""),
-        ("REST at 1, p50 above empty handler + raw run", overhead, at_most, 20, "µs"),
+        ("REST at 64, of the ideal with the empty handler",
+         values.of_ideal(REST, "empty_rest", MANY), AT_LEAST, 0.90, ""),
+        ("REST at 64, of the ideal with nginx", values.of_ideal(REST, "nginx", MANY), AT_LEAST,
+         0.75, ""),
+        ("REST at 1, p50 above empty handler + raw run", values.overhead(REST, "empty_rest"),
+         AT_MOST, 20, "µs"),
     ]
     for load in (MUXED, MANY):
-        at = f"gRPC at {label(load)}"
+        at = f"gRPC at {load.label}"
         targets += [
-            (f"{at}, of the ideal with the empty method", of_ideal(GRPC, "empty_grpc", load),
-             at_least, 0.90, ""),
-            (f"{at}, times the bare grpc++ echo", times(GRPC, "grpcpp_echo", load), at_least, 1.4,
-             "×"),
-            (f"{at}, times grpcio with 10 threads", times(GRPC, "grpcio", load), at_least, 15, "×"),
+            (f"{at}, of the ideal with the empty method",
+             values.of_ideal(GRPC, "empty_grpc", load), AT_LEAST, 0.90, ""),
+            (f"{at}, times the bare grpc++ echo", values.times(GRPC, "grpcpp_echo", load),
+             AT_LEAST, 1.4, "×"),
+            (f"{at}, times grpcio with 10 threads", values.times(GRPC, "grpcio", load), AT_LEAST,
+             15, "×"),
         ]
     targets += [
-        ("REST at 64, times FastAPI + uvicorn + joblib", times(REST, "fastapi", MANY), at_least,
-         15, "×"),
-        ("REST at 64, server CPU per request", cpu(REST), at_most, 17, "µs"),
-        ("gRPC at 64, server CPU per request", cpu(GRPC), at_most, 19, "µs"),
+        ("REST at 64, times FastAPI + uvicorn + joblib", values.times(REST, "fastapi", MANY),
+         AT_LEAST, 15, "×"),
+        ("REST at 64, server CPU per request", values.cpu(REST), AT_MOST, 17, "µs"),
+        ("gRPC at 64, server CPU per request", values.cpu(GRPC), AT_MOST, 19, "µs"),
+        *tensor_targets(values),
     ]
     return [entry(*target) for target in targets if target[1]]
+
+
+def tensor_targets(values):
+    for name, kind, loads in (("REST", "rest", TENSOR_REST), ("gRPC", "grpc", TENSOR_GRPC)):
+        own = f"tensor_{kind}"
+        for load in loads:
+            yield (f"tensors, {name} at {load.label}, N={load.rows}, of the ideal",
+                   values.of_ideal(own, f"empty_tensor_{kind}", load), AT_LEAST, 0.90, "")
+        rates = {load: rate for load in loads if (rate := values.rate(own, load))}
+        if rates:
+            best = max(rates, key=lambda load: median(rates[load]))
+            yield (f"tensors, {name} at {best.label}, best N={best.rows}, predictions/s",
+                   [rate / 1e6 for rate in rates[best]], AT_LEAST, 1, "M")
 
 
 def entry(name, values, sense, bound, unit):

@@ -10,6 +10,7 @@
 #include "codecs/simple_json.h"
 #include "codecs/simple_proto.h"
 #include "core/request.h"
+#include "empty_oip.h"
 #include "frontends/request_id.h"
 #include "frontends/router.h"
 #include "transport/grpc.h"
@@ -84,6 +85,7 @@ int main(int argc, char** argv) {
   router.serve("POST", "/models/{}/versions/{}/predict", serve_rest);
   transport::GrpcMethods methods;
   methods.add("/PredictionService/Predict", {serve_grpc, nullptr});
+  bench::add_empty_oip(router, methods, kSignature);
   transport::Services services;
   services.http = &router;
   services.grpc = &methods;

@@ -19,9 +19,9 @@ struct Everything {
   Everything() {
     auto opened = app::Stack::open(SLUICE_SOURCE_DIR "/examples/models");
     stack = std::move(*opened);
-    add_builtin(router, methods,
-                {stack->pipeline(), stack->tables(), stack->repository(), stack->trace(),
-                 shared_memory});
+    add_builtin(
+        router, methods,
+        {stack->pipeline(), stack->tables(), stack->repository(), stack->trace(), shared_memory});
   }
   std::unique_ptr<app::Stack> stack;
   clients::SharedMemory shared_memory{false};
@@ -68,8 +68,7 @@ TEST(Endpoints, ThePageInTheDocsAgrees) {
     std::ofstream(path) << text.substr(0, from) << table << text.substr(end);
     return;
   }
-  EXPECT_EQ(text.substr(from, end - from), table)
-      << "run the unit tests once with SLUICE_UPDATE=1";
+  EXPECT_EQ(text.substr(from, end - from), table) << "run the unit tests once with SLUICE_UPDATE=1";
 }
 
 }  // namespace

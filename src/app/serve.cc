@@ -65,7 +65,8 @@ bool explicit_control(const ServeOptions& options) { return options.model_contro
 
 int io_threads(const ServeOptions& options) {
   const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
-  return static_cast<int>(std::max<std::int64_t>(1, options.io_threads > 0 ? options.io_threads : cores));
+  return static_cast<int>(
+      std::max<std::int64_t>(1, options.io_threads > 0 ? options.io_threads : cores));
 }
 
 repository::RepositoryOptions repository_options(const ServeOptions& options) {
@@ -85,10 +86,9 @@ class Frontends {
   Frontends(Stack& stack, const ServeOptions& options)
       : shared_memory_(options.allow_client_shm),
         router_({options.max_body.value, explicit_control(options)}) {
-    frontends::add_builtin(
-        router_, methods_,
-        {stack.pipeline(), stack.tables(), stack.repository(), stack.trace(), shared_memory_,
-         options.strict, explicit_control(options)});
+    frontends::add_builtin(router_, methods_,
+                           {stack.pipeline(), stack.tables(), stack.repository(), stack.trace(),
+                            shared_memory_, options.strict, explicit_control(options)});
     transport::Services services;
     services.http = &router_;
     services.grpc = &methods_;

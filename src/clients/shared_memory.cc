@@ -130,8 +130,7 @@ Result<void> SharedMemory::write(const MemoryRef& to, std::string_view bytes) co
     return bad("the region is shorter than it was");
   }
   while (!bytes.empty()) {
-    const auto put =
-        ::pwrite(opened->fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
+    const auto put = ::pwrite(opened->fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
     if (put <= 0) return bad("the output could not be written");
     bytes.remove_prefix(static_cast<std::size_t>(put));
     at += static_cast<std::uint64_t>(put);

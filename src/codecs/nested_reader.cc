@@ -131,15 +131,10 @@ Result<void> NestedReader::push_real(od::value value) {
   }
   if (std::fabs(number) >= overflow_) return out_of_range();
   switch (dtype_) {
-    case DType::kFloat32:
-      store(static_cast<float>(number));
-      break;
+    case DType::kFloat32: store(static_cast<float>(number)); break;
     case DType::kFloat64: store(number); break;
-    case DType::kFloat16:
-      store(float_to_half(static_cast<float>(number)));
-      break;
-    default:
-      store(float_to_bf16(static_cast<float>(number)));
+    case DType::kFloat16: store(float_to_half(static_cast<float>(number))); break;
+    default: store(float_to_bf16(static_cast<float>(number)));
   }
   return {};
 }

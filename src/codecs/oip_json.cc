@@ -51,8 +51,8 @@ Result<OipParameter> read_parameter(std::string_view key, od::value value) {
     out.value = text;
   } else {
     SLUICE_CHECK(visit(value));
-    return invalid("bad_parameter", "parameter '" + printable(key) +
-                                        "' must be a text, a number, true or false");
+    return invalid("bad_parameter",
+                   "parameter '" + printable(key) + "' must be a text, a number, true or false");
   }
   return out;
 }
@@ -199,11 +199,12 @@ class Decoder {
   // Where the values are: read already, read later, behind the JSON, or in shared memory.
   Result<void> place(Draft& draft) {
     const bool shared = !draft.options.memory.region.empty();
-    const int places = int{draft.has_data} + int{draft.options.binary_size.has_value()} + int{shared};
+    const int places =
+        int{draft.has_data} + int{draft.options.binary_size.has_value()} + int{shared};
     if (places == 0) return missing(draft, "data");
     if (places > 1) {
-      return invalid("wrong_size", "input '" + printable(draft.name) +
-                                       "' has its values in more than one place");
+      return invalid("wrong_size",
+                     "input '" + printable(draft.name) + "' has its values in more than one place");
     }
     if (!draft.later.empty()) return read_later(draft);
     if (draft.has_data) return {};
@@ -241,8 +242,8 @@ class Decoder {
   Result<void> read_output(od::value value) {
     std::string_view name;
     OipTensorOptions options;
-    SLUICE_CHECK(for_each_field(
-        value, "outputs", [&](std::string_view key, od::value item) -> Result<void> {
+    SLUICE_CHECK(
+        for_each_field(value, "outputs", [&](std::string_view key, od::value item) -> Result<void> {
           if (key == "parameters") return read_parameters(item, request_.arena, options);
           if (key != "name") return visit(item, 3);
           SLUICE_TRY(const auto text, read_string(item, key));
@@ -312,8 +313,8 @@ Result<void> read_body(JsonCall& call, const Signature& signature, Request& requ
 
 Result<void> rebind(Request& request, const Signature& signature) {
   // The call is the codec's own, made by it in this request's arena.
-  auto& call = static_cast<JsonCall&>(
-      *const_cast<OipCall*>(static_cast<const OipCall*>(request.payload)));
+  auto& call =
+      static_cast<JsonCall&>(*const_cast<OipCall*>(static_cast<const OipCall*>(request.payload)));
   return read_body(call, signature, request);
 }
 

@@ -99,10 +99,11 @@ TEST(OipJson, AHugeShapeTakesNoMemory) {
   EXPECT_EQ(Decoded(with_input(R"("name":"x","datatype":"FP32","shape":[134217728,2],"data":[1])"))
                 .reason(),
             "wrong_shape");
-  EXPECT_EQ(Decoded(with_input(
-                        R"("name":"x","datatype":"FP32","shape":[4,1152921504606846978],"data":[1])"))
-                .reason(),
-            "shape_overflow");
+  EXPECT_EQ(
+      Decoded(
+          with_input(R"("name":"x","datatype":"FP32","shape":[4,1152921504606846978],"data":[1])"))
+          .reason(),
+      "shape_overflow");
 }
 
 TEST(OipJson, TensorsBehindTheJson) {

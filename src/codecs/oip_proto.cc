@@ -15,9 +15,7 @@ namespace {
 
 constexpr std::size_t kMaxTensors = 256;
 
-Failure broken() {
-  return invalid("not_protobuf", "the message is not a valid ModelInferRequest");
-}
+Failure broken() { return invalid("not_protobuf", "the message is not a valid ModelInferRequest"); }
 
 // ModelInferRequest's fields.
 enum Field : std::uint32_t {
@@ -186,8 +184,8 @@ class Decoder {
     } else if (next_raw_ < raw_count_) {
       bytes = raw_[next_raw_++];
     } else if (raw_count_ > 0) {
-      return invalid("wrong_size", "raw_input_contents has no entry for input '" +
-                                       printable(draft.name) + "'");
+      return invalid("wrong_size",
+                     "raw_input_contents has no entry for input '" + printable(draft.name) + "'");
     } else {
       // Neither form: right for a tensor without elements, told as missing for any other.
       return read_typed_contents({}, dtype, draft.shape, draft.name, request_.arena);

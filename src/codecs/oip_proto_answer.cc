@@ -37,7 +37,8 @@ void describe(std::string_view name, const TensorView& tensor, std::string& out)
   writer.bytes(1, name);
   writer.bytes(2, name_of(tensor.dtype));
   std::string dims;
-  for (const auto dim : tensor.shape.dims()) WireWriter(dims).varint(static_cast<std::uint64_t>(dim));
+  for (const auto dim : tensor.shape.dims())
+    WireWriter(dims).varint(static_cast<std::uint64_t>(dim));
   writer.bytes(3, dims);
 }
 

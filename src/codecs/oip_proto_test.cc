@@ -148,8 +148,7 @@ TEST(OipProto, ParametersOfTheRequest) {
   ASSERT_EQ(decoded.reason(), "ok");
   EXPECT_EQ(decoded.request->priority, 2);
   EXPECT_EQ(decoded.request->user_id, "u1");
-  EXPECT_EQ(decoded.request->deadline,
-            decoded.request->arrived + std::chrono::microseconds(1000));
+  EXPECT_EQ(decoded.request->deadline, decoded.request->arrived + std::chrono::microseconds(1000));
   EXPECT_EQ(decoded.request->request_id, "id-1");
   (*message.mutable_parameters())["triton_x"].set_bool_param(true);
   EXPECT_EQ(Decoded(message, one_input(DType::kFloat32, {-1})).reason(), "bad_parameter");

@@ -14,8 +14,8 @@
 
 namespace sluice::codecs {
 
-// `bytes` as a tensor. It views `bytes` where they lie aligned for the type, else a copy in `arena`.
-// `name` is for messages. Errors: kInvalidArgument with `wrong_size`, `shape_overflow` …
+// `bytes` as a tensor. It views `bytes` where they lie aligned for the type, else a copy in
+// `arena`. `name` is for messages. Errors: kInvalidArgument with `wrong_size`, `shape_overflow` …
 Result<TensorView> read_raw(DType dtype, const Shape& shape, std::string_view bytes,
                             std::string_view name, Arena& arena);
 

@@ -113,8 +113,8 @@ Result<void> ColumnReaders::finish(std::size_t appended, Request& out) {
     SLUICE_TRY(const auto rows, fit_rows(spec, dims, reader.count(), spec.name));
     if (i > 0 && rows.rows != out.rows) {
       return invalid("ragged", "'" + signature_.inputs[0].name + "' has " +
-                                   std::to_string(out.rows) + " rows and '" + spec.name +
-                                   "' has " + std::to_string(rows.rows));
+                                   std::to_string(out.rows) + " rows and '" + spec.name + "' has " +
+                                   std::to_string(rows.rows));
     }
     out.inputs[i] = reader.tensor(rows.shape);
     set_rows(out, rows);
@@ -146,8 +146,8 @@ Result<void> NamedColumns::append(od::object row) {
     NestedReader reader(spec_.dtype, 1, arena_, signature_.columns[at]);
     SLUICE_CHECK(reader.read(value));
     if (reader.count() != 1 || reader.dims().rank() > 0) {
-      return invalid("wrong_type", "feature '" + signature_.columns[at] +
-                                       "' must be a single value, not a list");
+      return invalid("wrong_type",
+                     "feature '" + signature_.columns[at] + "' must be a single value, not a list");
     }
     put(at, width, size, reader.tensor({}));
     expected = at + 1;
@@ -177,7 +177,8 @@ void NamedColumns::finish(Request& out, bool many) {
   out.many_rows = many;
 }
 
-void NamedColumns::put(std::size_t at, std::size_t width, std::size_t size, const TensorView& value) {
+void NamedColumns::put(std::size_t at, std::size_t width, std::size_t size,
+                       const TensorView& value) {
   const std::size_t index = rows_ * width + at;
   if (spec_.dtype == DType::kString) {
     reinterpret_cast<std::string_view*>(data_)[index] = value.strings[0];

@@ -15,8 +15,8 @@ void write_text(std::string_view text, Strings strings, JsonWriter& json) {
 }
 
 // Elements from `begin` on, `count` of them. One switch for all, not one for each.
-void write_elements(const TensorView& tensor, std::size_t begin, std::size_t count,
-                    Strings strings, JsonWriter& json) {
+void write_elements(const TensorView& tensor, std::size_t begin, std::size_t count, Strings strings,
+                    JsonWriter& json) {
   const auto all = [&]<class T>(T) {
     for (const T value : tensor.as<T>().subspan(begin, count)) json.value(value);
   };

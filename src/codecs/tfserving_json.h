@@ -1,5 +1,5 @@
-// TensorFlow Serving's REST form, which KServe v1 shares: `instances` row by row, or `inputs` column
-// by column; strings also as {"b64":"…"}.
+// TensorFlow Serving's REST form, which KServe v1 shares: `instances` row by row, or `inputs`
+// column by column; strings also as {"b64":"…"}.
 //
 // Thread-safety: functions without state.
 #pragma once

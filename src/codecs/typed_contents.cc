@@ -157,8 +157,8 @@ Result<TensorView> read_typed_contents(std::string_view contents, DType dtype, c
                                        std::string_view name, Arena& arena) {
   SLUICE_TRY(const auto count, element_count(shape.dims()));
   if (field_of(dtype) == 0) {
-    return invalid("wrong_type", "input '" + std::string(name) + "': " +
-                                     std::string(name_of(dtype)) +
+    return invalid("wrong_type", "input '" + std::string(name) +
+                                     "': " + std::string(name_of(dtype)) +
                                      " travels in raw_input_contents only");
   }
   const auto packed = packed_floats(contents, dtype);

@@ -12,9 +12,7 @@ const VersionEntry* ModelEntry::find(std::string_view version) const {
 
 // A broken model beside healthy ones must not take the whole server out of its balancer: it answers
 // 503 by itself. With nothing to serve at all there is no point in sending traffic here.
-bool ServingTable::healthy() const {
-  return !loading && (may_be_empty || any_ready());
-}
+bool ServingTable::healthy() const { return !loading && (may_be_empty || any_ready()); }
 
 bool ServingTable::any_ready() const {
   return std::ranges::any_of(models,

@@ -74,8 +74,8 @@ Result<std::size_t> check_inputs(const Signature& signature, std::span<const Ten
     if (!counts) continue;
     const auto here = static_cast<std::size_t>(inputs[i].shape[0]);
     if (first != nullptr && here != rows && signature.batchable()) {
-      return invalid("ragged", "'" + first->name + "' has " + std::to_string(rows) +
-                                   " rows and '" + spec.name + "' has " + std::to_string(here));
+      return invalid("ragged", "'" + first->name + "' has " + std::to_string(rows) + " rows and '" +
+                                   spec.name + "' has " + std::to_string(here));
     }
     if (first == nullptr) {
       first = &spec;

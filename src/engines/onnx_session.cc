@@ -181,8 +181,7 @@ TensorView allocate(const TensorSpec& spec, std::int64_t rows, Arena& arena) {
 }  // namespace
 
 OnnxModel::OnnxModel(std::shared_ptr<Ort::Env> env, std::vector<Ort::Session> sessions,
-                     OnnxFacts facts,
-                     std::vector<FileBytes> kept)
+                     OnnxFacts facts, std::vector<FileBytes> kept)
     : env_(std::move(env)),
       sessions_(std::move(sessions)),
       memory_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)),
@@ -280,8 +279,8 @@ Result<void> OnnxModel::run(std::span<const TensorView> inputs, std::span<Tensor
       outputs[i] = allocate(signature_.outputs[i], inputs[0].shape[0], arena);
       wrap(outputs[i], memory_, &out[i]);
     }
-    check(Ort::GetApi().Run(sessions_.mine(), nullptr, input_names_.data(), in.data(), inputs.size(),
-                            output_names_.data(), outputs.size(), out.data()));
+    check(Ort::GetApi().Run(sessions_.mine(), nullptr, input_names_.data(), in.data(),
+                            inputs.size(), output_names_.data(), outputs.size(), out.data()));
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (kinds_[i].preallocate) continue;
       SLUICE_TRY(outputs[i], kinds_[i].is_map_sequence ? unzip(out[i], facts_.classes, arena)

@@ -125,9 +125,9 @@ class InferStream final : public transport::GrpcStream {
     auto request = parts_.pipeline.new_request();
     request->on_done = [answers = answers_, place, kept, target = *target](Request* done) {
       const auto response = encode(*done);
-      answers->fill(place, response ? codecs::encode_oip_stream(*response)
-                                    : codecs::encode_oip_stream_error(response.error().message,
-                                                                      target));
+      answers->fill(place, response
+                               ? codecs::encode_oip_stream(*response)
+                               : codecs::encode_oip_stream_error(response.error().message, target));
     };
     if (auto decoded = decode(parts_, *call_, *kept, *target, *request); !decoded) {
       return finish(std::move(request), std::move(decoded).error());
@@ -145,13 +145,12 @@ class InferStream final : public transport::GrpcStream {
 };
 
 void add_readiness(transport::GrpcMethods& methods, const Parts& parts) {
-  add_unary<inference::ServerLiveRequest>(
-      methods, parts, kService + "ServerLive",
-      [](const auto&) -> Result<inference::ServerLiveResponse> {
-        inference::ServerLiveResponse out;
-        out.set_live(true);
-        return out;
-      });
+  add_unary<inference::ServerLiveRequest>(methods, parts, kService + "ServerLive",
+                                          [](const auto&) -> Result<inference::ServerLiveResponse> {
+                                            inference::ServerLiveResponse out;
+                                            out.set_live(true);
+                                            return out;
+                                          });
   add_unary<inference::ServerReadyRequest>(
       methods, parts, kService + "ServerReady",
       [parts](const auto&) -> Result<inference::ServerReadyResponse> {
@@ -175,10 +174,9 @@ void add_readiness(transport::GrpcMethods& methods, const Parts& parts) {
 }  // namespace
 
 void add_grpc_oip(transport::GrpcMethods& methods, const Parts& parts) {
-  add_method(methods, parts, kService + "ModelInfer",
-             [parts](const GrpcCallPtr& call, std::string_view message) {
-               infer(parts, call, message);
-             });
+  add_method(
+      methods, parts, kService + "ModelInfer",
+      [parts](const GrpcCallPtr& call, std::string_view message) { infer(parts, call, message); });
   methods.add(kService + "ModelStreamInfer", {nullptr, [parts](GrpcCallPtr call) {
                                                 return std::make_unique<InferStream>(
                                                     parts, std::move(call));

@@ -1,4 +1,5 @@
-// The Open Inference Protocol v2 over gRPC (proto/oip/service.proto), with the extensions of Triton.
+// The Open Inference Protocol v2 over gRPC (proto/oip/service.proto), with the extensions of
+// Triton.
 #pragma once
 
 #include "frontends/parts.h"

@@ -104,9 +104,9 @@ inference::ServerMetadataResponse server_metadata(const Parts& parts) {
   inference::ServerMetadataResponse out;
   out.set_name("sluice");
   out.set_version(SLUICE_VERSION);
-  for (const char* extension : {"classification", "model_repository", "schedule_policy",
-                                "model_configuration", "binary_tensor_data", "parameters",
-                                "statistics"}) {
+  for (const char* extension :
+       {"classification", "model_repository", "schedule_policy", "model_configuration",
+        "binary_tensor_data", "parameters", "statistics"}) {
     out.add_extensions(extension);
   }
   if (parts.shared_memory.enabled()) out.add_extensions("system_shared_memory");

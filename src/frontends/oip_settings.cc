@@ -44,8 +44,7 @@ Result<std::optional<Change>> read_change(const std::string& key, const LogValue
     return std::nullopt;
   }
   if (key == "log_file") return bad(key, "left out: the log goes to the server's stderr");
-  return bad(key,
-             "one of log_info, log_warning, log_error, log_verbose_level and log_format");
+  return bad(key, "one of log_info, log_warning, log_error, log_verbose_level and log_format");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The logging extension of the Open Inference Protocol: which levels of the process log are written.
-// No setting names a file.
+// The logging extension of the Open Inference Protocol: which levels of the process log are
+// written. No setting names a file.
 //
 // Thread-safety: functions on the process log, which is safe.
 #pragma once

@@ -22,8 +22,9 @@ constexpr std::string_view kHeaderLength = "inference-header-content-length";
 Result<std::optional<std::size_t>> header_length(const transport::RequestHead& head) {
   const auto text = head.find(kHeaderLength);
   if (!text) return std::nullopt;
-  const auto times = std::ranges::count_if(
-      head.headers, [](const transport::Header& each) { return iequals(each.name, kHeaderLength); });
+  const auto times = std::ranges::count_if(head.headers, [](const transport::Header& each) {
+    return iequals(each.name, kHeaderLength);
+  });
   const auto length = parse_uint(trim(*text));
   if (times == 1 && length) return static_cast<std::size_t>(*length);
   return invalid("bad_header",
@@ -74,7 +75,11 @@ void tell_model_ready(const Parts& parts, const ExchangePtr& exchange) {
   const auto servable = find_servable(parts, names[0], names[1]);
   if (!servable) return exchange->respond(plain_error(servable.error()));
   Response response;
-  JsonWriter(response.body).begin_object().field("name", names[0]).field("ready", true).end_object();
+  JsonWriter(response.body)
+      .begin_object()
+      .field("name", names[0])
+      .field("ready", true)
+      .end_object();
   exchange->respond(std::move(response));
 }
 

@@ -200,9 +200,8 @@ void logging(const ExchangePtr& exchange, bool change) {
 void add_rest_oip_control(Router& router, const Parts& parts) {
   router.serve("POST", "/v2/repository/index",
                [parts](const ExchangePtr& exchange) { index(parts, exchange); });
-  router.serve("POST", "/v2/repository/models/{}/load", [parts](const ExchangePtr& exchange) {
-    change_model(parts, exchange, load_model);
-  });
+  router.serve("POST", "/v2/repository/models/{}/load",
+               [parts](const ExchangePtr& exchange) { change_model(parts, exchange, load_model); });
   router.serve("POST", "/v2/repository/models/{}/unload", [parts](const ExchangePtr& exchange) {
     change_model(parts, exchange, unload_model);
   });
@@ -212,10 +211,9 @@ void add_rest_oip_control(Router& router, const Parts& parts) {
   };
   router.serve("GET", "/v2/systemsharedmemory/status", serve_regions);
   router.serve("GET", "/v2/systemsharedmemory/region/{}/status", serve_regions);
-  router.serve("POST", "/v2/systemsharedmemory/region/{}/register",
-               [parts](const ExchangePtr& exchange) {
-                 tell(exchange, register_region(parts, *exchange));
-               });
+  router.serve(
+      "POST", "/v2/systemsharedmemory/region/{}/register",
+      [parts](const ExchangePtr& exchange) { tell(exchange, register_region(parts, *exchange)); });
   router.serve("POST", "/v2/systemsharedmemory/region/{}/unregister",
                [parts](const ExchangePtr& exchange) {
                  tell(exchange, parts.shared_memory.remove(exchange->admission().parameters[0]));

@@ -81,10 +81,9 @@ Response method_not_allowed(ErrorForm form, const std::string& allowed) {
 const Router::Api& Router::api_of(std::string_view path) {
   // Clients of the Open Inference Protocol get what they ask for; elsewhere compressing a few
   // hundred bytes costs more than sending them.
-  static constexpr std::array<Api, 3> kApis = {
-      {{"/v2", plain_error, 1, false},
-       {"/v1", plain_error, 1024, true},
-       {"", simple_error, 1024, false}}};
+  static constexpr std::array<Api, 3> kApis = {{{"/v2", plain_error, 1, false},
+                                                {"/v1", plain_error, 1024, true},
+                                                {"", simple_error, 1024, false}}};
   const auto belongs = [&](const Api& api) {
     const auto rest = path.substr(std::min(api.prefix.size(), path.size()));
     const bool ends = rest.empty() || rest.starts_with('/');
@@ -145,8 +144,8 @@ void Router::serve(std::string_view method, std::string_view path, Handler handl
 
 bool Router::serves(const Endpoint& endpoint) const {
   return std::ranges::any_of(routes_, [&](const auto& routes) {
-    return std::ranges::any_of(
-        routes, [&](const Route& route) { return route.endpoint == &endpoint; });
+    return std::ranges::any_of(routes,
+                               [&](const Route& route) { return route.endpoint == &endpoint; });
   });
 }
 
@@ -211,8 +210,8 @@ Admission Router::admit(const RequestHead& head) {
 void Router::serve(transport::ExchangePtr exchange) {
   const auto& route = *static_cast<const Route*>(exchange->admission().route);
   const auto& admission = exchange->admission();
-  const bool coded = admission.request_coding != Coding::kIdentity ||
-                     admission.answer_coding != Coding::kIdentity;
+  const bool coded =
+      admission.request_coding != Coding::kIdentity || admission.answer_coding != Coding::kIdentity;
   if (!coded) return route.handler(exchange);
   auto plain = transport::with_coding(exchange, route.api->min_compressed);
   if (!plain) return exchange->respond(route.api->error(plain.error()));

@@ -106,8 +106,8 @@ Result<void> Repository::load_all() {
   }
   for (const auto& name : options_.load_first) {
     if (options_.on_request && name != "*" && table->find(name) == nullptr) {
-      return not_found("unknown_model", "load_model names '" + printable(name) +
-                                            "', but there is no such model");
+      return not_found("unknown_model",
+                       "load_model names '" + printable(name) + "', but there is no such model");
     }
   }
   return {};

@@ -1,9 +1,9 @@
 // From what a source wants to what is served.
 //
-// The only writer of the serving table. It asks the source for its complete list, loads each version
-// with the engine that fits its file, warms it up and publishes tables that hold it. A version that
-// fails is kept in the table with its reason and disturbs nothing else; a reload that fails leaves
-// what ran before.
+// The only writer of the serving table. It asks the source for its complete list, loads each
+// version with the engine that fits its file, warms it up and publishes tables that hold it. A
+// version that fails is kept in the table with its reason and disturbs nothing else; a reload that
+// fails leaves what ran before.
 //
 // Thread-safety: `load_all` and `announce_drain` are called by one thread; `load` and `unload` by
 // any, they are done one after the other by a thread of the repository's own. The table is read by

@@ -63,7 +63,8 @@ std::size_t next_batch(std::span<RequestPtr> waiting, std::size_t max_rows) {
   for (std::size_t i = 1; i < waiting.size() && rows < max_rows; ++i) {
     if (waiting[i]->rows > max_rows - rows || !same_rows(first, *waiting[i])) continue;
     rows += waiting[i]->rows;
-    if (i != count) std::rotate(waiting.begin() + count, waiting.begin() + i, waiting.begin() + i + 1);
+    if (i != count)
+      std::rotate(waiting.begin() + count, waiting.begin() + i, waiting.begin() + i + 1);
     ++count;
   }
   return count;

@@ -59,8 +59,7 @@ class InlineServable final : public Servable {
         signature_(std::move(signature)),
         plan_(std::move(plan)),
         warmup_(static_cast<int>(config.warmup)),
-        max_rows_(static_cast<std::size_t>(
-            config.batching.value_or(Batching()).max_batch_size)),
+        max_rows_(static_cast<std::size_t>(config.batching.value_or(Batching()).max_batch_size)),
         batchable_(signature_.batchable() && max_rows_ > 1) {}
 
   const ModelName& model() const override { return model_; }
@@ -72,8 +71,8 @@ class InlineServable final : public Servable {
   // Loop batching: what one turn of an I/O thread brings for this version runs as one batch at the
   // turn's end, without a lock, a hop or a wait.
   bool run(RequestPtr& request) const override {
-    const bool joins = request->turn != nullptr && request->rows > 0 &&
-                       batchable_.load(std::memory_order_relaxed);
+    const bool joins =
+        request->turn != nullptr && request->rows > 0 && batchable_.load(std::memory_order_relaxed);
     const auto mine = waiting_.mine();
     if (!joins || !mine.alone) {
       run_alone(*request);
@@ -82,9 +81,8 @@ class InlineServable final : public Servable {
     Waiting& waiting = mine.shard;
     if (!waiting.planned) {
       waiting.planned = true;
-      request->turn->at_end([self = request->servable] {
-        static_cast<const InlineServable&>(*self).run_waiting();
-      });
+      request->turn->at_end(
+          [self = request->servable] { static_cast<const InlineServable&>(*self).run_waiting(); });
     }
     waiting.requests.push_back(std::move(request));
     return false;

@@ -102,7 +102,8 @@ struct Stages {
     if (entry == nullptr || entry->ready.empty()) return Step::kNext;
     const auto choice = entry->policy->choose({request->user_id});
     if (choice >= entry->ready.size()) {
-      return refuse(request, internal("the release policy chose a version that is not there").error());
+      return refuse(request,
+                    internal("the release policy chose a version that is not there").error());
     }
     request->servable = entry->ready[choice];
     return Step::kNext;

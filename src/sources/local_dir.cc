@@ -158,8 +158,7 @@ class LocalDir final : public Source {
   bool holds_models(const fs::path& path) const {
     const auto found = list_directory(path);
     return !candidates(found).empty() || has_version_directories(path, found) ||
-           has_strange_models(path, found) ||
-           std::ranges::count(found.files, "model.yaml") > 0 ||
+           has_strange_models(path, found) || std::ranges::count(found.files, "model.yaml") > 0 ||
            std::ranges::count(found.files, "config.pbtxt") > 0;
   }
 
@@ -191,9 +190,9 @@ class LocalDir final : public Source {
         add_version(*model, version, relative / version, files);
       } else if (const auto strange = strange_model(version, in_version); !strange.empty()) {
         add_version(*model, version, relative / version, {strange});
-        model->versions.back().problem =
-            "'" + printable(strange) + "' has an ending that no engine knows; known are " +
-            join_and(extensions_);
+        model->versions.back().problem = "'" + printable(strange) +
+                                         "' has an ending that no engine knows; known are " +
+                                         join_and(extensions_);
       }
     }
     const auto own = candidates(found);

@@ -50,7 +50,7 @@ class Http2Stream final : public Exchange,
   void drain() {
     if (stream_ != nullptr && !call_ended_) stream_->on_drain();
   }
-  void session_lost();                                   // the stream or its connection has ended
+  void session_lost();  // the stream or its connection has ended
   std::int32_t id() const { return id_; }
 
   // Hands the request to its handler; outside of the session's callbacks.

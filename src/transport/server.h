@@ -3,8 +3,8 @@
 // All listeners accept on the management thread, where no public request runs, and hand every
 // connection to the I/O thread that has the fewest. (SO_REUSEPORT would spread them by a hash: with
 // two gRPC connections both land on one core half of the time, and a second server on the same port
-// would go unnoticed.) Connections of the management listener stay on its thread, so that it answers
-// under overload.
+// would go unnoticed.) Connections of the management listener stay on its thread, so that it
+// answers under overload.
 //
 // Thread-safety: one owner, who calls listen, start and drain_and_stop in this order.
 #pragma once

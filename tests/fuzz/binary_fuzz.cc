@@ -63,7 +63,7 @@ void run(std::uint8_t byte, std::string_view bytes) {
   // See json_fuzz.cc.
   const auto renew = [] { codecs::thread_parser() = codecs::od::parser(); };
   renew();
-  auto request = new_request();
+  auto request = make_request();
   request->servable = choice.first;
   const auto decoded = codecs::decode_oip_json(
       body.view(), parts.header_length, choice.first->signature(), shared_memory(), *request);

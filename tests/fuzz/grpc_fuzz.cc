@@ -38,13 +38,12 @@ void run(std::uint8_t byte, std::string_view bytes) {
     check_error(target.error(), body);
   } else {
     for (const auto text : {target->model, target->version, target->id}) {
-      expect(
-          text.empty() || body.holds(reinterpret_cast<const std::byte*>(text.data()), text.size()),
-          "a target's names are in the message");
+      expect(text.empty() || body.holds(text.data(), text.size()),
+             "a target's names are in the message");
     }
     each_field(codecs::encode_oip_stream_error("no", *target), [](const WireReader&) {});
   }
-  auto request = new_request();
+  auto request = make_request();
   request->servable = choice.first;
   const auto decoded =
       codecs::decode_oip_proto(body.view(), choice.first->signature(), shared_memory(), *request);

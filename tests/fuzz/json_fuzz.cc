@@ -52,7 +52,7 @@ void run(std::uint8_t byte, std::string_view bytes) {
   // A new parser has buffers for this body alone; without one, views of its buffers are invalid.
   const auto renew = [] { codecs::thread_parser() = codecs::od::parser(); };
   renew();
-  auto request = new_request();
+  auto request = make_request();
   request->servable = choice.first;
   request->wants_prediction = choice.mode == kSimple || choice.mode == kSimpleStrict;
   const auto decoded = decode(choice.mode, body.view(), *request);

@@ -9,13 +9,14 @@ cmd_build() {
 }
 
 is_preset() {
-  [[ $1 == release || $1 == debug || $1 == asan || $1 == tsan || $1 == coverage || $1 == bench ]]
+  [[ $1 == release || $1 == debug || $1 == asan || $1 == tsan || $1 == coverage || $1 == bench ||
+    $1 == fuzz ]]
 }
 
 # compile PRESET [TARGET]: configures once; ninja runs cmake again by itself when a list changes.
 compile() {
   local preset=$1 target=${2:-all}
-  is_preset "$preset" || die "no preset '$preset': release, debug, asan, tsan, coverage or bench"
+  is_preset "$preset" || die "no preset '$preset': release, debug, asan, tsan, coverage, bench or fuzz"
   step "build ($preset)"
   if [[ ! -f build/$preset/build.ninja ]]; then quietly cmake --preset "$preset"; fi
   cmake --build --preset "$preset" --target "$target" -j "$(nproc)"

@@ -7,7 +7,7 @@ cmd_setup() {
   local extra=() option
   for option in "$@"; do
     [[ $option == --* && -f $LISTS/apt-${option#--}.txt ]] ||
-      die "setup takes --bench, --train, --lint or --fresh, not '$option'"
+      die "setup takes --bench, --train, --lint, --fuzz or --fresh, not '$option'"
     extra+=("${option#--}")
   done
   plan 3
