@@ -1,4 +1,6 @@
 """Starting, watching and stopping the programs that are measured. Each listens on 127.0.0.1."""
+import contextlib
+import http.client
 import os
 import re
 import socket
@@ -25,9 +27,10 @@ def parse_listening(text):
 
 
 class Server:
-    """A running program. `port` is for one that cannot choose a port and print it (nginx)."""
+    """A running program. `port` is for one that cannot choose a port and print it (nginx), `ready`
+    for one that listens before it can answer: the path that says when."""
 
-    def __init__(self, name, command, temp, env=None, port=None):
+    def __init__(self, name, command, temp, env=None, port=None, ready=None):
         self.log = Path(temp, name.replace(" ", "_") + ".log")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
@@ -35,22 +38,23 @@ class Server:
                 stderr=subprocess.STDOUT, cwd=temp, env={**os.environ, **(env or {})})
         self.pid = self.process.pid
         try:
-            self.ports = self._wait_until_up(name, port)
+            self.ports = self._wait_until_up(name, port, ready)
         except BaseException:
             self.stop()
             raise
 
-    def _wait_until_up(self, name, port, patience=30):
+    def _wait_until_up(self, name, port, ready, patience=30):
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 tail = self.log.read_text().strip().splitlines()[-1:] or ["no output"]
                 raise BenchError(f"{name} ended at once: {tail[0]}")
             ports = {"http": port} if port else parse_listening(self.log.read_text())
-            if ports and all(_connects(number) for number in ports.values()):
+            if ports and all(_connects(number) for number in ports.values()) and (
+                    not ready or _answers(ports["http"], ready)):
                 return ports
             time.sleep(0.05)
-        raise BenchError(f"{name} was not listening after {patience} s")
+        raise BenchError(f"{name} was not ready after {patience} s")
 
     def tree(self):
         """The pid and its children's: nginx's and grpcio's work is spread over several."""
@@ -86,6 +90,13 @@ def _connects(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _answers(port, path):
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(client):
+        client.request("GET", path)
+        return client.getresponse().status == 200
+
+
 def need(path, remedy):
     """The path, or one sentence about what to do."""
     if not Path(path).exists():
@@ -111,7 +122,7 @@ class Site:
     def sluice(self):
         return Server("sluice", [
             self.binary("sluice"), "serve", self.example("models"), "--http", "127.0.0.1:0",
-            "--grpc", "127.0.0.1:0", "--management", "127.0.0.1:0"], self.temp)
+            "--grpc", "127.0.0.1:0", "--management", "127.0.0.1:0"], self.temp, ready="/ready")
 
     def empty(self):
         return Server("bench_empty", [self.binary("bench_empty"), "--http", "127.0.0.1:0",

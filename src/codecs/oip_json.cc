@@ -77,7 +77,6 @@ class Decoder {
           Request& request)
       : json_(json),
         raw_(raw),
-        signature_(signature),
         call_(call),
         request_(request),
         inputs_(signature, request),
@@ -267,7 +266,6 @@ class Decoder {
 
   std::string_view json_;
   std::string_view raw_;
-  const Signature& signature_;
   JsonCall& call_;
   Request& request_;
   OipInputs inputs_;

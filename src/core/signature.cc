@@ -53,6 +53,11 @@ Result<void> check_input(const TensorSpec& spec, const TensorView& tensor, bool 
     return wrong_shape(spec, tensor);
   }
   SLUICE_TRY(const auto count, element_count(tensor.shape.dims()));
+  // Rows without values cost the client nothing and the answer memory for each.
+  if (count == 0 && tensor.shape.rank() > 1 && tensor.shape[0] > 0) {
+    return invalid("wrong_shape", "input '" + spec.name + "' has shape " +
+                                      show_shape(tensor.shape.dims()) + ": rows without values");
+  }
   if (count == tensor.elements()) return {};
   return invalid("wrong_size", "input '" + spec.name + "' has " +
                                    std::to_string(tensor.elements()) + " values; its shape " +

@@ -195,7 +195,7 @@ inline void check_memory(const void* start, std::size_t size, const Body& body,
                          const Request& request) {
   if (size == 0) return;
   expect(body.holds(start, size) || request.arena.holds(start, size),
-         "a tensor lies in its body or its arena");
+         "what a request views lies in its body or its arena");
 }
 
 inline void check_tensor(const TensorView& tensor, const Body& body, const Request& request) {
@@ -237,6 +237,10 @@ inline bool carry(RequestPtr& request, const Body& body, const Result<void>& dec
     }
   }
   for (const auto& input : request->inputs) check_tensor(input, body, *request);
+  for (const auto text :
+       {request->request_id, request->user_id, request->entity_id, request->cache_key}) {
+    check_memory(text.data(), text.size(), body, *request);
+  }
   const auto rows =
       check_inputs(request->servable->signature(), request->inputs, request->may_split_rows);
   if (!rows) {
