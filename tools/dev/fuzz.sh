@@ -1,7 +1,7 @@
 # Coverage-guided fuzzing of the codecs (tests/fuzz/README.md). Sourced by ./dev.
 # shellcheck shell=bash
 
-FUZZ_TARGETS=(json binary grpc)
+FUZZ_TARGETS=(json binary grpc simple)
 
 # fuzz [TARGET] [SECONDS]: every target for a minute each, one after the other.
 cmd_fuzz() {
@@ -32,7 +32,7 @@ cmd_fuzz() {
 fuzz_target() {
   local target=$1 seconds=$2 work="build/fuzz/work/$1" corpus="tests/fuzz/corpus/$1" status=0
   local dictionary=tests/fuzz/dictionary/json.dict log="$work.log" facts
-  if [[ $target == grpc ]]; then dictionary=tests/fuzz/dictionary/grpc.dict; fi
+  if [[ $target == grpc || $target == simple ]]; then dictionary=tests/fuzz/dictionary/grpc.dict; fi
   mkdir -p "$work" build/fuzz/findings
   ASAN_SYMBOLIZER_PATH=/usr/lib/llvm-19/bin/llvm-symbolizer "build/fuzz/${target}_fuzz" \
     -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64 \
