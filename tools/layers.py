@@ -26,6 +26,7 @@ LAYER_OF = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.
 # Start of a header's name -> the folders that may include it.
 THIRD_PARTY = {
     "nghttp2/": {"transport"},
+    "openssl/": {"base"},
     "onnxruntime": {"engines"},
     "xgboost/": {"engines"},
     "yaml-cpp/": {"config"},

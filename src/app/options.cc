@@ -88,6 +88,8 @@ const Schema<ServeOptions>& ServeOptions::schema() {
           .option("max_body", &S::max_body, "largest request body and gRPC message",
                   {between(Bytes{1024}, Bytes{std::uint64_t{2} << 30})})
           .option("drain_timeout", &S::drain_timeout, "how long in-flight requests may take to end")
+          .option("max_models_memory", &S::max_models_memory,
+                  "most memory for models: lazy ones make room for others; 0: no limit")
           .option("log_level", &S::log_level, "debug | info | warn | error | off",
                   {one_of({"debug", "info", "warn", "error", "off"})})
           .option("metrics", &S::metrics, "metrics");
@@ -95,7 +97,7 @@ const Schema<ServeOptions>& ServeOptions::schema() {
 }
 
 const std::vector<std::string>& ServeOptions::not_acted_on() {
-  static const std::vector<std::string> kKeys = {"allow_pickle", "state_dir", "poll", "metrics"};
+  static const std::vector<std::string> kKeys = {"allow_pickle", "state_dir", "metrics"};
   return kKeys;
 }
 

@@ -31,6 +31,7 @@ struct ServeOptions {
   std::int64_t io_threads = 0;
   Bytes max_body{std::uint64_t{64} << 20};
   Millis drain_timeout{30'000};
+  Bytes max_models_memory{0};
   std::string log_level = "info";
   MetricsOptions metrics;
 

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "config/yaml.h"
+#include "engines/builtin.h"
 #include "frontends/builtin.h"
 #include "frontends/grpc_health.h"
 #include "transport/server.h"
@@ -74,6 +75,11 @@ repository::RepositoryOptions repository_options(const ServeOptions& options) {
   out.default_model = options.default_model;
   out.parallel = io_threads(options);
   out.on_request = explicit_control(options);
+  out.max_memory = options.max_models_memory.value;
+  if (!out.on_request && options.poll != "off") {
+    Problems none;  // it was checked when the options were read
+    OptionType<Millis>::read(Node::text(options.poll), out.poll.emplace(), none);
+  }
   for (const auto name : split(options.load_model, ',')) {
     if (!trim(name).empty()) out.load_first.emplace_back(trim(name));
   }
@@ -122,7 +128,13 @@ class Frontends {
   }
 
   void start() { server_->start(); }
-  void stop(Millis grace) { server_->drain_and_stop(grace); }
+  // Everybody is answered, or dropped after `grace`; then the models end, and last what they still
+  // had to say to those who are gone.
+  void stop(Stack& stack, Millis grace) {
+    server_->drain_and_stop(grace);
+    stack.close();
+    server_->finish_posted();
+  }
 
  private:
   clients::SharedMemory shared_memory_;
@@ -135,7 +147,7 @@ class Frontends {
 Result<void> check_single(const Stack& stack) {
   const auto table = stack.tables().get();
   for (const auto& [name, entry] : table->models) {
-    if (entry->policy != nullptr) return {};
+    if (entry->can_serve()) return {};
     const std::string why = entry->versions.empty() ? entry->reason : entry->versions[0].reason;
     return invalid("bad_model", "model " + name + " cannot be served: " + why);
   }
@@ -151,8 +163,11 @@ int serve(const ServeOptions& options) {
   return_large_memory();
   // Signals are waited for by this thread alone; threads started from here on block them.
   const sigset_t signals = stop_signals();
+  // Before there is any other thread.
+  auto probe = repository::Probe::start(engines::register_builtin);
+  if (!probe) return complain(probe.error());
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  auto stack = Stack::open(options.models, repository_options(options));
+  auto stack = Stack::open(options.models, repository_options(options), probe->get());
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());
@@ -165,12 +180,12 @@ int serve(const ServeOptions& options) {
   log::set_level(level_named(options.log_level));
   if (loaded && single && !explicit_control(options)) loaded = check_single(**stack);
   if (!loaded) {
-    frontends.stop(Millis(0));
+    frontends.stop(**stack, Millis(0));
     return complain(loaded.error());
   }
   const auto table = (*stack)->tables().get();
   const auto serving = std::ranges::count_if(
-      table->models, [](const auto& model) { return model.second->policy != nullptr; });
+      table->models, [](const auto& model) { return model.second->can_serve(); });
   log::info("serving " + std::to_string(serving) + " of " + std::to_string(table->models.size()) +
             (table->models.size() == 1 ? " model" : " models"));
   if (table->models.empty())
@@ -178,7 +193,7 @@ int serve(const ServeOptions& options) {
   wait_for_stop();
   log::info("draining: what is in flight is answered, then the server ends");
   (*stack)->announce_drain();
-  frontends.stop(options.drain_timeout);
+  frontends.stop(**stack, options.drain_timeout);
   log::info("stopped");
   return kSuccess;
 }

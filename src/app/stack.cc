@@ -3,7 +3,7 @@
 #include "engines/builtin.h"
 #include "observers/builtin.h"
 #include "routing/builtin.h"
-#include "serving/inline_servable.h"
+#include "serving/model_servable.h"
 #include "sources/local_dir.h"
 
 namespace sluice::app {
@@ -11,14 +11,14 @@ namespace sluice::app {
 Stack::Stack()
     : servables_(serving::make_servable_factory()),
       tables_(std::make_shared<const ServingTable>()),
-      observers_(observers::make_builtin(trace_)),
-      pipeline_(tables_, observers_) {
+      observers_(observers::make_builtin(trace_)) {
   engines::register_builtin(engines_);
   routing::register_builtin(policies_);
 }
 
 Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
-                                           repository::RepositoryOptions options) {
+                                           repository::RepositoryOptions options,
+                                           const repository::Probe* probe) {
   std::unique_ptr<Stack> stack(new Stack);
   std::vector<std::string> extensions;
   for (const auto& [name, engine] : stack->engines_.items()) {
@@ -26,9 +26,17 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
   }
   SLUICE_TRY(stack->source_, sources::make_local_dir(path, std::move(extensions)));
   stack->repository_ = std::make_unique<repository::Repository>(
-      *stack->source_, stack->engines_, *stack->servables_, stack->policies_, stack->tables_,
-      std::move(options));
+      *stack->source_, stack->engines_, *stack->servables_, stack->policies_, probe,
+      stack->tables_, std::move(options));
+  stack->pipeline_ = std::make_unique<const serving::Pipeline>(stack->tables_, stack->observers_,
+                                                               *stack->repository_);
   return stack;
+}
+
+Result<std::unique_ptr<Stack>> Stack::open(const std::string& path) {
+  repository::RepositoryOptions options;
+  options.nothing_lazy = true;
+  return open(path, std::move(options), nullptr);
 }
 
 }  // namespace sluice::app

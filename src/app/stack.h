@@ -23,13 +23,19 @@ namespace sluice::app {
 class Stack {
  public:
   // Errors: kNotFound when there is nothing at `path`, kInvalidArgument when it is no model.
+  // `probe`: tries versions before they are loaded; may be null.
   static Result<std::unique_ptr<Stack>> open(const std::string& path,
-                                             repository::RepositoryOptions options = {});
+                                             repository::RepositoryOptions options,
+                                             const repository::Probe* probe);
+  // For commands that end after their answer: whatever is there is loaded at once.
+  static Result<std::unique_ptr<Stack>> open(const std::string& path);
 
   Result<void> load() { return repository_->load_all(); }
   void announce_drain() { repository_->announce_drain(); }
+  // Ends what runs; what waits is answered "dropped".
+  void close() { repository_->close(); }
 
-  const serving::Pipeline& pipeline() const { return pipeline_; }
+  const serving::Pipeline& pipeline() const { return *pipeline_; }
   const ServingTables& tables() const { return tables_; }
   const Registry<Engine>& engines() const { return engines_; }
   repository::Repository& repository() { return *repository_; }
@@ -45,8 +51,8 @@ class Stack {
   ServingTables tables_;
   observers::TraceControl trace_;
   Observers observers_;
-  serving::Pipeline pipeline_;
   std::unique_ptr<repository::Repository> repository_;
+  std::unique_ptr<const serving::Pipeline> pipeline_;
 };
 
 }  // namespace sluice::app

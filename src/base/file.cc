@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -53,16 +54,56 @@ Fd::~Fd() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<FileBytes> FileBytes::map(const Fd& fd, std::string_view what) {
-  SLUICE_TRY(const auto info, regular_file(fd, what));
+namespace {
+
+bool same_file(const struct stat& a, const struct stat& b) {
+  return a.st_size == b.st_size && a.st_mtim.tv_sec == b.st_mtim.tv_sec &&
+         a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
+}
+
+Failure changing(std::string_view what) {
+  return unavailable("changing", std::string(what) + " changed while it was read");
+}
+
+// All `size` bytes of `from`, without a detour through this process.
+Result<void> transfer(const Fd& from, const Fd& to, std::size_t size, std::string_view what) {
+  off_t offset = 0;
+  while (static_cast<std::size_t>(offset) < size) {
+    const auto sent = ::sendfile(to.get(), from.get(), &offset, size - offset);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return system_failure(what, errno);
+    if (sent == 0) return changing(what);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<FileBytes> FileBytes::copy(const Fd& fd, std::string_view what) {
+  SLUICE_TRY(const auto before, regular_file(fd, what));
+  if (before.st_size == 0) return FileBytes();
+  auto copied = std::make_shared<Fd>(::memfd_create("sluice-model", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!*copied) return system_failure(what, errno);
+  SLUICE_CHECK(transfer(fd, *copied, static_cast<std::size_t>(before.st_size), what));
+  SLUICE_TRY(const auto after, regular_file(fd, what));
+  if (!same_file(before, after)) return changing(what);
+  if (::fcntl(copied->get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
+    return system_failure(what, errno);
+  }
+  return of_copy(std::move(copied));
+}
+
+Result<FileBytes> FileBytes::of_copy(std::shared_ptr<const Fd> fd) {
+  SLUICE_TRY(const auto info, regular_file(*fd, "the copy of the model file"));
   FileBytes out;
-  if (info.st_size == 0) return out;
   const auto size = static_cast<std::size_t>(info.st_size);
-  void* at = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-  if (at == MAP_FAILED) return system_failure(what, errno);
+  if (size == 0) return out;
+  void* at = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd->get(), 0);
+  if (at == MAP_FAILED) return system_failure("the copy of the model file", errno);
   out.mapping_ = std::shared_ptr<const void>(
       at, [size](const void* mapped) { ::munmap(const_cast<void*>(mapped), size); });
   out.bytes_ = {static_cast<const std::byte*>(at), size};
+  out.descriptor_ = std::move(fd);
   return out;
 }
 

@@ -38,7 +38,9 @@ class Fd {
   int fd_ = -1;
 };
 
-// The bytes of a file, mapped read-only; they stay valid as long as any copy lives.
+// The bytes of a file, copied aside: whatever happens to the file afterwards (written on, cut off,
+// replaced), they stay what they were. They lie in sealed memory with a descriptor, so that another
+// process can be given the same bytes, and live as long as any copy does.
 class FileBytes {
  public:
   FileBytes() = default;
@@ -47,10 +49,17 @@ class FileBytes {
     return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
   }
 
-  // `what` names the file in messages ("the model file"). Fails when `fd` is not a regular file.
-  static Result<FileBytes> map(const Fd& fd, std::string_view what);
+  // `what` names the file in messages ("the model file"). Errors: kInvalidArgument when `fd` is not
+  // a regular file; kUnavailable/`changing` when it changed while it was read.
+  static Result<FileBytes> copy(const Fd& fd, std::string_view what);
+  // Of a descriptor that `descriptor` gave, in whichever process.
+  static Result<FileBytes> of_copy(std::shared_ptr<const Fd> fd);
+
+  // Null for an empty file.
+  const Fd* descriptor() const { return descriptor_.get(); }
 
  private:
+  std::shared_ptr<const Fd> descriptor_;
   std::shared_ptr<const void> mapping_;
   std::span<const std::byte> bytes_;
 };

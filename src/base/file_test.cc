@@ -64,7 +64,7 @@ TEST_F(Files, MappedBytesOutliveTheDescriptor) {
   FileBytes bytes;
   {
     const auto directory = open_directory(root_ / "inside");
-    bytes = *FileBytes::map(*open_beneath(*directory, "deep/a"), "the file");
+    bytes = *FileBytes::copy(*open_beneath(*directory, "deep/a"), "the file");
   }
   EXPECT_EQ(bytes.text(), "hello");
   EXPECT_FALSE(read_text(root_ / "secret", 3, "the file"));

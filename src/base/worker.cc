@@ -1,11 +1,16 @@
 #include "base/worker.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 namespace sluice {
 
-Worker::Worker(std::string name) : name_(std::move(name)) {
-  thread_ = std::thread([this] { run(); });
+Worker::Worker(std::string name, int threads, int niceness)
+    : name_(std::move(name)), niceness_(niceness) {
+  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
 Worker::~Worker() {
@@ -13,8 +18,8 @@ Worker::~Worker() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  wake_.notify_one();
-  thread_.join();
+  wake_.notify_all();
+  for (auto& thread : threads_) thread.join();
 }
 
 void Worker::post(Task task) {
@@ -25,18 +30,39 @@ void Worker::post(Task task) {
   wake_.notify_one();
 }
 
+void Worker::post_at(std::chrono::steady_clock::time_point when, Task task) {
+  {
+    const std::lock_guard lock(mutex_);
+    later_.push_back({when, std::move(task)});
+  }
+  wake_.notify_one();
+}
+
 void Worker::run() {
-  pthread_setname_np(pthread_self(), name_.c_str());
+  pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
+  // On Linux this is of the thread alone.
+  if (niceness_ > 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness_);
+  std::unique_lock lock(mutex_);
   while (true) {
-    Task task;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
-      if (tasks_.empty()) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
+    const auto due = std::ranges::min_element(later_, {}, &Later::when);
+    if (due != later_.end() && due->when <= std::chrono::steady_clock::now()) {
+      tasks_.push_back(std::move(due->task));
+      later_.erase(due);
     }
-    task();
+    if (!tasks_.empty()) {
+      Task task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+      task = nullptr;  // what it holds is let go without the lock
+      lock.lock();
+    } else if (stopping_) {
+      return;
+    } else if (due != later_.end()) {
+      wake_.wait_until(lock, due->when);
+    } else {
+      wake_.wait(lock);
+    }
   }
 }
 

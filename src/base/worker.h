@@ -1,14 +1,16 @@
-// A named thread that runs tasks one after the other.
+// Named threads that run tasks: one thread one after the other, several side by side.
 //
 // Thread-safety: `post` from any thread; the destructor runs what was posted, then joins.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace sluice {
 
@@ -16,24 +18,34 @@ class Worker {
  public:
   using Task = std::move_only_function<void()>;
 
-  // At most 15 characters of `name` are kept by the system.
-  explicit Worker(std::string name);
+  // At most 15 characters of `name` are kept by the system. `niceness`: 0 to 19, how much the
+  // system prefers other threads.
+  explicit Worker(std::string name, int threads = 1, int niceness = 0);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   // Tasks must not throw.
   void post(Task task);
+  // Not before `when`; a task that is still waiting when the destructor is called does not run.
+  void post_at(std::chrono::steady_clock::time_point when, Task task);
 
  private:
   void run();
 
+  struct Later {
+    std::chrono::steady_clock::time_point when;
+    Task task;
+  };
+
   const std::string name_;
+  const int niceness_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Task> tasks_;  // guarded by mutex_
-  bool stopping_ = false;   // guarded by mutex_
-  std::thread thread_;
+  std::vector<Later> later_;  // guarded by mutex_, any order: there are few
+  bool stopping_ = false;     // guarded by mutex_
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace sluice

@@ -106,6 +106,29 @@ void OptionType<Node>::read(const Node& node, Node& value, Problems& problems) {
   if (expect_kind(node, Node::Kind::kMap, "a mapping", problems)) value = node;
 }
 
+namespace {
+
+std::optional<std::string> ascending(const std::vector<std::int64_t>& sizes) {
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] < 1 || (i > 0 && sizes[i] <= sizes[i - 1])) {
+      return "write numbers of at least 1, each larger than the one before";
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+const Schema<Padding>& Padding::schema() {
+  static const auto kSchema =
+      Schema<Padding>()
+          .option("buckets", &Padding::buckets, "lengths that requests are lengthened to",
+                  {ascending})
+          .option("value", &Padding::value, "what inputs are lengthened with", {between(-1e15, 1e15)})
+          .option("zero", &Padding::zero, "inputs that are lengthened with 0 in any case: masks");
+  return kSchema;
+}
+
 const Schema<Batching>& Batching::schema() {
   static const auto kSchema =
       Schema<Batching>()
@@ -115,7 +138,13 @@ const Schema<Batching>& Batching::schema() {
                   {between(Millis(0), Millis(1000))})
           .option("max_queue", &Batching::max_queue, "requests that may wait; more answer 503",
                   {between<std::int64_t>(1, 1'000'000)})
-          .option("policy", &Batching::policy, "eager never makes an idle engine wait");
+          .option("policy", &Batching::policy, "eager never makes an idle engine wait")
+          .option("preferred", &Batching::preferred, "batch sizes that the model runs best with",
+                  {ascending})
+          .option("default_priority", &Batching::default_priority,
+                  "of requests that name none: 1 (first) to 16 (last)",
+                  {between<std::int64_t>(1, kPriorities)})
+          .option("pad", &Batching::pad, "lengthens requests so that they can share a run");
   return kSchema;
 }
 
@@ -124,7 +153,12 @@ const Schema<CacheOptions>& CacheOptions::schema() {
       Schema<CacheOptions>()
           .option("capacity", &CacheOptions::capacity, "most answers that are kept",
                   {between<std::int64_t>(1, 100'000'000)})
-          .option("ttl", &CacheOptions::ttl, "how long an answer may be given again");
+          .option("max_bytes", &CacheOptions::max_bytes, "most memory for answers",
+                  {between(Bytes{1024}, Bytes{std::uint64_t{1} << 40})})
+          .option("ttl", &CacheOptions::ttl, "how long an answer may be given again",
+                  {between(Millis(1), Millis(31'536'000'000))})
+          .option("content", &CacheOptions::content,
+                  "equal inputs get the same answer, without a cache_key");
   return kSchema;
 }
 

@@ -32,12 +32,27 @@ struct Loading {
   Millis ttl{0};
 };
 
+// `batching.pad`: requests whose free dimensions have a length below a bucket's are lengthened to
+// it, so that they can share a run; outputs are cut back.
+struct Padding {
+  std::vector<std::int64_t> buckets;  // ascending
+  double value = 0;                   // what inputs are lengthened with
+  std::vector<std::string> zero;      // inputs (masks) that are lengthened with 0 in any case
+  static const Schema<Padding>& schema();
+};
+
+// A request's priority is 1 (first) to kPriorities (last).
+inline constexpr std::int64_t kPriorities = 16;
+
 enum class BatchPolicy { kEager, kWait };
 struct Batching {
   std::int64_t max_batch_size = 32;
   Millis max_wait{10};
   std::int64_t max_queue = 1000;
   BatchPolicy policy = BatchPolicy::kEager;
+  std::vector<std::int64_t> preferred;  // ascending
+  std::int64_t default_priority = kPriorities / 2;
+  std::optional<Padding> pad;
   static const Schema<Batching>& schema();
 };
 
@@ -48,7 +63,9 @@ struct Instances {
 
 struct CacheOptions {
   std::int64_t capacity = 10000;
+  Bytes max_bytes{std::uint64_t{64} << 20};
   Millis ttl{300'000};
+  bool content = false;  // equal inputs have equal answers, whatever their keys
   static const Schema<CacheOptions>& schema();
 };
 
@@ -127,11 +144,8 @@ struct ModelConfig {
 
   static const Schema<ModelConfig>& schema();
 
-  static constexpr std::array<std::string_view, 8> kNotActedOn = {
-      "allow_pickle", "loading", "cache", "cost", "guard", "features", "log", "release"};
-  // Of `batching:`.
-  static constexpr std::array<std::string_view, 3> kBatchingNotActedOn = {"max_wait", "max_queue",
-                                                                          "policy"};
+  static constexpr std::array<std::string_view, 5> kNotActedOn = {"allow_pickle", "guard",
+                                                                  "features", "log", "release"};
 };
 
 }  // namespace sluice

@@ -100,6 +100,9 @@ struct Request {
   std::string_view body;
   // A model that takes one row at a time may be given these rows one after the other.
   bool may_split_rows = false;
+  // Inputs were lengthened from this length to that one (`batching.pad`); 0: they were not.
+  std::int64_t unpadded = 0;
+  std::int64_t padded = 0;
 
   std::vector<std::string> warnings;
 
@@ -112,6 +115,8 @@ struct Request {
   Turn* turn = nullptr;
 
   Reply reply;
+  // Memory beside the arena that the reply lies in: of a batch, or of a cached answer.
+  std::shared_ptr<const void> kept;
   // Called exactly once with this request, on whatever thread finishes it; must not throw. (A
   // pointer, because g++ 12 wants reference parameters to be complete types here.)
   std::move_only_function<void(Request*)> on_done;

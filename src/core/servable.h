@@ -27,12 +27,25 @@ class Servable {
   // The model's signature with what model.yaml adds to it.
   virtual const Signature& signature() const = 0;
 
+  // Whether a request with this deadline has a chance here: asked before its body is decoded, so
+  // that refusing costs little. Errors: kUnavailable/`queue_full`, kUnavailable/`overloaded` when
+  // it would be late by all that is known of those that wait.
+  virtual Result<void> admit(TimePoint deadline) const {
+    (void)deadline;
+    return {};
+  }
+
   // Runs the request's inputs and fills its reply: outputs, and the prediction where it is wanted.
   // True: done on this thread. False: the request was taken and goes on through its `onward`.
   virtual bool run(RequestPtr& request) const = 0;
 
-  // Runs `warmup` times on inputs made from the signature.
+  // Runs `warmup` times on inputs made from the signature, and learns how long that takes.
   virtual Result<void> warm_up() const = 0;
+
+  // What waits is answered "dropped", and nothing runs any more when it returns.
+  virtual void close() const {}
+  // Requests that wait for the model.
+  virtual std::size_t waiting() const { return 0; }
 
   virtual const Model& loaded() const = 0;
   // What happened here so far.
@@ -44,10 +57,12 @@ class ServableFactory {
  public:
   virtual ~ServableFactory() = default;
   // Errors: kInvalidArgument/`bad_config` when model.yaml does not fit the model.
+  // `parallel`: how many threads there are to run models on.
   virtual Result<std::shared_ptr<const Servable>> make(const ModelName& model,
                                                        const VersionName& version,
                                                        std::unique_ptr<Model> loaded,
-                                                       const ModelConfig& config) const = 0;
+                                                       const ModelConfig& config,
+                                                       int parallel) const = 0;
 };
 
 }  // namespace sluice

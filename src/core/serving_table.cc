@@ -16,7 +16,7 @@ bool ServingTable::healthy() const { return !loading && (may_be_empty || any_rea
 
 bool ServingTable::any_ready() const {
   return std::ranges::any_of(models,
-                             [](const auto& model) { return model.second->policy != nullptr; });
+                             [](const auto& model) { return model.second->can_serve(); });
 }
 
 }  // namespace sluice

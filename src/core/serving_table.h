@@ -22,8 +22,9 @@ enum class VersionState { kLoading, kReady, kFailed, kUnloaded };
 struct VersionEntry {
   VersionName name;
   VersionState state = VersionState::kLoading;
-  std::string reason;                        // why it failed
+  std::string reason;                        // why it failed, or why a newer file of it did
   std::shared_ptr<const Servable> servable;  // null unless ready
+  bool cold = false;                         // will be loaded for whoever asks first
 };
 
 struct ModelEntry {
@@ -33,7 +34,10 @@ struct ModelEntry {
   std::vector<VersionEntry> versions;                  // natural order, newest last
   std::vector<std::shared_ptr<const Servable>> ready;  // natural order
   std::shared_ptr<const Policy> policy;                // null when nothing is ready
+  // The version that would take the traffic is cold.
+  bool cold = false;
 
+  bool can_serve() const { return policy != nullptr || cold; }
   const VersionEntry* find(std::string_view version) const;
 };
 

@@ -7,6 +7,7 @@
 // To add one: write `sources/<name>.cc`; app/stack.cc chooses it by the path or URL.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,23 +23,31 @@ struct WantedVersion {
   VersionName name;
   std::string location;     // the source's own; never shown to users
   std::string fingerprint;  // changes when the files do
+  // Its files say that they are all there (a manifest); else they must stay as they are for a while
+  // before they are believed to be.
+  bool complete = false;
   std::string problem;      // why it cannot be served, or empty
 };
 
 struct WantedModel {
   ModelName name;
   ModelConfig config;
+  std::string fingerprint;  // changes when the configuration does
   std::string problem;  // a broken model.yaml, say
   std::vector<std::string> warnings;
   std::vector<WantedVersion> versions;  // any order
 };
 
-// Thread-safety: called by one loader thread at a time.
+// Thread-safety: `list` by one thread at a time, `open` by any beside it.
 class Source {
  public:
   virtual ~Source() = default;
   virtual Result<std::vector<WantedModel>> list() = 0;
+  // Errors: kUnavailable when another try may go better (the files are being changed).
   virtual Result<ModelFile> open(const WantedVersion& version) = 0;
+  // Calls `changed` from any thread soon after something has changed, as far as that can be known;
+  // it is a hint to look earlier than planned.
+  virtual void watch(std::function<void()> changed) { (void)changed; }
 };
 
 }  // namespace sluice

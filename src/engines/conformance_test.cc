@@ -40,7 +40,7 @@ ModelFile open_model(const std::string& name) {
   EXPECT_TRUE(fd) << name;
   ModelFile file;
   file.name = name;
-  file.contents = *FileBytes::map(*fd, "the model file");
+  file.contents = *FileBytes::copy(*fd, "the model file");
   file.directory = std::make_shared<const Fd>(std::move(*directory));
   return file;
 }
@@ -218,7 +218,7 @@ TEST_P(Conformance, HalvesOfGoodFilesNeverCrash) {
     auto fd = open_beneath(*directory, "half_" + file);
     ModelFile half;
     half.name = file;
-    half.contents = *FileBytes::map(*fd, "the model file");
+    half.contents = *FileBytes::copy(*fd, "the model file");
     half.directory = std::make_shared<const Fd>(std::move(*directory));
     // Half a text may happen to be a whole model of its own; what is refused is told in a sentence.
     if (const auto model = engine().load(half, {}); !model) {

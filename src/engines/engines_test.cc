@@ -28,7 +28,7 @@ std::unique_ptr<Model> load(const std::string& name) {
   auto directory = open_directory(kModels);
   ModelFile file;
   file.name = name;
-  file.contents = *FileBytes::map(*open_beneath(*directory, name), "the model file");
+  file.contents = *FileBytes::copy(*open_beneath(*directory, name), "the model file");
   file.directory = std::make_shared<const Fd>(std::move(*directory));
   for (const auto& [unused, engine] : registry.items()) {
     if (engine->accepts(file)) return std::move(*engine->load(file, {}));

@@ -56,7 +56,7 @@ Result<std::vector<FileBytes>> open_external(const OnnxFacts& facts, const Model
                      "the model's external data cannot be used: a file that it names does not "
                      "exist or lies outside the model's directory");
     }
-    SLUICE_TRY(auto bytes, FileBytes::map(*fd, "the model's external data"));
+    SLUICE_TRY(auto bytes, FileBytes::copy(*fd, "the model's external data"));
     out.push_back(std::move(bytes));
   }
   return out;
@@ -111,7 +111,6 @@ class OnnxEngine final : public Engine {
       for (int i = 0; i < count; ++i) {
         sessions.emplace_back(*env_, bytes.data(), bytes.size(), settings);
       }
-      external.push_back(file.contents);
       auto model = std::make_unique<OnnxModel>(env_, std::move(sessions), std::move(facts),
                                                std::move(external));
       SLUICE_CHECK(model->describe());

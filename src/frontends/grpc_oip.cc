@@ -17,21 +17,25 @@ using transport::GrpcCallPtr;
 
 const std::string kService = "/inference.GRPCInferenceService/";
 
-// Aims and reads one request; `message` outlives it.
-Result<void> decode(const Parts& parts, transport::GrpcCall& call, std::string_view message,
-                    const codecs::OipTarget& target, Request& request) {
-  request.deadline = call.deadline();
-  request.cancelled = &call.cancelled();
-  request.turn = &call.turn();
+// Sends one request on its way; `message` outlives its continuation.
+void enter(const Parts& parts, transport::GrpcCall& call, std::string_view message,
+           const codecs::OipTarget& target, RequestPtr request) {
+  request->deadline = call.deadline();
+  request->cancelled = &call.cancelled();
+  request->turn = &call.turn();
   if (const auto user = call.head().find("x-user-id"); user && user->size() <= 128) {
-    request.user_id = *user;
+    request->user_id = *user;
   }
-  if (target.model.empty()) return invalid("invalid_name", "the request names no model");
-  SLUICE_CHECK(check_name(target.model, "model"));
-  SLUICE_CHECK(check_name(target.version, "version"));
-  SLUICE_CHECK(parts.pipeline.aim(request, target.model, target.version));
-  return codecs::decode_oip_proto(message, request.servable->signature(), parts.shared_memory,
-                                  request);
+  Result<void> names;
+  if (target.model.empty()) names = invalid("invalid_name", "the request names no model");
+  if (names) names = check_name(target.model, "model");
+  if (names) names = check_name(target.version, "version");
+  if (!names) return finish(std::move(request), std::move(names).error());
+  parts.pipeline.enter(std::move(request), target.model, target.version,
+                       [message, memory = &parts.shared_memory](Request& to) {
+                         return codecs::decode_oip_proto(message, to.servable->signature(), *memory,
+                                                         to);
+                       });
 }
 
 // The response, or why there is none.
@@ -50,10 +54,7 @@ void infer(const Parts& parts, const GrpcCallPtr& call, std::string_view message
     if (!response) return end_call(call, response.error());
     call->reply(std::move(*response));
   };
-  if (auto decoded = decode(parts, *call, message, *target, *request); !decoded) {
-    return finish(std::move(request), std::move(decoded).error());
-  }
-  parts.pipeline.submit(std::move(request));
+  enter(parts, *call, message, *target, std::move(request));
 }
 
 // Answers in the order of the requests, whatever order they are done in, and ends the call when the
@@ -129,10 +130,7 @@ class InferStream final : public transport::GrpcStream {
                                ? codecs::encode_oip_stream(*response)
                                : codecs::encode_oip_stream_error(response.error().message, target));
     };
-    if (auto decoded = decode(parts_, *call_, *kept, *target, *request); !decoded) {
-      return finish(std::move(request), std::move(decoded).error());
-    }
-    parts_.pipeline.submit(std::move(request));
+    enter(parts_, *call_, *kept, *target, std::move(request));
   }
   void on_half_close() override { answers_->close(); }
   void on_cancel() override {}
@@ -166,9 +164,26 @@ void add_readiness(transport::GrpcMethods& methods, const Parts& parts) {
           return Failure(servable.error());
         }
         inference::ModelReadyResponse out;
-        out.set_ready(servable.has_value());
+        // What is loaded for whoever asks is ready to be asked.
+        out.set_ready(servable.has_value() || servable.error().reason == "cold");
         return out;
       });
+}
+
+// A call about a version that must be there; a lazy one is loaded for it.
+template <class In, class Make>
+void add_loaded(transport::GrpcMethods& methods, const Parts& parts, std::string_view name,
+                Make make) {
+  add_parsed<In>(methods, parts, kService + std::string(name),
+                 [parts, make](const GrpcCallPtr& call, const In& in) {
+                   when_loaded(parts, in.name(), in.version(), call->deadline(), call->turn(),
+                               [make, call, in](const Result<void>& loaded) {
+                                 if (!loaded) return end_call(call, loaded.error());
+                                 const auto out = make(in);
+                                 if (!out) return end_call(call, out.error());
+                                 call->reply(out->SerializeAsString());
+                               });
+                 });
 }
 
 }  // namespace
@@ -187,11 +202,11 @@ void add_grpc_oip(transport::GrpcMethods& methods, const Parts& parts) {
       [parts](const auto&) -> Result<inference::ServerMetadataResponse> {
         return server_metadata(parts);
       });
-  add_unary<inference::ModelMetadataRequest>(
-      methods, parts, kService + "ModelMetadata",
+  add_loaded<inference::ModelMetadataRequest>(
+      methods, parts, "ModelMetadata",
       [parts](const auto& in) { return model_metadata(parts, in.name(), in.version()); });
-  add_unary<inference::ModelConfigRequest>(
-      methods, parts, kService + "ModelConfig",
+  add_loaded<inference::ModelConfigRequest>(
+      methods, parts, "ModelConfig",
       [parts](const auto& in) -> Result<inference::ModelConfigResponse> {
         SLUICE_TRY(auto config, model_config(parts, in.name(), in.version()));
         inference::ModelConfigResponse out;

@@ -19,6 +19,15 @@ void answer(const GrpcCallPtr& call, const Request& request) {
                                           request.servable->version().str()));
 }
 
+Result<void> decode(const codecs::SimpleProtoMessage& message, const transport::RequestHead& head,
+                    Request& request) {
+  SLUICE_CHECK(codecs::decode_simple_proto(message, request.servable->signature(), request));
+  const auto user = head.find("x-user-id");
+  if (request.user_id.empty() && user && user->size() <= 128) request.user_id = *user;
+  if (request.request_id.empty()) request.request_id = new_request_id(request.arena);
+  return {};
+}
+
 void predict(const Pipeline& pipeline, const GrpcCallPtr& call, std::string_view bytes) {
   auto parsed = codecs::parse_simple_proto(bytes);
   if (!parsed) return call->finish(parsed.error().code, parsed.error().message);
@@ -28,22 +37,13 @@ void predict(const Pipeline& pipeline, const GrpcCallPtr& call, std::string_view
   request->cancelled = &call->cancelled();
   request->turn = &call->turn();
   request->wants_prediction = true;
-  const auto user = call->head().find("x-user-id");
   // The message is viewed by the request's inputs, so it lives as long as the continuation.
   request->on_done = [call, kept = std::move(*parsed)](Request* done) { answer(call, *done); };
-  const auto decode = [&]() -> Result<void> {
-    SLUICE_CHECK(check_name(message.model(), "model"));
-    SLUICE_CHECK(check_name(message.version(), "version"));
-    SLUICE_CHECK(pipeline.aim(*request, message.model(), message.version()));
-    SLUICE_CHECK(codecs::decode_simple_proto(message, request->servable->signature(), *request));
-    return {};
-  };
-  if (auto decoded = decode(); !decoded) {
-    return finish(std::move(request), std::move(decoded).error());
-  }
-  if (request->user_id.empty() && user && user->size() <= 128) request->user_id = *user;
-  if (request->request_id.empty()) request->request_id = new_request_id(request->arena);
-  pipeline.submit(std::move(request));
+  auto names = check_name(message.model(), "model");
+  if (names) names = check_name(message.version(), "version");
+  if (!names) return finish(std::move(request), std::move(names).error());
+  pipeline.enter(std::move(request), message.model(), message.version(),
+                 [&message, head = &call->head()](Request& to) { return decode(message, *head, to); });
 }
 
 }  // namespace

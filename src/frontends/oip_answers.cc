@@ -125,6 +125,18 @@ Result<std::shared_ptr<const Servable>> find_servable(const Parts& parts, std::s
   return parts.pipeline.find(model, version);
 }
 
+void when_loaded(const Parts& parts, std::string_view model, std::string_view version,
+                 TimePoint deadline, Turn& turn, std::move_only_function<void(Result<void>)> then) {
+  const auto found = find_servable(parts, model, version);
+  if (found || found.error().reason != "cold") {
+    return then(found ? Result<void>() : Failure(found.error()));
+  }
+  parts.pipeline.find_or_load(model, version, deadline, &turn,
+                              [then = std::move(then)](const auto& loaded) mutable {
+                                then(loaded ? Result<void>() : Failure(loaded.error()));
+                              });
+}
+
 Result<inference::ModelMetadataResponse> model_metadata(const Parts& parts, std::string_view model,
                                                         std::string_view version) {
   SLUICE_TRY(const auto servable, find_servable(parts, model, version));
@@ -173,7 +185,10 @@ Result<inference::ModelStatisticsResponse> model_statistics(const Parts& parts,
                                                             std::string_view model,
                                                             std::string_view version) {
   inference::ModelStatisticsResponse out;
-  if (!model.empty()) SLUICE_CHECK(find_servable(parts, model, version));
+  if (!model.empty()) {
+    const auto found = find_servable(parts, model, version);
+    if (!found && found.error().reason != "cold") return Failure(found.error());
+  }
   for (const auto& [name, entry] : parts.tables.read()->models) {
     if (!model.empty() && name != model) continue;
     for (const auto& servable : entry->ready) {

@@ -28,15 +28,13 @@ Result<void> check_name(std::string_view name, std::string_view what) {
                                      "'_' or '-', beginning with a letter or digit");
 }
 
-Result<void> begin_rest(const serving::Pipeline& pipeline, transport::Exchange& exchange,
-                        Request& request) {
+Result<void> begin_rest(transport::Exchange& exchange, Request& request) {
   const auto& head = exchange.head();
   request.turn = &exchange.turn();
   const auto& names = exchange.admission().parameters;
   SLUICE_CHECK(check_name(names[0], "model"));
   SLUICE_CHECK(check_name(names[1], "version"));
   SLUICE_TRY(request.deadline, read_deadline(head, request.arrived));
-  SLUICE_CHECK(pipeline.aim(request, names[0], names[1]));
   if (const auto id = head.find("x-request-id"); id && id->size() <= kMaxId) {
     request.request_id = *id;
   }

@@ -14,9 +14,20 @@ namespace sluice::frontends {
 // for the message: "model", "version".
 Result<void> check_name(std::string_view name, std::string_view what);
 
-// Aims `request` at the model and version that the path names and reads what the headers say.
-// Errors: of the names, of X-Request-Timeout-Ms, of Pipeline::aim.
-Result<void> begin_rest(const serving::Pipeline& pipeline, transport::Exchange& exchange,
-                        Request& request);
+// Checks the names in the path and reads what the headers say. Errors: of the names, of
+// X-Request-Timeout-Ms.
+Result<void> begin_rest(transport::Exchange& exchange, Request& request);
+
+// Sends a request on its way to the model and version that the path names; its continuation holds
+// the exchange. Decode: Result<void>(Request&).
+template <class Decode>
+void enter_rest(const serving::Pipeline& pipeline, transport::Exchange& exchange,
+                RequestPtr request, Decode decode) {
+  if (auto begun = begin_rest(exchange, *request); !begun) {
+    return finish(std::move(request), std::move(begun).error());
+  }
+  const auto& names = exchange.admission().parameters;
+  pipeline.enter(std::move(request), names[0], names[1], std::move(decode));
+}
 
 }  // namespace sluice::frontends

@@ -32,12 +32,12 @@ Result<std::optional<std::size_t>> header_length(const transport::RequestHead& h
                  "the body's beginning");
 }
 
-Result<void> decode(const Parts& parts, transport::Exchange& exchange, Request& request) {
-  SLUICE_CHECK(begin_rest(parts.pipeline, exchange, request));
+Result<void> decode(const clients::SharedMemory& shared_memory,
+                    const transport::Exchange& exchange, Request& request) {
   request.request_id = {};  // the protocol has an id of its own
   SLUICE_TRY(const auto length, header_length(exchange.head()));
   return codecs::decode_oip_json(exchange.body(), length, request.servable->signature(),
-                                 parts.shared_memory, request);
+                                 shared_memory, request);
 }
 
 void answer(const ExchangePtr& exchange, Request& request) {
@@ -56,10 +56,10 @@ void answer(const ExchangePtr& exchange, Request& request) {
 void infer(const Parts& parts, const ExchangePtr& exchange) {
   auto request = parts.pipeline.new_request();
   request->on_done = [exchange](Request* done) { answer(exchange, *done); };
-  if (auto decoded = decode(parts, *exchange, *request); !decoded) {
-    return finish(std::move(request), std::move(decoded).error());
-  }
-  parts.pipeline.submit(std::move(request));
+  enter_rest(parts.pipeline, *exchange, std::move(request),
+             [memory = &parts.shared_memory, from = exchange.get()](Request& to) {
+               return decode(*memory, *from, to);
+             });
 }
 
 // A status with one word about it; clients look at the status.
@@ -73,7 +73,10 @@ void tell(const ExchangePtr& exchange, std::string_view key, bool yes) {
 void tell_model_ready(const Parts& parts, const ExchangePtr& exchange) {
   const auto& names = exchange->admission().parameters;
   const auto servable = find_servable(parts, names[0], names[1]);
-  if (!servable) return exchange->respond(plain_error(servable.error()));
+  // What is loaded for whoever asks is ready to be asked.
+  if (!servable && servable.error().reason != "cold") {
+    return exchange->respond(plain_error(servable.error()));
+  }
   Response response;
   JsonWriter(response.body)
       .begin_object()
@@ -120,10 +123,22 @@ void add_rest_oip(Router& router, const Parts& parts) {
       print(exchange, make(parts, names[0], names[1]));
     };
   };
-  router.serve("GET", "/v2/models/{}", about(model_metadata));
-  router.serve("GET", "/v2/models/{}/versions/{}", about(model_metadata));
-  router.serve("GET", "/v2/models/{}/config", about(model_config));
-  router.serve("GET", "/v2/models/{}/versions/{}/config", about(model_config));
+  // The same where the version must be there; a lazy one is loaded for it.
+  const auto about_loaded = [parts](auto make) {
+    return [parts, make](const ExchangePtr& exchange) {
+      const auto& names = exchange->admission().parameters;
+      when_loaded(parts, names[0], names[1], TimePoint::max(), exchange->turn(),
+                  [parts, make, exchange](const Result<void>& loaded) {
+                    if (!loaded) return exchange->respond(plain_error(loaded.error()));
+                    const auto& same = exchange->admission().parameters;
+                    print(exchange, make(parts, same[0], same[1]));
+                  });
+    };
+  };
+  router.serve("GET", "/v2/models/{}", about_loaded(model_metadata));
+  router.serve("GET", "/v2/models/{}/versions/{}", about_loaded(model_metadata));
+  router.serve("GET", "/v2/models/{}/config", about_loaded(model_config));
+  router.serve("GET", "/v2/models/{}/versions/{}/config", about_loaded(model_config));
   router.serve("GET", "/v2/models/stats", about(model_statistics));
   router.serve("GET", "/v2/models/{}/stats", about(model_statistics));
   router.serve("GET", "/v2/models/{}/versions/{}/stats", about(model_statistics));

@@ -12,15 +12,14 @@ using serving::Pipeline;
 using transport::ExchangePtr;
 using transport::Response;
 
-Result<void> decode(const Pipeline& pipeline, bool strict, transport::Exchange& exchange,
-                    Request& request) {
-  SLUICE_CHECK(begin_rest(pipeline, exchange, request));
+Result<void> decode(bool strict, const transport::Exchange& exchange, Request& request) {
   SLUICE_CHECK(
       codecs::decode_simple_json(exchange.body(), request.servable->signature(), strict, request));
   if (request.debug || request.explain) {
     request.warnings.emplace_back(
         "'debug' and 'explain' are read but not acted on by this version of Sluice");
   }
+  if (request.request_id.empty()) request.request_id = new_request_id(request.arena);
   return {};
 }
 
@@ -37,11 +36,9 @@ void predict(const Pipeline& pipeline, bool strict, const ExchangePtr& exchange)
   auto request = pipeline.new_request();
   request->wants_prediction = true;
   request->on_done = [exchange](Request* done) { answer(exchange, *done); };
-  if (auto decoded = decode(pipeline, strict, *exchange, *request); !decoded) {
-    return finish(std::move(request), std::move(decoded).error());
-  }
-  if (request->request_id.empty()) request->request_id = new_request_id(request->arena);
-  pipeline.submit(std::move(request));
+  enter_rest(pipeline, *exchange, std::move(request), [strict, from = exchange.get()](Request& to) {
+    return decode(strict, *from, to);
+  });
 }
 
 void health(const Pipeline& pipeline, const ExchangePtr& exchange) {

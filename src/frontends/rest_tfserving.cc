@@ -11,11 +11,6 @@ namespace {
 using transport::ExchangePtr;
 using transport::Response;
 
-Result<void> decode(const Parts& parts, transport::Exchange& exchange, Request& request) {
-  SLUICE_CHECK(begin_rest(parts.pipeline, exchange, request));
-  return codecs::decode_tfserving_json(exchange.body(), request.servable->signature(), request);
-}
-
 void answer(const ExchangePtr& exchange, const Request& request) {
   if (request.reply.error) return exchange->respond(plain_error(*request.reply.error));
   Response response;
@@ -26,10 +21,9 @@ void answer(const ExchangePtr& exchange, const Request& request) {
 void predict(const Parts& parts, const ExchangePtr& exchange) {
   auto request = parts.pipeline.new_request();
   request->on_done = [exchange](Request* done) { answer(exchange, *done); };
-  if (auto decoded = decode(parts, *exchange, *request); !decoded) {
-    return finish(std::move(request), std::move(decoded).error());
-  }
-  parts.pipeline.submit(std::move(request));
+  enter_rest(parts.pipeline, *exchange, std::move(request), [from = exchange.get()](Request& to) {
+    return codecs::decode_tfserving_json(from->body(), to.servable->signature(), to);
+  });
 }
 
 std::string_view state_name(VersionState state) {
@@ -78,7 +72,7 @@ void status(const ServingTables& tables, const ExchangePtr& exchange) {
   json.key("model_version_status").begin_array();
   for (const auto& version : (*entry)->versions) {
     if (!wanted.empty() && version.name.str() != wanted) continue;
-    ready = ready || version.state == VersionState::kReady;
+    ready = ready || version.state == VersionState::kReady || version.cold;
     write_version(version, json);
   }
   json.end_array().field("ready", ready).end_object();
@@ -133,27 +127,33 @@ void write_tensors(const std::vector<TensorSpec>& specs, JsonWriter& json) {
   json.end_object();
 }
 
+void tell_metadata(const ExchangePtr& exchange, const Servable& servable) {
+  Response response;
+  JsonWriter json(response.body);
+  json.begin_object().key("model_spec").begin_object();
+  json.field("name", std::string_view(servable.model().str())).field("signature_name", "");
+  json.field("version", std::string_view(servable.version().str())).end_object();
+  json.key("metadata").begin_object().key("signature_def").begin_object();
+  json.key("signature_def").begin_object().key("serving_default").begin_object();
+  json.key("inputs");
+  write_tensors(servable.signature().inputs, json);
+  json.key("outputs");
+  write_tensors(servable.signature().outputs, json);
+  json.field("method_name", "tensorflow/serving/predict");
+  for (int i = 0; i < 5; ++i) json.end_object();
+  exchange->respond(std::move(response));
+}
+
 void metadata(const Parts& parts, const ExchangePtr& exchange) {
   const auto table = parts.tables.get();
   const auto entry = find_model(*table, exchange);
   if (!entry) return exchange->respond(plain_error(entry.error()));
   const auto& names = exchange->admission().parameters;
-  const auto servable = parts.pipeline.find(names[0], names[1]);
-  if (!servable) return exchange->respond(plain_error(servable.error()));
-  Response response;
-  JsonWriter json(response.body);
-  json.begin_object().key("model_spec").begin_object();
-  json.field("name", std::string_view((*servable)->model().str())).field("signature_name", "");
-  json.field("version", std::string_view((*servable)->version().str())).end_object();
-  json.key("metadata").begin_object().key("signature_def").begin_object();
-  json.key("signature_def").begin_object().key("serving_default").begin_object();
-  json.key("inputs");
-  write_tensors((*servable)->signature().inputs, json);
-  json.key("outputs");
-  write_tensors((*servable)->signature().outputs, json);
-  json.field("method_name", "tensorflow/serving/predict");
-  for (int i = 0; i < 5; ++i) json.end_object();
-  exchange->respond(std::move(response));
+  parts.pipeline.find_or_load(names[0], names[1], TimePoint::max(), &exchange->turn(),
+                              [exchange](const auto& servable) {
+                                if (servable) return tell_metadata(exchange, **servable);
+                                exchange->respond(plain_error(servable.error()));
+                              });
 }
 
 }  // namespace

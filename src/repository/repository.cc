@@ -9,20 +9,44 @@
 namespace sluice::repository {
 namespace {
 
-// Until releases choose another: the newest version takes the traffic.
-constexpr std::string_view kDefaultPolicy = "newest";
+using Clock = std::chrono::steady_clock;
+
+// Loading yields to serving where both want a core.
+constexpr int kLoaderNiceness = 5;
+// How soon a hint of the source is followed, so that a hundred of them are one look.
+constexpr std::chrono::milliseconds kHintDelay{50};
 
 }  // namespace
 
 Repository::Repository(Source& source, const Registry<Engine>& engines,
                        const ServableFactory& servables, const Registry<PolicyFactory>& policies,
-                       ServingTables& tables, RepositoryOptions options)
+                       const Probe* probe, ServingTables& tables, RepositoryOptions options)
     : source_(source),
-      engines_(engines),
-      servables_(servables),
       policies_(policies),
       tables_(tables),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      loader_(source, engines, servables, probe, options_.parallel) {
+  loaders_.emplace("loader", std::max(1, options_.loaders), kLoaderNiceness);
+}
+
+Repository::~Repository() { close(); }
+
+void Repository::close() {
+  if (closing_.exchange(true)) return;
+  source_.watch(nullptr);
+  loaders_.reset();
+  std::promise<void> closed;
+  control_.post([this, &closed] {
+    guests_.dismiss({Code::kUnavailable, "draining", "the server is shutting down", {}});
+    for (auto& [name, model] : models_) {
+      for (auto& [version, slot] : model.versions) {
+        if (slot.servable != nullptr) slot.servable->close();
+      }
+    }
+    closed.set_value();
+  });
+  closed.get_future().wait();
+}
 
 bool Repository::wanted_first(const std::string& model) const {
   if (!options_.on_request) return true;
@@ -30,75 +54,21 @@ bool Repository::wanted_first(const std::string& model) const {
                              [&](const auto& name) { return name == "*" || name == model; });
 }
 
-namespace {
-
-// Two sources of one name: neither can be meant.
-std::shared_ptr<const ModelEntry> existing_twice(const ModelEntry& first) {
-  auto twice = std::make_shared<ModelEntry>(first);
-  twice->reason = "the model exists twice, as a file and as a directory; keep one of them";
-  twice->ready.clear();
-  twice->policy = nullptr;
-  log::error("model " + first.name.str() + ": " + twice->reason);
-  return twice;
-}
-
-// Known, but out of service.
-std::shared_ptr<const ModelEntry> unloaded(const WantedModel& wanted) {
-  auto entry = std::make_shared<ModelEntry>(
-      ModelEntry{wanted.name, wanted.config, wanted.problem, {}, {}, {}});
-  for (const auto& version : wanted.versions) {
-    entry->versions.push_back({version.name, VersionState::kUnloaded, "unloaded", nullptr});
-  }
-  std::ranges::sort(entry->versions, {}, &VersionEntry::name);
-  return entry;
-}
-
-// Why a version that runs would not any more, or nothing. What is gone from the source may go.
-std::string lost_version(const ModelEntry& before, const ModelEntry& after) {
-  if (!after.reason.empty()) return after.reason;
-  for (const auto& servable : before.ready) {
-    const VersionEntry* now = after.find(servable->version().str());
-    if (now != nullptr && now->state == VersionState::kFailed) {
-      return "version " + now->name.str() + ": " + now->reason;
-    }
-  }
-  return {};
-}
-
-std::string why_not(const ModelEntry& entry) {
-  if (!entry.reason.empty()) return entry.reason;
-  for (const auto& version : entry.versions) {
-    if (version.state == VersionState::kFailed) return version.reason;
-  }
-  return "it has no versions";
-}
-
-}  // namespace
+// --- looking at the source ----------------------------------------------------------------------
 
 Result<void> Repository::load_all() {
-  SLUICE_TRY(const auto wanted, source_.list());
-  publish([&](ServingTable& table) {
-    table.default_model = options_.default_model;
-    if (table.default_model.empty() && wanted.size() == 1) {
-      table.default_model = wanted[0].name.str();
+  auto first = first_.get_future();
+  control_.post([this] {
+    if (auto looked = look(Millis(0)); !looked) {
+      first_done_ = true;
+      return first_.set_value(looked);
     }
+    finish_first();
+    if (!options_.poll) return;
+    control_.post_at(Clock::now() + *options_.poll, [this] { look_again(); });
+    source_.watch([this] { hint(); });
   });
-  for (const auto& model : wanted) {
-    const auto& name = model.name.str();
-    const auto known = tables_.get()->models;
-    std::shared_ptr<const ModelEntry> entry;
-    if (const auto found = known.find(name); found != known.end()) {
-      entry = existing_twice(*found->second);
-    } else {
-      entry = wanted_first(name) ? load_model(model) : unloaded(model);
-    }
-    publish([&](ServingTable& table) { table.models[name] = entry; });
-  }
-  publish([&](ServingTable& table) {
-    table.loading = false;
-    // Having none is right where none was asked for.
-    table.may_be_empty = options_.on_request && (options_.load_first.empty() || table.any_ready());
-  });
+  SLUICE_CHECK(first.get());
   const auto table = tables_.get();
   if (!options_.default_model.empty() && table->find(options_.default_model) == nullptr) {
     return not_found("unknown_model", "default_model is '" + printable(options_.default_model) +
@@ -113,138 +83,244 @@ Result<void> Repository::load_all() {
   return {};
 }
 
-void Repository::load(ModelName model, Done done) {
-  worker_.post([this, model = std::move(model), done = std::move(done)]() mutable {
-    done(load_now(model));
+// The first round is over when nothing is being loaded any more.
+void Repository::finish_first() {
+  if (first_done_ || loading_ > 0) return;
+  first_done_ = true;
+  publish([&](ServingTable& table) {
+    table.loading = false;
+    // Having none is right where none was asked for.
+    table.may_be_empty = options_.on_request && (options_.load_first.empty() || table.any_ready());
+  });
+  first_.set_value({});
+}
+
+void Repository::look_again() {
+  if (closing_) return;
+  const auto settle = std::max(Millis(0), *options_.poll - kHintDelay);
+  if (auto looked = look(settle); !looked && looked.error().message != last_trouble_) {
+    last_trouble_ = looked.error().message;
+    log::error("the models cannot be listed; what runs goes on: " + last_trouble_);
+  } else if (looked) {
+    last_trouble_.clear();
+  }
+  control_.post_at(Clock::now() + *options_.poll, [this] { look_again(); });
+}
+
+// From any thread: something has changed.
+void Repository::hint() {
+  control_.post([this] {
+    if (std::exchange(hinted_, true)) return;
+    control_.post_at(Clock::now() + kHintDelay, [this] {
+      hinted_ = false;
+      if (!closing_) (void)look(std::max(Millis(0), *options_.poll - kHintDelay));
+    });
   });
 }
 
-void Repository::unload(ModelName model, Done done) {
-  worker_.post([this, model = std::move(model), done = std::move(done)]() mutable {
-    done(unload_now(model));
-  });
+void Repository::choose_default(const std::vector<WantedModel>& wanted) {
+  auto name = options_.default_model;
+  if (name.empty() && wanted.size() == 1) name = wanted[0].name.str();
+  if (tables_.get()->default_model == name) return;
+  publish([&](ServingTable& table) { table.default_model = name; });
 }
 
-Result<void> Repository::load_now(const ModelName& model) {
+Result<void> Repository::look(std::chrono::milliseconds settle, const std::string& only) {
   SLUICE_TRY(const auto wanted, source_.list());
-  const auto found = std::ranges::find(wanted, model, &WantedModel::name);
-  if (found == wanted.end()) {
-    return not_found("unknown_model", "the repository has no model '" + model.str() + "'");
+  const auto now = Clock::now();
+  choose_default(wanted);
+  std::set<std::string> names;
+  std::set<std::string> twice;
+  for (const auto& model : wanted) {
+    if (!names.insert(model.name.str()).second) twice.insert(model.name.str());
   }
-  const auto entry = load_model(*found);
-  const auto table = tables_.get();
-  const auto* before = table->find(model.str());
-  const bool runs = before != nullptr && before->policy != nullptr;
-  const std::string lost = runs ? lost_version(*before, *entry) : std::string();
-  if (lost.empty()) publish([&](ServingTable& next) { next.models[model.str()] = entry; });
-  if (entry->policy != nullptr && lost.empty()) return {};
-  return unavailable("model_failed", "model '" + model.str() + "' cannot be served: " +
-                                         (lost.empty() ? why_not(*entry) : lost) +
-                                         (runs ? "; what ran before goes on" : ""));
-}
-
-Result<void> Repository::unload_now(const ModelName& model) {
-  const auto before = tables_.get();
-  const ModelEntry* entry = before->find(model.str());
-  if (entry == nullptr) {
-    return not_found("unknown_model", "there is no model '" + model.str() + "'");
+  for (const auto& model : wanted) {
+    const auto& name = model.name.str();
+    if (only.empty() || only == name) note_model(model, twice.contains(name), now, settle);
   }
-  auto out = std::make_shared<ModelEntry>(ModelEntry{entry->name, entry->config, {}, {}, {}, {}});
-  for (const auto& version : entry->versions) {
-    out->versions.push_back({version.name, VersionState::kUnloaded, "unloaded", nullptr});
+  for (auto it = models_.begin(); it != models_.end();) {
+    if (names.contains(it->first) || (!only.empty() && only != it->first)) {
+      ++it;
+      continue;
+    }
+    log::info("model " + it->first + " is gone");
+    publish([&](ServingTable& table) { table.models.erase(it->first); });
+    it = models_.erase(it);
   }
-  publish([&](ServingTable& table) { table.models[model.str()] = out; });
-  log::info("model " + model.str() + " is unloaded");
+  start_loads(only);
   return {};
 }
 
-std::shared_ptr<const ModelEntry> Repository::load_model(const WantedModel& wanted) {
-  auto entry = std::make_shared<ModelEntry>(ModelEntry{wanted.name, wanted.config, {}, {}, {}, {}});
-  const auto& name = wanted.name.str();
-  for (const auto& warning : wanted.warnings) log::warn("model " + name + ": " + warning);
-  if (!wanted.problem.empty()) {
-    entry->reason = wanted.problem;
-    log::error("model " + name + " is not served: " + wanted.problem);
-    return entry;
+void Repository::note_model(const WantedModel& wanted, bool twice, TimePoint now,
+                            std::chrono::milliseconds settle) {
+  const std::string& name = wanted.name.str();
+  const auto [found, fresh] = models_.try_emplace(name, ModelSlot{wanted, true, false, {}});
+  ModelSlot& model = found->second;
+  if (fresh) model.active = wanted_first(name);
+  const bool changed = fresh || model.wanted.fingerprint != wanted.fingerprint ||
+                       model.wanted.problem != wanted.problem || model.twice != twice;
+  model.twice = twice;
+  const ModelConfig running = model.wanted.config;
+  model.wanted = wanted;
+  // A broken model.yaml changes nothing of what runs.
+  if (!wanted.problem.empty()) model.wanted.config = running;
+  if (options_.nothing_lazy) model.wanted.config.loading = {};
+  if (changed) {
+    for (const auto& warning : wanted.warnings) log::warn("model " + name + ": " + warning);
+    if (!wanted.problem.empty()) {
+      log::error("model " + name + " is not served: " + wanted.problem);
+    }
+    if (twice) log::error("model " + name + ": it exists twice, as a file and as a directory");
   }
   std::vector<VersionName> existing;
   for (const auto& version : wanted.versions) existing.push_back(version.name);
-  const auto chosen = choose_versions(std::move(existing), wanted.config.versions);
-  for (const auto& missing : chosen.missing) {
-    log::warn("model " + name + ": version " + missing + " is named in model.yaml but not there");
+  const auto chosen = choose_versions(std::move(existing), model.wanted.config.versions);
+  if (changed) {
+    for (const auto& missing : chosen.missing) {
+      log::warn("model " + name + ": version " + missing + " is named in model.yaml but not there");
+    }
   }
+  bool other_versions = false;
   for (const auto& version : chosen.wanted) {
-    const auto found = std::ranges::find(wanted.versions, version, &WantedVersion::name);
-    entry->versions.push_back(load_version(wanted, *found));
+    const auto found_version = std::ranges::find(wanted.versions, version, &WantedVersion::name);
+    const auto [slot, added] =
+        model.versions.try_emplace(version, *found_version);
+    other_versions = other_versions || added;
+    note_look(slot->second, *found_version, found_version->fingerprint + "|" + wanted.fingerprint,
+              now, settle);
   }
-  finish_entry(*entry);
-  return entry;
+  const auto gone = std::erase_if(model.versions, [&](const auto& entry) {
+    const bool stays = std::ranges::binary_search(chosen.wanted, entry.first);
+    if (!stays) log::info(title(name, entry.second.wanted) + " is gone");
+    return !stays;
+  });
+  if (changed || other_versions || gone > 0) publish_model(name);
 }
 
-VersionEntry Repository::load_version(const WantedModel& model, const WantedVersion& version) {
-  const std::string title = "model " + model.name.str() + " version " + version.name.str();
-  auto servable = make_servable(model, version);
-  if (!servable) {
-    log::error(title + " is not served: " + servable.error().message);
-    return {version.name, VersionState::kFailed, servable.error().message, nullptr};
-  }
-  log::info(title + " is ready");
-  return {version.name, VersionState::kReady, {}, std::move(*servable)};
+// --- on demand ----------------------------------------------------------------------------------
+
+void Repository::want(std::string_view model, std::string_view version, TimePoint deadline,
+                      Then then) {
+  control_.post([this, model = std::string(model), version = std::string(version), deadline,
+                 then = std::move(then)]() mutable {
+    admit_guest(model, version, deadline, std::move(then));
+  });
 }
 
-Result<std::shared_ptr<const Servable>> Repository::make_servable(const WantedModel& model,
-                                                                  const WantedVersion& version) {
-  if (!version.problem.empty()) return invalid("bad_model", version.problem);
-  SLUICE_TRY(const auto file, source_.open(version));
-  const Engine* engine = nullptr;
-  if (!model.config.engine.empty()) {
-    engine = engines_.find(model.config.engine);
-    if (engine == nullptr) {
-      return invalid("bad_config", "there is no engine '" + printable(model.config.engine) +
-                                       "'; this build has " + join_and(engines_.names()));
+void Repository::admit_guest(const std::string& model, const std::string& version,
+                             TimePoint deadline, Then then) {
+  const auto found = models_.find(model);
+  if (closing_ || found == models_.end() || found->second.versions.empty()) {
+    return then(unavailable("not_ready", "the model is not there any more"));
+  }
+  auto& versions = found->second.versions;
+  auto slot = std::prev(versions.end());
+  if (!version.empty()) {
+    slot = std::ranges::find(versions, version, [](const auto& e) { return e.first.str(); });
+    if (slot == versions.end()) {
+      return then(not_found("unknown_version", "the version is not there any more"));
     }
-  } else {
-    for (const auto& [name, candidate] : engines_.items()) {
-      if (engine == nullptr && candidate->accepts(file)) engine = candidate.get();
+  }
+  VersionSlot& wanted = slot->second;
+  if (wanted.servable != nullptr) return then(wanted.servable);
+  if (!wanted.failed.empty() && wanted.failed == wanted.seen) {
+    return then(unavailable("model_failed",
+                            title(model, wanted.wanted) + " cannot be served: " + wanted.reason));
+  }
+  if (!guests_.enter(model, slot->first.str(), deadline, std::move(then))) return;
+  if (deadline != TimePoint::max()) {
+    control_.post_at(deadline, [this] { expire_guests(); });
+  }
+  if (wanted.loading) return;
+  wanted.demanded = true;
+  wanted.retry_at = {};
+  if (should_load(found->second, wanted, Clock::now())) start_load(model, found->second, wanted);
+}
+
+void Repository::expire_guests() { guests_.expire(Clock::now()); }
+
+void Repository::load(ModelName model, Done done) {
+  control_.post([this, model = std::move(model), done = std::move(done)]() mutable {
+    begin_load(model, std::move(done));
+  });
+}
+
+void Repository::begin_load(const ModelName& model, Done done) {
+  if (auto looked = look(Millis(0), model.str()); !looked) return done(looked);
+  const auto found = models_.find(model.str());
+  if (found == models_.end()) {
+    return done(
+        not_found("unknown_model", "the repository has no model '" + model.str() + "'"));
+  }
+  ModelSlot& slot = found->second;
+  slot.active = true;
+  for (auto& [name, version] : slot.versions) {
+    version.demanded = true;
+    version.failed.clear();
+    version.retry_at = {};
+  }
+  asked_.push_back({model.str(), std::move(done)});
+  start_loads(model.str());
+  publish_model(model.str());
+  answer_asked();
+}
+
+// Those whose model has nothing left to load.
+void Repository::answer_asked() {
+  std::vector<Asked> ready;
+  std::erase_if(asked_, [&](Asked& asked) {
+    const auto model = models_.find(asked.model);
+    if (model != models_.end() && std::ranges::any_of(model->second.versions, [](const auto& e) {
+          return e.second.loading || e.second.demanded;
+        })) {
+      return false;
     }
-    if (engine == nullptr) return invalid("bad_model", "no engine knows this kind of file");
+    ready.push_back(std::move(asked));
+    return true;
+  });
+  for (auto& asked : ready) {
+    const auto model = models_.find(asked.model);
+    asked.done(model == models_.end() ? not_found("unknown_model", "the model is gone")
+                                      : outcome(model->second));
   }
-  const auto instances = static_cast<int>(model.config.instances.count);
-  const LoadOptions options{.threads = static_cast<int>(model.config.threads),
-                            .parallel = instances > 0 ? instances : options_.parallel};
-  SLUICE_TRY(auto loaded, engine->load(file, options));
-  SLUICE_TRY(auto servable,
-             servables_.make(model.name, version.name, std::move(loaded), model.config));
-  SLUICE_CHECK(servable->warm_up());
-  return servable;
 }
 
-void Repository::finish_entry(ModelEntry& entry) {
-  std::vector<VersionName> ready;
-  for (const auto& version : entry.versions) {
-    if (version.state != VersionState::kReady) continue;
-    ready.push_back(version.name);
-    entry.ready.push_back(version.servable);
+Result<void> Repository::outcome(const ModelSlot& model) const {
+  std::string why = model.wanted.problem;
+  if (model.twice) why = "it exists twice, as a file and as a directory; keep one of them";
+  bool runs = false;
+  for (const auto& [name, version] : model.versions) {
+    runs = runs || version.servable != nullptr;
+    // A version that never ran may fail beside others; one that ran before must not be lost.
+    const bool lost = version.servable != nullptr && !version.reason.empty();
+    if (why.empty() && lost) why = "version " + name.str() + ": " + version.reason;
   }
-  if (ready.empty()) return;
-  const Node none;
-  const auto* factory = policies_.find(kDefaultPolicy);
-  Result<std::shared_ptr<const Policy>> policy = internal("there is no such policy");
-  if (factory != nullptr) policy = factory->make(ready, none);
-  if (policy) {
-    entry.policy = std::move(*policy);
-    return;
+  if (runs && why.empty()) return {};
+  for (const auto& [name, version] : model.versions) {
+    if (why.empty()) why = version.reason;
   }
-  entry.ready.clear();
-  entry.reason = policy.error().message;
-  log::error("model " + entry.name.str() + " is not served: " + entry.reason);
+  if (why.empty()) why = "it has no versions";
+  return unavailable("model_failed", "model '" + model.wanted.name.str() +
+                                         "' cannot be served: " + why +
+                                         (runs ? "; what ran before goes on" : ""));
 }
 
-void Repository::publish(const std::function<void(ServingTable&)>& change) {
-  const std::lock_guard lock(publishing_);
-  auto next = std::make_shared<ServingTable>(*tables_.get());
-  change(*next);
-  tables_.publish(std::move(next));
+void Repository::unload(ModelName model, Done done) {
+  control_.post([this, model = std::move(model), done = std::move(done)]() mutable {
+    const auto found = models_.find(model.str());
+    if (found == models_.end()) {
+      return done(not_found("unknown_model", "there is no model '" + model.str() + "'"));
+    }
+    found->second.active = false;
+    for (auto& [name, version] : found->second.versions) {
+      version.servable = nullptr;
+      version.running.clear();
+      version.reason.clear();
+    }
+    publish_model(model.str());
+    log::info("model " + model.str() + " is unloaded");
+    done({});
+  });
 }
 
 void Repository::announce_drain() {

@@ -1,75 +1,136 @@
 // From what a source wants to what is served.
 //
-// The only writer of the serving table. It asks the source for its complete list, loads each
-// version with the engine that fits its file, warms it up and publishes tables that hold it. A
-// version that fails is kept in the table with its reason and disturbs nothing else; a reload that
-// fails leaves what ran before.
+// The only writer of the serving table. It looks at the source's complete list, again and again
+// where that is asked for, compares it with what runs, and has loader threads load what is new: each
+// version copied aside, tried in a child process, loaded, warmed up, and only then published. A
+// version that fails is kept in the table with its reason and disturbs nothing else; where an older
+// file of the same version runs, it goes on. What is gone from the list leaves the table; it ends
+// when its last request has been answered.
 //
-// Thread-safety: `load_all` and `announce_drain` are called by one thread; `load` and `unload` by
-// any, they are done one after the other by a thread of the repository's own. The table is read by
-// anyone.
+// Thread-safety: all state is of one control thread, which never loads a model itself; every public
+// function may be called from any thread, `load_all` and `close` once. The table is read by anyone.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <future>
+#include <map>
 #include <memory>
-#include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "base/option.h"
 #include "base/worker.h"
+#include "core/on_demand.h"
 #include "core/registry.h"
 #include "core/serving_table.h"
 #include "core/source.h"
+#include "repository/roster.h"
+#include "repository/version_loader.h"
+#include "repository/waiting_room.h"
 
 namespace sluice::repository {
 
 struct RepositoryOptions {
   std::string default_model;
   int parallel = 1;  // threads that run models
+  int loaders = 2;   // versions that are loaded at a time
   // Models are loaded when `load` asks for them, at first only those named here ("*": all).
   bool on_request = false;
+  // Lazy versions too are loaded at start: for commands that end after one answer.
+  bool nothing_lazy = false;
   std::vector<std::string> load_first;
+  std::optional<Millis> poll;    // how often the source is looked at after the start; nothing: never
+  std::uint64_t max_memory = 0;  // of all loaded versions, in bytes; 0: no limit
 };
 
-class Repository {
+class Repository final : public OnDemand {
  public:
   // Called on the repository's thread when it is done.
   using Done = std::move_only_function<void(Result<void>)>;
 
+  // `probe` may be null: versions are loaded without a trial.
   Repository(Source& source, const Registry<Engine>& engines, const ServableFactory& servables,
-             const Registry<PolicyFactory>& policies, ServingTables& tables,
+             const Registry<PolicyFactory>& policies, const Probe* probe, ServingTables& tables,
              RepositoryOptions options);
+  ~Repository() override;
 
-  // Errors: the source cannot be listed, or a model that the options name does not exist.
+  // The first look; returns when all that is to be loaded at start has been, or has failed. Errors:
+  // the source cannot be listed, or a model that the options name does not exist.
   Result<void> load_all();
   // Loads what the source has of this model now, or loads it again. Errors: kNotFound; kUnavailable
-  // with the reason when no version of it can be served.
+  // with the reason when a version of it cannot be served.
   void load(ModelName model, Done done);
   // Takes it out of service; requests that run are answered. Errors: kNotFound.
   void unload(ModelName model, Done done);
+  void want(std::string_view model, std::string_view version, TimePoint deadline,
+            Then then) override;
   // `/ready` answers no from now on.
   void announce_drain();
+  // Ends what runs and drops what waits, in this order; nothing is loaded any more.
+  void close();
+  // Versions that are being loaded.
+  int loading() const { return loading_.load(); }
 
  private:
-  Result<void> load_now(const ModelName& model);
-  Result<void> unload_now(const ModelName& model);
+  struct Asked {  // `load`, until the last of its versions is there
+    std::string model;
+    Done done;
+  };
+
+  // All on the control thread.
+  // Of all models, or of one.
+  Result<void> look(std::chrono::milliseconds settle, const std::string& only = {});
+  void look_again();
+  void hint();
+  void choose_default(const std::vector<WantedModel>& wanted);
+  void note_model(const WantedModel& wanted, bool twice, TimePoint now,
+                  std::chrono::milliseconds settle);
+  void start_loads(const std::string& only = {});
+  void start_load(const std::string& name, ModelSlot& model, VersionSlot& version);
+  void finish_load(const std::string& model, const VersionName& version, const std::string& seen,
+                   Result<LoadedVersion> loaded);
+  void accept(const std::string& name, ModelSlot& model, VersionSlot& version,
+              const std::string& seen, LoadedVersion loaded);
+  void refuse(const std::string& name, VersionSlot& version, const std::string& seen,
+              const Error& error);
+  bool make_room_for(VersionSlot& version, std::uint64_t bytes);
+  void admit_guest(const std::string& model, const std::string& version, TimePoint deadline,
+                   Then then);
+  void expire_guests();
+  void begin_load(const ModelName& model, Done done);
+  void answer_asked();
+  Result<void> outcome(const ModelSlot& model) const;
+  void finish_first();
   bool wanted_first(const std::string& model) const;
-  std::shared_ptr<const ModelEntry> load_model(const WantedModel& wanted);
-  VersionEntry load_version(const WantedModel& model, const WantedVersion& version);
-  Result<std::shared_ptr<const Servable>> make_servable(const WantedModel& model,
-                                                        const WantedVersion& version);
-  void finish_entry(ModelEntry& entry);
+
+  std::shared_ptr<const ModelEntry> entry_of(const ModelSlot& slot) const;
+  void publish_model(const std::string& name);
   // Publishes what `change` makes of the newest table.
   void publish(const std::function<void(ServingTable&)>& change);
 
   Source& source_;
-  const Registry<Engine>& engines_;
-  const ServableFactory& servables_;
   const Registry<PolicyFactory>& policies_;
   ServingTables& tables_;
   const RepositoryOptions options_;
+  const VersionLoader loader_;
   std::mutex publishing_;
-  Worker worker_{"repository"};  // last: ends before what its tasks use
+  std::atomic<int> loading_{0};
+  std::atomic<bool> closing_{false};
+
+  // Of the control thread.
+  std::map<std::string, ModelSlot> models_;
+  WaitingRoom guests_;
+  std::vector<Asked> asked_;
+  bool first_done_ = false;
+  bool hinted_ = false;
+  std::string last_trouble_;  // with the source, so that it is told once
+  std::promise<Result<void>> first_;
+
+  Worker control_{"repository"};
+  std::optional<Worker> loaders_;  // ends first: its tasks tell the control thread
 };
 
 }  // namespace sluice::repository

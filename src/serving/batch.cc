@@ -6,16 +6,6 @@
 namespace sluice::serving {
 namespace {
 
-// Rows can only lie behind each other when they are alike.
-bool same_rows(const Request& a, const Request& b) {
-  for (std::size_t i = 0; i < a.inputs.size(); ++i) {
-    const auto left = a.inputs[i].shape.dims();
-    const auto right = b.inputs[i].shape.dims();
-    if (!std::ranges::equal(left.subspan(1), right.subspan(1))) return false;
-  }
-  return true;
-}
-
 // Input `index` of all members, one behind the other.
 TensorView gather(std::span<RequestPtr> members, std::size_t index, std::size_t rows,
                   Arena& arena) {
@@ -55,20 +45,6 @@ TensorView part_of(const TensorView& whole, std::size_t first, std::size_t count
 }
 
 }  // namespace
-
-std::size_t next_batch(std::span<RequestPtr> waiting, std::size_t max_rows) {
-  const Request& first = *waiting[0];
-  std::size_t rows = first.rows;
-  std::size_t count = 1;
-  for (std::size_t i = 1; i < waiting.size() && rows < max_rows; ++i) {
-    if (waiting[i]->rows > max_rows - rows || !same_rows(first, *waiting[i])) continue;
-    rows += waiting[i]->rows;
-    if (i != count)
-      std::rotate(waiting.begin() + count, waiting.begin() + i, waiting.begin() + i + 1);
-    ++count;
-  }
-  return count;
-}
 
 Result<void> run_batch(const Model& model, std::span<RequestPtr> members, std::size_t rows,
                        Arena& arena) {

@@ -14,11 +14,6 @@
 
 namespace sluice::serving {
 
-// Chooses what runs next, a pure step: moves the members of the next batch to the front of
-// `waiting`, in their order, and answers how many they are (at least one). Members have rows of the
-// same shape; together they have at most `max_rows`, unless the first alone has more.
-std::size_t next_batch(std::span<RequestPtr> waiting, std::size_t max_rows);
-
 // Runs `members` as one and sets the outputs of each, which live as long as `arena`. Errors: of the
 // engine, and kInternal/`not_batchable` when an output does not have a row for each row that went
 // in; then no member has outputs.

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/turn.h"
-#include "serving/inline_servable.h"
+#include "serving/model_servable.h"
 
 namespace sluice::serving {
 namespace {
@@ -46,6 +46,7 @@ class Doubler final : public Model {
 class Turns final : public Turn {
  public:
   void at_end(std::move_only_function<void()> work) override { work_.push_back(std::move(work)); }
+  void post(std::move_only_function<void()> work) override { at_end(std::move(work)); }
   void end() {
     while (!work_.empty()) {
       auto work = std::move(work_.front());
@@ -74,9 +75,9 @@ struct Fixture {
     auto loaded = std::make_unique<Doubler>(merges);
     model = loaded.get();
     ModelConfig config;
-    config.batching = Batching{.max_batch_size = max_batch_size};
+    config.batching.emplace().max_batch_size = max_batch_size;
     servable = *make_servable_factory()->make(*ModelName::parse("m"), *VersionName::parse("1"),
-                                              std::move(loaded), config);
+                                              std::move(loaded), config, 2);
   }
 
   // `values` are rows of `width`; the answer is there once the turn has ended.
@@ -170,7 +171,9 @@ TEST(LoopBatching, AModelThatMixesRowsIsLeftAlone) {
   EXPECT_EQ(fixture.model->runs, (Sizes{2, 1, 1}));
   EXPECT_EQ(fixture.answers[1].values, Floats{4});
   fixture.ask({3});
-  EXPECT_EQ(fixture.model->runs.size(), 4) << "from now on it runs at once";
+  fixture.ask({4});
+  fixture.turns.end();
+  EXPECT_EQ(fixture.model->runs, (Sizes{2, 1, 1, 1, 1})) << "from now on everybody runs alone";
 }
 
 TEST(LoopBatching, RequestsThatNobodyFlushesAreAnsweredOnce) {

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "base/turn.h"
 
 namespace sluice::serving {
 namespace {
@@ -41,6 +42,10 @@ Failure not_ready(const std::string& what) {
                      what + " is not ready: it is being loaded, failed to load or is unloaded");
 }
 
+Failure cold(const std::string& model) {
+  return unavailable("cold", "model '" + model + "' is loaded with its first prediction");
+}
+
 }  // namespace
 
 RequestPtr Pipeline::new_request() const {
@@ -63,23 +68,60 @@ Result<std::shared_ptr<const Servable>> Pipeline::find(std::string_view model,
                      "there is no model '" + printable(model) + "'; " + list_models(table));
   }
   if (version.empty()) {
+    if (entry->cold) return cold(entry->name.str());
     if (entry->ready.empty()) return not_ready("model '" + entry->name.str() + "'");
     return entry->ready.back();
   }
   const VersionEntry* found = entry->find(version);
   if (found == nullptr) return no_version(*entry, version);
   if (!found->servable) {
+    if (found->cold) return cold(entry->name.str());
     return not_ready("model '" + entry->name.str() + "' version '" + found->name.str() + "'");
   }
   return found->servable;
 }
 
-Result<void> Pipeline::aim(Request& request, std::string_view model,
-                           std::string_view version) const {
-  SLUICE_TRY(request.servable, find(model, version));
+void Pipeline::find_or_load(std::string_view model, std::string_view version, TimePoint deadline,
+                            Turn* turn, OnDemand::Then then) const {
+  auto found = find(model, version);
+  if (found || found.error().reason != kCold) return then(std::move(found));
+  if (model.empty()) model = tables_.read()->default_model;
+  on_demand_.want(model, version, deadline, [turn, then = std::move(then)](auto loaded) mutable {
+    if (turn == nullptr) return then(std::move(loaded));
+    turn->post([then = std::move(then), loaded = std::move(loaded)]() mutable {
+      then(std::move(loaded));
+    });
+  });
+}
+
+void Pipeline::take_aim(Request& request, std::shared_ptr<const Servable> servable,
+                        std::string_view version) const {
+  request.servable = std::move(servable);
   if (!version.empty()) request.version = request.servable->version().str();
   request.model = request.servable->model().str();
-  return {};
+}
+
+Result<void> Pipeline::aim(Request& request, std::string_view model,
+                           std::string_view version) const {
+  SLUICE_TRY(auto servable, find(model, version));
+  take_aim(request, std::move(servable), version);
+  return request.servable->admit(request.deadline);
+}
+
+void Pipeline::wait_for_model(RequestPtr request, std::string_view model, std::string_view version,
+                              Decode decode) const {
+  const auto deadline = request->deadline;
+  Turn* turn = request->turn;
+  find_or_load(model, version, deadline, turn,
+               [this, request = std::move(request), version = std::string(version),
+                decode = std::move(decode)](auto loaded) mutable {
+                 if (!loaded) return finish(std::move(request), std::move(loaded).error());
+                 take_aim(*request, std::move(*loaded), version);
+                 if (auto decoded = decode(*request); !decoded) {
+                   return finish(std::move(request), std::move(decoded).error());
+                 }
+                 submit(std::move(request));
+               });
 }
 
 enum class Step { kNext, kFinish, kWait };

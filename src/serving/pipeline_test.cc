@@ -46,14 +46,22 @@ class First final : public Policy {
   std::size_t choose(const RouteQuery&) const override { return 0; }
 };
 
+class Nobody final : public OnDemand {
+ public:
+  void want(std::string_view, std::string_view, TimePoint, Then then) override {
+    then(unavailable("not_ready", "nothing is loaded here"));
+  }
+};
+
 struct Fixture {
   explicit Fixture(bool keeps = false) {
     auto entry =
-        std::make_shared<ModelEntry>(ModelEntry{*ModelName::parse("m"), {}, {}, {}, {}, {}});
+        std::make_shared<ModelEntry>(ModelEntry{*ModelName::parse("m"), {}, {}, {}, {}, {}, false});
     for (const char* name : {"v1", "v2"}) {
       auto servable = std::make_shared<FakeServable>(name, keeps);
       entry->ready.push_back(servable);
-      entry->versions.push_back({*VersionName::parse(name), VersionState::kReady, {}, servable});
+      entry->versions.push_back(
+          {*VersionName::parse(name), VersionState::kReady, {}, servable, false});
     }
     entry->policy = std::make_shared<First>();
     auto table = std::make_shared<ServingTable>();
@@ -80,7 +88,8 @@ struct Fixture {
   }
   ServingTables tables{std::make_shared<const ServingTable>()};
   Observers observers;
-  Pipeline pipeline{tables, observers};
+  Nobody on_demand;
+  Pipeline pipeline{tables, observers, on_demand};
   int answers = 0;
 };
 

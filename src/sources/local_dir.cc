@@ -1,11 +1,16 @@
 #include "sources/local_dir.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
 
+#include "base/digest.h"
 #include "base/text.h"
 #include "config/yaml.h"
+#include "sources/directory_watcher.h"
+#include "sources/manifest.h"
 #include "sources/model_yaml.h"
 #include "sources/triton_config.h"
 
@@ -45,6 +50,20 @@ bool looks_like_version(std::string_view name) {
   return !name.empty() && name[0] >= '0' && name[0] <= '9';
 }
 
+// Of one file: changes when it is written or replaced, by whatever means.
+std::string file_fingerprint(const fs::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return "none";
+  std::string out;
+  for (const std::int64_t part :
+       {static_cast<std::int64_t>(info.st_size), static_cast<std::int64_t>(info.st_ino),
+        static_cast<std::int64_t>(info.st_mtim.tv_sec), info.st_mtim.tv_nsec,
+        static_cast<std::int64_t>(info.st_ctim.tv_sec), info.st_ctim.tv_nsec}) {
+    out += std::to_string(part) + '.';
+  }
+  return out;
+}
+
 class LocalDir final : public Source {
  public:
   LocalDir(fs::path root, std::optional<std::string> only_file, std::vector<std::string> extensions)
@@ -77,14 +96,43 @@ class LocalDir final : public Source {
     SLUICE_TRY(const auto fd, open_beneath(top, relative));
     ModelFile out;
     out.name = relative.filename().string();
-    SLUICE_TRY(out.contents, FileBytes::map(fd, "the model file"));
+    SLUICE_TRY(out.contents, FileBytes::copy(fd, "the model file"));
     const auto parent = relative.parent_path();
     SLUICE_TRY(auto directory, open_beneath(top, parent.empty() ? fs::path(".") : parent));
+    if (version.complete) SLUICE_CHECK(check_manifest(directory, out));
     out.directory = std::make_shared<const Fd>(std::move(directory));
     return out;
   }
 
+  void watch(std::function<void()> changed) override {
+    watcher_.reset();
+    if (changed) watcher_.emplace(root_, std::move(changed));
+  }
+
  private:
+  // The copied model and the files beside it are what the manifest says they are.
+  static Result<void> check_manifest(const Fd& directory, const ModelFile& model) {
+    SLUICE_TRY(const auto fd, open_beneath(directory, kManifest));
+    SLUICE_TRY(const auto text, read_text(fd, kMaxConfig, kManifest));
+    SLUICE_TRY(const auto lines, read_manifest(text));
+    for (const auto& line : lines) {
+      FileBytes bytes = model.contents;
+      if (line.file != model.name) {
+        auto beside = open_beneath(directory, line.file);
+        if (!beside) return unfinished(line.file);
+        SLUICE_TRY(bytes, FileBytes::copy(*beside, "a file of the manifest"));
+      }
+      if (sha256_hex(bytes.bytes()) != line.digest) return unfinished(line.file);
+    }
+    return {};
+  }
+
+  static Failure unfinished(const std::string& file) {
+    return unavailable("unfinished", "'" + printable(file) +
+                                         "' is not what manifest.sha256 says of it: not all of "
+                                         "the version is there yet, or it was damaged");
+  }
+
   bool known_extension(std::string_view file) const {
     // model.yaml lies beside; metadata in JSON would not be called so.
     return is_pickle(file) || std::ranges::any_of(extensions_, [&](const auto& end) {
@@ -187,7 +235,7 @@ class LocalDir final : public Source {
       // Triton's config.pbtxt may name the file.
       if (std::ranges::count(in_version.files, preferred) > 0) files = {preferred};
       if (!files.empty()) {
-        add_version(*model, version, relative / version, files);
+        add_version(*model, version, relative / version, files, &in_version);
       } else if (const auto strange = strange_model(version, in_version); !strange.empty()) {
         add_version(*model, version, relative / version, {strange});
         model->versions.back().problem = "'" + printable(strange) +
@@ -203,14 +251,15 @@ class LocalDir final : public Source {
   static std::optional<WantedModel> start_model(const std::string& name) {
     auto parsed = ModelName::parse(name);
     if (!parsed) return std::nullopt;
-    return WantedModel{std::move(*parsed), {}, {}, {}, {}};
+    return WantedModel{std::move(*parsed), {}, {}, {}, {}, {}};
   }
 
+  // `beside`: what else is in the version's own directory, and may be a part of it.
   void add_version(WantedModel& model, const std::string& version, const fs::path& directory,
-                   const std::vector<std::string>& files) const {
+                   const std::vector<std::string>& files, const Found* beside = nullptr) const {
     auto name = VersionName::parse(version);
     if (!name) return;
-    WantedVersion wanted{std::move(*name), (directory / files[0]).string(), {}, {}};
+    WantedVersion wanted{std::move(*name), (directory / files[0]).string(), {}, false, {}};
     if (files.size() > 1) {
       wanted.problem = "it has more than one model file: " + join_and(files) + "; keep one of them";
     }
@@ -219,11 +268,13 @@ class LocalDir final : public Source {
           "scikit-learn's .pkl and .joblib files are not served by this version of "
           "Sluice; export the model to ONNX";
     }
-    std::error_code ignored;
-    const auto path = root_ / wanted.location;
-    wanted.fingerprint =
-        std::to_string(fs::file_size(path, ignored)) + "-" +
-        std::to_string(fs::last_write_time(path, ignored).time_since_epoch().count());
+    wanted.fingerprint = file_fingerprint(root_ / wanted.location);
+    if (beside != nullptr) {
+      for (const auto& file : beside->files) {
+        if (file != files[0]) wanted.fingerprint += file_fingerprint(root_ / directory / file);
+      }
+      wanted.complete = std::ranges::count(beside->files, kManifest) > 0;
+    }
     model.versions.push_back(std::move(wanted));
   }
 
@@ -236,6 +287,7 @@ class LocalDir final : public Source {
         model.problem = text.error().message;
         return {};
       }
+      model.fingerprint = *text;
       auto yaml = read_model_yaml(*text);
       for (const auto& problem : yaml.problems) {
         if (!model.problem.empty()) model.problem += "; ";
@@ -246,6 +298,7 @@ class LocalDir final : public Source {
     } else if (const auto triton = path / "config.pbtxt"; fs::exists(triton, ignored)) {
       const auto text = read_text(triton, kMaxConfig, "config.pbtxt");
       if (!text) return {};
+      model.fingerprint = *text;
       const auto config = read_triton_config(*text);
       if (config.max_batch_size.value_or(0) > 0) {
         model.config.batching.emplace().max_batch_size = *config.max_batch_size;
@@ -284,6 +337,7 @@ class LocalDir final : public Source {
   const fs::path root_;
   const std::optional<std::string> only_file_;
   const std::vector<std::string> extensions_;
+  std::optional<DirectoryWatcher> watcher_;
 };
 
 }  // namespace

@@ -17,12 +17,6 @@ ModelYaml read_model_yaml(const std::string& text) {
   };
   for (const auto& entry : root->entries) {
     if (std::ranges::count(ModelConfig::kNotActedOn, entry.key) > 0) warn(entry.place, entry.key);
-    if (entry.key != "batching") continue;
-    for (const auto& part : entry.value.entries) {
-      if (std::ranges::count(ModelConfig::kBatchingNotActedOn, part.key) > 0) {
-        warn(part.place, "batching." + part.key);
-      }
-    }
   }
   if (std::ranges::any_of(out.config.inputs,
                           [](const auto& input) { return input.bounds.has_value(); })) {

@@ -43,6 +43,12 @@ void IoThread::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+void IoThread::finish_posted() {
+  id_ = std::this_thread::get_id();
+  loop_.restart();
+  loop_.poll();
+}
+
 void IoThread::adopt(int fd, Origin origin) {
   count_.fetch_add(1, std::memory_order_relaxed);
   post([this, fd, origin] {

@@ -58,9 +58,11 @@ class IoThread final : public Turn {
   void start();
   // Ends the loop and joins the thread; connections are dropped.
   void stop();
+  // Once it has stopped, and on whatever thread owns it: what was posted since is done, so that
+  // nobody's answer is lost in the loop.
+  void finish_posted();
 
-  template <class F>
-  void post(F work) {
+  void post(std::move_only_function<void()> work) override {
     boost::asio::post(loop_, std::move(work));
   }
   bool is_current() const {

@@ -116,4 +116,9 @@ void Server::drain_and_stop(std::chrono::milliseconds grace) {
   management_->stop();
 }
 
+void Server::finish_posted() {
+  for (auto& io : io_) io->finish_posted();
+  management_->finish_posted();
+}
+
 }  // namespace sluice::transport

@@ -49,6 +49,8 @@ class Server {
   // Takes what waits, closes the listeners, lets every connection finish and ends the threads;
   // after `grace` what is left is dropped.
   void drain_and_stop(std::chrono::milliseconds grace);
+  // After that, once nothing answers requests any more: what was still posted to the threads.
+  void finish_posted();
 
  private:
   IoThread& least_loaded(bool management);

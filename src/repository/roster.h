@@ -1,0 +1,71 @@
+// What the repository knows of each model and version, and the pure step from that to what is to be
+// done next.
+//
+// Thread-safety: values of the repository's own thread; functions without state.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/request.h"
+#include "core/serving_table.h"
+#include "core/source.h"
+
+namespace sluice::repository {
+
+struct VersionSlot {
+  explicit VersionSlot(WantedVersion version) : wanted(std::move(version)) {}
+
+  WantedVersion wanted;
+  std::string seen;        // fingerprint of the last look, configuration included
+  TimePoint seen_since{};  // since when it is that
+  bool settled = false;    // believed to be all there
+
+  std::string running;  // fingerprint of what `servable` was made of
+  std::shared_ptr<const Servable> servable;
+  std::uint64_t bytes = 0;
+  TimePoint loaded_at{};
+  std::int64_t loaded_ms = 0;  // since 1970, for comparison with a tally's last use
+
+  bool loading = false;
+  bool demanded = false;  // somebody waits for it, or asked for it to be loaded again
+  std::string failed;     // fingerprint that cannot be served: not tried again until it changes
+  std::string reason;     // why it failed
+  TimePoint retry_at{};   // after a failure that may pass
+  int failures = 0;       // of that kind, one after the other
+};
+
+struct ModelSlot {
+  WantedModel wanted;
+  bool active = true;  // false: known, but out of service until it is asked to be loaded
+  bool twice = false;  // a file and a directory of one name
+  std::map<VersionName, VersionSlot> versions;
+};
+
+// "model fraud version v2", as messages call it.
+std::string title(const std::string& model, const WantedVersion& version);
+
+// Whether a version is to be loaded now. `lazy`: only for somebody.
+bool should_load(const ModelSlot& model, const VersionSlot& version, TimePoint now);
+
+// Takes note of a look at the version. `settle`: how long files must stay as they are before they
+// are believed to be all there.
+void note_look(VersionSlot& slot, const WantedVersion& wanted, const std::string& fingerprint,
+               TimePoint now, std::chrono::milliseconds settle);
+
+// How long to wait after the n-th failure of a kind that may pass.
+std::chrono::milliseconds back_off(int failures);
+
+// Lazy versions that have to go so that `needed` more bytes fit into `limit`, the least recently
+// used first. Nothing when even that would not be enough. `keep` stays in any case.
+struct Eviction {
+  bool fits = true;
+  std::vector<std::pair<std::string, VersionName>> victims;
+};
+Eviction make_room(const std::map<std::string, ModelSlot>& models, std::uint64_t needed,
+                   std::uint64_t limit, const VersionSlot* keep);
+
+}  // namespace sluice::repository

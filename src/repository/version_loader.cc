@@ -1,0 +1,83 @@
+#include "repository/version_loader.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/text.h"
+
+namespace sluice::repository {
+namespace {
+
+// What a model leaves behind in the allocator goes back to the system, but not each time: it holds
+// up whoever allocates.
+void give_memory_back() {
+  using Clock = std::chrono::steady_clock;
+  static Clock::time_point last{};
+  const auto now = Clock::now();
+  if (now - last < std::chrono::seconds(5)) return;
+  last = now;
+  ::malloc_trim(0);
+}
+
+}  // namespace
+
+VersionLoader::VersionLoader(Source& source, const Registry<Engine>& engines,
+                             const ServableFactory& servables, const Probe* probe, int parallel)
+    : source_(source),
+      engines_(engines),
+      servables_(servables),
+      probe_(probe),
+      parallel_(parallel) {}
+
+Result<VersionLoader::Choice> VersionLoader::choose_engine(const WantedModel& model,
+                                                           const ModelFile& file) const {
+  const auto& wanted = model.config.engine;
+  if (!wanted.empty()) {
+    if (const Engine* engine = engines_.find(wanted)) return Choice{wanted, engine};
+    return invalid("bad_config", "there is no engine '" + printable(wanted) +
+                                     "'; this build has " + join_and(engines_.names()));
+  }
+  for (const auto& [name, candidate] : engines_.items()) {
+    if (candidate->accepts(file)) return Choice{name, candidate.get()};
+  }
+  return invalid("bad_model", "no engine knows this kind of file");
+}
+
+Result<LoadedVersion> VersionLoader::load(const WantedModel& model,
+                                          const WantedVersion& version) const {
+  if (!version.problem.empty()) return invalid("bad_model", version.problem);
+  SLUICE_TRY(const auto file, source_.open(version));
+  SLUICE_TRY(const auto choice, choose_engine(model, file));
+  const auto instances = static_cast<int>(model.config.instances.count);
+  const LoadOptions options{.threads = static_cast<int>(model.config.threads),
+                            .parallel = instances > 0 ? instances : parallel_};
+  LoadedVersion out;
+  out.bytes = file.contents.bytes().size();
+  if (probe_ != nullptr) {
+    const Trial trial{choice.name, options, static_cast<int>(std::min<std::int64_t>(
+                                                model.config.warmup, 8))};
+    SLUICE_TRY(const auto measured, probe_->try_model(file, trial));
+    out.bytes = std::max(out.bytes, measured);
+  }
+  SLUICE_TRY(auto loaded, choice.engine->load(file, options));
+  SLUICE_TRY(auto servable, servables_.make(model.name, version.name, std::move(loaded),
+                                            model.config, parallel_));
+  SLUICE_CHECK(servable->warm_up());
+  out.servable = reaped(std::move(servable));
+  return out;
+}
+
+std::shared_ptr<const Servable> VersionLoader::reaped(
+    std::shared_ptr<const Servable> servable) const {
+  const Servable* raw = servable.get();
+  return {raw, [kept = std::move(servable), reaper = reaper_](const Servable*) mutable {
+            reaper->post([last = std::move(kept)]() mutable {
+              last.reset();
+              give_memory_back();
+            });
+          }};
+}
+
+}  // namespace sluice::repository

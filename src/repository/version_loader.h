@@ -1,0 +1,51 @@
+// From a version that is wanted to one that answers: opens its files, finds the engine, tries it in
+// a child process, loads it, warms it up.
+//
+// Thread-safety: any number of threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/worker.h"
+#include "core/registry.h"
+#include "core/servable.h"
+#include "core/source.h"
+#include "repository/probe.h"
+
+namespace sluice::repository {
+
+struct LoadedVersion {
+  std::shared_ptr<const Servable> servable;
+  std::uint64_t bytes = 0;  // of memory: measured in the trial, else the file's size
+};
+
+class VersionLoader {
+ public:
+  // Everything outlives it. `probe` may be null: no trial.
+  VersionLoader(Source& source, const Registry<Engine>& engines, const ServableFactory& servables,
+                const Probe* probe, int parallel);
+
+  // Errors: kUnavailable where another try may go better, else why it cannot be served.
+  Result<LoadedVersion> load(const WantedModel& model, const WantedVersion& version) const;
+
+  // Models end on a thread of their own: freeing a large one takes time that no request has.
+  Worker& reaper() const { return *reaper_; }
+
+ private:
+  struct Choice {
+    std::string name;
+    const Engine* engine;
+  };
+  Result<Choice> choose_engine(const WantedModel& model, const ModelFile& file) const;
+  std::shared_ptr<const Servable> reaped(std::shared_ptr<const Servable> servable) const;
+
+  Source& source_;
+  const Registry<Engine>& engines_;
+  const ServableFactory& servables_;
+  const Probe* probe_;
+  const int parallel_;
+  const std::shared_ptr<Worker> reaper_ = std::make_shared<Worker>("reaper");
+};
+
+}  // namespace sluice::repository

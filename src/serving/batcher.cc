@@ -1,0 +1,216 @@
+#include "serving/batcher.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+
+#include "base/turn.h"
+
+namespace sluice::serving {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The share of the time until its deadline that a request may be expected to take.
+constexpr double kHopeful = 0.85;
+
+void resume(RequestPtr request) {
+  const Onward* onward = request->onward;
+  onward->resume(std::move(request));
+}
+
+Error late(const Request& request) {
+  if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed)) {
+    return {Code::kCancelled, "cancelled", "the call was cancelled", {}};
+  }
+  return {Code::kDeadlineExceeded, "deadline",
+          "the deadline would have passed before the model was done", {}};
+}
+
+Error queue_full(std::size_t limit) {
+  return {Code::kUnavailable,
+          "queue_full",
+          "too many requests wait for this model: its queue holds " + std::to_string(limit) +
+              " (batching.max_queue); try again later",
+          {}};
+}
+
+}  // namespace
+
+void hand_back(std::span<RequestPtr> requests) {
+  std::vector<RequestPtr> mine;
+  while (true) {
+    // The first that is still here names the loop; all of that loop go with it.
+    const auto first = std::ranges::find_if(requests, [](const auto& each) { return !!each; });
+    if (first == requests.end()) return;
+    Turn* turn = (*first)->turn;
+    for (auto it = first; it != requests.end(); ++it) {
+      if (*it && (*it)->turn == turn) mine.push_back(std::move(*it));
+    }
+    if (turn == nullptr) {
+      for (auto& each : mine) resume(std::move(each));
+      mine.clear();
+    } else {
+      turn->post([batch = std::exchange(mine, {})]() mutable {
+        for (auto& each : batch) resume(std::move(each));
+      });
+    }
+  }
+}
+
+Batcher::Batcher(const Execution& execution, BatcherOptions options)
+    : execution_(execution), options_(std::move(options)) {}
+
+Batcher::~Batcher() { close(); }
+
+std::chrono::nanoseconds Batcher::predicted_wait() const {
+  const auto rows = rows_.load(std::memory_order_relaxed);
+  const auto most = options_.rules.max_rows;
+  const auto full = execution_.costs().median(most);
+  const auto batches = static_cast<std::int64_t>((rows + most - 1) / most);
+  // Half a run is left, on average, of what runs now.
+  const auto busy = full / 2;
+  return busy + full * batches / options_.instances;
+}
+
+Result<void> Batcher::admit(TimePoint deadline) const {
+  const auto waiting = requests_.load(std::memory_order_relaxed);
+  if (waiting == 0) return {};
+  if (waiting >= options_.max_queue) return Failure(queue_full(options_.max_queue));
+  if (deadline == TimePoint::max()) return {};
+  const auto now = Clock::now();
+  const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline - now);
+  const auto needed = predicted_wait() + execution_.costs().slow(options_.rules.max_rows);
+  const auto hopeful = static_cast<double>(left.count()) * kHopeful;
+  if (static_cast<double>(needed.count()) <= hopeful) return {};
+  return unavailable("overloaded",
+                     "the answer would be late: those that wait for this model take longer than "
+                     "the time that is left; try again later");
+}
+
+void Batcher::insert(RequestPtr request) {
+  const auto level = [&](const Request& each) {
+    const auto asked = each.priority == 0 ? options_.default_priority : each.priority;
+    return std::min<std::uint64_t>(asked, kPriorities);
+  };
+  const auto mine = level(*request);
+  auto place = queue_.end();
+  if (!queue_.empty() && level(*queue_.back()) > mine) {
+    place = std::ranges::upper_bound(queue_, mine, {},
+                                     [&](const RequestPtr& each) { return level(*each); });
+  }
+  queue_.insert(place, std::move(request));
+}
+
+void Batcher::push(std::span<RequestPtr> requests) {
+  std::vector<RequestPtr> refused;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& request : requests) {
+      if (closed_ || queue_.size() >= options_.max_queue) {
+        refused.push_back(std::move(request));
+        continue;
+      }
+      rows_.fetch_add(request->rows, std::memory_order_relaxed);
+      insert(std::move(request));
+    }
+    requests_.store(queue_.size(), std::memory_order_relaxed);
+    if (workers_.empty() && !queue_.empty()) start_workers();
+  }
+  if (requests.size() > 1) {
+    wake_.notify_all();
+  } else {
+    wake_.notify_one();
+  }
+  for (auto& request : refused) {
+    request->reply.error = queue_full(options_.max_queue);
+    resume(std::move(request));
+  }
+}
+
+void Batcher::start_workers() {
+  for (int i = 0; i < options_.instances; ++i) {
+    workers_.emplace_back([this] {
+      pthread_setname_np(pthread_self(), options_.name.substr(0, 15).c_str());
+      work();
+    });
+  }
+}
+
+bool Batcher::enter() {
+  const std::lock_guard lock(mutex_);
+  if (closed_ || !queue_.empty() || busy_ >= options_.instances) return false;
+  ++busy_;
+  return true;
+}
+
+void Batcher::leave() {
+  bool more = false;
+  {
+    const std::lock_guard lock(mutex_);
+    --busy_;
+    more = !queue_.empty();
+  }
+  if (more) wake_.notify_one();
+}
+
+bool Batcher::take(std::vector<RequestPtr>& batch, std::vector<RequestPtr>& hopeless) {
+  std::unique_lock lock(mutex_);
+  while (!closed_) {
+    if (queue_.empty() || busy_ >= options_.instances) {
+      wake_.wait(lock);
+      continue;
+    }
+    const auto now = Clock::now();
+    hopeless = take_hopeless(queue_, now, execution_.costs());
+    const auto& rules = execution_.batchable() ? options_.rules : alone_;
+    const auto next = next_batch(rules, queue_, now, execution_.costs());
+    const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(next.count);
+    batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+    queue_.erase(queue_.begin(), end);
+    for (const auto* gone : {&batch, &hopeless}) {
+      for (const auto& each : *gone) rows_.fetch_sub(each->rows, std::memory_order_relaxed);
+    }
+    requests_.store(queue_.size(), std::memory_order_relaxed);
+    if (!batch.empty()) ++busy_;
+    if (!batch.empty() || !hopeless.empty()) return true;
+    if (next.again == TimePoint::max()) continue;
+    wake_.wait_until(lock, next.again);
+  }
+  return false;
+}
+
+void Batcher::work() {
+  std::vector<RequestPtr> batch;
+  std::vector<RequestPtr> hopeless;
+  while (take(batch, hopeless)) {
+    for (auto& request : hopeless) request->reply.error = late(*request);
+    hand_back(hopeless);
+    hopeless.clear();
+    if (batch.empty()) continue;
+    execution_.run(batch);
+    leave();
+    hand_back(batch);
+    batch.clear();
+  }
+}
+
+void Batcher::close() {
+  std::vector<RequestPtr> dropped;
+  std::vector<std::thread> workers;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    dropped.swap(queue_);
+    workers.swap(workers_);
+    requests_.store(0, std::memory_order_relaxed);
+    rows_.store(0, std::memory_order_relaxed);
+  }
+  wake_.notify_all();
+  dropped.clear();  // each is answered by its end
+  for (auto& worker : workers) worker.join();
+}
+
+}  // namespace sluice::serving

@@ -1,0 +1,63 @@
+#include "serving/cost_model.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace sluice::serving {
+namespace {
+
+std::size_t size_index(std::size_t rows, std::size_t sizes) {
+  return std::min<std::size_t>(std::bit_width(rows <= 1 ? 0 : rows - 1), sizes - 1);
+}
+
+// Moves an estimate by a sixteenth of itself, weighted so that it rests where a share `below` of
+// the observations lies below it.
+void follow(std::atomic<std::uint64_t>& estimate, std::uint64_t seen, double below) {
+  const auto now = estimate.load(std::memory_order_relaxed);
+  if (now == 0) return estimate.store(seen, std::memory_order_relaxed);
+  const double step = static_cast<double>(now) / 16;
+  const double moved = static_cast<double>(now) + (seen > now ? step * below : -step * (1 - below));
+  estimate.store(std::max<std::uint64_t>(1, static_cast<std::uint64_t>(moved)),
+                 std::memory_order_relaxed);
+}
+
+std::uint64_t count_of(CostModel::Nanos took) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(took.count(), 1));
+}
+
+}  // namespace
+
+void CostModel::observe(std::size_t rows, Nanos took) {
+  Size& size = sizes_[size_index(rows, sizes_.size())];
+  follow(size.median, count_of(took), 0.5);
+  follow(size.slow, count_of(took), 0.9);
+}
+
+void CostModel::set(std::size_t rows, Nanos took) {
+  Size& size = sizes_[size_index(rows, sizes_.size())];
+  size.median.store(count_of(took), std::memory_order_relaxed);
+  size.slow.store(count_of(took), std::memory_order_relaxed);
+}
+
+CostModel::Nanos CostModel::ask(std::atomic<std::uint64_t> Size::*quantile,
+                                std::size_t rows) const {
+  const std::size_t index = size_index(rows, sizes_.size());
+  const auto known = [&](std::size_t at) {
+    return (sizes_[at].*quantile).load(std::memory_order_relaxed);
+  };
+  if (const auto exact = known(index)) return Nanos(exact);
+  std::uint64_t best = 0;
+  for (std::size_t at = index; at-- > 0;) {
+    if (known(at) == 0) continue;
+    best = known(at) << std::min<std::size_t>(index - at, 20);
+    break;
+  }
+  for (std::size_t at = index + 1; at < sizes_.size(); ++at) {
+    if (known(at) == 0) continue;
+    best = best == 0 ? known(at) : std::min(best, known(at));
+    break;
+  }
+  return Nanos(best);
+}
+
+}  // namespace sluice::serving

@@ -1,0 +1,164 @@
+#include "serving/execution.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "core/sample.h"
+#include "serving/batch.h"
+
+namespace sluice::serving {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The part of `tensor` that is row `row`, with a first dimension of one.
+TensorView row_of(const TensorView& tensor, std::size_t row, std::size_t rows) {
+  TensorView out = tensor;
+  out.shape[0] = 1;
+  if (tensor.dtype == DType::kString) {
+    const std::size_t width = tensor.strings.size() / rows;
+    out.strings = tensor.strings.subspan(row * width, width);
+  } else {
+    const std::size_t width = tensor.data.size() / rows;
+    out.data = tensor.data.subspan(row * width, width);
+  }
+  return out;
+}
+
+// Writes `part` as row `row` of `whole`, which is made with the first.
+void put_row(TensorView& whole, const TensorView& part, std::size_t row, std::size_t rows,
+             Arena& arena) {
+  if (row == 0) {
+    whole = part;
+    if (whole.shape.rank() > 0) whole.shape[0] *= static_cast<std::int64_t>(rows);
+    if (part.dtype == DType::kString) {
+      whole.strings = arena.array<std::string_view>(part.strings.size() * rows);
+    } else {
+      whole.data = arena.array<std::byte>(part.data.size() * rows);
+    }
+  }
+  if (part.dtype == DType::kString) {
+    std::ranges::copy(part.strings, const_cast<std::string_view*>(whole.strings.data()) +
+                                        row * part.strings.size());
+  } else if (!part.data.empty() && (row + 1) * part.data.size() <= whole.data.size()) {
+    std::memcpy(const_cast<std::byte*>(whole.data.data()) + row * part.data.size(),
+                part.data.data(), part.data.size());
+  }
+}
+
+}  // namespace
+
+Execution::Execution(std::unique_ptr<Model> loaded, Signature signature, OutputPlan plan,
+                     std::optional<PadPlan> padding, const ModelConfig& config)
+    : loaded_(std::move(loaded)),
+      signature_(std::move(signature)),
+      plan_(std::move(plan)),
+      padding_(std::move(padding)),
+      warmup_(static_cast<int>(config.warmup)),
+      batchable_(signature_.batchable() &&
+                 config.batching.value_or(Batching()).max_batch_size > 1) {}
+
+void Execution::run(std::span<RequestPtr> members) const {
+  if (members.size() == 1) return run_alone(*members[0]);
+  std::size_t rows = 0;
+  for (const auto& member : members) rows += member->rows;
+  const auto arena = std::make_shared<Arena>();
+  const auto began = Clock::now();
+  Result<void> ran;
+  {
+    const auto turn = take_turn();
+    ran = run_batch(*loaded_, members, rows, *arena);
+  }
+  const auto ended = Clock::now();
+  if (!ran) {
+    // A row that the model cannot take spoils the batch: each for itself, only the guilty fails.
+    if (ran.error().reason == "not_batchable") batchable_ = false;
+    for (auto& member : members) run_alone(*member);
+    return;
+  }
+  costs_.observe(rows, ended - began);
+  tally_.executed(rows, ended - began);
+  for (auto& member : members) {
+    member->run_began = began;
+    member->run_ended = ended;
+    member->kept = arena;
+    conclude(*member, {});
+  }
+}
+
+Result<void> Execution::warm_up() const {
+  auto fastest = std::chrono::nanoseconds::max();
+  for (int i = 0; i < warmup_; ++i) {
+    Arena arena;
+    SLUICE_TRY(const auto inputs, sample_inputs(signature_, arena));
+    std::vector<TensorView> outputs(signature_.outputs.size());
+    const auto began = Clock::now();
+    if (!loaded_->run(inputs, outputs, arena)) return {};
+    fastest = std::min(fastest, std::chrono::nanoseconds(Clock::now() - began));
+  }
+  if (warmup_ > 0) costs_.set(1, fastest);
+  return {};
+}
+
+void Execution::run_alone(Request& request) const {
+  request.run_began = Clock::now();
+  auto ran = run_model(request);
+  request.run_ended = Clock::now();
+  if (ran) {
+    costs_.observe(request.rows, request.run_ended - request.run_began);
+    tally_.executed(request.rows, request.run_ended - request.run_began);
+  }
+  conclude(request, std::move(ran));
+}
+
+void Execution::conclude(Request& request, Result<void> ran) const {
+  if (ran && padding_) padding_->cut(request);
+  if (ran) ran = predict(request);
+  request.reply.answered = ran.has_value();
+  if (!ran) request.reply.error = std::move(ran).error();
+}
+
+Result<void> Execution::predict(Request& request) const {
+  if (!request.wants_prediction) return {};
+  SLUICE_TRY(request.reply.prediction,
+             interpret(plan_, request.reply.outputs, request.rows, request.arena));
+  return {};
+}
+
+std::unique_lock<std::mutex> Execution::take_turn() const {
+  return loaded_->thread_safe() ? std::unique_lock<std::mutex>() : std::unique_lock(running_);
+}
+
+Result<void> Execution::run_model(Request& request) const {
+  request.reply.outputs = request.arena.array<TensorView>(signature_.outputs.size());
+  std::ranges::fill(request.reply.outputs, TensorView{});
+  const auto turn = take_turn();
+  const bool row_by_row = request.rows > 1 && takes_single_rows();
+  return row_by_row ? run_rows(request)
+                    : loaded_->run(request.inputs, request.reply.outputs, request.arena);
+}
+
+bool Execution::takes_single_rows() const {
+  return std::ranges::any_of(signature_.inputs, [](const TensorSpec& spec) {
+    return !spec.dims.empty() && spec.dims[0] == 1;
+  });
+}
+
+// A model that was exported for one row answers many, one after the other.
+Result<void> Execution::run_rows(Request& request) const {
+  std::vector<TensorView> inputs(request.inputs.size());
+  std::vector<TensorView> outputs(signature_.outputs.size());
+  for (std::size_t row = 0; row < request.rows; ++row) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      inputs[i] = row_of(request.inputs[i], row, request.rows);
+    }
+    SLUICE_CHECK(loaded_->run(inputs, outputs, request.arena));
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      put_row(request.reply.outputs[i], outputs[i], row, request.rows, request.arena);
+    }
+  }
+  return {};
+}
+
+}  // namespace sluice::serving
