@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import load, report
+from lib import batching, load, report
 from lib.load import Load
 from lib.questions import Row, Tensor
 from lib.servers import BenchError, Site
@@ -47,6 +47,7 @@ class Peer(NamedTuple):
     check: str  # of CHECKS
     groups: str  # of --only
     path: str = OURS_GRPC
+    keyed: bool = False  # always asked with the same key for the cache
 
 
 # A new peer: one file in bench/peers/, one method in lib/servers.py, one line here.
@@ -54,10 +55,12 @@ PEERS = [
     Peer("raw", "raw ONNX Runtime loop (threads)", "loop", None, "",
          "rest grpc latency tensors"),
     Peer("nginx", "nginx return 200", "rest", Site.nginx, "number", "rest cpu", "/"),
-    Peer("empty_rest", "empty handler, REST", "rest", Site.empty, "number", "rest cpu latency",
-         OURS),
+    Peer("empty_rest", "empty handler, REST", "rest", Site.empty, "number",
+         "rest cpu latency cache", OURS),
     Peer("sluice_rest", "Sluice REST", "rest", Site.sluice, "golden", "rest cpu latency seed",
          OURS),
+    Peer("cache_rest", "Sluice REST, one cache_key", "rest", Site.cached, "golden", "cache", OURS,
+         keyed=True),
     Peer("fastapi", "FastAPI + uvicorn + joblib", "rest", Site.fastapi, "class", "seed",
          "/predict"),
     Peer("empty_grpc", "empty method, gRPC", "grpc", Site.empty, "number", "grpc cpu"),
@@ -75,9 +78,9 @@ PEERS = [
 ]
 # The loads of each group. gRPC's clients keep few connections with many calls on each, and answer
 # to a busy one is cheaper than to many: both are measured.
-REST_LOADS = {"rest": (Load(1), Load(16), Load(64)), "cpu": (Load(64),), "latency": (Load(1),),
-              "tensors": report.TENSOR_REST}
-REST_LOADS["seed"] = REST_LOADS["rest"]
+REST_LOADS = {"rest": (Load(1), Load(16), Load(64), Load(256)), "cpu": (Load(64),),
+              "latency": (Load(1),), "seed": (Load(1), Load(16), Load(64)),
+              "cache": (Load(1), Load(64)), "tensors": report.TENSOR_REST}
 GRPC_LOADS = {"grpc": (Load(1), Load(2, 8), Load(2, 32), Load(64)),
               "cpu": (Load(2, 32), Load(64)), "tensors": report.TENSOR_GRPC}
 GRPC_LOADS["seed"] = GRPC_LOADS["grpc"]
@@ -86,7 +89,7 @@ LOADS = {
     "loop": {"rest": (report.RAW,), "grpc": (report.RAW,), "latency": (Load(1),),
              "tensors": [report.RAW._replace(rows=rows) for rows in report.TENSOR_ROWS]},
 }
-GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors")
+GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors", "cache", "batching")
 
 
 def say(text):
@@ -99,6 +102,7 @@ class Bench:
         golden = site.example("golden/breast_cancer.v1.jsonl")
         self.questions = {rows: Tensor(golden, site.temp, rows) if rows else Row(golden, site.temp)
                           for rows in {shape.rows for _, shape in cells}}
+        self.keyed = Row(golden, site.temp, "again and again")
         peers = list(dict.fromkeys(peer for peer, _ in cells))
         if any(peer.start is Site.sluice for peer in peers):
             site.binary("sluice")  # said first, before others are started for nothing
@@ -110,6 +114,9 @@ class Bench:
                 self.servers[peer.start] = server = peer.start(site)
                 stack.callback(server.stop)
 
+    def question(self, peer, rows):
+        return self.keyed if peer.keyed else self.questions[rows]
+
     def verify(self):
         """One real request to everybody, of each kind that is measured."""
         for peer, rows in dict.fromkeys((peer, shape.rows) for peer, shape in self.cells):
@@ -117,7 +124,7 @@ class Bench:
                 self.verify_one(peer, rows)
 
     def verify_one(self, peer, rows):
-        ports, question = self.servers[peer.start].ports, self.questions[rows]
+        ports, question = self.servers[peer.start].ports, self.question(peer, rows)
         ask, port = ((load.ask_rest, "http") if peer.protocol == "rest" else
                      (load.ask_grpc, "grpc"))
         try:
@@ -127,6 +134,17 @@ class Bench:
         if not CHECKS[peer.check](question, *answer):
             raise BenchError(f"{peer.name} answers wrongly: {str(answer)[:200]}, the check is "
                              f"'{peer.check}'")
+
+    def without_hits(self):
+        """Keys of those whose cache did not answer: what they reached says nothing of a hit."""
+        keys = set()
+        for peer in dict.fromkeys(peer for peer, _ in self.cells if peer.keyed):
+            said = load.statistics(self.servers[peer.start].ports["http"], "breast_cancer")
+            if not said.hits or said.misses > said.hits / 10:
+                say(f"{peer.name}: the server counted {said.hits} hits of its cache and "
+                    f"{said.misses} misses; there is no line for it under Reach")
+                keys.add(peer.key)
+        return keys
 
     def measure(self, peer, shape, seconds):
         """One cell of one round."""
@@ -148,7 +166,7 @@ class Bench:
         return result
 
     def drive(self, peer, server, shape, seconds):
-        question = self.questions[shape.rows]
+        question = self.question(peer, shape.rows)
         if peer.protocol == "rest":
             return load.wrk(server.ports["http"], peer.path, question, shape.connections, seconds)
         return load.h2load(server.ports["grpc"], peer.path, question, shape.connections,
@@ -237,6 +255,8 @@ def parse_options():
     if wrong or not 1 <= options.seconds <= 60 or not 1 <= options.rounds <= 50:
         parser.error(f"not known: {', '.join(sorted(wrong))}" if wrong else
                      "--seconds is 1 to 60, --rounds 1 to 50")
+    if options.peers and options.only == parser.get_default("only"):
+        options.groups.remove("batching")  # it has no peers
     options.peers = [peer for peer in PEERS if peer.key in keys]
     options.root = options.root.resolve()
     options.build = (options.build or options.root / "build/release").resolve()
@@ -247,7 +267,7 @@ def main():
     options = parse_options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped
     cells = plan(options.peers, options.groups)
-    results, entries = {}, []
+    results, silent = {}, set()
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as temp:
         site = Site(options.root, options.build, temp)
         if cells:
@@ -258,7 +278,13 @@ def main():
                 say(f"{len(cells)} cells, {options.rounds} rounds, about {total // 60 + 1} min")
                 results = run_rounds(bench, options)
                 bench.verify()  # still right after the load
-        entries = report.reach(results)
+                silent = bench.without_hits()
+        entries = report.reach({cell: rounds for cell, rounds in results.items()
+                                if cell[0] not in silent})
+        batches = None
+        if "batching" in options.groups:
+            batches = batching.measure(site, options.rounds, options.seconds, say)
+            entries += batches.reach()
         if "memory" in options.groups:
             entries += run_memory(site, options.peers)
 
@@ -271,6 +297,8 @@ def main():
     for part in ([row for row in rows if not row[1].rows], [row for row in rows if row[1].rows]):
         if part:
             print("\n" + report.table(part))
+    if batches:
+        print("\n" + batches.table())
     if entries:
         print("\nReach", *report.reach_lines(entries), sep="\n")
     file = options.json or options.build / "bench.json"
@@ -280,6 +308,7 @@ def main():
         "machine": machine(), "seconds": options.seconds, "rounds": options.rounds,
         "cells": [{"key": key, **shape._asdict(), **report.summary(rounds), "rounds": rounds}
                   for (key, shape), rounds in results.items()],
+        "batching": batches.cells() if batches else [],
         "reach": entries}, indent=1) + "\n")
     say(f"\nas JSON: {file}")
 

@@ -1,5 +1,7 @@
-"""The load: wrk for REST, h2load for gRPC, the raw loop; and the one request before it all that
-proves that an answer, and not an error page, is measured."""
+"""The load: wrk for REST, h2load for gRPC, our own generator where requests have a deadline, the
+raw loop; and the one request before it all that proves that an answer, and not an error page, is
+measured."""
+import contextlib
 import http.client
 import json
 import re
@@ -29,14 +31,19 @@ class Load(NamedTuple):
 
 def ask_rest(port, path, question):
     """What one POST answers, and the length of the answer."""
+    status, body, headers = request(port, "POST", path, question.body, question.headers)
+    if status != 200:
+        raise BenchError(f"status {status}: {body[:200]}")
+    return question.read_rest(body, headers), len(body)
+
+
+def request(port, method, path, body=None, headers=None):
+    """(status, body, headers) of one answer, over a connection of its own."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    client.request("POST", path, question.body, question.headers)
-    reply = client.getresponse()
-    body = reply.read()
-    client.close()
-    if reply.status != 200:
-        raise BenchError(f"status {reply.status}: {body[:200]}")
-    return question.read_rest(body, reply.headers), len(body)
+    with contextlib.closing(client):
+        client.request(method, path, body, headers or {})
+        reply = client.getresponse()
+        return reply.status, reply.read(), reply.headers
 
 
 def ask_grpc(port, path, question):
@@ -92,6 +99,49 @@ def h2load(port, path, question, connections, streams, seconds, length):
         times = sorted(int(line.split()[2]) for line in log.read_text().splitlines())
         result.update(p50_us=times[len(times) // 2], p99_us=times[len(times) * 99 // 100])
     return _checked(result, failed + errored + timeout + wrong)
+
+
+def sluice_bench(binary, port, path, body, connections, seconds, rate=0, timeout=0):
+    """Closed loop, or open at `rate` requests a second. Refused and late answers are results here,
+    not errors: p50 and p99 are those of the good ones, and missing where there are none."""
+    options = [*(["--rate", f"{rate:.1f}"] if rate else []),
+               *(["--timeout", str(timeout)] if timeout else [])]
+    run = subprocess.run(
+        [binary, "bench", f"http://127.0.0.1:{port}{path}", "--data", body, "--json",
+         "--concurrency", str(connections), "--seconds", str(seconds), *options],
+        capture_output=True, text=True, timeout=seconds + 30)
+    if run.returncode != 0:
+        raise BenchError(run.stderr.strip()[-300:])
+    said = json.loads(run.stdout)
+    if said["unanswered"] or not said["requests"]:
+        raise BenchError(f"{said['requests']} requests were answered, {said['unanswered']} not")
+    result = {"per_second": said["requests_per_second"], **{key: said[key] for key in (
+        "goodput", "requests", "good", "refused", "late", "missed", "seconds")}}
+    if said["good"]:
+        result.update(p50_us=1000 * said["good_p50_ms"], p99_us=1000 * said["good_p99_ms"])
+    return result
+
+
+class Statistics(NamedTuple):
+    """Of all versions of a model so far: rows, runs of the engine, and what the cache did."""
+    rows: int
+    runs: int
+    hits: int
+    misses: int
+
+
+def statistics(port, model):
+    """What the server itself has counted."""
+    _, body, _ = request(port, "GET", f"/v2/models/{model}/stats")
+    versions = json.loads(body)["model_stats"]
+
+    def count(name):
+        return sum(int(each.get("inference_stats", {}).get(name, {}).get("count", 0))
+                   for each in versions)
+
+    return Statistics(sum(int(each.get("inference_count", 0)) for each in versions),
+                      sum(int(each.get("execution_count", 0)) for each in versions),
+                      count("cache_hit"), count("cache_miss"))
 
 
 def _checked(result, failed):

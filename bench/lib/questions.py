@@ -19,16 +19,20 @@ class Question:
 
 
 class Row(Question):
-    """One row in the simple protocol; an answer is (prediction, confidence)."""
+    """One row in the simple protocol, with a key for the cache if one is given; an answer is
+    (prediction, confidence)."""
 
-    def __init__(self, golden, temp):
+    def __init__(self, golden, temp, cache_key=None):
         with open(golden) as lines:
             line = json.loads(next(lines))
         self.features = line["features"]
         self.prediction, self.confidence = line["prediction"], line["confidence"]
-        body = json.dumps({"features": self.features}, separators=(",", ":")).encode()
-        message = _fields((1, _floats(self.features)), (2, MODEL), (3, VERSION))
-        super().__init__("row", temp, body, message, {"Content-Type": "application/json"})
+        key = {"cache_key": cache_key} if cache_key else {}
+        body = json.dumps({"features": self.features, **key}, separators=(",", ":")).encode()
+        message = _fields((1, _floats(self.features)), (2, MODEL), (3, VERSION),
+                          *((6, key.encode()) for key in key.values()))
+        super().__init__("keyed" if cache_key else "row", temp, body, message,
+                         {"Content-Type": "application/json"})
 
     @staticmethod
     def read_rest(body, _headers):

@@ -4,7 +4,7 @@ from statistics import median
 from .load import Load
 
 REST, GRPC = "sluice_rest", "sluice_grpc"
-ONE, MANY, MUXED = Load(1), Load(64), Load(2, 32)
+ONE, MANY, MORE, MUXED = Load(1), Load(64), Load(256), Load(2, 32)
 # Two threads; as many predictions in a run as in the request that it is compared with.
 RAW = Load(2)
 TENSOR_ROWS = (1, 32, 1024)
@@ -35,6 +35,11 @@ def table(rows):
                       f"{cell['min']:,.0f} – {cell['max']:,.0f}", *times, cpu))
     if per == "req":
         lines = [line[:1] + line[2:] for line in lines]
+    return aligned(lines)
+
+
+def aligned(lines):
+    """Rows of texts as columns: the first to the left, numbers to the right."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(
         text.ljust(width) if column == 0 else text.rjust(width)
@@ -68,6 +73,9 @@ class Values:
     def cpu(self, own):
         return self.each(lambda x: x, (own, MANY, "cpu_us"))
 
+    def above(self, own, other, load):
+        return self.each(lambda x, y: x - y, (own, load, "p50_us"), (other, load, "p50_us"))
+
     def overhead(self, own, limit):
         return self.each(lambda x, e, r: x - e - r, (own, ONE, "p50_us"), (limit, ONE, "p50_us"),
                          ("raw", ONE, "p50_us"))
@@ -99,9 +107,26 @@ def reach(cells):
          AT_LEAST, 15, "×"),
         ("REST at 64, server CPU per request", values.cpu(REST), AT_MOST, 17, "µs"),
         ("gRPC at 64, server CPU per request", values.cpu(GRPC), AT_MOST, 19, "µs"),
+        *runtime_targets(values),
         *tensor_targets(values),
+        ("cache, a hit at 1, p50 above the empty handler",
+         values.above("cache_rest", "empty_rest", ONE), AT_MOST, 5, "µs"),
     ]
     return [entry(*target) for target in targets if target[1]]
+
+
+def runtime_targets(values):
+    """What the runtime shall reach, beyond the first targets."""
+    yield ("runtime, REST at 64, of the ideal with the empty handler",
+           values.of_ideal(REST, "empty_rest", MANY), AT_LEAST, 1.05, "")
+    yield ("runtime, gRPC at 64, of the ideal with the empty method",
+           values.of_ideal(GRPC, "empty_grpc", MANY), AT_LEAST, 1.05, "")
+    for load, bound in ((MANY, 0.72), (MORE, 0.82)):
+        yield (f"runtime, REST at {load.label}, times nginx return 200",
+               values.times(REST, "nginx", load), AT_LEAST, bound, "×")
+    for name, own in (("REST", REST), ("gRPC", GRPC)):
+        yield (f"runtime, {name} at 64, server CPU per request", values.cpu(own), AT_MOST, 13,
+               "µs")
 
 
 def tensor_targets(values):

@@ -3,6 +3,7 @@ import contextlib
 import http.client
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -117,12 +118,28 @@ class Site:
     def example(self, path):
         return need(self.root / "examples" / path, "it is part of the repository")
 
+    def repository(self, name, yaml, *models):
+        """Copies of these model directories, whose model.yaml says `yaml` as well."""
+        root = self.temp / name
+        for model in models:
+            copy = shutil.copytree(model, root / model.name)
+            with open(copy / "model.yaml", "a") as file:
+                file.write(f"\n{yaml}\n")
+        return root
+
+    def serve(self, name, models):
+        return Server(name, [
+            self.binary("sluice"), "serve", models, "--http", "127.0.0.1:0", "--grpc",
+            "127.0.0.1:0", "--management", "127.0.0.1:0"], self.temp, ready="/ready")
+
     # One method per program; each is called at most once in a run.
 
     def sluice(self):
-        return Server("sluice", [
-            self.binary("sluice"), "serve", self.example("models"), "--http", "127.0.0.1:0",
-            "--grpc", "127.0.0.1:0", "--management", "127.0.0.1:0"], self.temp, ready="/ready")
+        return self.serve("sluice", self.example("models"))
+
+    def cached(self):
+        return self.serve("sluice with a cache", self.repository(
+            "cached", "cache: {}", self.example("models/breast_cancer")))
 
     def empty(self):
         return Server("bench_empty", [self.binary("bench_empty"), "--http", "127.0.0.1:0",

@@ -1,10 +1,12 @@
 // sluice bench
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
 
+#include "app/bench.h"
 #include "app/commands.h"
 #include "app/http_client.h"
 #include "app/stack.h"
@@ -16,36 +18,33 @@
 namespace sluice::app {
 namespace {
 
-struct Arguments {
-  std::string target;
-  std::string data;
-  int concurrency = 1;
-  double rate = 0;
-  double seconds = 5;
-  bool json = false;
-};
-
-void print_load(const tools::LoadResult& result, bool as_json) {
-  const double rate = static_cast<double>(result.answered) / result.seconds;
-  const double p50 = result.quantile(0.5) / 1000;
-  const double p95 = result.quantile(0.95) / 1000;
-  const double p99 = result.quantile(0.99) / 1000;
-  if (as_json) {
+void print_load(const tools::LoadResult& result, const BenchArguments& arguments) {
+  if (arguments.json) {
     std::string out;
     JsonWriter json(out);
-    json.begin_object().field("requests_per_second", rate).field("requests", result.answered);
-    json.field("p50_ms", p50).field("p95_ms", p95).field("p99_ms", p99);
-    json.field("errors", result.refused + result.failed).field("refused", result.refused);
-    json.field("unanswered", result.failed).field("seconds", result.seconds).end_object();
+    json.begin_object();
+    put_load(result, json);
+    json.end_object();
     std::printf("%s\n", out.c_str());
     return;
   }
-  std::printf("requests    %llu in %.1f s, %.0f a second\n",
-              static_cast<unsigned long long>(result.answered), result.seconds, rate);
-  std::printf("latency     p50 %.3f ms   p95 %.3f ms   p99 %.3f ms\n", p50, p95, p99);
-  std::printf("errors      %llu refused, %llu unanswered\n",
-              static_cast<unsigned long long>(result.refused),
-              static_cast<unsigned long long>(result.failed));
+  const auto number = [](std::uint64_t count) { return static_cast<unsigned long long>(count); };
+  const auto millis = [&](double q) { return result.quantile(q) / 1000; };
+  const auto good = [&](double q) { return result.good_quantile(q) / 1000; };
+  std::printf("requests    %llu in %.1f s, %.0f a second\n", number(result.answered),
+              result.seconds, result.per_second());
+  std::printf("latency     p50 %.3f ms   p95 %.3f ms   p99 %.3f ms\n", millis(0.5), millis(0.95),
+              millis(0.99));
+  if (arguments.timeout > 0) {
+    std::printf("goodput     %llu within %d ms, %.0f a second\n", number(result.good),
+                arguments.timeout, result.goodput());
+    std::printf("of those    p50 %.3f ms   p95 %.3f ms   p99 %.3f ms\n", good(0.5), good(0.95),
+                good(0.99));
+    std::printf("too late    %llu answered late, %llu never sent\n", number(result.late),
+                number(result.missed));
+  }
+  std::printf("errors      %llu refused, %llu unanswered\n", number(result.refused),
+              number(result.failed));
 }
 
 // Features alone become a request; a whole request stays as it is.
@@ -54,7 +53,7 @@ std::string body_of(const std::string& data) {
   return whole ? data : "{\"features\":" + data + "}";
 }
 
-int bench_url(const Arguments& arguments) {
+int bench_url(const BenchArguments& arguments) {
   auto url = parse_url(arguments.target);
   if (!url) return complain(kUsage, url.error().message);
   tools::LoadPlan plan;
@@ -65,12 +64,13 @@ int bench_url(const Arguments& arguments) {
     plan.body =
         arguments.data.starts_with('{') ? arguments.data : "{\"features\":" + arguments.data + "}";
   }
-  plan.connections = arguments.concurrency;
+  plan.connections = std::max(1, arguments.concurrency);
   plan.rate = arguments.rate;
   plan.duration = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.seconds * 1000));
+  plan.timeout = std::chrono::milliseconds(arguments.timeout);
   auto result = tools::run_http_load(plan);
   if (!result) return complain(result.error());
-  print_load(*result, arguments.json);
+  print_load(*result, arguments);
   return kSuccess;
 }
 
@@ -125,14 +125,13 @@ struct InProcess {
   double whole = 0;   // µs from bytes to bytes
 };
 
-Result<InProcess> measure(const Arguments& arguments) {
+Result<InProcess> measure(const BenchArguments& arguments) {
   SLUICE_TRY(const auto stack, Stack::open(arguments.target));
   SLUICE_CHECK(stack->load());
   auto first = stack->pipeline().new_request();
   SLUICE_CHECK(stack->pipeline().aim(*first, "", ""));
   const auto servable = first->servable;
-  std::string body =
-      arguments.data.empty() ? sample_body(servable->signature()) : body_of(arguments.data);
+  std::string body = body_for(servable->signature(), arguments.data);
   body.reserve(body.size() + codecs::json_padding());
   SLUICE_CHECK(codecs::decode_simple_json(body, servable->signature(), false, *first));
   InProcess out;
@@ -157,7 +156,7 @@ Result<InProcess> measure(const Arguments& arguments) {
   return out;
 }
 
-int bench_model(const Arguments& arguments) {
+int bench_model(const BenchArguments& arguments) {
   log::set_level(log::Level::kOff);
   auto result = measure(arguments);
   if (!result) return complain(result.error());
@@ -179,18 +178,43 @@ int bench_model(const Arguments& arguments) {
 
 }  // namespace
 
+std::string body_for(const Signature& signature, const std::string& data) {
+  return data.empty() ? sample_body(signature) : body_of(data);
+}
+
+void put_load(const tools::LoadResult& result, JsonWriter& json) {
+  json.field("requests_per_second", result.per_second()).field("requests", result.answered);
+  json.field("p50_ms", result.quantile(0.5) / 1000).field("p95_ms", result.quantile(0.95) / 1000);
+  json.field("p99_ms", result.quantile(0.99) / 1000);
+  json.field("goodput", result.goodput()).field("good", result.good);
+  json.field("good_p50_ms", result.good_quantile(0.5) / 1000);
+  json.field("good_p95_ms", result.good_quantile(0.95) / 1000);
+  json.field("good_p99_ms", result.good_quantile(0.99) / 1000);
+  json.field("errors", result.refused + result.failed).field("refused", result.refused);
+  json.field("unanswered", result.failed).field("late", result.late);
+  json.field("missed", result.missed).field("seconds", result.seconds);
+}
+
 Action add_bench(CLI::App& app) {
-  auto arguments = std::make_shared<Arguments>();
-  app.add_option("target", arguments->target, "URL of a server, or a model file")->required();
+  auto arguments = std::make_shared<BenchArguments>();
+  app.add_option("target", arguments->target, "URL of a server, or a model file or directory")
+      ->required();
   app.add_option("--data", arguments->data, "features, or a whole request, as JSON");
   app.add_option("--concurrency", arguments->concurrency, "connections")
       ->check(CLI::Range(1, 10000));
   app.add_option("--rate", arguments->rate, "requests a second (open loop)")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--timeout", arguments->timeout,
+                 "milliseconds that an answer may take; what comes later is not good")
+      ->check(CLI::Range(1, 86'400'000));
   app.add_option("--seconds", arguments->seconds, "how long")->check(CLI::Range(0.1, 86400.0));
+  app.add_flag("--sweep", arguments->sweep,
+               "serve the model with batching off, eager and wait, and load each");
   app.add_flag("--json", arguments->json, "print JSON");
   return [arguments] {
     const bool url = arguments->target.find("://") != std::string::npos;
+    if (url && arguments->sweep) return complain(kUsage, "--sweep takes a model, not a URL");
+    if (arguments->sweep) return bench_sweep(*arguments);
     return url ? bench_url(*arguments) : bench_model(*arguments);
   };
 }

@@ -30,9 +30,10 @@ constexpr Command kCommands[] = {
     {"models", "What a running server has", "sluice models --url http://127.0.0.1:8002",
      add_models},
     {"config", "Work on configuration files", "sluice config check model.yaml", add_config},
-    {"bench", "Load a server, or measure a model in this process",
+    {"bench", "Load a server, or measure a model here: in this process, or served in three ways",
      "sluice bench http://127.0.0.1:8000/models/fraud/predict --data '[1, 2, 3]' --concurrency 64\n"
-     "  sluice bench fraud.onnx",
+     "  sluice bench fraud.onnx\n"
+     "  sluice bench fraud.onnx --sweep",
      add_bench},
     {"completion", "Completion for a shell", "source <(sluice completion bash)", add_completion},
     {"man", "The manual page", "sluice man | man -l -", add_man},
