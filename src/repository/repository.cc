@@ -143,6 +143,12 @@ Result<void> Repository::look(std::chrono::milliseconds settle, const std::strin
       ++it;
       continue;
     }
+    // With explicit control nothing leaves unasked.
+    if (options_.on_request && it->second.active) {
+      it->second.gone = true;
+      ++it;
+      continue;
+    }
     log::info("model " + it->first + " is gone");
     publish([&](ServingTable& table) { table.models.erase(it->first); });
     it = models_.erase(it);
@@ -154,12 +160,13 @@ Result<void> Repository::look(std::chrono::milliseconds settle, const std::strin
 void Repository::note_model(const WantedModel& wanted, bool twice, TimePoint now,
                             std::chrono::milliseconds settle) {
   const std::string& name = wanted.name.str();
-  const auto [found, fresh] = models_.try_emplace(name, ModelSlot{wanted, true, false, {}});
+  const auto [found, fresh] = models_.try_emplace(name, ModelSlot{wanted, true, false, false, {}});
   ModelSlot& model = found->second;
   if (fresh) model.active = wanted_first(name);
   const bool changed = fresh || model.wanted.fingerprint != wanted.fingerprint ||
                        model.wanted.problem != wanted.problem || model.twice != twice;
   model.twice = twice;
+  model.gone = false;
   const ModelConfig running = model.wanted.config;
   model.wanted = wanted;
   // A broken model.yaml changes nothing of what runs.
@@ -248,7 +255,7 @@ void Repository::load(ModelName model, Done done) {
 void Repository::begin_load(const ModelName& model, Done done) {
   if (auto looked = look(Millis(0), model.str()); !looked) return done(looked);
   const auto found = models_.find(model.str());
-  if (found == models_.end()) {
+  if (found == models_.end() || found->second.gone) {
     return done(
         not_found("unknown_model", "the repository has no model '" + model.str() + "'"));
   }
@@ -261,6 +268,7 @@ void Repository::begin_load(const ModelName& model, Done done) {
   }
   asked_.push_back({model.str(), std::move(done)});
   start_loads(model.str());
+  for (auto& [name, version] : slot.versions) version.demanded = false;
   publish_model(model.str());
   answer_asked();
 }
@@ -271,7 +279,7 @@ void Repository::answer_asked() {
   std::erase_if(asked_, [&](Asked& asked) {
     const auto model = models_.find(asked.model);
     if (model != models_.end() && std::ranges::any_of(model->second.versions, [](const auto& e) {
-          return e.second.loading || e.second.demanded;
+          return e.second.loading;
         })) {
       return false;
     }
@@ -318,6 +326,10 @@ void Repository::unload(ModelName model, Done done) {
       version.reason.clear();
     }
     publish_model(model.str());
+    if (found->second.gone) {
+      publish([&](ServingTable& table) { table.models.erase(model.str()); });
+      models_.erase(found);
+    }
     log::info("model " + model.str() + " is unloaded");
     done({});
   });

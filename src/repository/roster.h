@@ -42,6 +42,7 @@ struct ModelSlot {
   WantedModel wanted;
   bool active = true;  // false: known, but out of service until it is asked to be loaded
   bool twice = false;  // a file and a directory of one name
+  bool gone = false;   // from the source; runs until it is asked to be unloaded
   std::map<VersionName, VersionSlot> versions;
 };
 
