@@ -97,7 +97,7 @@ const Schema<ServeOptions>& ServeOptions::schema() {
 }
 
 const std::vector<std::string>& ServeOptions::not_acted_on() {
-  static const std::vector<std::string> kKeys = {"allow_pickle", "state_dir", "metrics"};
+  static const std::vector<std::string> kKeys = {"allow_pickle", "state_dir"};
   return kKeys;
 }
 

@@ -91,7 +91,7 @@ class Frontends {
  public:
   Frontends(Stack& stack, const ServeOptions& options)
       : shared_memory_(options.allow_client_shm),
-        router_({options.max_body.value, explicit_control(options)}) {
+        router_({options.max_body.value, explicit_control(options), options.metrics.is_public}) {
     frontends::add_builtin(router_, methods_,
                            {stack.pipeline(), stack.tables(), stack.repository(), stack.trace(),
                             shared_memory_, options.strict, explicit_control(options)});

@@ -43,6 +43,12 @@ struct Reply {
   Prediction prediction;          // filled when the request asked for it
 };
 
+// What a request that others wait for holds; its end is theirs to hear of.
+class Lead {
+ public:
+  virtual ~Lead() = default;
+};
+
 struct FinishRequest {
   void operator()(Request* request) const noexcept;
 };
@@ -113,6 +119,10 @@ struct Request {
   // The event loop's turn that it came in with, for what is done together at its end; null where
   // there is no loop.
   Turn* turn = nullptr;
+
+  // Equal requests wait for this one's answer.
+  std::unique_ptr<Lead> lead;
+  bool from_cache = false;  // the answer was given before
 
   Reply reply;
   // Memory beside the arena that the reply lies in: of a batch, or of a cached answer.

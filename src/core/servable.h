@@ -4,6 +4,7 @@
 // out of the table lives until its last request has been answered.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,17 @@ class Servable {
     (void)deadline;
     return {};
   }
+
+  enum class Recall : std::uint8_t { kMiss, kAnswered, kWaits };
+  // Looks for the answer among those that were given before. kAnswered: the reply is filled.
+  // kWaits: the request was taken and goes on through its `onward` when an equal one, which is
+  // under way, is answered; with its answer, or without to run itself.
+  virtual Recall recall(RequestPtr& request) const {
+    (void)request;
+    return Recall::kMiss;
+  }
+  // Keeps the reply for others where that is wanted, and gives it to those that wait for it.
+  virtual void remember(Request& request) const { (void)request; }
 
   // Runs the request's inputs and fills its reply: outputs, and the prediction where it is wanted.
   // True: done on this thread. False: the request was taken and goes on through its `onward`.

@@ -51,6 +51,21 @@ void Tally::failed(Nanos total) {
   mine.bump(mine.shard.fail.ns, ns_of(total));
 }
 
+void Tally::recalled(Nanos total) {
+  auto mine = shards_.mine();
+  for (Cell* cell : {&mine.shard.success, &mine.shard.cache_hit}) {
+    mine.bump(cell->count, 1);
+    mine.bump(cell->ns, ns_of(total));
+  }
+  mine.shard.last_ms.set(now_ms());
+}
+
+void Tally::missed(Nanos looking) {
+  auto mine = shards_.mine();
+  mine.bump(mine.shard.cache_miss.count, 1);
+  mine.bump(mine.shard.cache_miss.ns, ns_of(looking));
+}
+
 Tally::Sums Tally::sums() const {
   Sums out;
   const auto add = [](Duration& to, const Cell& cell) {
@@ -64,6 +79,8 @@ Tally::Sums Tally::sums() const {
     add(out.input, shard.input);
     add(out.infer, shard.infer);
     add(out.output, shard.output);
+    add(out.cache_hit, shard.cache_hit);
+    add(out.cache_miss, shard.cache_miss);
     out.rows += shard.rows.value();
     out.executions += shard.executions.value();
     out.last_ms = std::max(out.last_ms, shard.last_ms.value());

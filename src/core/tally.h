@@ -52,6 +52,10 @@ class Tally {
   void executed(std::size_t rows, Nanos infer);
   void succeeded(std::size_t rows, const Spent& spent);
   void failed(Nanos total);
+  // Answered from the cache, without a run.
+  void recalled(Nanos total);
+  // Looked for in the cache, and not there.
+  void missed(Nanos looking);
 
   Sums sums() const;
   // By size; a thread remembers its first 64 sizes, the sums have them all.
@@ -70,7 +74,7 @@ class Tally {
     Counter ns;
   };
   struct Shard {
-    Cell success, fail, queue, input, infer, output;
+    Cell success, fail, queue, input, infer, output, cache_hit, cache_miss;
     Counter rows;
     Counter executions;
     Counter last_ms;

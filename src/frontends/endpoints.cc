@@ -107,12 +107,17 @@ constexpr std::array kEndpoints = {
 
     Endpoint{kManagementApi, "GET", "/api/models", Surface::kManagement, kNone,
              "models, versions and why one failed"},
+    Endpoint{kManagementApi, "GET", "/api/cost", Surface::kManagement, kNone,
+             "what batching and the cache have saved"},
+    Endpoint{kManagementApi, "GET", "/metrics", Surface::kMetrics, kNone,
+             "counts, as Prometheus reads them"},
 };
 
 std::string_view who(Surface surface) {
   switch (surface) {
     case Surface::kEverywhere: return "everybody";
     case Surface::kManagement: return "the management listener";
+    case Surface::kMetrics: return "everybody, unless `metrics.public: false`";
     case Surface::kModelControl: return "with `--model-control explicit`";
   }
   return "";

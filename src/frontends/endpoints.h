@@ -15,6 +15,7 @@ namespace sluice::frontends {
 enum class Surface : unsigned char {
   kEverywhere,
   kManagement,    // the management listener
+  kMetrics,       // everywhere, unless `metrics.public: false`; then the management listener
   kModelControl,  // everywhere, once `--model-control explicit` allows it
 };
 

@@ -1,6 +1,7 @@
 #include "frontends/management.h"
 
 #include "base/json_writer.h"
+#include "frontends/cost_report.h"
 
 namespace sluice::frontends {
 namespace {
@@ -36,12 +37,42 @@ void list_models(const ServingTables& tables, const transport::ExchangePtr& exch
   exchange->respond(std::move(response));
 }
 
+void write_cost(const CostReport& report, JsonWriter& json) {
+  json.field("total_requests", report.requests).field("cache_hit_rate", report.hit_rate());
+  json.field("cache_hits", report.hits).field("cache_misses", report.misses);
+  json.field("batches_processed", report.executions);
+  json.field("avg_batch_size", report.average_batch());
+  json.field("estimated_cost_saved", report.saved);
+}
+
+void tell_cost(const ServingTables& tables, const transport::ExchangePtr& exchange) {
+  const auto table = tables.get();
+  CostReport all;
+  for (const auto& [name, entry] : table->models) all += cost_report(*entry);
+  transport::Response response;
+  JsonWriter json(response.body);
+  json.begin_object();
+  write_cost(all, json);
+  json.key("models").begin_object();
+  for (const auto& [name, entry] : table->models) {
+    json.key(name).begin_object();
+    write_cost(cost_report(*entry), json);
+    json.end_object();
+  }
+  json.end_object().end_object();
+  exchange->respond(std::move(response));
+}
+
 }  // namespace
 
 void add_management(Router& router, const Parts& parts) {
   router.serve("GET", "/api/models",
                [&tables = parts.tables](const transport::ExchangePtr& exchange) {
                  list_models(tables, exchange);
+               });
+  router.serve("GET", "/api/cost",
+               [&tables = parts.tables](const transport::ExchangePtr& exchange) {
+                 tell_cost(tables, exchange);
                });
 }
 

@@ -176,6 +176,13 @@ Result<void> Router::admit_route(const Route& route, const RequestHead& head,
   return {};
 }
 
+// Not there for whoever comes in by a public listener.
+bool Router::hidden(const Endpoint& endpoint, const RequestHead& head) const {
+  if (head.management) return false;
+  return endpoint.surface == Surface::kManagement ||
+         (endpoint.surface == Surface::kMetrics && !options_.public_metrics);
+}
+
 Admission Router::admit(const RequestHead& head) {
   Admission out;
   Path path;
@@ -183,8 +190,7 @@ Admission Router::admit(const RequestHead& head) {
   const Route* waiting = nullptr;
   if (split_path(head.path, path)) {
     for (const Route& route : routes_[path.count]) {
-      const bool hidden = route.endpoint->surface == Surface::kManagement && !head.management;
-      if (hidden || !matches(route, path)) continue;
+      if (hidden(*route.endpoint, head) || !matches(route, path)) continue;
       if (method_fits(route.endpoint->method, head.method)) {
         waiting = &route;
         break;

@@ -25,6 +25,7 @@ namespace sluice::frontends {
 struct RouterOptions {
   std::size_t max_body = std::size_t{64} << 20;  // also after decompression
   bool model_control = false;
+  bool public_metrics = true;
 };
 
 class Router final : public transport::HttpService {
@@ -57,6 +58,7 @@ class Router final : public transport::HttpService {
     Handler handler;
   };
 
+  bool hidden(const Endpoint& endpoint, const transport::RequestHead& head) const;
   static const Api& api_of(std::string_view path);
   static bool split_path(std::string_view path, Path& out);
   static bool matches(const Route& route, const Path& path);

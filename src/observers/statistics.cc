@@ -28,6 +28,7 @@ class Statistics final : public Observer {
       if (!client_mistake(request.reply.error->code)) tally.failed(now - request.arrived);
       return;
     }
+    if (request.from_cache) return tally.recalled(now - request.arrived);
     tally.succeeded(request.rows, {.total = now - request.arrived,
                                    .queue = request.run_began - request.submitted,
                                    .input = request.submitted - request.arrived,

@@ -264,6 +264,7 @@ void Repository::begin_load(const ModelName& model, Done done) {
   for (auto& [name, version] : slot.versions) {
     version.demanded = true;
     version.failed.clear();
+    version.reason.clear();
     version.retry_at = {};
   }
   asked_.push_back({model.str(), std::move(done)});

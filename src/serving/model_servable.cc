@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "base/turn.h"
+#include "serving/answer_memory.h"
 #include "serving/batcher.h"
 #include "serving/execution.h"
 #include "telemetry/sharded.h"
@@ -41,7 +42,9 @@ class ModelServable final : public Servable {
         waits_(config.batching.value_or(Batching()).policy == BatchPolicy::kWait),
         together_(eager(BatchRules::of(config.batching.value_or(Batching()), true))),
         alone_(eager(BatchRules::of({}, false))),
-        batcher_(*execution_, batcher_options(*execution_, model_, config, parallel)) {}
+        batcher_(*execution_, batcher_options(*execution_, model_, config, parallel)) {
+    if (config.cache) memory_ = std::make_unique<AnswerMemory>(*config.cache, *execution_);
+  }
 
   const ModelName& model() const override { return model_; }
   const VersionName& version() const override { return version_; }
@@ -52,6 +55,13 @@ class ModelServable final : public Servable {
   Result<void> admit(TimePoint deadline) const override { return batcher_.admit(deadline); }
   void close() const override { batcher_.close(); }
   std::size_t waiting() const override { return batcher_.waiting(); }
+
+  Recall recall(RequestPtr& request) const override {
+    return memory_ == nullptr ? Recall::kMiss : memory_->recall(request);
+  }
+  void remember(Request& request) const override {
+    if (memory_ != nullptr) memory_->remember(request);
+  }
 
   bool run(RequestPtr& request) const override {
     execution_->pad(*request);
@@ -150,6 +160,7 @@ class ModelServable final : public Servable {
   const bool waits_;
   const BatchRules together_;
   const BatchRules alone_;
+  std::unique_ptr<AnswerMemory> memory_;  // null: nothing is cached
   mutable Batcher batcher_;
   mutable Sharded<ThisTurn> turns_;
 };

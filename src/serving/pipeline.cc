@@ -181,11 +181,28 @@ struct Stages {
                                  {}});
   }
 
+  // Answered before, or being answered for an equal request right now?
+  static Step recall(const Pipeline&, RequestPtr& request) {
+    switch (request->servable->recall(request)) {
+      case Servable::Recall::kWaits: return Step::kWait;
+      case Servable::Recall::kAnswered: return Step::kFinish;
+      case Servable::Recall::kMiss: break;
+    }
+    return Step::kNext;
+  }
+
+  // An equal request that was waited for may have brought the answer.
   static Step run(const Pipeline&, RequestPtr& request) {
+    if (request->reply.answered) return Step::kFinish;
     return request->servable->run(request) ? Step::kNext : Step::kWait;
   }
 
-  static constexpr std::array<Go, 4> kOrder = {route, fit, wanted, run};
+  static Step remember(const Pipeline&, RequestPtr& request) {
+    request->servable->remember(*request);
+    return Step::kNext;
+  }
+
+  static constexpr std::array<Go, 6> kOrder = {route, fit, wanted, recall, run, remember};
 };
 
 void Pipeline::submit(RequestPtr request) const {

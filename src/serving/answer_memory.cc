@@ -1,0 +1,149 @@
+#include "serving/answer_memory.h"
+
+#include <sys/random.h>
+
+// The library's header alone, so that hashing is compiled for this file's use.
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <array>
+#include <chrono>
+#include <optional>
+
+#include "serving/batcher.h"
+
+namespace sluice::serving {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Of this process: who knew it could make two different questions that get the same answer.
+const std::array<unsigned char, XXH3_SECRET_DEFAULT_SIZE>& secret() {
+  static const auto kSecret = [] {
+    std::array<unsigned char, XXH3_SECRET_DEFAULT_SIZE> out{};
+    for (std::size_t done = 0; done < out.size();) {
+      const auto got = ::getrandom(out.data() + done, out.size() - done, 0);
+      if (got > 0) done += static_cast<std::size_t>(got);
+    }
+    return out;
+  }();
+  return kSecret;
+}
+
+class Hash {
+ public:
+  Hash() { XXH3_128bits_reset_withSecret(&state_, secret().data(), secret().size()); }
+
+  void add(const void* data, std::size_t size) {
+    // Lengths are hashed too, so that "ab","c" and "a","bc" differ.
+    XXH3_128bits_update(&state_, &size, sizeof(size));
+    if (size > 0) XXH3_128bits_update(&state_, data, size);
+  }
+  CacheKey key() const {
+    const auto digest = XXH3_128bits_digest(&state_);
+    return {digest.high64, digest.low64};
+  }
+
+ private:
+  XXH3_state_t state_;
+};
+
+CacheKey key_of_name(const Request& request) {
+  Hash hash;
+  hash.add(request.cache_key.data(), request.cache_key.size());
+  // An answer of other rows would not fit the question.
+  hash.add(&request.rows, sizeof(request.rows));
+  return hash.key();
+}
+
+CacheKey key_of_content(const Request& request) {
+  Hash hash;
+  for (const auto& input : request.inputs) {
+    hash.add(&input.dtype, sizeof(input.dtype));
+    hash.add(input.shape.dims().data(), input.shape.dims().size_bytes());
+    hash.add(input.data.data(), input.data.size());
+    for (const auto text : input.strings) hash.add(text.data(), text.size());
+  }
+  return hash.key();
+}
+
+}  // namespace
+
+// Whoever leads lands, however it ends: with its last breath if nobody did before.
+class AnswerMemory::Lead final : public sluice::Lead {
+ public:
+  Lead(AnswerMemory& memory, std::shared_ptr<const Servable> lease, const CacheKey& key)
+      : memory_(memory), lease_(std::move(lease)), key_(key) {}
+  ~Lead() override {
+    if (!landed_) memory_.land(key_, nullptr);
+  }
+  void land(const std::shared_ptr<const CachedAnswer>& answer) {
+    landed_ = true;
+    memory_.land(key_, answer);
+  }
+  const CacheKey& key() const { return key_; }
+
+ private:
+  AnswerMemory& memory_;
+  const std::shared_ptr<const Servable> lease_;  // keeps the memory
+  const CacheKey key_;
+  bool landed_ = false;
+};
+
+AnswerMemory::AnswerMemory(const CacheOptions& options, const Execution& execution)
+    : content_(options.content),
+      execution_(execution),
+      cache_(static_cast<std::size_t>(options.capacity),
+             static_cast<std::size_t>(options.max_bytes.value), options.ttl) {}
+
+Servable::Recall AnswerMemory::recall(RequestPtr& request) {
+  if (request->cache_key.empty() && !content_) return Servable::Recall::kMiss;
+  const auto key =
+      request->cache_key.empty() ? key_of_content(*request) : key_of_name(*request);
+  if (auto answer = cache_.find(key, request->submitted)) {
+    use(std::move(answer), *request);
+    return Servable::Recall::kAnswered;
+  }
+  const auto lease = request->servable;
+  switch (flights_.join(key, request)) {
+    case Join::kWaits: return Servable::Recall::kWaits;
+    case Join::kLead: request->lead = std::make_unique<Lead>(*this, lease, key); break;
+    case Join::kAlone: break;
+  }
+  execution_.tally().missed(Clock::now() - request->submitted);
+  return Servable::Recall::kMiss;
+}
+
+void AnswerMemory::remember(Request& request) {
+  if (request.lead == nullptr) return;
+  auto& lead = static_cast<Lead&>(*request.lead);
+  const auto answer = CachedAnswer::copy_of(request.reply.outputs);
+  cache_.put(lead.key(), answer, Clock::now());
+  lead.land(answer);
+  request.lead = nullptr;
+}
+
+void AnswerMemory::use(std::shared_ptr<const CachedAnswer> answer, Request& request) const {
+  const auto outputs = answer->outputs();
+  request.reply.outputs = request.arena.array<TensorView>(outputs.size());
+  std::ranges::copy(outputs, request.reply.outputs.begin());
+  request.kept = std::move(answer);
+  request.from_cache = true;
+  request.run_began = request.run_ended = Clock::now();
+  if (auto predicted = execution_.predict(request); !predicted) {
+    request.reply.error = std::move(predicted).error();
+    return;
+  }
+  request.reply.answered = true;
+}
+
+// Those that waited are answered, or where there is no answer run themselves.
+void AnswerMemory::land(const CacheKey& key, const std::shared_ptr<const CachedAnswer>& answer) {
+  auto waited = flights_.land(key);
+  if (answer != nullptr) {
+    for (auto& request : waited) use(answer, *request);
+  }
+  hand_back(waited);
+}
+
+}  // namespace sluice::serving
