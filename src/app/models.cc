@@ -41,7 +41,6 @@ int models(const Arguments& arguments) {
     const auto reason = model.value("reason", "");
     if (!versions.empty() && !reason.empty()) {
       std::printf("%-24s %-12s %-8s %s\n", name.c_str(), "-", "failed", reason.c_str());
-      continue;
     }
     if (versions.empty()) {
       std::printf("%-24s %-12s %-8s %s\n", name.c_str(), "-", "failed",

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <thread>
@@ -86,6 +87,9 @@ repository::RepositoryOptions repository_options(const ServeOptions& options) {
   return out;
 }
 
+// How long the end waits for a model that is being loaded, which nothing can break off.
+constexpr Millis kLoadingGrace{3000};
+
 // Everything that answers, from listeners to the pipeline.
 class Frontends {
  public:
@@ -132,7 +136,10 @@ class Frontends {
   // had to say to those who are gone.
   void stop(Stack& stack, Millis grace) {
     server_->drain_and_stop(grace);
-    stack.close();
+    if (!stack.close(kLoadingGrace)) {
+      log::info("stopped, while a model was still being loaded");
+      std::_Exit(kSuccess);
+    }
     server_->finish_posted();
   }
 

@@ -32,8 +32,8 @@ class Stack {
 
   Result<void> load() { return repository_->load_all(); }
   void announce_drain() { repository_->announce_drain(); }
-  // Ends what runs; what waits is answered "dropped".
-  void close() { repository_->close(); }
+  // See Repository::close.
+  bool close(Millis grace) { return repository_->close(grace); }
 
   const serving::Pipeline& pipeline() const { return *pipeline_; }
   const ServingTables& tables() const { return tables_; }

@@ -211,7 +211,7 @@ inference::RepositoryIndexResponse repository_index(const ServingTables& tables,
   };
   for (const auto& [name, entry] : tables.read()->models) {
     for (const auto& version : entry->versions) {
-      const bool hidden = !entry->reason.empty();
+      const bool hidden = !entry->reason.empty() && !entry->can_serve();
       add(name, version.name.str(), hidden ? VersionState::kFailed : version.state,
           hidden ? entry->reason : version.reason);
     }

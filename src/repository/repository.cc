@@ -29,14 +29,19 @@ Repository::Repository(Source& source, const Registry<Engine>& engines,
   loaders_.emplace("loader", std::max(1, options_.loaders), kLoaderNiceness);
 }
 
-Repository::~Repository() { close(); }
+Repository::~Repository() { close(std::chrono::hours(24)); }
 
-void Repository::close() {
-  if (closing_.exchange(true)) return;
-  source_.watch(nullptr);
-  loaders_.reset();
+bool Repository::close(std::chrono::milliseconds grace) {
+  closing_ = true;
+  const auto until = Clock::now() + grace;
+  while (loading_ > 0 && Clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  if (loading_ > 0) return false;
   std::promise<void> closed;
   control_.post([this, &closed] {
+    source_.watch(nullptr);
+    loaders_.reset();
     guests_.dismiss({Code::kUnavailable, "draining", "the server is shutting down", {}});
     for (auto& [name, model] : models_) {
       for (auto& [version, slot] : model.versions) {
@@ -46,6 +51,7 @@ void Repository::close() {
     closed.set_value();
   });
   closed.get_future().wait();
+  return true;
 }
 
 bool Repository::wanted_first(const std::string& model) const {

@@ -69,8 +69,9 @@ class Repository final : public OnDemand {
             Then then) override;
   // `/ready` answers no from now on.
   void announce_drain();
-  // Ends what runs and drops what waits, in this order; nothing is loaded any more.
-  void close();
+  // Nothing is loaded any more; what runs ends, and what waits is dropped. False: a version is still
+  // being loaded after `grace`, which cannot be broken off; then nothing else was done.
+  bool close(std::chrono::milliseconds grace);
   // Versions that are being loaded.
   int loading() const { return loading_.load(); }
 
