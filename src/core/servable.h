@@ -69,12 +69,13 @@ class ServableFactory {
  public:
   virtual ~ServableFactory() = default;
   // Errors: kInvalidArgument/`bad_config` when model.yaml does not fit the model.
-  // `parallel`: how many threads there are to run models on.
+  // `parallel`: how many threads there are to run models on. `tally`: of this version, whatever
+  // was loaded for it before.
   virtual Result<std::shared_ptr<const Servable>> make(const ModelName& model,
                                                        const VersionName& version,
                                                        std::unique_ptr<Model> loaded,
-                                                       const ModelConfig& config,
-                                                       int parallel) const = 0;
+                                                       const ModelConfig& config, int parallel,
+                                                       std::shared_ptr<Tally> tally) const = 0;
 };
 
 }  // namespace sluice

@@ -27,9 +27,9 @@ void Repository::start_load(const std::string& name, ModelSlot& model, VersionSl
   version.demanded = false;
   ++loading_;
   loaders_->post([this, name, wanted = model.wanted, which = version.wanted,
-                  seen = version.seen]() mutable {
+                  tally = version.tally, seen = version.seen]() mutable {
     auto loaded = closing_ ? Result<LoadedVersion>(unavailable("draining", "shutting down"))
-                           : loader_.load(wanted, which);
+                           : loader_.load(wanted, which, std::move(tally));
     control_.post([this, name, version = which.name, seen, loaded = std::move(loaded)]() mutable {
       finish_load(name, version, seen, std::move(loaded));
     });

@@ -151,7 +151,7 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   return after > before ? after - before : 0;
 }
 
-[[noreturn]] void be_child(const Probe::Engines& engines, const Order& order,
+[[noreturn]] void be_child(const Registry<Engine>& engines, const Order& order,
                            std::vector<Fd>& fds) {
   g_answer_to = fds.at(0).get();
   for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS}) {
@@ -162,10 +162,8 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
   (void)!::nice(5);
-  Registry<Engine> registry;
-  engines(registry);
   Verdict verdict;
-  const auto memory = load_and_run(registry, order, fds);
+  const auto memory = load_and_run(engines, order, fds);
   if (memory) {
     verdict.good = true;
     verdict.memory = *memory;
@@ -179,7 +177,7 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
 
 // --- the keeper ---------------------------------------------------------------------------------
 
-[[noreturn]] void be_keeper(int orders, const Probe::Engines& engines) {
+[[noreturn]] void be_keeper(int orders, const Probe::Engines& fill) {
   ::prctl(PR_SET_NAME, "sluice-probe");
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   // Ctrl-C goes to all processes of a terminal; the keeper ends with the server.
@@ -187,6 +185,9 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   std::signal(SIGTERM, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
   std::signal(SIGCHLD, SIG_IGN);  // nobody waits for the children
+  // Made once and inherited by each child. No engine may start a thread before it loads a model.
+  Registry<Engine> engines;
+  fill(engines);
   while (true) {
     Order order;
     std::vector<Fd> fds;

@@ -31,7 +31,7 @@ class Probe {
  public:
   using Engines = std::function<void(Registry<Engine>&)>;
 
-  // Forks the keeper, in which `engines` fills a registry for each trial. Errors: the system's.
+  // Forks the keeper, in which `engines` fills the registry for all trials. Errors: the system's.
   static Result<std::unique_ptr<Probe>> start(const Engines& engines);
   ~Probe();
   Probe(const Probe&) = delete;

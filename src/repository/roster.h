@@ -24,6 +24,7 @@ struct VersionSlot {
   TimePoint seen_since{};  // since when it is that
   bool settled = false;    // believed to be all there
 
+  std::shared_ptr<Tally> tally = std::make_shared<Tally>();  // of all that was loaded for it
   std::string running;  // fingerprint of what `servable` was made of
   std::shared_ptr<const Servable> servable;
   std::uint64_t bytes = 0;

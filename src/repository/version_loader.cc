@@ -46,7 +46,8 @@ Result<VersionLoader::Choice> VersionLoader::choose_engine(const WantedModel& mo
 }
 
 Result<LoadedVersion> VersionLoader::load(const WantedModel& model,
-                                          const WantedVersion& version) const {
+                                          const WantedVersion& version,
+                                          std::shared_ptr<Tally> tally) const {
   if (!version.problem.empty()) return invalid("bad_model", version.problem);
   SLUICE_TRY(const auto file, source_.open(version));
   SLUICE_TRY(const auto choice, choose_engine(model, file));
@@ -63,7 +64,7 @@ Result<LoadedVersion> VersionLoader::load(const WantedModel& model,
   }
   SLUICE_TRY(auto loaded, choice.engine->load(file, options));
   SLUICE_TRY(auto servable, servables_.make(model.name, version.name, std::move(loaded),
-                                            model.config, parallel_));
+                                            model.config, parallel_, std::move(tally)));
   SLUICE_CHECK(servable->warm_up());
   out.servable = reaped(std::move(servable));
   return out;

@@ -27,7 +27,9 @@ class VersionLoader {
                 const Probe* probe, int parallel);
 
   // Errors: kUnavailable where another try may go better, else why it cannot be served.
-  Result<LoadedVersion> load(const WantedModel& model, const WantedVersion& version) const;
+  // `tally` goes on counting.
+  Result<LoadedVersion> load(const WantedModel& model, const WantedVersion& version,
+                             std::shared_ptr<Tally> tally) const;
 
   // Models end on a thread of their own: freeing a large one takes time that no request has.
   Worker& reaper() const { return *reaper_; }

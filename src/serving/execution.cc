@@ -50,14 +50,16 @@ void put_row(TensorView& whole, const TensorView& part, std::size_t row, std::si
 }  // namespace
 
 Execution::Execution(std::unique_ptr<Model> loaded, Signature signature, OutputPlan plan,
-                     std::optional<PadPlan> padding, const ModelConfig& config)
+                     std::optional<PadPlan> padding, const ModelConfig& config,
+                     std::shared_ptr<Tally> tally)
     : loaded_(std::move(loaded)),
       signature_(std::move(signature)),
       plan_(std::move(plan)),
       padding_(std::move(padding)),
       warmup_(static_cast<int>(config.warmup)),
       batchable_(signature_.batchable() &&
-                 config.batching.value_or(Batching()).max_batch_size > 1) {}
+                 config.batching.value_or(Batching()).max_batch_size > 1),
+      tally_(std::move(tally)) {}
 
 void Execution::run(std::span<RequestPtr> members) const {
   if (members.size() == 1) return run_alone(*members[0]);
@@ -78,7 +80,7 @@ void Execution::run(std::span<RequestPtr> members) const {
     return;
   }
   costs_.observe(rows, ended - began);
-  tally_.executed(rows, ended - began);
+  tally_->executed(rows, ended - began);
   for (auto& member : members) {
     member->run_began = began;
     member->run_ended = ended;
@@ -107,7 +109,7 @@ void Execution::run_alone(Request& request) const {
   request.run_ended = Clock::now();
   if (ran) {
     costs_.observe(request.rows, request.run_ended - request.run_began);
-    tally_.executed(request.rows, request.run_ended - request.run_began);
+    tally_->executed(request.rows, request.run_ended - request.run_began);
   }
   conclude(request, std::move(ran));
 }

@@ -25,7 +25,8 @@ namespace sluice::serving {
 class Execution {
  public:
   Execution(std::unique_ptr<Model> loaded, Signature signature, OutputPlan plan,
-            std::optional<PadPlan> padding, const ModelConfig& config);
+            std::optional<PadPlan> padding, const ModelConfig& config,
+            std::shared_ptr<Tally> tally);
 
   // All of `members` as one run, or a single one alone. Every reply is filled.
   void run(std::span<RequestPtr> members) const;
@@ -37,7 +38,7 @@ class Execution {
   const Model& model() const { return *loaded_; }
   const Signature& signature() const { return signature_; }
   const CostModel& costs() const { return costs_; }
-  Tally& tally() const { return tally_; }
+  Tally& tally() const { return *tally_; }
   // Lengthens the request's inputs where model.yaml says so.
   void pad(Request& request) const {
     if (padding_) padding_->pad(request);
@@ -60,7 +61,7 @@ class Execution {
   const int warmup_;
   mutable std::atomic<bool> batchable_;
   mutable CostModel costs_;
-  mutable Tally tally_;
+  const std::shared_ptr<Tally> tally_;
   mutable std::mutex running_;  // taken by models that only one thread may run
 };
 

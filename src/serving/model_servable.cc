@@ -194,8 +194,8 @@ class ModelServables final : public ServableFactory {
  public:
   Result<std::shared_ptr<const Servable>> make(const ModelName& model, const VersionName& version,
                                                std::unique_ptr<Model> loaded,
-                                               const ModelConfig& config,
-                                               int parallel) const override {
+                                               const ModelConfig& config, int parallel,
+                                               std::shared_ptr<Tally> tally) const override {
     Signature signature = loaded->signature();
     SLUICE_CHECK(name_columns(signature, config));
     SLUICE_TRY(auto plan, make_output_plan(signature, config));
@@ -203,7 +203,8 @@ class ModelServables final : public ServableFactory {
     signature.class_names = plan.names;
     signature.seal();
     auto execution = std::make_unique<Execution>(std::move(loaded), std::move(signature),
-                                                 std::move(plan), std::move(padding), config);
+                                                 std::move(plan), std::move(padding), config,
+                                                 std::move(tally));
     return std::make_shared<ModelServable>(model, version, std::move(execution), config, parallel);
   }
 };
