@@ -16,7 +16,11 @@ namespace {
 
 // The system's words for an error number never contain a path.
 Failure system_failure(std::string_view what, int error) {
-  const Code code = error == ENOENT || error == ENOTDIR ? Code::kNotFound : Code::kInvalidArgument;
+  Code code = error == ENOENT || error == ENOTDIR ? Code::kNotFound : Code::kInvalidArgument;
+  // Of the machine's state and not of the file: another try may go better.
+  for (const int passing : {EMFILE, ENFILE, ENOMEM, ENOSPC, EIO, EAGAIN, ESTALE}) {
+    if (error == passing) code = Code::kUnavailable;
+  }
   const std::string_view reason = error == EXDEV || error == ELOOP ? "unsafe_path" : "unreadable";
   std::string why = std::strerror(error);
   if (error == EXDEV || error == ELOOP) why = "it leads outside its directory";

@@ -15,21 +15,27 @@ void Repository::start_loads(const std::string& only) {
   const auto now = Clock::now();
   for (auto& [name, model] : models_) {
     if (!only.empty() && only != name) continue;
+    bool any = false;
     for (auto& [version, slot] : model.versions) {
-      if (should_load(model, slot, now)) start_load(name, model, slot);
+      if (!should_load(model, slot, now)) continue;
+      start_load(name, model, slot);
+      any = true;
     }
+    if (any) publish_model(name);
   }
 }
 
 void Repository::start_load(const std::string& name, ModelSlot& model, VersionSlot& version) {
   if (closing_) return;
   version.loading = true;
+  version.abandoned = std::make_shared<std::atomic<bool>>(false);
   version.demanded = false;
   ++loading_;
   loaders_->post([this, name, wanted = model.wanted, which = version.wanted,
-                  tally = version.tally, seen = version.seen]() mutable {
-    auto loaded = closing_ ? Result<LoadedVersion>(unavailable("draining", "shutting down"))
-                           : loader_.load(wanted, which, std::move(tally));
+                  tally = version.tally, abandoned = version.abandoned,
+                  seen = version.seen]() mutable {
+    auto loaded = closing_ || *abandoned ? Result<LoadedVersion>(unavailable("draining", "shutting down"))
+                           : loader_.load(wanted, which, std::move(tally), *abandoned);
     control_.post([this, name, version = which.name, seen, loaded = std::move(loaded)]() mutable {
       finish_load(name, version, seen, std::move(loaded));
     });
@@ -39,40 +45,71 @@ void Repository::start_load(const std::string& name, ModelSlot& model, VersionSl
 void Repository::finish_load(const std::string& name, const VersionName& version,
                              const std::string& seen, Result<LoadedVersion> loaded) {
   --loading_;
-  const auto model = models_.find(name);
-  const auto slot = model == models_.end() ? decltype(model->second.versions.find(version)){}
-                                           : model->second.versions.find(version);
-  const bool still_there = model != models_.end() && slot != model->second.versions.end();
-  if (!still_there || !model->second.active) {
-    if (still_there) slot->second.loading = false;
-    guests_.tell(name, version.str(), not_found("unknown_version", "the version is gone"));
-  } else {
-    slot->second.loading = false;
-    if (loaded && !make_room_for(slot->second, loaded->bytes)) {
-      const auto mib = [](std::uint64_t bytes) { return std::to_string((bytes >> 20) + 1); };
-      loaded = unavailable("no_memory", "it takes " + mib(loaded->bytes) +
-                                            " MiB, which do not fit into max_models_memory (" +
-                                            mib(options_.max_memory) + " MiB)");
-    }
-    if (loaded) {
-      accept(name, model->second, slot->second, seen, std::move(*loaded));
-    } else {
-      refuse(name, slot->second, seen, loaded.error());
-    }
-    publish_model(name);
-    const auto& servable = slot->second.servable;
-    guests_.tell(name, version.str(),
-                 servable != nullptr
-                     ? Result<std::shared_ptr<const Servable>>(servable)
-                     : unavailable("model_failed", title(name, slot->second.wanted) +
-                                                       " cannot be served: " +
-                                                       slot->second.reason));
-    if (should_load(model->second, slot->second, Clock::now())) {
-      start_load(name, model->second, slot->second);
+  if (VersionSlot* slot = find_slot(name, version)) {
+    ModelSlot& model = models_.at(name);
+    slot->loading = false;
+    // With explicit control a model may have been unloaded meanwhile.
+    if (model.active) take(name, model, *slot, seen, std::move(loaded));
+    if (should_load(model, *slot, Clock::now())) {
+      start_load(name, model, *slot);
+      publish_model(name);
     }
   }
   answer_asked();
   finish_first();
+}
+
+VersionSlot* Repository::find_slot(const std::string& name, const VersionName& version) {
+  const auto model = models_.find(name);
+  if (model == models_.end()) return nullptr;
+  const auto slot = model->second.versions.find(version);
+  return slot == model->second.versions.end() ? nullptr : &slot->second;
+}
+
+// What came of loading a version that is still wanted.
+void Repository::take(const std::string& name, ModelSlot& model, VersionSlot& slot,
+                      const std::string& seen, Result<LoadedVersion> loaded) {
+  if (!loaded && loaded.error().reason == "abandoned") return;
+  if (loaded && !make_room_for(slot, loaded->bytes)) {
+    loaded = unavailable("no_memory", "it takes " + std::to_string((loaded->bytes >> 20) + 1) +
+                                          " MiB, which do not fit into max_models_memory (" +
+                                          std::to_string(options_.max_memory >> 20) + " MiB)");
+  }
+  if (loaded) {
+    accept(name, model, slot, seen, std::move(*loaded));
+  } else {
+    refuse(name, slot, seen, loaded.error());
+  }
+  retire(name, model);
+  publish_model(name);
+  tell_guests(name, model, slot);
+}
+
+// Whoever wanted just this version, or any, hears of it; for the latter an older one may do.
+void Repository::tell_guests(const std::string& name, ModelSlot& model, VersionSlot& slot) {
+  const auto& version = slot.wanted.name;
+  auto guests = guests_.take(name, version.str());
+  for (auto& guest : guests) {
+    if (slot.servable != nullptr) {
+      guest.then(slot.servable);
+      continue;
+    }
+    const auto older = guest.any_version ? usable_before(model, &version) : nullptr;
+    if (older != nullptr) {
+      seat(name, model, *older, std::move(guest));
+    } else {
+      guest.then(cannot_serve(name, slot));
+    }
+  }
+}
+
+// Versions that were kept until those that are wanted now are there.
+void Repository::retire(const std::string& name, ModelSlot& model) {
+  if (!may_retire(model)) return;
+  std::erase_if(model.versions, [&](const auto& entry) {
+    if (entry.second.retiring) log::info(title(name, entry.second.wanted) + " is retired");
+    return entry.second.retiring;
+  });
 }
 
 void Repository::accept(const std::string& name, ModelSlot& model, VersionSlot& version,
@@ -102,6 +139,7 @@ void Repository::refuse(const std::string& name, VersionSlot& version, const std
   const bool told = version.reason == error.message;
   version.reason = error.message;
   if (error.code == Code::kUnavailable) {
+    version.demanded = true;  // a lazy one was wanted, and still is
     version.retry_at = Clock::now() + back_off(++version.failures);
     control_.post_at(version.retry_at, [this] {
       if (!closing_) start_loads();

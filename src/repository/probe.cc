@@ -20,8 +20,10 @@
 namespace sluice::repository {
 namespace {
 
-// A trial that is not done by then is not going to be.
-constexpr unsigned kLongestSeconds = 600;
+// A trial that is not done by then is not going to be: a minute, and a second for each 10 MB.
+unsigned longest_seconds(std::size_t bytes) { return static_cast<unsigned>(60 + bytes / 10'000'000); }
+// How often it is looked whether a trial is still wanted.
+constexpr int kPatienceMs = 100;
 constexpr std::size_t kMaxText = 1024;
 
 // What the keeper is sent; the model's bytes, its directory and the answer's socket go with it.
@@ -31,12 +33,14 @@ struct Order {
   int threads = 1;
   int parallel = 1;
   int warmup = 0;
+  unsigned seconds = 0;        // the longest that it may take
   bool empty = false;          // the file has no bytes, and so no descriptor
   bool has_directory = false;
 };
 
 // What a child answers. `signal`: of a crash, told by its handler.
 struct Verdict {
+  int pid = 0;  // told first, alone: whom to kill
   bool good = false;
   int signal = 0;
   Code code = Code::kInternal;
@@ -110,6 +114,14 @@ extern "C" void tell_crash(int signal) {
   ::_exit(1);
 }
 
+// Where memory is short the system ends a trial rather than the server.
+void be_first_to_go() {
+  if (std::FILE* score = std::fopen("/proc/self/oom_score_adj", "w")) {
+    std::fputs("1000", score);
+    std::fclose(score);
+  }
+}
+
 // Bytes of memory that are this process's own.
 std::uint64_t own_memory() {
   std::FILE* status = std::fopen("/proc/self/status", "r");
@@ -158,11 +170,14 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
     std::signal(signal, tell_crash);
   }
   std::signal(SIGALRM, tell_crash);
-  ::alarm(kLongestSeconds);
+  ::alarm(order.seconds);
+  be_first_to_go();
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
   (void)!::nice(5);
   Verdict verdict;
+  verdict.pid = ::getpid();
+  (void)!::write(g_answer_to, &verdict, sizeof(verdict));
   const auto memory = load_and_run(engines, order, fds);
   if (memory) {
     verdict.good = true;
@@ -199,14 +214,33 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   }
 }
 
-Failure crashed(int signal) {
-  std::string why = "it was killed, perhaps for want of memory";
-  if (signal == SIGALRM) {
-    why = "it took longer than " + std::to_string(kLongestSeconds / 60) + " minutes";
-  } else if (signal != 0) {
-    why = "the engine crashed (" + std::string(::sigabbrev_np(signal)) + ")";
+Failure crashed(int signal, unsigned seconds) {
+  const std::string what = "the model did not survive being loaded in a trial process: ";
+  if (signal == 0) {
+    return unavailable("killed", what + "it was killed, perhaps for want of memory");
   }
-  return invalid("bad_model", "the model did not survive being loaded in a trial process: " + why);
+  if (signal == SIGALRM) {
+    return invalid("bad_model", what + "it took longer than " + std::to_string(seconds) + " s");
+  }
+  return invalid("bad_model",
+                 what + "the engine crashed (" + std::string(::sigabbrev_np(signal)) + ")");
+}
+
+// Reads a whole verdict. False: the child is gone. Kills it when it is not wanted any more.
+bool read_verdict(const Fd& from, Verdict& verdict, int child, const std::atomic<bool>* abandoned) {
+  std::size_t done = 0;
+  while (done < sizeof(verdict)) {
+    pollfd wait{from.get(), POLLIN, 0};
+    const int ready = ::poll(&wait, 1, kPatienceMs);
+    if (ready == 0 && abandoned != nullptr && *abandoned && child > 0) ::kill(child, SIGKILL);
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
+    const auto got =
+        ::read(from.get(), reinterpret_cast<char*>(&verdict) + done, sizeof(verdict) - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    done += static_cast<std::size_t>(got);
+  }
+  return true;
 }
 
 }  // namespace
@@ -248,6 +282,7 @@ Result<std::uint64_t> Probe::try_model(const ModelFile& file, const Trial& trial
   order.threads = trial.options.threads;
   order.parallel = trial.options.parallel;
   order.warmup = trial.warmup;
+  order.seconds = longest_seconds(file.contents.bytes().size());
   std::vector<int> fds = {theirs->get()};
   order.empty = file.contents.descriptor() == nullptr;
   if (!order.empty) fds.push_back(file.contents.descriptor()->get());
@@ -257,16 +292,15 @@ Result<std::uint64_t> Probe::try_model(const ModelFile& file, const Trial& trial
     return unavailable("no_trial", "the process that tries models is gone; restart the server");
   }
   theirs.reset();  // so that the end of the child's is the end of all
+  Verdict first;
   Verdict verdict;
-  std::size_t done = 0;
-  while (done < sizeof(verdict)) {
-    const auto got = ::read(answer.get(), reinterpret_cast<char*>(&verdict) + done,
-                            sizeof(verdict) - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return crashed(0);
-    done += static_cast<std::size_t>(got);
+  const bool told = read_verdict(answer, first, 0, nullptr) && first.signal == 0 &&
+                    read_verdict(answer, verdict, first.pid, trial.abandoned);
+  if (!told && trial.abandoned != nullptr && *trial.abandoned) {
+    return unavailable("abandoned", "it is not wanted any more");
   }
-  if (verdict.signal != 0) return crashed(verdict.signal);
+  if (!told) return crashed(first.signal, order.seconds);
+  if (verdict.signal != 0) return crashed(verdict.signal, order.seconds);
   if (verdict.good) return verdict.memory;
   return fail(verdict.code, "bad_model", verdict.message.data());
 }

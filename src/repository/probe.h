@@ -9,6 +9,7 @@
 // Thread-safety: `start` while the process has one thread; `try_model` from any thread, it blocks.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,6 +26,8 @@ struct Trial {
   std::string engine;
   LoadOptions options;
   int warmup = 0;
+  // Nobody wants it any more: the trial is broken off. Null: that does not happen.
+  const std::atomic<bool>* abandoned = nullptr;
 };
 
 class Probe {
@@ -38,8 +41,8 @@ class Probe {
   Probe& operator=(const Probe&) = delete;
 
   // Answers how many bytes of memory the loaded model takes. Errors: those of the engine;
-  // kInvalidArgument/`bad_model` when it crashed or took too long; kUnavailable when there is no
-  // keeper any more.
+  // kInvalidArgument/`bad_model` when it crashed or took too long; kUnavailable when it was killed,
+  // broken off, or there is no keeper any more.
   Result<std::uint64_t> try_model(const ModelFile& file, const Trial& trial) const;
 
  private:

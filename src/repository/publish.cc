@@ -19,15 +19,15 @@ VersionEntry version_entry(const ModelSlot& model, const VersionSlot& slot) {
     out.state = VersionState::kUnloaded;
     out.reason = model.wanted.problem.empty() ? "unloaded" : model.wanted.problem;
   } else if (model.twice || !model.wanted.problem.empty() ||
-             (!slot.failed.empty() && slot.failed == slot.seen) || slot.failures > 0) {
+             slot.hopeless() || (slot.failures > 0 && !slot.loading)) {
     out.state = VersionState::kFailed;
   } else if (lazy && !slot.loading) {
     out.state = VersionState::kUnloaded;
     out.reason = "lazy: loaded with its first request";
   }
   // While it is being loaded, others may wait for it too.
-  out.cold = lazy && model.active && slot.servable == nullptr &&
-             out.state != VersionState::kFailed && !slot.seen.empty();
+  out.cold = lazy && model.active && slot.servable == nullptr && !slot.seen.empty() &&
+             out.state != VersionState::kFailed;
   return out;
 }
 

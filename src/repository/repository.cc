@@ -33,6 +33,11 @@ Repository::~Repository() { close(std::chrono::hours(24)); }
 
 bool Repository::close(std::chrono::milliseconds grace) {
   closing_ = true;
+  control_.post([this] {
+    for (auto& [name, model] : models_) {
+      for (auto& [version, slot] : model.versions) *slot.abandoned = true;
+    }
+  });
   const auto until = Clock::now() + grace;
   while (loading_ > 0 && Clock::now() < until) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -156,6 +161,7 @@ Result<void> Repository::look(std::chrono::milliseconds settle, const std::strin
       continue;
     }
     log::info("model " + it->first + " is gone");
+    for (auto& [version, slot] : it->second.versions) let_go(it->first, slot);
     publish([&](ServingTable& table) { table.models.erase(it->first); });
     it = models_.erase(it);
   }
@@ -163,12 +169,13 @@ Result<void> Repository::look(std::chrono::milliseconds settle, const std::strin
   return {};
 }
 
-void Repository::note_model(const WantedModel& wanted, bool twice, TimePoint now,
+void Repository::note_model(const WantedModel& seen, bool twice, TimePoint now,
                             std::chrono::milliseconds settle) {
-  const std::string& name = wanted.name.str();
-  const auto [found, fresh] = models_.try_emplace(name, ModelSlot{wanted, true, false, false, {}});
+  const std::string& name = seen.name.str();
+  const auto [found, fresh] = models_.try_emplace(name, ModelSlot{seen, {}, {}, true, false, false, {}});
   ModelSlot& model = found->second;
   if (fresh) model.active = wanted_first(name);
+  const WantedModel wanted = fresh ? seen : believe(model, seen, now, settle);
   const bool changed = fresh || model.wanted.fingerprint != wanted.fingerprint ||
                        model.wanted.problem != wanted.problem || model.twice != twice;
   model.twice = twice;
@@ -185,29 +192,57 @@ void Repository::note_model(const WantedModel& wanted, bool twice, TimePoint now
     }
     if (twice) log::error("model " + name + ": it exists twice, as a file and as a directory");
   }
+  if (note_versions(name, model, changed, now, settle) || changed) publish_model(name);
+}
+
+// True where something of them is another than before.
+bool Repository::note_versions(const std::string& name, ModelSlot& model, bool tell, TimePoint now,
+                               std::chrono::milliseconds settle) {
+  const WantedModel& wanted = model.wanted;
+  // A directory that cannot be read does not mean that its versions are gone.
+  if (!wanted.problem.empty() && wanted.versions.empty()) return false;
   std::vector<VersionName> existing;
   for (const auto& version : wanted.versions) existing.push_back(version.name);
-  const auto chosen = choose_versions(std::move(existing), model.wanted.config.versions);
-  if (changed) {
-    for (const auto& missing : chosen.missing) {
+  const auto chosen = choose_versions(existing, wanted.config.versions);
+  for (const auto& missing : chosen.missing) {
+    if (tell) {
       log::warn("model " + name + ": version " + missing + " is named in model.yaml but not there");
     }
   }
-  bool other_versions = false;
+  bool changed = false;
   for (const auto& version : chosen.wanted) {
-    const auto found_version = std::ranges::find(wanted.versions, version, &WantedVersion::name);
-    const auto [slot, added] =
-        model.versions.try_emplace(version, *found_version);
-    other_versions = other_versions || added;
-    note_look(slot->second, *found_version, found_version->fingerprint + "|" + wanted.fingerprint,
-              now, settle);
+    const auto seen = std::ranges::find(wanted.versions, version, &WantedVersion::name);
+    const auto [slot, added] = model.versions.try_emplace(version, *seen);
+    const bool other = note_look(slot->second, *seen, seen->fingerprint + "|" + wanted.fingerprint,
+                                 now, settle);
+    changed = changed || added || other;
   }
-  const auto gone = std::erase_if(model.versions, [&](const auto& entry) {
-    const bool stays = std::ranges::binary_search(chosen.wanted, entry.first);
-    if (!stays) log::info(title(name, entry.second.wanted) + " is gone");
-    return !stays;
-  });
-  if (changed || other_versions || gone > 0) publish_model(name);
+  for (auto it = model.versions.begin(); it != model.versions.end();) {
+    VersionSlot& slot = it->second;
+    const bool there = std::ranges::find(existing, it->first) != existing.end();
+    if (std::ranges::binary_search(chosen.wanted, it->first)) {
+      ++it;
+    } else if (there && slot.servable != nullptr) {
+      changed = changed || !slot.retiring;
+      slot.retiring = true;
+      ++it;
+    } else {
+      log::info(title(name, slot.wanted) + " is gone");
+      let_go(name, slot);
+      it = model.versions.erase(it);
+      changed = true;
+    }
+  }
+  retire(name, model);
+  return changed;
+}
+
+// A slot that is about to go: nobody waits for it in vain.
+void Repository::let_go(const std::string& name, VersionSlot& slot) {
+  *slot.abandoned = true;
+  for (auto& guest : guests_.take(name, slot.wanted.name.str())) {
+    guest.then(not_found("unknown_version", title(name, slot.wanted) + " is gone"));
+  }
 }
 
 // --- on demand ----------------------------------------------------------------------------------
@@ -216,38 +251,61 @@ void Repository::want(std::string_view model, std::string_view version, TimePoin
                       Then then) {
   control_.post([this, model = std::string(model), version = std::string(version), deadline,
                  then = std::move(then)]() mutable {
-    admit_guest(model, version, deadline, std::move(then));
+    admit_guest(model, version, {deadline, version.empty(), std::move(then)});
   });
 }
 
+// The newest version that runs or may be loaded, of those before `newer` where it is given.
+VersionSlot* Repository::usable_before(ModelSlot& model, const VersionName* newer) {
+  VersionSlot* out = nullptr;
+  for (auto& [name, slot] : model.versions) {
+    if (newer != nullptr && !(name < *newer)) break;
+    if (slot.servable != nullptr || (!slot.hopeless() && slot.failures == 0)) out = &slot;
+  }
+  return out;
+}
+
+Failure Repository::cannot_serve(const std::string& name, const VersionSlot& slot) {
+  return unavailable("model_failed", title(name, slot.wanted) + " cannot be served: " +
+                                         (slot.reason.empty() ? "it is not loaded" : slot.reason));
+}
+
 void Repository::admit_guest(const std::string& model, const std::string& version,
-                             TimePoint deadline, Then then) {
+                             WaitingRoom::Guest guest) {
   const auto found = models_.find(model);
   if (closing_ || found == models_.end() || found->second.versions.empty()) {
-    return then(unavailable("not_ready", "the model is not there any more"));
+    return guest.then(unavailable("not_ready", "the model is not there any more"));
   }
   auto& versions = found->second.versions;
-  auto slot = std::prev(versions.end());
+  VersionSlot* slot = usable_before(found->second, nullptr);
   if (!version.empty()) {
-    slot = std::ranges::find(versions, version, [](const auto& e) { return e.first.str(); });
-    if (slot == versions.end()) {
-      return then(not_found("unknown_version", "the version is not there any more"));
+    const auto named = std::ranges::find(versions, version, [](const auto& e) { return e.first.str(); });
+    if (named == versions.end()) {
+      return guest.then(not_found("unknown_version", "the version is not there any more"));
     }
+    slot = &named->second;
   }
-  VersionSlot& wanted = slot->second;
-  if (wanted.servable != nullptr) return then(wanted.servable);
-  if (!wanted.failed.empty() && wanted.failed == wanted.seen) {
-    return then(unavailable("model_failed",
-                            title(model, wanted.wanted) + " cannot be served: " + wanted.reason));
+  if (slot == nullptr) return guest.then(cannot_serve(model, versions.rbegin()->second));
+  seat(model, found->second, *slot, std::move(guest));
+}
+
+void Repository::seat(const std::string& name, ModelSlot& model, VersionSlot& slot,
+                      WaitingRoom::Guest guest) {
+  if (slot.servable != nullptr) return guest.then(slot.servable);
+  const auto now = Clock::now();
+  // Whoever asks again and again does not make it load again and again.
+  if (!slot.loading && (slot.hopeless() || now < slot.retry_at)) {
+    return guest.then(cannot_serve(name, slot));
   }
-  if (!guests_.enter(model, slot->first.str(), deadline, std::move(then))) return;
-  if (deadline != TimePoint::max()) {
-    control_.post_at(deadline, [this] { expire_guests(); });
-  }
-  if (wanted.loading) return;
-  wanted.demanded = true;
-  wanted.retry_at = {};
-  if (should_load(found->second, wanted, Clock::now())) start_load(model, found->second, wanted);
+  const bool loads = slot.loading;
+  slot.demanded = slot.demanded || !loads;
+  if (!loads && !should_load(model, slot, now)) return guest.then(cannot_serve(name, slot));
+  const auto deadline = guest.deadline;
+  guests_.enter(name, slot.wanted.name.str(), std::move(guest));
+  if (deadline != TimePoint::max()) control_.post_at(deadline, [this] { expire_guests(); });
+  if (loads) return;
+  start_load(name, model, slot);
+  publish_model(name);
 }
 
 void Repository::expire_guests() { guests_.expire(Clock::now()); }
@@ -328,6 +386,7 @@ void Repository::unload(ModelName model, Done done) {
     }
     found->second.active = false;
     for (auto& [name, version] : found->second.versions) {
+      let_go(model.str(), version);
       version.servable = nullptr;
       version.running.clear();
       version.reason.clear();

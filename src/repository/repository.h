@@ -87,8 +87,10 @@ class Repository final : public OnDemand {
   void look_again();
   void hint();
   void choose_default(const std::vector<WantedModel>& wanted);
-  void note_model(const WantedModel& wanted, bool twice, TimePoint now,
+  void note_model(const WantedModel& seen, bool twice, TimePoint now,
                   std::chrono::milliseconds settle);
+  bool note_versions(const std::string& name, ModelSlot& model, bool tell, TimePoint now,
+                     std::chrono::milliseconds settle);
   void start_loads(const std::string& only = {});
   void start_load(const std::string& name, ModelSlot& model, VersionSlot& version);
   void finish_load(const std::string& model, const VersionName& version, const std::string& seen,
@@ -97,9 +99,19 @@ class Repository final : public OnDemand {
               const std::string& seen, LoadedVersion loaded);
   void refuse(const std::string& name, VersionSlot& version, const std::string& seen,
               const Error& error);
+  VersionSlot* find_slot(const std::string& name, const VersionName& version);
+  void take(const std::string& name, ModelSlot& model, VersionSlot& slot, const std::string& seen,
+            Result<LoadedVersion> loaded);
+  void retire(const std::string& name, ModelSlot& model);
   bool make_room_for(VersionSlot& version, std::uint64_t bytes);
-  void admit_guest(const std::string& model, const std::string& version, TimePoint deadline,
-                   Then then);
+  void let_go(const std::string& name, VersionSlot& slot);
+  void admit_guest(const std::string& model, const std::string& version,
+                   WaitingRoom::Guest guest);
+  void seat(const std::string& name, ModelSlot& model, VersionSlot& slot,
+            WaitingRoom::Guest guest);
+  void tell_guests(const std::string& name, ModelSlot& model, VersionSlot& slot);
+  static VersionSlot* usable_before(ModelSlot& model, const VersionName* newer);
+  static Failure cannot_serve(const std::string& name, const VersionSlot& slot);
   void expire_guests();
   void begin_load(const ModelName& model, Done done);
   void answer_asked();

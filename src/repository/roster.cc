@@ -20,6 +20,7 @@ std::string title(const std::string& model, const WantedVersion& version) {
 
 bool should_load(const ModelSlot& model, const VersionSlot& version, TimePoint now) {
   if (!model.active || model.twice || !model.wanted.problem.empty()) return false;
+  if (version.retiring) return false;
   if (version.loading || version.seen.empty() || now < version.retry_at) return false;
   const bool loads_again = version.demanded && version.seen != version.failed;
   const auto& loading = model.wanted.config.loading;
@@ -32,10 +33,40 @@ bool should_load(const ModelSlot& model, const VersionSlot& version, TimePoint n
   return loading.kind == Loading::Kind::kTtl && now - version.loaded_at >= loading.ttl;
 }
 
-void note_look(VersionSlot& slot, const WantedVersion& wanted, const std::string& fingerprint,
+WantedModel believe(ModelSlot& slot, const WantedModel& wanted, TimePoint now,
+                    std::chrono::milliseconds settle) {
+  if (slot.seen != wanted.fingerprint || slot.seen_since == TimePoint{}) {
+    slot.seen = wanted.fingerprint;
+    slot.seen_since = now;
+  }
+  WantedModel out = wanted;
+  const bool settled = now - slot.seen_since >= settle;
+  if (settled || wanted.fingerprint == slot.wanted.fingerprint) return out;
+  out.config = slot.wanted.config;
+  out.fingerprint = slot.wanted.fingerprint;
+  out.problem = slot.wanted.problem;
+  out.warnings = slot.wanted.warnings;
+  return out;
+}
+
+bool may_retire(const ModelSlot& model) {
+  bool any = false;
+  for (const auto& [name, version] : model.versions) {
+    if (version.retiring) continue;
+    if (version.servable == nullptr && !version.hopeless()) return false;
+    any = any || version.servable != nullptr;
+  }
+  return any;
+}
+
+bool note_look(VersionSlot& slot, const WantedVersion& wanted, const std::string& fingerprint,
                TimePoint now, std::chrono::milliseconds settle) {
   slot.wanted = wanted;
+  const bool changed = slot.seen != fingerprint || slot.retiring;
+  slot.retiring = false;
   if (slot.seen != fingerprint) {
+    // What is being loaded of the older files is still better than nothing, but not than the newer.
+    if (slot.loading && slot.servable != nullptr) *slot.abandoned = true;
     slot.seen = fingerprint;
     slot.seen_since = now;
     slot.settled = false;
@@ -43,6 +74,7 @@ void note_look(VersionSlot& slot, const WantedVersion& wanted, const std::string
     slot.retry_at = {};
   }
   slot.settled = slot.settled || wanted.complete || now - slot.seen_since >= settle;
+  return changed;
 }
 
 std::chrono::milliseconds back_off(int failures) {

@@ -4,6 +4,7 @@
 // Thread-safety: values of the repository's own thread; functions without state.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -32,15 +33,23 @@ struct VersionSlot {
   std::int64_t loaded_ms = 0;  // since 1970, for comparison with a tally's last use
 
   bool loading = false;
+  // Set when nobody wants what is being loaded any more.
+  std::shared_ptr<std::atomic<bool>> abandoned = std::make_shared<std::atomic<bool>>(false);
+  // Not among the versions that are to be served any more; serves until one of those does.
+  bool retiring = false;
   bool demanded = false;  // somebody waits for it, or asked for it to be loaded again
   std::string failed;     // fingerprint that cannot be served: not tried again until it changes
   std::string reason;     // why it failed
   TimePoint retry_at{};   // after a failure that may pass
   int failures = 0;       // of that kind, one after the other
+
+  bool hopeless() const { return !failed.empty() && failed == seen; }
 };
 
 struct ModelSlot {
   WantedModel wanted;
+  std::string seen;        // fingerprint of the configuration at the last look
+  TimePoint seen_since{};  // since when it is that
   bool active = true;  // false: known, but out of service until it is asked to be loaded
   bool twice = false;  // a file and a directory of one name
   bool gone = false;   // from the source; runs until it is asked to be unloaded
@@ -53,10 +62,19 @@ std::string title(const std::string& model, const WantedVersion& version);
 // Whether a version is to be loaded now. `lazy`: only for somebody.
 bool should_load(const ModelSlot& model, const VersionSlot& version, TimePoint now);
 
-// Takes note of a look at the version. `settle`: how long files must stay as they are before they
+// Takes note of a look at the configuration, and answers what is to be believed of the model: a
+// configuration that was seen for less than `settle` may be half written, and the last one holds.
+WantedModel believe(ModelSlot& slot, const WantedModel& wanted, TimePoint now,
+                    std::chrono::milliseconds settle);
+
+// Takes note of a look at the version; true where it is another than before. `settle`: how long files must stay as they are before they
 // are believed to be all there.
-void note_look(VersionSlot& slot, const WantedVersion& wanted, const std::string& fingerprint,
+bool note_look(VersionSlot& slot, const WantedVersion& wanted, const std::string& fingerprint,
                TimePoint now, std::chrono::milliseconds settle);
+
+// Whether those that retire may go: no version that is to be served is still to come, and one of
+// them is there.
+bool may_retire(const ModelSlot& model);
 
 // How long to wait after the n-th failure of a kind that may pass.
 std::chrono::milliseconds back_off(int failures);

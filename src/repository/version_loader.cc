@@ -47,7 +47,8 @@ Result<VersionLoader::Choice> VersionLoader::choose_engine(const WantedModel& mo
 
 Result<LoadedVersion> VersionLoader::load(const WantedModel& model,
                                           const WantedVersion& version,
-                                          std::shared_ptr<Tally> tally) const {
+                                          std::shared_ptr<Tally> tally,
+                                          const std::atomic<bool>& abandoned) const {
   if (!version.problem.empty()) return invalid("bad_model", version.problem);
   SLUICE_TRY(const auto file, source_.open(version));
   SLUICE_TRY(const auto choice, choose_engine(model, file));
@@ -57,8 +58,8 @@ Result<LoadedVersion> VersionLoader::load(const WantedModel& model,
   LoadedVersion out;
   out.bytes = file.contents.bytes().size();
   if (probe_ != nullptr) {
-    const Trial trial{choice.name, options, static_cast<int>(std::min<std::int64_t>(
-                                                model.config.warmup, 8))};
+    const auto warmup = static_cast<int>(std::min<std::int64_t>(model.config.warmup, 8));
+    const Trial trial{choice.name, options, warmup, &abandoned};
     SLUICE_TRY(const auto measured, probe_->try_model(file, trial));
     out.bytes = std::max(out.bytes, measured);
   }

@@ -27,9 +27,10 @@ class VersionLoader {
                 const Probe* probe, int parallel);
 
   // Errors: kUnavailable where another try may go better, else why it cannot be served.
-  // `tally` goes on counting.
+  // `tally` goes on counting; `abandoned` becomes true when nobody wants the version any more.
   Result<LoadedVersion> load(const WantedModel& model, const WantedVersion& version,
-                             std::shared_ptr<Tally> tally) const;
+                             std::shared_ptr<Tally> tally,
+                             const std::atomic<bool>& abandoned) const;
 
   // Models end on a thread of their own: freeing a large one takes time that no request has.
   Worker& reaper() const { return *reaper_; }

@@ -5,24 +5,21 @@
 
 namespace sluice::repository {
 
-bool WaitingRoom::enter(const std::string& model, const std::string& version, TimePoint deadline,
-                        OnDemand::Then then) {
+void WaitingRoom::enter(const std::string& model, const std::string& version, Guest guest) {
   if (count_ >= kMost) {
-    then(unavailable("queue_full",
-                     "too many requests wait for models to be loaded; try again later"));
-    return false;
+    return guest.then(unavailable(
+        "queue_full", "too many requests wait for models to be loaded; try again later"));
   }
-  guests_[{model, version}].push_back({deadline, std::move(then)});
+  guests_[{model, version}].push_back(std::move(guest));
   ++count_;
-  return true;
 }
 
-void WaitingRoom::tell(const std::string& model, const std::string& version,
-                       const Result<std::shared_ptr<const Servable>>& result) {
+std::vector<WaitingRoom::Guest> WaitingRoom::take(const std::string& model,
+                                                  const std::string& version) {
   auto found = guests_.extract(std::pair(model, version));
-  if (found.empty()) return;
+  if (found.empty()) return {};
   count_ -= found.mapped().size();
-  for (auto& guest : found.mapped()) guest.then(result);
+  return std::move(found.mapped());
 }
 
 TimePoint WaitingRoom::expire(TimePoint now) {
@@ -39,11 +36,6 @@ TimePoint WaitingRoom::expire(TimePoint now) {
     for (const auto& guest : guests) next = std::min(next, guest.deadline);
   }
   return next;
-}
-
-bool WaitingRoom::anybody_for(const std::string& model, const std::string& version) const {
-  const auto found = guests_.find(std::pair(model, version));
-  return found != guests_.end() && !found->second.empty();
 }
 
 void WaitingRoom::dismiss(const Error& error) {

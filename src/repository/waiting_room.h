@@ -16,23 +16,22 @@ class WaitingRoom {
  public:
   static constexpr std::size_t kMost = 10'000;
 
-  // False, and `then` has been told so, when too many wait already.
-  bool enter(const std::string& model, const std::string& version, TimePoint deadline,
-             OnDemand::Then then);
-  // Tells all who wait for this version.
-  void tell(const std::string& model, const std::string& version,
-            const Result<std::shared_ptr<const Servable>>& result);
+  struct Guest {
+    TimePoint deadline;
+    bool any_version;  // an older one would do as well
+    OnDemand::Then then;
+  };
+
+  // Where too many wait already, the guest is told so.
+  void enter(const std::string& model, const std::string& version, Guest guest);
+  // Those who wait for this version, who are now the caller's to tell.
+  std::vector<Guest> take(const std::string& model, const std::string& version);
   // Tells those whose deadline has passed; answers the next one.
   TimePoint expire(TimePoint now);
-  bool anybody_for(const std::string& model, const std::string& version) const;
   // Nobody will be served any more.
   void dismiss(const Error& error);
 
  private:
-  struct Guest {
-    TimePoint deadline;
-    OnDemand::Then then;
-  };
   std::map<std::pair<std::string, std::string>, std::vector<Guest>> guests_;
   std::size_t count_ = 0;
 };

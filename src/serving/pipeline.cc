@@ -42,6 +42,19 @@ Failure not_ready(const std::string& what) {
                      what + " is not ready: it is being loaded, failed to load or is unloaded");
 }
 
+// Why nothing of the model, or this version of it, can answer.
+Failure not_ready(const ModelEntry& entry, const VersionEntry* version) {
+  std::string what = "model '" + entry.name.str() + "'";
+  if (version != nullptr) what += " version '" + version->name.str() + "'";
+  if (version == nullptr && !entry.versions.empty()) version = &entry.versions.back();
+  std::string why = entry.reason;
+  if (why.empty() && version != nullptr && version->state == VersionState::kFailed) {
+    why = version->reason;
+  }
+  if (why.empty()) return not_ready(what);
+  return unavailable("model_failed", what + " cannot be served: " + why);
+}
+
 Failure cold(const std::string& model) {
   return unavailable("cold", "model '" + model + "' is loaded with its first prediction");
 }
@@ -69,14 +82,14 @@ Result<std::shared_ptr<const Servable>> Pipeline::find(std::string_view model,
   }
   if (version.empty()) {
     if (entry->cold) return cold(entry->name.str());
-    if (entry->ready.empty()) return not_ready("model '" + entry->name.str() + "'");
+    if (entry->ready.empty()) return not_ready(*entry, nullptr);
     return entry->ready.back();
   }
   const VersionEntry* found = entry->find(version);
   if (found == nullptr) return no_version(*entry, version);
   if (!found->servable) {
     if (found->cold) return cold(entry->name.str());
-    return not_ready("model '" + entry->name.str() + "' version '" + found->name.str() + "'");
+    return not_ready(*entry, found);
   }
   return found->servable;
 }
