@@ -42,7 +42,7 @@ class Swapper:
         self.config = ""
         self.done = dict.fromkeys(("add", "replace_in_place", "replace_by_rename", "truncate",
                                    "random_bytes", "remove", "configure", "break_config"), 0)
-        self.takeovers = []
+        self.takeovers, self.decks = [], {}
 
     # --- the steps ---
 
@@ -132,7 +132,7 @@ class Swapper:
         self.versions[number].there = False
 
     def configure(self):
-        self.config = self.random.choice(CONFIGS)
+        self.config = self.deal("configs", CONFIGS)
         if self.config == "NAMED":
             named = sorted({1, max(self.existing()), self.random.choice(self.existing())})
             self.config = "versions:\n" + "".join(f"- v{number}\n" for number in named)
@@ -147,12 +147,19 @@ class Swapper:
 
     def break_config(self):
         """It is mended with the next step: nothing new is served meanwhile."""
-        (self.folder.path / "m" / "model.yaml").write_text(self.random.choice(BROKEN))
+        (self.folder.path / "m" / "model.yaml").write_text(self.deal("broken", BROKEN))
         time.sleep(self.random.choice([0.05, 0.3]))
         self.folder.yaml("m", self.config)
 
+    def deal(self, kind, cards):
+        """Each card once before any comes again, so that a short run has them all."""
+        deck = self.decks.setdefault(kind, [])
+        if not deck:
+            deck += self.random.sample(cards, len(cards))
+        return deck.pop()
+
     def step(self):
-        name = self.random.choice(list(self.done))
+        name = self.deal("steps", list(self.done))
         getattr(self, name)()
         self.done[name] += 1
 
@@ -283,7 +290,7 @@ def swaps(report, seconds, every, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=0.22, help="how long to change things")
+    parser.add_argument("--minutes", type=float, default=0.2, help="how long to change things")
     parser.add_argument("--every", type=float, default=0.25, help="seconds between two changes")
     parser.add_argument("--seed", type=int, default=None, help="repeats a run's changes")
     arguments = parser.parse_args()

@@ -11,19 +11,19 @@ import time
 from pathlib import Path
 
 from . import tiny_onnx
-from .server import Server
+from .server import ROOT, Server
 
 POLL = 0.2
 LOOKING = ["--poll", "200ms"]
 # A version is served within two polls plus its loading; the last is what a busy machine may take.
-TAKEOVER = 2 * POLL + 4
+TAKEOVER = 2 * POLL + 6
 
 
 class Folder:
     """`with Folder() as folder:` is an empty repository; `serve` starts a server on it."""
 
-    def __init__(self):
-        self.scratch = tempfile.TemporaryDirectory(prefix="e2e-folder-")
+    def __init__(self, parent=None):
+        self.scratch = tempfile.TemporaryDirectory(prefix="e2e-folder-", dir=parent)
         # One level down, so that there is an outside that links can lead to.
         self.path = Path(self.scratch.name) / "repository"
         self.path.mkdir()
@@ -117,6 +117,42 @@ class Folder:
         """Lines of the server's log that have all of these words."""
         return [line for line in self.server.stderr().splitlines()
                 if all(word in line for word in words)]
+
+
+class Suspects(Folder):
+    """A repository with one healthy model, `beside`, and a server."""
+
+    def __enter__(self):
+        self.put("beside", "v1", 7)
+        self.serve()
+        return self
+
+    def settled(self, names, seconds=40):
+        """Until each of these models is served or refused."""
+        def done():
+            listed = self.models()
+            return all(state in ("ready", "failed") for name in names
+                       for version, (state, _) in listed.get(name, {"1": ("", "")}).items()
+                       if version)
+        return wait_until(done, seconds, every=0.1)
+
+    def check_health(self, report, what):
+        """The server lives, the healthy model answers, nothing shows a path."""
+        report.equal(f"{what}: the server lives", self.server.process.poll(), None)
+        report.equal(f"{what}: a model beside answers", self.ask("beside"), (200, "v1", 7))
+        text = str(self.models()) + self.server.stderr()
+        text += "\n".join(str(self.ask(model)[2]) for model in self.models())
+        shown = [line for line in text.splitlines()
+                 if self.scratch.name in line or str(ROOT) in line or "/proc/" in line]
+        report.check(f"{what}: no path is shown", not shown, shown[:3])
+
+    def refused(self, report, what, model, version="v1", words=()):
+        state, reason = self.models().get(model, {}).get(version, ("absent", ""))
+        if not reason:
+            reason = self.reason(model, "")
+        report.check(f"{what} is refused with a reason", state in ("failed", "absent") and
+                     (state == "absent" or reason) and all(word in reason for word in words),
+                     (state, reason))
 
 
 class Asking:

@@ -92,12 +92,8 @@ class Load:
             answers[int(value - x)] += 1
 
     def rest(self, x, answers, wrong):
-        body = b'{"features":[%r,0]}' % x
-        request = (b"POST /models/m/predict HTTP/1.1\r\nHost: x\r\n"
-                   b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-                   % (len(body), body)) * PIPELINED
-        host, port = self.server.http.rsplit(":", 1)
-        with socket.create_connection((host, int(port)), timeout=20) as connection:
+        request = raw_request(x) * PIPELINED
+        with connect(self.server) as connection:
             buffer = b""
             while not self.stop.is_set():
                 connection.sendall(request)
@@ -137,6 +133,17 @@ class Load:
             if value != STEP + x:
                 wrong[f"beside answered {value}"] += 1
             time.sleep(0.01)
+
+
+def connect(server):
+    host, port = server.http.rsplit(":", 1)
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def raw_request(x):
+    body = b'{"features":[%r,0]}' % x
+    return (b"POST /models/m/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
 
 def read_answer(connection, buffer):
