@@ -65,8 +65,7 @@ bool note_look(VersionSlot& slot, const WantedVersion& wanted, const std::string
   const bool changed = slot.seen != fingerprint || slot.retiring;
   slot.retiring = false;
   if (slot.seen != fingerprint) {
-    // What is being loaded of the older files is still better than nothing, but not than the newer.
-    if (slot.loading && slot.servable != nullptr) *slot.abandoned = true;
+    *slot.abandoned = true;  // what is being loaded of the older files
     slot.seen = fingerprint;
     slot.seen_since = now;
     slot.settled = false;

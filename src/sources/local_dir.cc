@@ -26,25 +26,6 @@ struct Found {
   std::vector<std::string> directories;
 };
 
-// Names in a directory, sorted, without those that begin with a dot.
-Found list_directory(const fs::path& path) {
-  Found out;
-  std::error_code error;
-  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
-    const auto name = it->path().filename().string();
-    if (name.starts_with('.')) continue;
-    std::error_code ignored;
-    if (it->is_directory(ignored)) {
-      out.directories.push_back(name);
-    } else {
-      out.files.push_back(name);
-    }
-  }
-  std::ranges::sort(out.files);
-  std::ranges::sort(out.directories);
-  return out;
-}
-
 bool looks_like_version(std::string_view name) {
   if (name.starts_with('v') || name.starts_with('V')) name.remove_prefix(1);
   return !name.empty() && name[0] >= '0' && name[0] <= '9';
@@ -72,22 +53,12 @@ class LocalDir final : public Source {
         extensions_(std::move(extensions)) {}
 
   Result<std::vector<WantedModel>> list() override {
+    trouble_.reset();
     if (only_file_) return list_file();
-    std::error_code error;
-    if (!fs::is_directory(root_, error)) {
-      return not_found("no_such_path", "the models' directory does not exist any more");
-    }
-    std::vector<WantedModel> out;
-    const auto top = list_directory(root_);
-    if (is_model_directory(top)) {
-      add_directory(root_, "", root_.filename().string(), out);
-      return out;
-    }
-    add_flat_files(top, out);
-    for (const auto& name : top.directories) {
-      if (holds_models(root_ / name)) add_directory(root_ / name, name, name, out);
-    }
-    return out;
+    auto listed = list_all();
+    // What could not be looked into is not gone.
+    if (listed && trouble_) return Failure(*trouble_);
+    return listed;
   }
 
   Result<ModelFile> open(const WantedVersion& version) override {
@@ -110,6 +81,57 @@ class LocalDir final : public Source {
   }
 
  private:
+  Result<std::vector<WantedModel>> list_all() {
+    std::error_code error;
+    if (!fs::is_directory(root_, error)) {
+      return not_found("no_such_path", "the models' directory does not exist any more");
+    }
+    std::vector<WantedModel> out;
+    const auto top = list_directory(root_);
+    if (is_model_directory(top)) {
+      add_directory(root_, "", root_.filename().string(), out);
+      return out;
+    }
+    add_flat_files(top, out);
+    for (const auto& name : top.directories) {
+      if (holds_models(root_ / name)) add_directory(root_ / name, name, name, out);
+    }
+    return out;
+  }
+
+  // Names in a directory, sorted, without those that begin with a dot.
+  Found list_directory(const fs::path& path) const {
+    Found out;
+    std::error_code error;
+    for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+      const auto name = it->path().filename().string();
+      if (name.starts_with('.')) continue;
+      std::error_code ignored;
+      if (it->is_directory(ignored)) {
+        out.directories.push_back(name);
+      } else {
+        out.files.push_back(name);
+      }
+    }
+    for (const int passing : {EMFILE, ENFILE, ENOMEM, EIO}) {
+      if (error.value() == passing) {
+        trouble_ = Error{Code::kUnavailable, "unreadable",
+                         "a directory cannot be looked into: " + error.message(), {}};
+      }
+    }
+    std::ranges::sort(out.files);
+    std::ranges::sort(out.directories);
+    return out;
+  }
+
+  // A small file of the model's own, wherever links lead, but not out of the repository.
+  static Result<std::string> read_beneath(const fs::path& top, const fs::path& path,
+                                          std::string_view what) {
+    SLUICE_TRY(const auto directory, open_directory(top));
+    SLUICE_TRY(const auto fd, open_beneath(directory, path.lexically_relative(top)));
+    return read_text(fd, kMaxConfig, what);
+  }
+
   // The copied model and the files beside it are what the manifest says they are.
   static Result<void> check_manifest(const Fd& directory, const ModelFile& model) {
     SLUICE_TRY(const auto fd, open_beneath(directory, kManifest));
@@ -227,7 +249,7 @@ class LocalDir final : public Source {
                      std::vector<WantedModel>& out) const {
     auto model = start_model(name);
     if (!model) return;
-    const std::string preferred = read_config(path, *model);
+    const std::string preferred = read_config(root_, path, *model);
     const auto found = list_directory(path);
     for (const auto& version : found.directories) {
       const auto in_version = list_directory(path / version);
@@ -279,10 +301,10 @@ class LocalDir final : public Source {
   }
 
   // Answers the file name that config.pbtxt prefers, or nothing.
-  static std::string read_config(const fs::path& path, WantedModel& model) {
+  static std::string read_config(const fs::path& top, const fs::path& path, WantedModel& model) {
     std::error_code ignored;
     if (const auto file = path / "model.yaml"; fs::exists(file, ignored)) {
-      auto text = read_text(file, kMaxConfig, "model.yaml");
+      auto text = read_beneath(top, file, "model.yaml");
       if (!text) {
         model.problem = text.error().message;
         return {};
@@ -296,7 +318,7 @@ class LocalDir final : public Source {
       model.config = std::move(yaml.config);
       model.warnings = std::move(yaml.warnings);
     } else if (const auto triton = path / "config.pbtxt"; fs::exists(triton, ignored)) {
-      const auto text = read_text(triton, kMaxConfig, "config.pbtxt");
+      const auto text = read_beneath(top, triton, "config.pbtxt");
       if (!text) return {};
       model.fingerprint = *text;
       const auto config = read_triton_config(*text);
@@ -326,7 +348,7 @@ class LocalDir final : public Source {
                      "the file's name cannot be a model's name: use letters, "
                      "digits, '.', '_' or '-', beginning with a letter or digit");
     }
-    if (in_version) read_config(root_.parent_path(), *model);
+    if (in_version) read_config(root_.parent_path(), root_.parent_path(), *model);
     model->config.versions = {};
     add_version(*model, version, "", {*only_file_});
     std::vector<WantedModel> out;
@@ -338,6 +360,7 @@ class LocalDir final : public Source {
   const std::optional<std::string> only_file_;
   const std::vector<std::string> extensions_;
   std::optional<DirectoryWatcher> watcher_;
+  mutable std::optional<Error> trouble_;  // of the look that is under way
 };
 
 }  // namespace

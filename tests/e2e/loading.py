@@ -15,7 +15,7 @@ ROW = oip.Tensor("x", "FP32", [1, 2], [0.5, 0.0])
 MIB = 1 << 20
 # A good part of a second to load, on any machine: the runs before it is ready take it.
 SLOW = LAZY + "warmup: 1500\n"
-SLOW_WORK = 30
+SLOW_WORK = 100
 
 
 def ready_lines(folder, model):
