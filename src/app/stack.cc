@@ -26,8 +26,8 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
   }
   SLUICE_TRY(stack->source_, sources::make_local_dir(path, std::move(extensions)));
   stack->repository_ = std::make_unique<repository::Repository>(
-      *stack->source_, stack->engines_, *stack->servables_, stack->policies_, probe,
-      stack->tables_, std::move(options));
+      *stack->source_, stack->engines_, *stack->servables_, stack->policies_, probe, stack->tables_,
+      std::move(options));
   stack->pipeline_ = std::make_unique<const serving::Pipeline>(stack->tables_, stack->observers_,
                                                                *stack->repository_);
   return stack;

@@ -86,7 +86,8 @@ Result<void> transfer(const Fd& from, const Fd& to, std::size_t size, std::strin
 Result<FileBytes> FileBytes::copy(const Fd& fd, std::string_view what) {
   SLUICE_TRY(const auto before, regular_file(fd, what));
   if (before.st_size == 0) return FileBytes();
-  auto copied = std::make_shared<Fd>(::memfd_create("sluice-model", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  auto copied =
+      std::make_shared<Fd>(::memfd_create("sluice-model", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!*copied) return system_failure(what, errno);
   SLUICE_CHECK(transfer(fd, *copied, static_cast<std::size_t>(before.st_size), what));
   SLUICE_TRY(const auto after, regular_file(fd, what));

@@ -42,7 +42,7 @@ class Worker {
   const int niceness_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Task> tasks_;  // guarded by mutex_
+  std::deque<Task> tasks_;    // guarded by mutex_
   std::vector<Later> later_;  // guarded by mutex_, any order: there are few
   bool stopping_ = false;     // guarded by mutex_
   std::vector<std::thread> threads_;

@@ -124,7 +124,8 @@ const Schema<Padding>& Padding::schema() {
       Schema<Padding>()
           .option("buckets", &Padding::buckets, "lengths that requests are lengthened to",
                   {ascending})
-          .option("value", &Padding::value, "what inputs are lengthened with", {between(-1e15, 1e15)})
+          .option("value", &Padding::value, "what inputs are lengthened with",
+                  {between(-1e15, 1e15)})
           .option("zero", &Padding::zero, "inputs that are lengthened with 0 in any case: masks");
   return kSchema;
 }

@@ -20,8 +20,8 @@ class OnDemand {
 
   virtual ~OnDemand() = default;
   // Never blocks. `then` is called once, on a thread of the loader's: with the version (the newest
-  // where `version` is empty) once it is loaded, or with why it cannot be. Errors: those of loading;
-  // kDeadlineExceeded when it takes until `deadline`; kUnavailable when too many wait.
+  // where `version` is empty) once it is loaded, or with why it cannot be. Errors: those of
+  // loading; kDeadlineExceeded when it takes until `deadline`; kUnavailable when too many wait.
   virtual void want(std::string_view model, std::string_view version, TimePoint deadline,
                     Then then) = 0;
 };

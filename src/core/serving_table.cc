@@ -15,8 +15,7 @@ const VersionEntry* ModelEntry::find(std::string_view version) const {
 bool ServingTable::healthy() const { return !loading && (may_be_empty || any_ready()); }
 
 bool ServingTable::any_ready() const {
-  return std::ranges::any_of(models,
-                             [](const auto& model) { return model.second->can_serve(); });
+  return std::ranges::any_of(models, [](const auto& model) { return model.second->can_serve(); });
 }
 
 }  // namespace sluice

@@ -26,14 +26,14 @@ struct WantedVersion {
   // Its files say that they are all there (a manifest); else they must stay as they are for a while
   // before they are believed to be.
   bool complete = false;
-  std::string problem;      // why it cannot be served, or empty
+  std::string problem;  // why it cannot be served, or empty
 };
 
 struct WantedModel {
   ModelName name;
   ModelConfig config;
   std::string fingerprint;  // changes when the configuration does
-  std::string problem;  // a broken model.yaml, say
+  std::string problem;      // a broken model.yaml, say
   std::vector<std::string> warnings;
   std::vector<WantedVersion> versions;  // any order
 };

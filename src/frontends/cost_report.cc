@@ -26,8 +26,7 @@ CostReport cost_report(const ModelEntry& entry) {
       const auto rows = static_cast<double>(batch.rows);
       out.rows += batch.rows * batch.count;
       if (batch.rows < 2) continue;
-      out.saved +=
-          static_cast<double>(batch.count) * (rows * cost.per_request - cost.per_batch);
+      out.saved += static_cast<double>(batch.count) * (rows * cost.per_request - cost.per_batch);
     }
   }
   return out;

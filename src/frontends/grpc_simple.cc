@@ -42,8 +42,9 @@ void predict(const Pipeline& pipeline, const GrpcCallPtr& call, std::string_view
   auto names = check_name(message.model(), "model");
   if (names) names = check_name(message.version(), "version");
   if (!names) return finish(std::move(request), std::move(names).error());
-  pipeline.enter(std::move(request), message.model(), message.version(),
-                 [&message, head = &call->head()](Request& to) { return decode(message, *head, to); });
+  pipeline.enter(
+      std::move(request), message.model(), message.version(),
+      [&message, head = &call->head()](Request& to) { return decode(message, *head, to); });
 }
 
 }  // namespace

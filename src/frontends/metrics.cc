@@ -116,19 +116,18 @@ void write_states(Text& text, const ServingTable& table) {
 }  // namespace
 
 void add_metrics(Router& router, const Parts& parts) {
-  router.serve("GET", "/metrics",
-               [&tables = parts.tables](const transport::ExchangePtr& exchange) {
-                 const auto table = tables.get();
-                 Text text;
-                 write_states(text, *table);
-                 write_counts(text, *table);
-                 write_batches(text, *table);
-                 write_cost(text, *table);
-                 transport::Response response;
-                 response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-                 response.body = text.take();
-                 exchange->respond(std::move(response));
-               });
+  router.serve("GET", "/metrics", [&tables = parts.tables](const transport::ExchangePtr& exchange) {
+    const auto table = tables.get();
+    Text text;
+    write_states(text, *table);
+    write_counts(text, *table);
+    write_batches(text, *table);
+    write_cost(text, *table);
+    transport::Response response;
+    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    response.body = text.take();
+    exchange->respond(std::move(response));
+  });
 }
 
 }  // namespace sluice::frontends

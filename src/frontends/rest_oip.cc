@@ -32,8 +32,8 @@ Result<std::optional<std::size_t>> header_length(const transport::RequestHead& h
                  "the body's beginning");
 }
 
-Result<void> decode(const clients::SharedMemory& shared_memory,
-                    const transport::Exchange& exchange, Request& request) {
+Result<void> decode(const clients::SharedMemory& shared_memory, const transport::Exchange& exchange,
+                    Request& request) {
   request.request_id = {};  // the protocol has an id of its own
   SLUICE_TRY(const auto length, header_length(exchange.head()));
   return codecs::decode_oip_json(exchange.body(), length, request.servable->signature(),

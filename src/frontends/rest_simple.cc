@@ -36,9 +36,8 @@ void predict(const Pipeline& pipeline, bool strict, const ExchangePtr& exchange)
   auto request = pipeline.new_request();
   request->wants_prediction = true;
   request->on_done = [exchange](Request* done) { answer(exchange, *done); };
-  enter_rest(pipeline, *exchange, std::move(request), [strict, from = exchange.get()](Request& to) {
-    return decode(strict, *from, to);
-  });
+  enter_rest(pipeline, *exchange, std::move(request),
+             [strict, from = exchange.get()](Request& to) { return decode(strict, *from, to); });
 }
 
 void health(const Pipeline& pipeline, const ExchangePtr& exchange) {

@@ -31,11 +31,11 @@ void Repository::start_load(const std::string& name, ModelSlot& model, VersionSl
   version.abandoned = std::make_shared<std::atomic<bool>>(false);
   version.demanded = false;
   ++loading_;
-  loaders_->post([this, name, wanted = model.wanted, which = version.wanted,
-                  tally = version.tally, abandoned = version.abandoned,
-                  seen = version.seen]() mutable {
-    auto loaded = closing_ || *abandoned ? Result<LoadedVersion>(unavailable("draining", "shutting down"))
-                           : loader_.load(wanted, which, std::move(tally), *abandoned);
+  loaders_->post([this, name, wanted = model.wanted, which = version.wanted, tally = version.tally,
+                  abandoned = version.abandoned, seen = version.seen]() mutable {
+    auto loaded = closing_ || *abandoned
+                      ? Result<LoadedVersion>(unavailable("draining", "shutting down"))
+                      : loader_.load(wanted, which, std::move(tally), *abandoned);
     control_.post([this, name, version = which.name, seen, loaded = std::move(loaded)]() mutable {
       finish_load(name, version, seen, std::move(loaded));
     });
@@ -122,9 +122,9 @@ void Repository::accept(const std::string& name, ModelSlot& model, VersionSlot& 
   version.failed.clear();
   version.failures = 0;
   version.loaded_at = Clock::now();
-  version.loaded_ms = std::chrono::duration_cast<Millis>(
-                          std::chrono::system_clock::now().time_since_epoch())
-                          .count();
+  version.loaded_ms =
+      std::chrono::duration_cast<Millis>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
   log::info(title(name, version.wanted) + (replaced ? " is replaced" : " is ready"));
   const auto& loading = model.wanted.config.loading;
   if (loading.kind != Loading::Kind::kTtl) return;
@@ -148,10 +148,10 @@ void Repository::refuse(const std::string& name, VersionSlot& version, const std
     version.failed = seen;
   }
   if (told) return;
-  log::error(title(name, version.wanted) +
-             (runs ? ": its newer files are not served, what ran before goes on: "
-                   : " is not served: ") +
-             error.message);
+  log::error(
+      title(name, version.wanted) +
+      (runs ? ": its newer files are not served, what ran before goes on: " : " is not served: ") +
+      error.message);
 }
 
 bool Repository::make_room_for(VersionSlot& version, std::uint64_t bytes) {

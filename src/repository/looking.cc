@@ -121,7 +121,8 @@ Result<void> Repository::look(std::chrono::milliseconds settle, const std::strin
 void Repository::note_model(const WantedModel& seen, bool twice, TimePoint now,
                             std::chrono::milliseconds settle) {
   const std::string& name = seen.name.str();
-  const auto [found, fresh] = models_.try_emplace(name, ModelSlot{seen, {}, {}, true, false, false, {}});
+  const auto [found, fresh] =
+      models_.try_emplace(name, ModelSlot{seen, {}, {}, true, false, false, {}});
   ModelSlot& model = found->second;
   if (fresh) model.active = wanted_first(name);
   const WantedModel wanted = fresh ? seen : believe(model, seen, now, settle);
@@ -162,8 +163,8 @@ bool Repository::note_versions(const std::string& name, ModelSlot& model, bool t
   for (const auto& version : chosen.wanted) {
     const auto seen = std::ranges::find(wanted.versions, version, &WantedVersion::name);
     const auto [slot, added] = model.versions.try_emplace(version, *seen);
-    const bool other = note_look(slot->second, *seen, seen->fingerprint + "|" + wanted.fingerprint,
-                                 now, settle);
+    const bool other =
+        note_look(slot->second, *seen, seen->fingerprint + "|" + wanted.fingerprint, now, settle);
     changed = changed || added || other;
   }
   for (auto it = model.versions.begin(); it != model.versions.end();) {

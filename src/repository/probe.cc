@@ -21,7 +21,9 @@ namespace sluice::repository {
 namespace {
 
 // A trial that is not done by then is not going to be: a minute, and a second for each 10 MB.
-unsigned longest_seconds(std::size_t bytes) { return static_cast<unsigned>(60 + bytes / 10'000'000); }
+unsigned longest_seconds(std::size_t bytes) {
+  return static_cast<unsigned>(60 + bytes / 10'000'000);
+}
 // How often it is looked whether a trial is still wanted.
 constexpr int kPatienceMs = 100;
 constexpr std::size_t kMaxText = 1024;
@@ -33,8 +35,8 @@ struct Order {
   int threads = 1;
   int parallel = 1;
   int warmup = 0;
-  unsigned seconds = 0;        // the longest that it may take
-  bool empty = false;          // the file has no bytes, and so no descriptor
+  unsigned seconds = 0;  // the longest that it may take
+  bool empty = false;    // the file has no bytes, and so no descriptor
   bool has_directory = false;
 };
 
@@ -144,8 +146,7 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   file.name = order.file.data();
   std::size_t next = 1;  // the first is the answer's
   if (!order.empty) {
-    SLUICE_TRY(file.contents,
-               FileBytes::of_copy(std::make_shared<Fd>(std::move(fds.at(next++)))));
+    SLUICE_TRY(file.contents, FileBytes::of_copy(std::make_shared<Fd>(std::move(fds.at(next++)))));
   }
   if (order.has_directory) file.directory = std::make_shared<Fd>(std::move(fds.at(next)));
   const Engine* engine = engines.find(order.engine.data());
@@ -255,9 +256,7 @@ Result<std::unique_ptr<Probe>> Probe::start(const Engines& engines) {
   const auto child = ::fork();
   if (child < 0) return internal("the trial process cannot be started");
   if (child == 0) {
-    {
-      const Fd closed = std::move(ours);
-    }
+    { const Fd closed = std::move(ours); }
     be_keeper(theirs.get(), engines);
   }
   return std::unique_ptr<Probe>(new Probe(std::move(ours), child));

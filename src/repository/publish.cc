@@ -18,8 +18,8 @@ VersionEntry version_entry(const ModelSlot& model, const VersionSlot& slot) {
   } else if (!model.active) {
     out.state = VersionState::kUnloaded;
     out.reason = model.wanted.problem.empty() ? "unloaded" : model.wanted.problem;
-  } else if (model.twice || !model.wanted.problem.empty() ||
-             slot.hopeless() || (slot.failures > 0 && !slot.loading)) {
+  } else if (model.twice || !model.wanted.problem.empty() || slot.hopeless() ||
+             (slot.failures > 0 && !slot.loading)) {
     out.state = VersionState::kFailed;
   } else if (lazy && !slot.loading) {
     out.state = VersionState::kUnloaded;

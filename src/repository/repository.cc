@@ -96,7 +96,8 @@ void Repository::admit_guest(const std::string& model, const std::string& versio
   auto& versions = found->second.versions;
   VersionSlot* slot = usable_before(found->second, nullptr);
   if (!version.empty()) {
-    const auto named = std::ranges::find(versions, version, [](const auto& e) { return e.first.str(); });
+    const auto named =
+        std::ranges::find(versions, version, [](const auto& e) { return e.first.str(); });
     if (named == versions.end()) {
       return guest.then(not_found("unknown_version", "the version is not there any more"));
     }
@@ -137,8 +138,7 @@ void Repository::begin_load(const ModelName& model, Done done) {
   if (auto looked = look(Millis(0), model.str()); !looked) return done(looked);
   const auto found = models_.find(model.str());
   if (found == models_.end() || found->second.gone) {
-    return done(
-        not_found("unknown_model", "the repository has no model '" + model.str() + "'"));
+    return done(not_found("unknown_model", "the repository has no model '" + model.str() + "'"));
   }
   ModelSlot& slot = found->second;
   slot.active = true;
@@ -190,9 +190,8 @@ Result<void> Repository::outcome(const ModelSlot& model) const {
     if (why.empty()) why = version.reason;
   }
   if (why.empty()) why = "it has no versions";
-  return unavailable("model_failed", "model '" + model.wanted.name.str() +
-                                         "' cannot be served: " + why +
-                                         (runs ? "; what ran before goes on" : ""));
+  return unavailable("model_failed", "model '" + model.wanted.name.str() + "' cannot be served: " +
+                                         why + (runs ? "; what ran before goes on" : ""));
 }
 
 void Repository::unload(ModelName model, Done done) {

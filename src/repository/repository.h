@@ -1,11 +1,11 @@
 // From what a source wants to what is served.
 //
 // The only writer of the serving table. It looks at the source's complete list, again and again
-// where that is asked for, compares it with what runs, and has loader threads load what is new: each
-// version copied aside, tried in a child process, loaded, warmed up, and only then published. A
-// version that fails is kept in the table with its reason and disturbs nothing else; where an older
-// file of the same version runs, it goes on. What is gone from the list leaves the table; it ends
-// when its last request has been answered.
+// where that is asked for, compares it with what runs, and has loader threads load what is new:
+// each version copied aside, tried in a child process, loaded, warmed up, and only then published.
+// A version that fails is kept in the table with its reason and disturbs nothing else; where an
+// older file of the same version runs, it goes on. What is gone from the list leaves the table; it
+// ends when its last request has been answered.
 //
 // Thread-safety: all state is of one control thread, which never loads a model itself; every public
 // function may be called from any thread, `load_all` and `close` once. The table is read by anyone.
@@ -42,7 +42,7 @@ struct RepositoryOptions {
   // Lazy versions too are loaded at start: for commands that end after one answer.
   bool nothing_lazy = false;
   std::vector<std::string> load_first;
-  std::optional<Millis> poll;    // how often the source is looked at after the start; nothing: never
+  std::optional<Millis> poll;  // how often the source is looked at after the start; nothing: never
   std::uint64_t max_memory = 0;  // of all loaded versions, in bytes; 0: no limit
 };
 
@@ -69,8 +69,8 @@ class Repository final : public OnDemand {
             Then then) override;
   // `/ready` answers no from now on.
   void announce_drain();
-  // Nothing is loaded any more; what runs ends, and what waits is dropped. False: a version is still
-  // being loaded after `grace`, which cannot be broken off; then nothing else was done.
+  // Nothing is loaded any more; what runs ends, and what waits is dropped. False: a version is
+  // still being loaded after `grace`, which cannot be broken off; then nothing else was done.
   bool close(std::chrono::milliseconds grace);
   // Versions that are being loaded.
   int loading() const { return loading_.load(); }
@@ -105,10 +105,8 @@ class Repository final : public OnDemand {
   void retire(const std::string& name, ModelSlot& model);
   bool make_room_for(VersionSlot& version, std::uint64_t bytes);
   void let_go(const std::string& name, VersionSlot& slot);
-  void admit_guest(const std::string& model, const std::string& version,
-                   WaitingRoom::Guest guest);
-  void seat(const std::string& name, ModelSlot& model, VersionSlot& slot,
-            WaitingRoom::Guest guest);
+  void admit_guest(const std::string& model, const std::string& version, WaitingRoom::Guest guest);
+  void seat(const std::string& name, ModelSlot& model, VersionSlot& slot, WaitingRoom::Guest guest);
   void tell_guests(const std::string& name, ModelSlot& model, VersionSlot& slot);
   static VersionSlot* usable_before(ModelSlot& model, const VersionName* newer);
   static Failure cannot_serve(const std::string& name, const VersionSlot& slot);

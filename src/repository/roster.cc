@@ -8,8 +8,7 @@ namespace sluice::repository {
 namespace {
 
 std::int64_t last_use(const VersionSlot& slot) {
-  return std::max(slot.loaded_ms,
-                  static_cast<std::int64_t>(slot.servable->tally().sums().last_ms));
+  return std::max(slot.loaded_ms, static_cast<std::int64_t>(slot.servable->tally().sums().last_ms));
 }
 
 }  // namespace

@@ -50,9 +50,9 @@ struct ModelSlot {
   WantedModel wanted;
   std::string seen;        // fingerprint of the configuration at the last look
   TimePoint seen_since{};  // since when it is that
-  bool active = true;  // false: known, but out of service until it is asked to be loaded
-  bool twice = false;  // a file and a directory of one name
-  bool gone = false;   // from the source; runs until it is asked to be unloaded
+  bool active = true;      // false: known, but out of service until it is asked to be loaded
+  bool twice = false;      // a file and a directory of one name
+  bool gone = false;       // from the source; runs until it is asked to be unloaded
   std::map<VersionName, VersionSlot> versions;
 };
 
@@ -67,8 +67,8 @@ bool should_load(const ModelSlot& model, const VersionSlot& version, TimePoint n
 WantedModel believe(ModelSlot& slot, const WantedModel& wanted, TimePoint now,
                     std::chrono::milliseconds settle);
 
-// Takes note of a look at the version; true where it is another than before. `settle`: how long files must stay as they are before they
-// are believed to be all there.
+// Takes note of a look at the version; true where it is another than before. `settle`: how long
+// files must stay as they are before they are believed to be all there.
 bool note_look(VersionSlot& slot, const WantedVersion& wanted, const std::string& fingerprint,
                TimePoint now, std::chrono::milliseconds settle);
 

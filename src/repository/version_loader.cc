@@ -36,8 +36,8 @@ Result<VersionLoader::Choice> VersionLoader::choose_engine(const WantedModel& mo
   const auto& wanted = model.config.engine;
   if (!wanted.empty()) {
     if (const Engine* engine = engines_.find(wanted)) return Choice{wanted, engine};
-    return invalid("bad_config", "there is no engine '" + printable(wanted) +
-                                     "'; this build has " + join_and(engines_.names()));
+    return invalid("bad_config", "there is no engine '" + printable(wanted) + "'; this build has " +
+                                     join_and(engines_.names()));
   }
   for (const auto& [name, candidate] : engines_.items()) {
     if (candidate->accepts(file)) return Choice{name, candidate.get()};
@@ -45,8 +45,7 @@ Result<VersionLoader::Choice> VersionLoader::choose_engine(const WantedModel& mo
   return invalid("bad_model", "no engine knows this kind of file");
 }
 
-Result<LoadedVersion> VersionLoader::load(const WantedModel& model,
-                                          const WantedVersion& version,
+Result<LoadedVersion> VersionLoader::load(const WantedModel& model, const WantedVersion& version,
                                           std::shared_ptr<Tally> tally,
                                           const std::atomic<bool>& abandoned) const {
   if (!version.problem.empty()) return invalid("bad_model", version.problem);

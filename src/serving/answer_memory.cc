@@ -98,8 +98,7 @@ AnswerMemory::AnswerMemory(const CacheOptions& options, const Execution& executi
 
 Servable::Recall AnswerMemory::recall(RequestPtr& request) {
   if (request->cache_key.empty() && !content_) return Servable::Recall::kMiss;
-  const auto key =
-      request->cache_key.empty() ? key_of_content(*request) : key_of_name(*request);
+  const auto key = request->cache_key.empty() ? key_of_content(*request) : key_of_name(*request);
   if (auto answer = cache_.find(key, request->submitted)) {
     use(std::move(answer), *request);
     return Servable::Recall::kAnswered;

@@ -25,8 +25,10 @@ Error late(const Request& request) {
   if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed)) {
     return {Code::kCancelled, "cancelled", "the call was cancelled", {}};
   }
-  return {Code::kDeadlineExceeded, "deadline",
-          "the deadline would have passed before the model was done", {}};
+  return {Code::kDeadlineExceeded,
+          "deadline",
+          "the deadline would have passed before the model was done",
+          {}};
 }
 
 Error queue_full(std::size_t limit) {

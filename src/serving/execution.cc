@@ -57,8 +57,7 @@ Execution::Execution(std::unique_ptr<Model> loaded, Signature signature, OutputP
       plan_(std::move(plan)),
       padding_(std::move(padding)),
       warmup_(static_cast<int>(config.warmup)),
-      batchable_(signature_.batchable() &&
-                 config.batching.value_or(Batching()).max_batch_size > 1),
+      batchable_(signature_.batchable() && config.batching.value_or(Batching()).max_batch_size > 1),
       tally_(std::move(tally)) {}
 
 void Execution::run(std::span<RequestPtr> members) const {

@@ -1,5 +1,5 @@
-// Runs requests on one loaded model and fills their replies: alone, row by row where the model takes
-// one at a time, or several as one batch whose outputs are split again. If a batch fails, its
+// Runs requests on one loaded model and fills their replies: alone, row by row where the model
+// takes one at a time, or several as one batch whose outputs are split again. If a batch fails, its
 // members run one by one, so that a bad row fails alone.
 //
 // Thread-safety: any number of threads; a model that only one thread may run is held by one at a
@@ -33,7 +33,8 @@ class Execution {
   // Errors: none of the model's own. Zeros need not be valid for it; warming up is for speed.
   Result<void> warm_up() const;
 
-  // Requests may share a run. Off for good once a run shows that the model does not keep rows apart.
+  // Requests may share a run. Off for good once a run shows that the model does not keep rows
+  // apart.
   bool batchable() const { return batchable_.load(std::memory_order_relaxed); }
   const Model& model() const { return *loaded_; }
   const Signature& signature() const { return signature_; }

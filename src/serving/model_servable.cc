@@ -14,8 +14,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Answers of a turn leave together while the runs behind them are this short: a client that is woken
-// up once for several is cheaper for both.
+// Answers of a turn leave together while the runs behind them are this short: a client that is
+// woken up once for several is cheaper for both.
 constexpr std::chrono::microseconds kAnswersTogether{100};
 
 BatcherOptions batcher_options(const Execution& execution, const ModelName& model,
@@ -202,9 +202,9 @@ class ModelServables final : public ServableFactory {
     SLUICE_TRY(auto padding, PadPlan::make(signature, config));
     signature.class_names = plan.names;
     signature.seal();
-    auto execution = std::make_unique<Execution>(std::move(loaded), std::move(signature),
-                                                 std::move(plan), std::move(padding), config,
-                                                 std::move(tally));
+    auto execution =
+        std::make_unique<Execution>(std::move(loaded), std::move(signature), std::move(plan),
+                                    std::move(padding), config, std::move(tally));
     return std::make_shared<ModelServable>(model, version, std::move(execution), config, parallel);
   }
 };

@@ -50,8 +50,7 @@ void DirectoryWatcher::watch_below(const fs::path& directory, int levels) {
   }
   if (levels == 1) return;
   std::error_code error;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end;
-       it.increment(error)) {
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     std::error_code ignored;
     if (it->path().filename().string().starts_with('.')) continue;
     if (it->is_directory(ignored)) watch_below(it->path(), levels - 1);

@@ -115,8 +115,10 @@ class LocalDir final : public Source {
     }
     for (const int passing : {EMFILE, ENFILE, ENOMEM, EIO}) {
       if (error.value() == passing) {
-        trouble_ = Error{Code::kUnavailable, "unreadable",
-                         "a directory cannot be looked into: " + error.message(), {}};
+        trouble_ = Error{Code::kUnavailable,
+                         "unreadable",
+                         "a directory cannot be looked into: " + error.message(),
+                         {}};
       }
     }
     std::ranges::sort(out.files);

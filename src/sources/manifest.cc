@@ -14,8 +14,8 @@ Result<std::vector<ManifestLine>> read_manifest(std::string_view text) {
     if (trim(line).empty()) continue;
     const auto digest = line.substr(0, kDigits);
     const bool hex = digest.size() == kDigits && std::ranges::all_of(digest, [](char c) {
-      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-    });
+                       return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                     });
     // After the digest comes a space, and a second one or a star.
     const auto file = line.size() > kDigits + 2 ? line.substr(kDigits + 2) : std::string_view();
     const bool plain = !file.empty() && file.find('/') == std::string_view::npos && file != "..";
