@@ -1,5 +1,7 @@
 #include "core/tally.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <map>
 
@@ -10,10 +12,12 @@ std::uint64_t ns_of(Tally::Nanos time) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(time.count(), 0));
 }
 
+// Exact to a few milliseconds, which is all that a last use needs, at a fifth of the price.
 std::uint64_t now_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
 }  // namespace
