@@ -94,13 +94,21 @@ void Repository::tell_guests(const std::string& name, ModelSlot& model, VersionS
       guest.then(slot.servable);
       continue;
     }
-    const auto older = guest.any_version ? usable_before(model, &version) : nullptr;
+    auto* older = guest.any_version ? usable_before(model, &version) : nullptr;
+    if (older == nullptr && guest.any_version) older = running(model);
     if (older != nullptr) {
       seat(name, model, *older, std::move(guest));
     } else {
       guest.then(cannot_serve(name, slot));
     }
   }
+}
+
+VersionSlot* Repository::running(ModelSlot& model) {
+  for (auto& [name, slot] : model.versions) {
+    if (slot.servable != nullptr) return &slot;
+  }
+  return nullptr;
 }
 
 // Versions that were kept until those that are wanted now are there.

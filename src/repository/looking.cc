@@ -169,10 +169,10 @@ bool Repository::note_versions(const std::string& name, ModelSlot& model, bool t
   }
   for (auto it = model.versions.begin(); it != model.versions.end();) {
     VersionSlot& slot = it->second;
-    const bool there = std::ranges::find(existing, it->first) != existing.end();
     if (std::ranges::binary_search(chosen.wanted, it->first)) {
       ++it;
-    } else if (there && slot.servable != nullptr) {
+    } else if (slot.servable != nullptr && !chosen.wanted.empty()) {
+      // Also where its files are gone: others are to take over, and have yet to show that they can.
       changed = changed || !slot.retiring;
       slot.retiring = true;
       ++it;

@@ -15,6 +15,7 @@ VersionEntry version_entry(const ModelSlot& model, const VersionSlot& slot) {
   const bool lazy = model.wanted.config.loading.kind == Loading::Kind::kLazy;
   if (slot.servable != nullptr) {
     out.state = VersionState::kReady;
+    if (slot.retiring) out.reason = "not wanted any more; serves until another version does";
   } else if (!model.active) {
     out.state = VersionState::kUnloaded;
     out.reason = model.wanted.problem.empty() ? "unloaded" : model.wanted.problem;
@@ -47,7 +48,8 @@ std::shared_ptr<const ModelEntry> Repository::entry_of(const ModelSlot& slot) co
       entry->ready.push_back(made.servable);
     }
     // Its place is in front of what is ready: newer than all of it.
-    if (made.state != VersionState::kFailed) entry->cold = made.cold;
+    const bool counts = made.state != VersionState::kFailed && !version.retiring;
+    if (counts) entry->cold = made.cold;
   }
   if (ready.empty()) return entry;
   const Node none;

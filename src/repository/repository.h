@@ -108,6 +108,7 @@ class Repository final : public OnDemand {
   void admit_guest(const std::string& model, const std::string& version, WaitingRoom::Guest guest);
   void seat(const std::string& name, ModelSlot& model, VersionSlot& slot, WaitingRoom::Guest guest);
   void tell_guests(const std::string& name, ModelSlot& model, VersionSlot& slot);
+  static VersionSlot* running(ModelSlot& model);
   static VersionSlot* usable_before(ModelSlot& model, const VersionName* newer);
   static Failure cannot_serve(const std::string& name, const VersionSlot& slot);
   void expire_guests();
