@@ -59,7 +59,9 @@ void Worker::run() {
     } else if (stopping_) {
       return;
     } else if (due != later_.end()) {
-      wake_.wait_until(lock, due->when);
+      // A copy: others change the list while this thread waits.
+      const auto until = due->when;
+      wake_.wait_until(lock, until);
     } else {
       wake_.wait(lock);
     }

@@ -145,7 +145,11 @@ const Schema<Batching>& Batching::schema() {
           .option("default_priority", &Batching::default_priority,
                   "of requests that name none: 1 (first) to 16 (last)",
                   {between<std::int64_t>(1, kPriorities)})
-          .option("pad", &Batching::pad, "lengthens requests so that they can share a run");
+          .option("pad", &Batching::pad, "lengthens requests so that they can share a run",
+                  {[](const std::optional<Padding>& pad) -> std::optional<std::string> {
+                    if (!pad || !pad->buckets.empty()) return std::nullopt;
+                    return "pad needs buckets, such as [16, 32, 64]";
+                  }});
   return kSchema;
 }
 

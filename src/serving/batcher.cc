@@ -67,14 +67,18 @@ Batcher::Batcher(const Execution& execution, BatcherOptions options)
 
 Batcher::~Batcher() { close(); }
 
-std::chrono::nanoseconds Batcher::predicted_wait() const {
-  const auto rows = rows_.load(std::memory_order_relaxed);
+// Runs are predicted as large as they would be, and not as large as they may be: a size that never
+// ran is known only from smaller ones, as if time grew with the rows, and would never be tried.
+std::chrono::nanoseconds Batcher::predicted_time() const {
+  const auto& costs = execution_.costs();
+  const auto before = rows_.load(std::memory_order_relaxed);
   const auto most = options_.rules.max_rows;
-  const auto full = execution_.costs().median(most);
-  const auto batches = static_cast<std::int64_t>((rows + most - 1) / most);
+  const auto full = before / most;
+  const auto own = before % most + 1;
   // Half a run is left, on average, of what runs now.
-  const auto busy = full / 2;
-  return busy + full * batches / options_.instances;
+  const auto busy = costs.median(full > 0 ? most : own) / 2;
+  return busy + costs.median(most) * static_cast<std::int64_t>(full) / options_.instances +
+         costs.slow(own);
 }
 
 Result<void> Batcher::admit(TimePoint deadline) const {
@@ -84,7 +88,7 @@ Result<void> Batcher::admit(TimePoint deadline) const {
   if (deadline == TimePoint::max()) return {};
   const auto now = Clock::now();
   const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline - now);
-  const auto needed = predicted_wait() + execution_.costs().slow(options_.rules.max_rows);
+  const auto needed = predicted_time();
   const auto hopeful = static_cast<double>(left.count()) * kHopeful;
   if (static_cast<double>(needed.count()) <= hopeful) return {};
   return unavailable("overloaded",

@@ -67,7 +67,8 @@ class Batcher {
   void insert(RequestPtr request);
   void work();
   void start_workers();
-  std::chrono::nanoseconds predicted_wait() const;
+  // Until a request of one row that comes now would be answered.
+  std::chrono::nanoseconds predicted_time() const;
 
   const Execution& execution_;
   const BatcherOptions options_;

@@ -123,17 +123,17 @@ Result<std::optional<PadPlan>> PadPlan::make(const Signature& signature,
 }
 
 void PadPlan::pad(Request& request) const {
-  std::int64_t length = 0;
+  std::int64_t length = -1;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     const Shape& shape = request.inputs[i].shape;
     for (std::size_t at = 0; at < shape.rank(); ++at) {
       if (!inputs_[i].free[at]) continue;
-      if (length != 0 && shape[at] != length) return;  // several lengths
+      if (length != -1 && shape[at] != length) return;  // several lengths
       length = shape[at];
     }
   }
   const auto bucket = std::ranges::lower_bound(buckets_, length);
-  if (length == 0 || bucket == buckets_.end() || *bucket == length) return;
+  if (length <= 0 || bucket == buckets_.end() || *bucket == length) return;
   auto longer = request.arena.array<TensorView>(inputs_.size());
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     longer[i] = request.inputs[i];
