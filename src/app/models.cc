@@ -40,7 +40,7 @@ int models(const Arguments& arguments) {
     const auto versions = model.value("versions", json::array());
     const auto reason = model.value("reason", "");
     if (!versions.empty() && !reason.empty()) {
-      std::printf("%-24s %-12s %-8s %s\n", name.c_str(), "-", "failed", reason.c_str());
+      std::printf("%-24s %-12s %-8s %s\n", name.c_str(), "-", "note", reason.c_str());
     }
     if (versions.empty()) {
       std::printf("%-24s %-12s %-8s %s\n", name.c_str(), "-", "failed",

@@ -1,15 +1,12 @@
 #include "base/worker.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 namespace sluice {
 
-Worker::Worker(std::string name, int threads, int niceness)
-    : name_(std::move(name)), niceness_(niceness) {
+Worker::Worker(std::string name, int threads) : name_(std::move(name)) {
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
@@ -40,8 +37,6 @@ void Worker::post_at(std::chrono::steady_clock::time_point when, Task task) {
 
 void Worker::run() {
   pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
-  // On Linux this is of the thread alone.
-  if (niceness_ > 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness_);
   std::unique_lock lock(mutex_);
   while (true) {
     const auto due = std::ranges::min_element(later_, {}, &Later::when);

@@ -18,9 +18,8 @@ class Worker {
  public:
   using Task = std::move_only_function<void()>;
 
-  // At most 15 characters of `name` are kept by the system. `niceness`: 0 to 19, how much the
-  // system prefers other threads.
-  explicit Worker(std::string name, int threads = 1, int niceness = 0);
+  // At most 15 characters of `name` are kept by the system.
+  explicit Worker(std::string name, int threads = 1);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -39,7 +38,6 @@ class Worker {
   };
 
   const std::string name_;
-  const int niceness_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Task> tasks_;    // guarded by mutex_

@@ -51,6 +51,7 @@ Result<std::vector<FileBytes>> open_external(const OnnxFacts& facts, const Model
                      "for a model in a directory");
     }
     auto fd = open_beneath(*file.directory, location);
+    if (!fd && fd.error().code == Code::kUnavailable) return Failure(fd.error());
     if (!fd) {
       return invalid("unsafe_path",
                      "the model's external data cannot be used: a file that it names does not "

@@ -33,30 +33,34 @@ void Repository::start_load(const std::string& name, ModelSlot& model, VersionSl
   ++loading_;
   loaders_->post([this, name, wanted = model.wanted, which = version.wanted, tally = version.tally,
                   abandoned = version.abandoned, seen = version.seen]() mutable {
-    auto loaded = closing_ || *abandoned
-                      ? Result<LoadedVersion>(unavailable("draining", "shutting down"))
-                      : loader_.load(wanted, which, std::move(tally), *abandoned);
-    control_.post([this, name, version = which.name, seen, loaded = std::move(loaded)]() mutable {
-      finish_load(name, version, seen, std::move(loaded));
+    Result<LoadedVersion> loaded = unavailable("abandoned", "it is not wanted any more");
+    if (!closing_ && !*abandoned) {
+      loaded = loader_.load(wanted, which, std::move(tally), *abandoned);
+    }
+    control_.post([this, name, version = which.name, abandoned, seen,
+                   loaded = std::move(loaded)]() mutable {
+      --loading_;
+      VersionSlot* slot = find_slot(name, version);
+      // Of a version that went and came again meanwhile, another load may be under way.
+      if (slot != nullptr && slot->abandoned == abandoned) {
+        finish_load(name, *slot, seen, std::move(loaded));
+      }
+      answer_asked();
+      finish_first();
     });
   });
 }
 
-void Repository::finish_load(const std::string& name, const VersionName& version,
-                             const std::string& seen, Result<LoadedVersion> loaded) {
-  --loading_;
-  if (VersionSlot* slot = find_slot(name, version)) {
-    ModelSlot& model = models_.at(name);
-    slot->loading = false;
-    // With explicit control a model may have been unloaded meanwhile.
-    if (model.active) take(name, model, *slot, seen, std::move(loaded));
-    if (should_load(model, *slot, Clock::now())) {
-      start_load(name, model, *slot);
-      publish_model(name);
-    }
+void Repository::finish_load(const std::string& name, VersionSlot& slot, const std::string& seen,
+                             Result<LoadedVersion> loaded) {
+  ModelSlot& model = models_.at(name);
+  slot.loading = false;
+  // With explicit control a model may have been unloaded meanwhile.
+  if (model.active) settle(name, model, slot, seen, std::move(loaded));
+  if (should_load(model, slot, Clock::now())) {
+    start_load(name, model, slot);
+    publish_model(name);
   }
-  answer_asked();
-  finish_first();
 }
 
 VersionSlot* Repository::find_slot(const std::string& name, const VersionName& version) {
@@ -67,9 +71,13 @@ VersionSlot* Repository::find_slot(const std::string& name, const VersionName& v
 }
 
 // What came of loading a version that is still wanted.
-void Repository::take(const std::string& name, ModelSlot& model, VersionSlot& slot,
-                      const std::string& seen, Result<LoadedVersion> loaded) {
-  if (!loaded && loaded.error().reason == "abandoned") return;
+void Repository::settle(const std::string& name, ModelSlot& model, VersionSlot& slot,
+                        const std::string& seen, Result<LoadedVersion> loaded) {
+  if (!loaded && loaded.error().reason == "abandoned") {
+    // Its files are others now; whoever waits for it waits for those.
+    slot.demanded = guests_.anybody_for(name, slot.wanted.name.str());
+    return publish_model(name);
+  }
   if (loaded && !make_room_for(slot, loaded->bytes)) {
     loaded = unavailable("no_memory", "it takes " + std::to_string((loaded->bytes >> 20) + 1) +
                                           " MiB, which do not fit into max_models_memory (" +

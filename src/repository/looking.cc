@@ -13,6 +13,8 @@ using Clock = std::chrono::steady_clock;
 
 // How soon a hint of the source is followed, so that a hundred of them are one look.
 constexpr std::chrono::milliseconds kHintDelay{50};
+// Files that have not changed for so long are not being written, however rarely one looks.
+constexpr std::chrono::milliseconds kLongestSettle{1000};
 
 }  // namespace
 
@@ -57,8 +59,7 @@ void Repository::finish_first() {
 
 void Repository::look_again() {
   if (closing_) return;
-  const auto settle = std::max(Millis(0), *options_.poll - kHintDelay);
-  if (auto looked = look(settle); !looked && looked.error().message != last_trouble_) {
+  if (auto looked = look(settle_time()); !looked && looked.error().message != last_trouble_) {
     last_trouble_ = looked.error().message;
     log::error("the models cannot be listed; what runs goes on: " + last_trouble_);
   } else if (looked) {
@@ -67,13 +68,23 @@ void Repository::look_again() {
   control_.post_at(Clock::now() + *options_.poll, [this] { look_again(); });
 }
 
+// How long files must stay as they are: less than a poll, so that two looks are enough.
+Millis Repository::settle_time() const {
+  return std::clamp(*options_.poll - kHintDelay, Millis(0), kLongestSettle);
+}
+
 // From any thread: something has changed.
 void Repository::hint() {
   control_.post([this] {
     if (std::exchange(hinted_, true)) return;
     control_.post_at(Clock::now() + kHintDelay, [this] {
       hinted_ = false;
-      if (!closing_) (void)look(std::max(Millis(0), *options_.poll - kHintDelay));
+      if (closing_) return;
+      (void)look(settle_time());
+      // Once more when what was seen now has had the time to settle.
+      control_.post_at(Clock::now() + settle_time() + kHintDelay, [this] {
+        if (!closing_) (void)look(settle_time());
+      });
     });
   });
 }
@@ -138,7 +149,10 @@ void Repository::note_model(const WantedModel& seen, bool twice, TimePoint now,
   if (changed) {
     for (const auto& warning : wanted.warnings) log::warn("model " + name + ": " + warning);
     if (!wanted.problem.empty()) {
-      log::error("model " + name + " is not served: " + wanted.problem);
+      const bool runs = std::ranges::any_of(
+          model.versions, [](const auto& each) { return each.second.servable != nullptr; });
+      log::error("model " + name + (runs ? " goes on as it was: " : " is not served: ") +
+                 wanted.problem);
     }
     if (twice) log::error("model " + name + ": it exists twice, as a file and as a directory");
   }

@@ -20,7 +20,8 @@
 namespace sluice::repository {
 namespace {
 
-// A trial that is not done by then is not going to be: a minute, and a second for each 10 MB.
+// A trial that has used so much of a processor is not going to be done: a minute, and a second for
+// each 10 MB. By the clock on the wall it may take ten times as long, on a machine that is busy.
 unsigned longest_seconds(std::size_t bytes) {
   return static_cast<unsigned>(60 + bytes / 10'000'000);
 }
@@ -109,6 +110,15 @@ bool receive_order(int from, Order& order, std::vector<Fd>& fds) {
 
 int g_answer_to = -1;  // of the child alone, for its signal handler
 
+// A stack that has run over cannot be stood on to say so.
+void stand_elsewhere() {
+  static std::array<std::byte, 64 << 10> elsewhere;
+  stack_t stack{};
+  stack.ss_sp = elsewhere.data();
+  stack.ss_size = elsewhere.size();
+  ::sigaltstack(&stack, nullptr);
+}
+
 extern "C" void tell_crash(int signal) {
   Verdict verdict;
   verdict.signal = signal;
@@ -167,11 +177,17 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
 [[noreturn]] void be_child(const Registry<Engine>& engines, const Order& order,
                            std::vector<Fd>& fds) {
   g_answer_to = fds.at(0).get();
-  for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS}) {
-    std::signal(signal, tell_crash);
+  stand_elsewhere();
+  struct sigaction crash {};
+  crash.sa_handler = tell_crash;
+  crash.sa_flags = SA_ONSTACK;
+  for (const int signal :
+       {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGXCPU, SIGALRM}) {
+    ::sigaction(signal, &crash, nullptr);
   }
-  std::signal(SIGALRM, tell_crash);
-  ::alarm(order.seconds);
+  const rlimit processor{order.seconds, order.seconds + 5};
+  ::setrlimit(RLIMIT_CPU, &processor);
+  ::alarm(10 * order.seconds);
   be_first_to_go();
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
@@ -221,7 +237,12 @@ Failure crashed(int signal, unsigned seconds) {
     return unavailable("killed", what + "it was killed, perhaps for want of memory");
   }
   if (signal == SIGALRM) {
-    return invalid("bad_model", what + "it took longer than " + std::to_string(seconds) + " s");
+    return unavailable("too_slow",
+                       what + "it took longer than " + std::to_string(10 * seconds) + " s");
+  }
+  if (signal == SIGXCPU) {
+    return invalid("bad_model", what + "it took more than " + std::to_string(seconds) +
+                                    " s of a processor's time");
   }
   return invalid("bad_model",
                  what + "the engine crashed (" + std::string(::sigabbrev_np(signal)) + ")");

@@ -10,6 +10,11 @@ namespace {
 // Until releases choose another: the newest version takes the traffic.
 constexpr std::string_view kDefaultPolicy = "newest";
 
+bool runs(const ModelSlot& model) {
+  return std::ranges::any_of(model.versions,
+                             [](const auto& each) { return each.second.servable != nullptr; });
+}
+
 VersionEntry version_entry(const ModelSlot& model, const VersionSlot& slot) {
   VersionEntry out{slot.wanted.name, VersionState::kLoading, slot.reason, slot.servable, false};
   const bool lazy = model.wanted.config.loading.kind == Loading::Kind::kLazy;
@@ -25,10 +30,13 @@ VersionEntry version_entry(const ModelSlot& model, const VersionSlot& slot) {
   } else if (lazy && !slot.loading) {
     out.state = VersionState::kUnloaded;
     out.reason = "lazy: loaded with its first request";
+  } else if (!slot.loading && !slot.settled) {
+    out.reason = "waiting until its files stay as they are";
   }
-  // While it is being loaded, others may wait for it too.
+  // While it is being loaded, others may wait for it too. What may be half written is waited for
+  // only where there is nothing else.
   out.cold = lazy && model.active && slot.servable == nullptr && !slot.seen.empty() &&
-             out.state != VersionState::kFailed;
+             out.state != VersionState::kFailed && (slot.settled || !runs(model));
   return out;
 }
 

@@ -11,8 +11,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Loading yields to serving where both want a core.
-constexpr int kLoaderNiceness = 5;
 }  // namespace
 
 Repository::Repository(Source& source, const Registry<Engine>& engines,
@@ -23,7 +21,7 @@ Repository::Repository(Source& source, const Registry<Engine>& engines,
       tables_(tables),
       options_(std::move(options)),
       loader_(source, engines, servables, probe, options_.parallel) {
-  loaders_.emplace("loader", std::max(1, options_.loaders), kLoaderNiceness);
+  loaders_.emplace("loader", std::max(1, options_.loaders));
 }
 
 Repository::~Repository() { close(std::chrono::hours(24)); }
@@ -45,11 +43,7 @@ bool Repository::close(std::chrono::milliseconds grace) {
     source_.watch(nullptr);
     loaders_.reset();
     guests_.dismiss({Code::kUnavailable, "draining", "the server is shutting down", {}});
-    for (auto& [name, model] : models_) {
-      for (auto& [version, slot] : model.versions) {
-        if (slot.servable != nullptr) slot.servable->close();
-      }
-    }
+    loader_.close_all();
     closed.set_value();
   });
   closed.get_future().wait();
@@ -77,7 +71,8 @@ VersionSlot* Repository::usable_before(ModelSlot& model, const VersionName* newe
   VersionSlot* out = nullptr;
   for (auto& [name, slot] : model.versions) {
     if (newer != nullptr && !(name < *newer)) break;
-    if (slot.servable != nullptr || (!slot.hopeless() && slot.failures == 0)) out = &slot;
+    const bool may_load = !slot.hopeless() && slot.failures == 0 && !slot.retiring;
+    if (slot.servable != nullptr || (may_load && (slot.settled || out == nullptr))) out = &slot;
   }
   return out;
 }

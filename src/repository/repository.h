@@ -85,6 +85,7 @@ class Repository final : public OnDemand {
   // Of all models, or of one.
   Result<void> look(std::chrono::milliseconds settle, const std::string& only = {});
   void look_again();
+  Millis settle_time() const;
   void hint();
   void choose_default(const std::vector<WantedModel>& wanted);
   void note_model(const WantedModel& seen, bool twice, TimePoint now,
@@ -93,15 +94,15 @@ class Repository final : public OnDemand {
                      std::chrono::milliseconds settle);
   void start_loads(const std::string& only = {});
   void start_load(const std::string& name, ModelSlot& model, VersionSlot& version);
-  void finish_load(const std::string& model, const VersionName& version, const std::string& seen,
+  void finish_load(const std::string& name, VersionSlot& slot, const std::string& seen,
                    Result<LoadedVersion> loaded);
   void accept(const std::string& name, ModelSlot& model, VersionSlot& version,
               const std::string& seen, LoadedVersion loaded);
   void refuse(const std::string& name, VersionSlot& version, const std::string& seen,
               const Error& error);
   VersionSlot* find_slot(const std::string& name, const VersionName& version);
-  void take(const std::string& name, ModelSlot& model, VersionSlot& slot, const std::string& seen,
-            Result<LoadedVersion> loaded);
+  void settle(const std::string& name, ModelSlot& model, VersionSlot& slot,
+              const std::string& seen, Result<LoadedVersion> loaded);
   void retire(const std::string& name, ModelSlot& model);
   bool make_room_for(VersionSlot& version, std::uint64_t bytes);
   void let_go(const std::string& name, VersionSlot& slot);

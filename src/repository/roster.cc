@@ -1,6 +1,7 @@
 #include "repository/roster.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/servable.h"
 
@@ -71,8 +72,8 @@ bool note_look(VersionSlot& slot, const WantedVersion& wanted, const std::string
     slot.failures = 0;
     slot.retry_at = {};
   }
-  slot.settled = slot.settled || wanted.complete || now - slot.seen_since >= settle;
-  return changed;
+  const bool settled = slot.settled || wanted.complete || now - slot.seen_since >= settle;
+  return std::exchange(slot.settled, settled) != settled || changed;
 }
 
 std::chrono::milliseconds back_off(int failures) {

@@ -70,8 +70,24 @@ Result<LoadedVersion> VersionLoader::load(const WantedModel& model, const Wanted
   return out;
 }
 
+void VersionLoader::close_all() const {
+  std::vector<std::weak_ptr<const Servable>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all.swap(loaded_);
+  }
+  for (const auto& each : all) {
+    if (const auto servable = each.lock()) servable->close();
+  }
+}
+
 std::shared_ptr<const Servable> VersionLoader::reaped(
     std::shared_ptr<const Servable> servable) const {
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(loaded_, [](const auto& each) { return each.expired(); });
+    loaded_.push_back(servable);
+  }
   const Servable* raw = servable.get();
   return {raw, [kept = std::move(servable), reaper = reaper_](const Servable*) mutable {
             reaper->post([last = std::move(kept)]() mutable {

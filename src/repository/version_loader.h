@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <vector>
 
 #include "base/worker.h"
 #include "core/registry.h"
@@ -32,6 +34,9 @@ class VersionLoader {
                              std::shared_ptr<Tally> tally,
                              const std::atomic<bool>& abandoned) const;
 
+  // Closes all that was ever loaded and still lives: a version that was replaced may still run.
+  void close_all() const;
+
   // Models end on a thread of their own: freeing a large one takes time that no request has.
   Worker& reaper() const { return *reaper_; }
 
@@ -48,6 +53,8 @@ class VersionLoader {
   const ServableFactory& servables_;
   const Probe* probe_;
   const int parallel_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::weak_ptr<const Servable>> loaded_;  // guarded by mutex_
   const std::shared_ptr<Worker> reaper_ = std::make_shared<Worker>("reaper");
 };
 

@@ -22,6 +22,11 @@ std::vector<WaitingRoom::Guest> WaitingRoom::take(const std::string& model,
   return std::move(found.mapped());
 }
 
+bool WaitingRoom::anybody_for(const std::string& model, const std::string& version) const {
+  const auto found = guests_.find(std::pair(model, version));
+  return found != guests_.end() && !found->second.empty();
+}
+
 TimePoint WaitingRoom::expire(TimePoint now) {
   auto next = TimePoint::max();
   for (auto& [key, guests] : guests_) {

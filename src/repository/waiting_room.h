@@ -24,6 +24,7 @@ class WaitingRoom {
 
   // Where too many wait already, the guest is told so.
   void enter(const std::string& model, const std::string& version, Guest guest);
+  bool anybody_for(const std::string& model, const std::string& version) const;
   // Those who wait for this version, who are now the caller's to tell.
   std::vector<Guest> take(const std::string& model, const std::string& version);
   // Tells those whose deadline has passed; answers the next one.

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <system_error>
 
+#include "base/log.h"
 #include "base/turn.h"
 
 namespace sluice::serving {
@@ -29,6 +31,10 @@ Error late(const Request& request) {
           "deadline",
           "the deadline would have passed before the model was done",
           {}};
+}
+
+Error ended() {
+  return {Code::kUnavailable, "draining", "the model is not run any more; send it again", {}};
 }
 
 Error queue_full(std::size_t limit) {
@@ -112,10 +118,13 @@ void Batcher::insert(RequestPtr request) {
 
 void Batcher::push(std::span<RequestPtr> requests) {
   std::vector<RequestPtr> refused;
+  bool closed = false;
   {
     const std::lock_guard lock(mutex_);
+    if (workers_.empty()) start_workers();
+    closed = closed_ || workers_.empty();
     for (auto& request : requests) {
-      if (closed_ || queue_.size() >= options_.max_queue) {
+      if (closed || queue_.size() >= options_.max_queue) {
         refused.push_back(std::move(request));
         continue;
       }
@@ -123,7 +132,6 @@ void Batcher::push(std::span<RequestPtr> requests) {
       insert(std::move(request));
     }
     requests_.store(queue_.size(), std::memory_order_relaxed);
-    if (workers_.empty() && !queue_.empty()) start_workers();
   }
   if (requests.size() > 1) {
     wake_.notify_all();
@@ -131,17 +139,23 @@ void Batcher::push(std::span<RequestPtr> requests) {
     wake_.notify_one();
   }
   for (auto& request : refused) {
-    request->reply.error = queue_full(options_.max_queue);
+    request->reply.error = closed ? ended() : queue_full(options_.max_queue);
     resume(std::move(request));
   }
 }
 
+// As many as the system gives.
 void Batcher::start_workers() {
-  for (int i = 0; i < options_.instances; ++i) {
-    workers_.emplace_back([this] {
-      pthread_setname_np(pthread_self(), options_.name.substr(0, 15).c_str());
-      work();
-    });
+  if (closed_) return;
+  try {
+    for (int i = 0; i < options_.instances; ++i) {
+      workers_.emplace_back([this] {
+        pthread_setname_np(pthread_self(), options_.name.substr(0, 15).c_str());
+        work();
+      });
+    }
+  } catch (const std::system_error&) {
+    log::warn("there are no more threads to be had for model " + options_.name);
   }
 }
 
@@ -181,6 +195,8 @@ bool Batcher::take(std::vector<RequestPtr>& batch, std::vector<RequestPtr>& hope
     }
     requests_.store(queue_.size(), std::memory_order_relaxed);
     if (!batch.empty()) ++busy_;
+    // Whoever else sleeps may sleep until a moment that has changed.
+    if (!queue_.empty() && busy_ < options_.instances) wake_.notify_one();
     if (!batch.empty() || !hopeless.empty()) return true;
     if (next.again == TimePoint::max()) continue;
     wake_.wait_until(lock, next.again);

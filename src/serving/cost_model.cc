@@ -29,14 +29,26 @@ std::uint64_t count_of(CostModel::Nanos took) {
 
 void CostModel::observe(std::size_t rows, Nanos took) {
   Size& size = sizes_[size_index(rows, sizes_.size())];
-  follow(size.median, count_of(took), 0.5);
-  follow(size.slow, count_of(took), 0.9);
+  const auto seen = count_of(took);
+  const auto median = size.median.load(std::memory_order_relaxed);
+  const auto far_off = [&](std::uint64_t value) {
+    return value > 4 * median ? 1 : 4 * value < median ? -1 : 0;
+  };
+  const auto before = size.far.load(std::memory_order_relaxed);
+  const int side = median == 0 ? 0 : far_off(seen);
+  if (side != 0 && before != 0 && far_off(before) == side) {
+    return set(rows, Nanos(side > 0 ? std::min(seen, before) : std::max(seen, before)));
+  }
+  size.far.store(side == 0 ? 0 : seen, std::memory_order_relaxed);
+  follow(size.median, seen, 0.5);
+  follow(size.slow, seen, 0.9);
 }
 
 void CostModel::set(std::size_t rows, Nanos took) {
   Size& size = sizes_[size_index(rows, sizes_.size())];
   size.median.store(count_of(took), std::memory_order_relaxed);
   size.slow.store(count_of(took), std::memory_order_relaxed);
+  size.far.store(0, std::memory_order_relaxed);
 }
 
 CostModel::Nanos CostModel::ask(std::atomic<std::uint64_t> Size::*quantile,

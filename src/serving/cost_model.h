@@ -3,7 +3,7 @@
 // For sizes of 1, 2, up to 4, up to 8 … rows it follows the median and the 90th percentile, each by
 // a step up or down in proportion (a stochastic approximation of a quantile; Robbins and Monro
 // 1951), so that a run that was interrupted moves an estimate by a few percent and not by its
-// length.
+// length. Two in a row that are far off, and to the same side, are believed.
 //
 // Thread-safety: any thread may observe and ask; a lost update is one observation less.
 #pragma once
@@ -33,6 +33,7 @@ class CostModel {
   struct Size {
     std::atomic<std::uint64_t> median{0};  // ns; 0: never observed
     std::atomic<std::uint64_t> slow{0};
+    std::atomic<std::uint64_t> far{0};  // the last observation, where it was far off
   };
 
   Nanos ask(std::atomic<std::uint64_t> Size::*quantile, std::size_t rows) const;

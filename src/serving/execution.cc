@@ -26,25 +26,36 @@ TensorView row_of(const TensorView& tensor, std::size_t row, std::size_t rows) {
   return out;
 }
 
-// Writes `part` as row `row` of `whole`, which is made with the first.
-void put_row(TensorView& whole, const TensorView& part, std::size_t row, std::size_t rows,
+// Writes `part` as row `row` of `whole`, which is made with the first. Errors: rows differ in shape.
+Result<void> put_row(TensorView& whole, const TensorView& part, std::size_t row, std::size_t rows,
              Arena& arena) {
   if (row == 0) {
     whole = part;
     if (whole.shape.rank() > 0) whole.shape[0] *= static_cast<std::int64_t>(rows);
+    whole.data = {};
+    whole.strings = {};
     if (part.dtype == DType::kString) {
       whole.strings = arena.array<std::string_view>(part.strings.size() * rows);
     } else {
       whole.data = arena.array<std::byte>(part.data.size() * rows);
     }
   }
+  const bool fits = part.dtype == whole.dtype &&
+                    part.strings.size() * rows == whole.strings.size() &&
+                    part.data.size() * rows == whole.data.size();
+  if (!fits) {
+    return invalid("not_splittable",
+                   "the model takes one row at a time and answers rows in different shapes: send "
+                   "them one by one");
+  }
   if (part.dtype == DType::kString) {
     std::ranges::copy(part.strings, const_cast<std::string_view*>(whole.strings.data()) +
                                         row * part.strings.size());
-  } else if (!part.data.empty() && (row + 1) * part.data.size() <= whole.data.size()) {
+  } else if (!part.data.empty()) {
     std::memcpy(const_cast<std::byte*>(whole.data.data()) + row * part.data.size(),
                 part.data.data(), part.data.size());
   }
+  return {};
 }
 
 }  // namespace
@@ -156,7 +167,8 @@ Result<void> Execution::run_rows(Request& request) const {
     }
     SLUICE_CHECK(loaded_->run(inputs, outputs, request.arena));
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      put_row(request.reply.outputs[i], outputs[i], row, request.rows, request.arena);
+      SLUICE_CHECK(
+          put_row(request.reply.outputs[i], outputs[i], row, request.rows, request.arena));
     }
   }
   return {};

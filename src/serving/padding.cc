@@ -9,6 +9,9 @@
 namespace sluice::serving {
 namespace {
 
+// A request is not lengthened beyond this many elements of an input.
+constexpr std::size_t kMostElements = std::size_t{1} << 20;
+
 std::vector<bool> free_dims(const TensorSpec& spec) {
   std::vector<bool> out(spec.dims.size(), false);
   for (std::size_t i = 1; i < spec.dims.size(); ++i) out[i] = spec.dims[i] == -1;
@@ -107,6 +110,7 @@ Result<std::optional<PadPlan>> PadPlan::make(const Signature& signature,
                                      "', which is no input of the model");
   }
   PadPlan out;
+  out.max_rows_ = static_cast<std::size_t>(config.batching->max_batch_size);
   out.buckets_ = wanted.buckets;
   bool any = false;
   for (const auto& spec : signature.inputs) {
@@ -123,6 +127,7 @@ Result<std::optional<PadPlan>> PadPlan::make(const Signature& signature,
 }
 
 void PadPlan::pad(Request& request) const {
+  if (request.rows > max_rows_) return;
   std::int64_t length = -1;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     const Shape& shape = request.inputs[i].shape;
@@ -139,8 +144,11 @@ void PadPlan::pad(Request& request) const {
     longer[i] = request.inputs[i];
     const auto shape = with_length(longer[i].shape, inputs_[i].free, length, *bucket);
     if (shape == longer[i].shape) continue;
+    // Too large: it runs by itself, as it came.
+    const auto count = element_count(shape.dims());
+    if (!count || *count > kMostElements) return;
     auto made = reshaped(longer[i], shape, inputs_[i].value, request.arena);
-    if (!made) return;  // too large: it runs by itself, as it came
+    if (!made) return;
     longer[i] = *made;
   }
   request.inputs = longer;

@@ -27,7 +27,8 @@ class PadPlan {
   // inputs that do not exist, gives no buckets, or the model has no free length.
   static Result<std::optional<PadPlan>> make(const Signature& signature, const ModelConfig& config);
 
-  // Lengthens the inputs and notes it in the request.
+  // Lengthens the inputs and notes it in the request, unless that would take more memory than
+  // sharing a run is worth.
   void pad(Request& request) const;
   // Cuts outputs back, where the request was lengthened.
   void cut(Request& request) const;
@@ -40,6 +41,7 @@ class PadPlan {
     double value = 0;
   };
 
+  std::size_t max_rows_ = 1;  // of a run: larger requests share none
   std::vector<std::int64_t> buckets_;
   std::vector<Input> inputs_;
   std::vector<Dims> outputs_;

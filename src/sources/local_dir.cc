@@ -113,7 +113,7 @@ class LocalDir final : public Source {
         out.files.push_back(name);
       }
     }
-    for (const int passing : {EMFILE, ENFILE, ENOMEM, EIO}) {
+    for (const int passing : {EMFILE, ENFILE, ENOMEM, EIO, ESTALE, ENOTCONN, ETIMEDOUT, EINTR}) {
       if (error.value() == passing) {
         trouble_ = Error{Code::kUnavailable,
                          "unreadable",
@@ -139,6 +139,9 @@ class LocalDir final : public Source {
     SLUICE_TRY(const auto fd, open_beneath(directory, kManifest));
     SLUICE_TRY(const auto text, read_text(fd, kMaxConfig, kManifest));
     SLUICE_TRY(const auto lines, read_manifest(text));
+    if (std::ranges::find(lines, model.name, &ManifestLine::file) == lines.end()) {
+      return unfinished(model.name);
+    }
     for (const auto& line : lines) {
       FileBytes bytes = model.contents;
       if (line.file != model.name) {
