@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <thread>
 
@@ -52,15 +53,25 @@ sigset_t stop_signals() {
   return set;
 }
 
-// Blocks until SIGTERM or SIGINT.
-void wait_for_stop() {
+// Waits for SIGTERM or SIGINT, at most for `limit`. True: one came.
+bool stop_came(std::chrono::milliseconds limit) {
   const sigset_t set = stop_signals();
-  while (true) {
-    int signal = 0;
-    if (sigwait(&set, &signal) != 0) continue;
-    if (signal != SIGHUP) return;
+  const timespec wait{limit.count() / 1000, limit.count() % 1000 * 1'000'000};
+  const int signal = sigtimedwait(&set, nullptr, &wait);
+  if (signal == SIGHUP) {
     log::warn("SIGHUP: this version of Sluice does not re-read its configuration; restart it");
   }
+  return signal == SIGTERM || signal == SIGINT;
+}
+
+void wait_for_stop() {
+  while (!stop_came(std::chrono::hours(1))) {
+  }
+  // Whoever presses Ctrl-C once more does not want to wait.
+  sigset_t again;
+  sigemptyset(&again);
+  sigaddset(&again, SIGINT);
+  pthread_sigmask(SIG_UNBLOCK, &again, nullptr);
 }
 
 bool explicit_control(const ServeOptions& options) { return options.model_control == "explicit"; }
@@ -105,6 +116,7 @@ class Frontends {
     services.limits.body = options.max_body.value;
     services.on_tick = [&stack] {
       stack.tables().refresh();
+      stack.pipeline().sweep();
       frontends::tick_grpc_health();
     };
     server_ = std::make_unique<Server>(std::move(services), io_threads(options));
@@ -133,14 +145,12 @@ class Frontends {
 
   void start() { server_->start(); }
   // Everybody is answered, or dropped after `grace`; then the models end, and last what they still
-  // had to say to those who are gone.
-  void stop(Stack& stack, Millis grace) {
-    server_->drain_and_stop(grace);
-    if (!stack.close(kLoadingGrace)) {
-      log::info("stopped, while a model was still being loaded");
-      std::_Exit(kSuccess);
-    }
+  // had to say to those who are gone. False: something still runs or is being loaded, which nothing
+  // can break off but the end of the process.
+  bool stop(Stack& stack, Millis grace) {
+    if (!server_->drain_and_stop(grace) || !stack.close(kLoadingGrace)) return false;
     server_->finish_posted();
+    return true;
   }
 
  private:
@@ -183,12 +193,19 @@ int serve(const ServeOptions& options) {
   const bool single = std::filesystem::is_regular_file(options.models, ignored);
   // The one sentence about a single broken file is the command's, not the log's as well.
   if (single) log::set_level(log::Level::kOff);
-  auto loaded = (*stack)->load();
+  auto loading = std::async(std::launch::async, [&] { return (*stack)->load(); });
+  while (loading.wait_for(Millis(0)) != std::future_status::ready) {
+    if (!stop_came(Millis(20))) continue;
+    log::info("stopped, while models were still being loaded");
+    std::_Exit(kSuccess);
+  }
+  auto loaded = loading.get();
   log::set_level(level_named(options.log_level));
   if (loaded && single && !explicit_control(options)) loaded = check_single(**stack);
   if (!loaded) {
-    frontends.stop(**stack, Millis(0));
-    return complain(loaded.error());
+    const int code = complain(loaded.error());
+    if (!frontends.stop(**stack, Millis(0))) std::_Exit(code);
+    return code;
   }
   const auto table = (*stack)->tables().get();
   const auto serving = std::ranges::count_if(
@@ -200,8 +217,9 @@ int serve(const ServeOptions& options) {
   wait_for_stop();
   log::info("draining: what is in flight is answered, then the server ends");
   (*stack)->announce_drain();
-  frontends.stop(**stack, options.drain_timeout);
-  log::info("stopped");
+  const bool ended = frontends.stop(**stack, options.drain_timeout);
+  log::info(ended ? "stopped" : "stopped; what still ran is dropped");
+  if (!ended) std::_Exit(kSuccess);
   return kSuccess;
 }
 

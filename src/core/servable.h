@@ -56,6 +56,8 @@ class Servable {
 
   // What waits is answered "dropped", and nothing runs any more when it returns.
   virtual void close() const {}
+  // Called a few times a second: answers those that wait and are late.
+  virtual void sweep(TimePoint now) const { (void)now; }
   // Requests that wait for the model.
   virtual std::size_t waiting() const { return 0; }
 

@@ -81,6 +81,12 @@ class AnswerMemory::Lead final : public sluice::Lead {
     landed_ = true;
     memory_.land(key_, answer);
   }
+  void fail(const Error& error) {
+    landed_ = true;
+    auto waited = memory_.flights_.land(key_);
+    for (auto& request : waited) request->reply.error = error;
+    hand_back(waited);
+  }
   const CacheKey& key() const { return key_; }
 
  private:
@@ -116,6 +122,13 @@ Servable::Recall AnswerMemory::recall(RequestPtr& request) {
 void AnswerMemory::remember(Request& request) {
   if (request.lead == nullptr) return;
   auto& lead = static_cast<Lead&>(*request.lead);
+  if (request.reply.error) {
+    // What the engine says of these inputs it would say again; anything else is this request's own.
+    if (request.reply.error->code != Code::kInternal) return;
+    lead.fail(*request.reply.error);
+    request.lead = nullptr;
+    return;
+  }
   const auto answer = CachedAnswer::copy_of(request.reply.outputs);
   cache_.put(lead.key(), answer, Clock::now());
   lead.land(answer);
@@ -136,13 +149,19 @@ void AnswerMemory::use(std::shared_ptr<const CachedAnswer> answer, Request& requ
   request.reply.answered = true;
 }
 
-// Those that waited are answered, or where there is no answer run themselves.
+// Those that waited are answered, or where there is no answer look again: one of them leads.
 void AnswerMemory::land(const CacheKey& key, const std::shared_ptr<const CachedAnswer>& answer) {
   auto waited = flights_.land(key);
-  if (answer != nullptr) {
-    for (auto& request : waited) use(answer, *request);
+  for (auto& request : waited) {
+    if (answer != nullptr) {
+      use(answer, *request);
+    } else {
+      --request->stage;
+    }
   }
   hand_back(waited);
 }
+
+void AnswerMemory::sweep(TimePoint now) { hand_back_late(flights_.take_late(now)); }
 
 }  // namespace sluice::serving

@@ -28,6 +28,8 @@ class AnswerMemory {
   Servable::Recall recall(RequestPtr& request);
   // See Servable::remember.
   void remember(Request& request);
+  // Answers those that have waited until their deadline.
+  void sweep(TimePoint now);
 
  private:
   class Lead;

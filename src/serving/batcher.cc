@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/turn.h"
+#include "serving/late.h"
 
 namespace sluice::serving {
 namespace {
@@ -21,16 +22,6 @@ constexpr double kHopeful = 0.85;
 void resume(RequestPtr request) {
   const Onward* onward = request->onward;
   onward->resume(std::move(request));
-}
-
-Error late(const Request& request) {
-  if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed)) {
-    return {Code::kCancelled, "cancelled", "the call was cancelled", {}};
-  }
-  return {Code::kDeadlineExceeded,
-          "deadline",
-          "the deadline would have passed before the model was done",
-          {}};
 }
 
 Error ended() {
@@ -66,6 +57,11 @@ void hand_back(std::span<RequestPtr> requests) {
       });
     }
   }
+}
+
+void hand_back_late(std::vector<RequestPtr> requests) {
+  for (auto& request : requests) request->reply.error = late_error(*request);
+  hand_back(requests);
 }
 
 Batcher::Batcher(const Execution& execution, BatcherOptions options)
@@ -208,15 +204,25 @@ void Batcher::work() {
   std::vector<RequestPtr> batch;
   std::vector<RequestPtr> hopeless;
   while (take(batch, hopeless)) {
-    for (auto& request : hopeless) request->reply.error = late(*request);
-    hand_back(hopeless);
-    hopeless.clear();
+    hand_back_late(std::exchange(hopeless, {}));
     if (batch.empty()) continue;
     execution_.run(batch);
     leave();
     hand_back(batch);
     batch.clear();
   }
+}
+
+void Batcher::sweep(TimePoint now) {
+  if (waiting() == 0) return;
+  std::vector<RequestPtr> hopeless;
+  {
+    const std::lock_guard lock(mutex_);
+    hopeless = take_hopeless(queue_, now, execution_.costs());
+    for (const auto& each : hopeless) rows_.fetch_sub(each->rows, std::memory_order_relaxed);
+    requests_.store(queue_.size(), std::memory_order_relaxed);
+  }
+  hand_back_late(std::move(hopeless));
 }
 
 void Batcher::close() {

@@ -57,6 +57,8 @@ class Batcher {
   bool enter();
   void leave();
 
+  // Answers those that cannot be in time any more, where no worker comes by to do so.
+  void sweep(TimePoint now);
   // What waits is answered "dropped"; returns when no worker runs any more.
   void close();
   std::size_t waiting() const { return requests_.load(std::memory_order_relaxed); }
@@ -88,5 +90,7 @@ class Batcher {
 
 // Hands requests back to the loops that they came from; those without one go on here.
 void hand_back(std::span<RequestPtr> requests);
+// The same for those that are late.
+void hand_back_late(std::vector<RequestPtr> requests);
 
 }  // namespace sluice::serving

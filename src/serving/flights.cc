@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "serving/late.h"
+
 namespace sluice::serving {
 
 Join Flights::join(const CacheKey& key, RequestPtr& request) {
@@ -22,6 +24,20 @@ std::vector<RequestPtr> Flights::land(const CacheKey& key) {
   auto waited = std::move(flight->second);
   shard.waiting.erase(flight);
   return waited;
+}
+
+std::vector<RequestPtr> Flights::take_late(TimePoint now) {
+  std::vector<RequestPtr> out;
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (auto& [key, waiting] : shard.waiting) {
+      for (auto& request : waiting) {
+        if (is_late(*request, now)) out.push_back(std::move(request));
+      }
+      std::erase(waiting, nullptr);
+    }
+  }
+  return out;
 }
 
 }  // namespace sluice::serving

@@ -39,6 +39,8 @@ class Flights {
   // Ends the flight and gives those that waited, in the order they came; the next to join leads.
   // None when nobody is under way.
   std::vector<RequestPtr> land(const CacheKey& key);
+  // Those that wait and whose deadline has passed, or whom nobody waits for any more.
+  std::vector<RequestPtr> take_late(TimePoint now);
 
  private:
   struct Hash {

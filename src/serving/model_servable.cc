@@ -53,6 +53,10 @@ class ModelServable final : public Servable {
   Tally& tally() const override { return execution_->tally(); }
   Result<void> warm_up() const override { return execution_->warm_up(); }
   Result<void> admit(TimePoint deadline) const override { return batcher_.admit(deadline); }
+  void sweep(TimePoint now) const override {
+    batcher_.sweep(now);
+    if (memory_ != nullptr) memory_->sweep(now);
+  }
   void close() const override { batcher_.close(); }
   std::size_t waiting() const override { return batcher_.waiting(); }
 

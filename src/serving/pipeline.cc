@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "base/turn.h"
+#include "serving/late.h"
 
 namespace sluice::serving {
 namespace {
@@ -137,6 +138,14 @@ void Pipeline::wait_for_model(RequestPtr request, std::string_view model, std::s
                });
 }
 
+void Pipeline::sweep() const {
+  const auto now = std::chrono::steady_clock::now();
+  const auto table = tables_.read();  // shared: what a sweep resumes may read the table anew
+  for (const auto& [name, entry] : table->models) {
+    for (const auto& servable : entry->ready) servable->sweep(now);
+  }
+}
+
 enum class Step { kNext, kFinish, kWait };
 
 // Each stage looks at the request and says how it goes on. A stage that says kWait has taken it.
@@ -184,14 +193,8 @@ struct Stages {
   // Nobody is served by a run whose answer comes too late.
   static Step wanted(const Pipeline&, RequestPtr& request) {
     request->submitted = std::chrono::steady_clock::now();
-    if (request->cancelled != nullptr && request->cancelled->load(std::memory_order_relaxed)) {
-      return refuse(request, Error{Code::kCancelled, "cancelled", "the call was cancelled", {}});
-    }
-    if (request->submitted < request->deadline) return Step::kNext;
-    return refuse(request, Error{Code::kDeadlineExceeded,
-                                 "deadline",
-                                 "the deadline passed before the model could run",
-                                 {}});
+    if (!is_late(*request, request->submitted)) return Step::kNext;
+    return refuse(request, late_error(*request));
   }
 
   // Answered before, or being answered for an equal request right now?
@@ -220,7 +223,10 @@ struct Stages {
 
 void Pipeline::submit(RequestPtr request) const {
   while (request->stage < Stages::kOrder.size()) {
-    if (request->reply.error) break;  // of a stage that kept it for a while
+    if (request->reply.error) {  // of a stage that kept it for a while
+      if (request->lead != nullptr) request->servable->remember(*request);
+      break;
+    }
     switch (Stages::kOrder[request->stage++](*this, request)) {
       case Step::kNext: break;
       case Step::kWait: return;

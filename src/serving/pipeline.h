@@ -62,6 +62,9 @@ class Pipeline final : public Onward {
   void submit(RequestPtr request) const;
   void resume(RequestPtr request) const override { submit(std::move(request)); }
 
+  // Called a few times a second: answers those that wait for a model and are late.
+  void sweep() const;
+
   const ServingTables& tables() const { return tables_; }
 
  private:

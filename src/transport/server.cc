@@ -103,7 +103,7 @@ void Server::start() {
   for (auto& listener : listeners_) listener->begin();
 }
 
-void Server::drain_and_stop(std::chrono::milliseconds grace) {
+bool Server::drain_and_stop(std::chrono::milliseconds grace) {
   announce_drain();
   for (auto& listener : listeners_) listener->end();
   for (auto& io : io_) io->drain();
@@ -112,8 +112,10 @@ void Server::drain_and_stop(std::chrono::milliseconds grace) {
   while (open_connections() > 0 && std::chrono::steady_clock::now() < until) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
+  const bool all_done = open_connections() == 0;
   for (auto& io : io_) io->stop();
   management_->stop();
+  return all_done;
 }
 
 void Server::finish_posted() {

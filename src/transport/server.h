@@ -47,8 +47,8 @@ class Server {
   // From now on every answer ends its connection; the first step of draining.
   void announce_drain() { draining_.store(true); }
   // Takes what waits, closes the listeners, lets every connection finish and ends the threads;
-  // after `grace` what is left is dropped.
-  void drain_and_stop(std::chrono::milliseconds grace);
+  // after `grace` what is left is dropped. False: something was left.
+  bool drain_and_stop(std::chrono::milliseconds grace);
   // After that, once nothing answers requests any more: what was still posted to the threads.
   void finish_posted();
 
