@@ -57,6 +57,39 @@ TEST(Admission, WhereNobodyWaitsEverybodyIsWelcome) {
   EXPECT_EQ(busy.verdict(Clock::now() + 1ms), "welcome");
 }
 
+// One run of 20 ms after the other, however many rows it has; only single rows ever ran.
+TEST(Admission, ASizeThatNeverRanRefusesNobodyWhoHasTime) {
+  Fixture fixture(eager(32), {.takes = 20ms});
+  ASSERT_TRUE(fixture.doubling.execution->warm_up());
+  fixture.occupy();
+  fixture.push(1);
+  // What runs, and one run of the two that wait then: some 50 ms.
+  EXPECT_TRUE(fixture.batcher.admit(Clock::now() + 1s));
+}
+
+TEST(Admission, ItIsLearnedThatManyRowsTakeNoLonger) {
+  Fixture fixture(eager(32), {.takes = 20ms});
+  ASSERT_TRUE(fixture.doubling.execution->warm_up());
+  std::size_t refused = 0;
+  for (int round = 0; round < 10; ++round) {
+    fixture.occupy();
+    for (int i = 0; i < 31; ++i) {
+      auto request = fixture.client.request({1});
+      request->deadline = Clock::now() + 1s;
+      if (fixture.batcher.admit(request->deadline)) {
+        fixture.push(std::move(request));
+      } else {
+        ++refused;
+        finish(std::move(request), {Code::kUnavailable, "overloaded", "", {}});
+      }
+    }
+    fixture.model.let_go();
+    ASSERT_TRUE(fixture.client.wait_for(fixture.client.answers().size()));
+    if (round < 6) refused = 0;  // 2, 4, 8, 16 and 32 rows have run by then
+  }
+  EXPECT_EQ(refused, 0U);
+}
+
 TEST(Admission, RowsThatHaveLeftCountNoMore) {
   Busy busy;
   auto late = busy.client.request(Floats(500, 1.0F));

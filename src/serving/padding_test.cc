@@ -260,6 +260,11 @@ TEST(PadPlan, SeveralLengthsStay) {
 
 TEST(PadPlan, NoLengthStays) { stays(0, 0); }
 
+TEST(PadPlan, AFreeLengthOfNoneBesideAnotherStays) {
+  stays(3, 0);
+  stays(0, 3);
+}
+
 // --- mistakes -----------------------------------------------------------------------------------
 
 std::string mistake(const Signature& signature, const ModelConfig& config) {

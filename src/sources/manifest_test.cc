@@ -51,6 +51,8 @@ TEST(Manifest, NothingIsInAnEmptyOne) {
 
 TEST(Manifest, OtherFormsAreRefused) {
   EXPECT_TRUE(refused("hello"));
+  EXPECT_TRUE(refused(kA));
+  EXPECT_TRUE(refused(kA + "\n"));
   EXPECT_TRUE(refused(kA + "  "));
   EXPECT_TRUE(refused(kA + "  \n"));
   EXPECT_TRUE(refused(kA.substr(1) + "  model.onnx"));
@@ -70,6 +72,17 @@ TEST(Manifest, NamesWithADirectoryAreRefused) {
 TEST(Manifest, OneBadLineSpoilsItAndIsNamed) {
   EXPECT_NE(refusal(kA + "  a\n" + kA + "  b\nhello\n").find("line 3"), std::string::npos);
 }
+
+TEST(Manifest, EmptyLinesCountInTheNumberOfABadOne) {
+  EXPECT_NE(refusal("\n\n" + kA + "  a\nhello\n").find("line 4"), std::string::npos);
+}
+
+TEST(Manifest, AfterTheDigestComeTwoSpacesOrASpaceAndAStar) {
+  EXPECT_TRUE(refused(kA + " xmodel.onnx"));
+  EXPECT_TRUE(refused(kA + " \tmodel.onnx"));
+}
+
+TEST(Manifest, TheDirectoryItselfIsNoFile) { EXPECT_TRUE(refused(kA + "  .")); }
 
 }  // namespace
 }  // namespace sluice::sources
