@@ -2,133 +2,53 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
-#include <vector>
-
-#include "base/turn.h"
 #include "serving/model_servable.h"
+#include "serving/testing/fakes.h"
 
 namespace sluice::serving {
 namespace {
 
-// Answers twice its input. Refuses a batch that has -1 in it; with `merges` it answers one row
-// whatever goes in, as a model does that only claims to keep rows apart.
-class Doubler final : public Model {
- public:
-  explicit Doubler(bool merges) : merges_(merges) {
-    signature_.inputs.push_back({"x", DType::kFloat32, {-1, -1}, Role::kUnknown});
-    signature_.outputs.push_back({"y", DType::kFloat32, {-1, -1}, Role::kUnknown});
-  }
-  const Signature& signature() const override { return signature_; }
-  Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
-                   Arena& arena) const override {
-    const auto in = inputs[0].as<float>();
-    runs.push_back(static_cast<std::size_t>(inputs[0].shape[0]));
-    if (std::ranges::find(in, -1.0F) != in.end()) return internal("a bad row");
-    auto out = arena.array<float>(in.size());
-    std::ranges::transform(in, out.begin(), [](float x) { return 2 * x; });
-    outputs[0] = inputs[0];
-    outputs[0].data = std::as_bytes(out);
-    if (merges_) outputs[0].shape[0] = 1;
-    return {};
-  }
-  std::string_view platform() const override { return "test"; }
-  std::vector<Fact> facts() const override { return {{"kind", "test"}}; }
-  std::uint64_t parameters() const override { return 0; }
-
-  mutable std::vector<std::size_t> runs;
-
- private:
-  Signature signature_;
-  bool merges_;
-};
-
-class Turns final : public Turn {
- public:
-  void at_end(std::move_only_function<void()> work) override { work_.push_back(std::move(work)); }
-  void post(std::move_only_function<void()> work) override { at_end(std::move(work)); }
-  void end() {
-    while (!work_.empty()) {
-      auto work = std::move(work_.front());
-      work_.pop_front();
-      work();
-    }
-  }
-
- private:
-  std::deque<std::move_only_function<void()>> work_;
-};
-
-// Takes requests that a stage has kept and finishes them.
-class Finish final : public Onward {
- public:
-  void resume(RequestPtr request) const override { finish(std::move(request)); }
-};
-
-struct Answer {
-  std::vector<float> values;
-  std::string error;
-};
+using namespace testing;
 
 struct Fixture {
   explicit Fixture(bool merges = false, std::int64_t max_batch_size = 32) {
-    auto loaded = std::make_unique<Doubler>(merges);
+    auto loaded = std::make_unique<Doubler>(DoublerOptions{.merges = merges});
     model = loaded.get();
     ModelConfig config;
     config.batching.emplace().max_batch_size = max_batch_size;
-    servable =
-        *make_servable_factory()->make(*ModelName::parse("m"), *VersionName::parse("1"),
-                                       std::move(loaded), config, 2, std::make_shared<Tally>());
+    servable = *make_servable_factory()->make(*ModelName::parse("m"), *VersionName::parse("1"),
+                                              std::move(loaded), config, 1);
   }
 
   // `values` are rows of `width`; the answer is there once the turn has ended.
-  void ask(std::vector<float> values, std::size_t width = 1) {
-    auto& kept = inputs.emplace_back(std::move(values));
-    auto request = make_request();
+  void ask(Floats values, std::size_t width = 1) {
+    auto request = client.request(std::move(values), width, &loop);
     request->servable = servable;
-    request->turn = &turns;
-    request->onward = &onward;
-    request->rows = kept.size() / width;
-    TensorView input;
-    input.shape = {static_cast<std::int64_t>(request->rows), static_cast<std::int64_t>(width)};
-    input.data = std::as_bytes(std::span<const float>(kept));
-    request->inputs = request->arena.array<TensorView>(1);
-    request->inputs[0] = input;
-    answers.emplace_back();
-    request->on_done = [this, index = answers.size() - 1](Request* done) {
-      Answer& answer = answers[index];
-      if (done->reply.error) {
-        answer.error = done->reply.error->message;
-        return;
-      }
-      const auto out = done->reply.outputs[0].as<float>();
-      answer.values.assign(out.begin(), out.end());
-    };
     if (servable->run(request)) finish(std::move(request));
   }
+  // Where this thread is held up, the rest of a turn is done by a worker.
+  void turn() {
+    EXPECT_TRUE(loop.turn_until([&] { return client.answered() == client.answers().size(); }));
+  }
+  Floats values(std::size_t number) const { return client.answer(number).values; }
 
-  Turns turns;
-  Finish onward;
-  std::deque<std::vector<float>> inputs;
-  std::deque<Answer> answers;
+  Client client;  // outlives the requests that the loop may hold
+  Loop loop;
   const Doubler* model;
   std::shared_ptr<const Servable> servable;
 };
-
-using Floats = std::vector<float>;
-using Sizes = std::vector<std::size_t>;
 
 TEST(LoopBatching, WhatATurnBringsRunsTogether) {
   Fixture fixture;
   fixture.ask({1});
   fixture.ask({2, 3});
   fixture.ask({4});
-  EXPECT_TRUE(fixture.model->runs.empty()) << "nothing runs before the turn's end";
-  fixture.turns.end();
-  EXPECT_EQ(fixture.model->runs, Sizes{4});
-  EXPECT_EQ(fixture.answers[0].values, Floats{2});
-  EXPECT_EQ(fixture.answers[1].values, (Floats{4, 6}));
-  EXPECT_EQ(fixture.answers[2].values, Floats{8});
+  EXPECT_TRUE(fixture.model->sizes().empty()) << "nothing runs before the turn's end";
+  fixture.turn();
+  EXPECT_EQ(fixture.model->sizes(), Sizes{4});
+  EXPECT_EQ(fixture.values(0), Floats{2});
+  EXPECT_EQ(fixture.values(1), (Floats{4, 6}));
+  EXPECT_EQ(fixture.values(2), Floats{8});
   EXPECT_EQ(fixture.servable->tally().sums().executions, 1);
 }
 
@@ -136,10 +56,10 @@ TEST(LoopBatching, ABatchIsNoLargerThanItMayBe) {
   Fixture fixture(false, 3);
   for (const float value : {1.0F, 2.0F, 3.0F, 4.0F}) fixture.ask({value});
   fixture.ask({5, 6, 7, 8, 9});
-  fixture.turns.end();
-  EXPECT_EQ(fixture.model->runs, (Sizes{3, 1, 5})) << "one request is never split";
-  EXPECT_EQ(fixture.answers[3].values, Floats{8});
-  EXPECT_EQ(fixture.answers[4].values, (Floats{10, 12, 14, 16, 18}));
+  fixture.turn();
+  EXPECT_EQ(fixture.model->sizes(), (Sizes{3, 1, 5})) << "one request is never split";
+  EXPECT_EQ(fixture.values(3), Floats{8});
+  EXPECT_EQ(fixture.values(4), (Floats{10, 12, 14, 16, 18}));
 }
 
 TEST(LoopBatching, RowsOfOtherShapesRunApart) {
@@ -147,10 +67,10 @@ TEST(LoopBatching, RowsOfOtherShapesRunApart) {
   fixture.ask({1});
   fixture.ask({2, 3}, 2);
   fixture.ask({4});
-  fixture.turns.end();
-  EXPECT_EQ(fixture.model->runs, (Sizes{2, 1}));
-  EXPECT_EQ(fixture.answers[1].values, (Floats{4, 6}));
-  EXPECT_EQ(fixture.answers[2].values, Floats{8});
+  fixture.turn();
+  EXPECT_EQ(fixture.model->sizes(), (Sizes{2, 1}));
+  EXPECT_EQ(fixture.values(1), (Floats{4, 6}));
+  EXPECT_EQ(fixture.values(2), Floats{8});
 }
 
 TEST(LoopBatching, ABadRowFailsAlone) {
@@ -158,33 +78,33 @@ TEST(LoopBatching, ABadRowFailsAlone) {
   fixture.ask({1});
   fixture.ask({-1});
   fixture.ask({3});
-  fixture.turns.end();
-  EXPECT_EQ(fixture.answers[0].values, Floats{2});
-  EXPECT_EQ(fixture.answers[1].error, "a bad row");
-  EXPECT_EQ(fixture.answers[2].values, Floats{6});
+  fixture.turn();
+  EXPECT_EQ(fixture.values(0), Floats{2});
+  EXPECT_EQ(fixture.client.answer(1).message, "a bad row");
+  EXPECT_EQ(fixture.values(2), Floats{6});
 }
 
 TEST(LoopBatching, AModelThatMixesRowsIsLeftAlone) {
   Fixture fixture(true);
   fixture.ask({1});
   fixture.ask({2});
-  fixture.turns.end();
-  EXPECT_EQ(fixture.model->runs, (Sizes{2, 1, 1}));
-  EXPECT_EQ(fixture.answers[1].values, Floats{4});
+  fixture.turn();
+  EXPECT_EQ(fixture.model->sizes(), (Sizes{2, 1, 1}));
+  EXPECT_EQ(fixture.values(1), Floats{4});
   fixture.ask({3});
   fixture.ask({4});
-  fixture.turns.end();
-  EXPECT_EQ(fixture.model->runs, (Sizes{2, 1, 1, 1, 1})) << "from now on everybody runs alone";
+  fixture.turn();
+  EXPECT_EQ(fixture.model->sizes(), (Sizes{2, 1, 1, 1, 1})) << "from now on everybody runs alone";
 }
 
 TEST(LoopBatching, RequestsThatNobodyFlushesAreAnsweredOnce) {
   auto fixture = std::make_unique<Fixture>();
   fixture->ask({1});
-  EXPECT_TRUE(fixture->answers[0].values.empty());
-  fixture->turns.end();
-  fixture->turns.end();
-  EXPECT_EQ(fixture->answers[0].values, Floats{2});
-  EXPECT_EQ(fixture->model->runs, Sizes{1});
+  EXPECT_TRUE(fixture->values(0).empty());
+  fixture->turn();
+  fixture->turn();
+  EXPECT_EQ(fixture->values(0), Floats{2});
+  EXPECT_EQ(fixture->model->sizes(), Sizes{1});
 }
 
 }  // namespace

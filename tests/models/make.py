@@ -109,6 +109,37 @@ def make_dynamic_seq():
     )
 
 
+def make_slow():
+    """Products of zeros, which no optimiser can know beforehand, however many rows there are."""
+    size, times = 256, 100
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go_on"], ["goes_on"]),
+            helper.make_node("MatMul", ["before", "weights"], ["after"]),
+        ],
+        "body",
+        [info("i", [], INT64), info("go_on", [], TensorProto.BOOL), info("before", [size, size])],
+        [info("goes_on", [], TensorProto.BOOL), info("after", [size, size])],
+    )
+    nodes = [
+        helper.make_node("Mul", ["x", "zero"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=0),
+        helper.make_node("Expand", ["sum", "square"], ["first"]),
+        helper.make_node("ConstantOfShape", ["square"], ["weights"]),
+        helper.make_node("Loop", ["times", "", "first"], ["last"], body=body),
+        helper.make_node("ReduceSum", ["last"], ["nothing"], keepdims=0),
+        helper.make_node("Mul", ["x", "two"], ["doubled"]),
+        helper.make_node("Add", ["doubled", "nothing"], ["y"]),
+    ]
+    initializers = [
+        constant("zero", 0),
+        constant("two", 2),
+        constant("square", [size, size], np.int64),
+        constant("times", times, np.int64),
+    ]
+    save_valid("slow", nodes, [info("x", ["N", 2])], [info("y", ["N", 2])], initializers)
+
+
 # ---- Classifiers and regressors ----
 
 
@@ -359,6 +390,7 @@ def main():
     make_column_inputs()
     make_shapes()
     make_dynamic_seq()
+    make_slow()
     make_linear_classifiers()
     make_gemms()
     make_binary_sigmoid()
