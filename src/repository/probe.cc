@@ -176,7 +176,8 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
 
 [[noreturn]] void be_child(const Registry<Engine>& engines, const Order& order,
                            std::vector<Fd>& fds) {
-  g_answer_to = fds.at(0).get();
+  // A copy: whatever an engine unwinds on its way out, the handler can still tell.
+  g_answer_to = ::dup(fds.at(0).get());
   stand_elsewhere();
   struct sigaction crash {};
   crash.sa_handler = tell_crash;

@@ -37,6 +37,10 @@ WantedVersion wanted(const std::string& version) {
 }
 
 // A model with one version that was seen whole and is not loaded.
+ModelSlot model_slot(const std::string& name) {
+  return {{model_name(name), {}, {}, {}, {}, {}}, {}, {}, true, false, false, {}};
+}
+
 struct One {
   One() {
     slot.seen = "f1";
@@ -50,7 +54,7 @@ struct One {
   }
   void set(Loading::Kind kind, Millis ttl = {}) { model.wanted.config.loading = {kind, ttl}; }
 
-  ModelSlot model{.wanted = {model_name("m"), {}, {}, {}, {}, {}}, .versions = {}};
+  ModelSlot model = model_slot("m");
   VersionSlot slot{wanted("1")};
 };
 
@@ -235,9 +239,7 @@ class Models {
   // `used`: of its last success, by the order of these calls; 0: never.
   VersionSlot& add(const std::string& model, const std::string& version, std::uint64_t bytes,
                    std::int64_t loaded_ms, Loading::Kind kind = Loading::Kind::kLazy) {
-    auto& slot = all.try_emplace(model, ModelSlot{.wanted = {model_name(model), {}, {}, {}, {}, {}},
-                                                  .versions = {}})
-                     .first->second;
+    auto& slot = all.try_emplace(model, model_slot(model)).first->second;
     slot.wanted.config.loading.kind = kind;
     auto& out = slot.versions.try_emplace(version_name(version), wanted(version)).first->second;
     out.bytes = bytes;

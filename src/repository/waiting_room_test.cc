@@ -17,11 +17,19 @@ constexpr auto kForever = TimePoint::max();
 
 // Guests note what they are told, in order.
 struct Fixture {
+  // False: it was turned away.
   bool enter(const std::string& name, TimePoint deadline = kForever, const std::string& model = "m",
              const std::string& version = "1") {
-    return room.enter(model, version, deadline, [this, name](auto result) {
-      told.push_back(name + ": " + (result ? "loaded" : std::string(result.error().reason)));
-    });
+    const auto before = told.size();
+    room.enter(model, version, {deadline, false, [this, name](auto result) {
+                 told.push_back(name + ": " +
+                                (result ? "loaded" : std::string(result.error().reason)));
+               }});
+    return told.size() == before;
+  }
+  void tell(const std::string& model, const std::string& version,
+            const Result<std::shared_ptr<const Servable>>& result) {
+    for (auto& guest : room.take(model, version)) guest.then(result);
   }
   std::vector<std::string> take() { return std::exchange(told, {}); }
 
@@ -37,9 +45,9 @@ TEST(WaitingRoom, AllWhoWaitAreToldOnce) {
   EXPECT_TRUE(fixture.enter("a"));
   EXPECT_TRUE(fixture.enter("b"));
   EXPECT_EQ(fixture.take(), Told{}) << "not before it is loaded";
-  fixture.room.tell("m", "1", kLoaded);
+  fixture.tell("m", "1", kLoaded);
   EXPECT_EQ(fixture.take(), (Told{"a: loaded", "b: loaded"}));
-  fixture.room.tell("m", "1", kLoaded);
+  fixture.tell("m", "1", kLoaded);
   EXPECT_EQ(fixture.take(), Told{});
 }
 
@@ -50,11 +58,11 @@ TEST(WaitingRoom, OnlyThoseOfTheVersion) {
   fixture.enter("c", kForever, "n", "1");
   EXPECT_TRUE(fixture.room.anybody_for("m", "2"));
   EXPECT_FALSE(fixture.room.anybody_for("n", "2"));
-  fixture.room.tell("m", "2", unavailable("model_failed", "it is broken"));
+  fixture.tell("m", "2", unavailable("model_failed", "it is broken"));
   EXPECT_EQ(fixture.take(), Told{"b: model_failed"});
   EXPECT_FALSE(fixture.room.anybody_for("m", "2"));
   EXPECT_TRUE(fixture.room.anybody_for("m", "1"));
-  fixture.room.tell("x", "1", kLoaded);
+  fixture.tell("x", "1", kLoaded);
   EXPECT_EQ(fixture.take(), Told{});
 }
 
@@ -72,7 +80,7 @@ TEST(WaitingRoom, WhoseDeadlineHasPassedIsTold) {
   EXPECT_FALSE(fixture.room.anybody_for("n", "1"));
   EXPECT_EQ(fixture.room.expire(kNow + 2s), kForever);
   EXPECT_EQ(fixture.take(), Told{"later: deadline"});
-  fixture.room.tell("m", "1", kLoaded);
+  fixture.tell("m", "1", kLoaded);
   EXPECT_EQ(fixture.take(), Told{"patient: loaded"});
   EXPECT_EQ(fixture.room.expire(kForever), kForever) << "nobody is left";
 }
@@ -90,7 +98,7 @@ TEST(WaitingRoom, HoldsSoManyAndNoMore) {
   EXPECT_EQ(fixture.take().size(), WaitingRoom::kMost / 2);
   for (std::size_t i = 0; i < WaitingRoom::kMost / 2; ++i) ASSERT_TRUE(fixture.enter("c"));
   EXPECT_FALSE(fixture.enter("d"));
-  fixture.room.tell("m", "1", kLoaded);
+  fixture.tell("m", "1", kLoaded);
   EXPECT_TRUE(fixture.enter("e"));
 }
 
@@ -102,7 +110,7 @@ TEST(WaitingRoom, IsDismissed) {
   EXPECT_EQ(fixture.take(), (Told{"a: draining", "b: draining"}));
   EXPECT_FALSE(fixture.room.anybody_for("m", "1"));
   EXPECT_TRUE(fixture.enter("c"));
-  fixture.room.tell("m", "1", kLoaded);
+  fixture.tell("m", "1", kLoaded);
   EXPECT_EQ(fixture.take(), Told{"c: loaded"});
 }
 

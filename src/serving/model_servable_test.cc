@@ -15,7 +15,8 @@ struct Fixture {
     auto loaded = std::make_unique<Doubler>(doubler);
     model = loaded.get();
     servable = *make_servable_factory()->make(*ModelName::parse("m"), *VersionName::parse("1"),
-                                              std::move(loaded), config, 2);
+                                              std::move(loaded), config, 2,
+                                              std::make_shared<Tally>());
   }
   ~Fixture() {
     if (!servable) return;

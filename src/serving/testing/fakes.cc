@@ -91,7 +91,7 @@ Doubling::Doubling(DoublerOptions options, const ModelConfig& config) {
   Signature signature = loaded->signature();
   signature.seal();
   execution = std::make_unique<Execution>(std::move(loaded), std::move(signature), OutputPlan(),
-                                          std::nullopt, config);
+                                          std::nullopt, config, std::make_shared<Tally>());
 }
 
 void Loop::post(std::move_only_function<void()> work) {
