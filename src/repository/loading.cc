@@ -37,17 +37,17 @@ void Repository::start_load(const std::string& name, ModelSlot& model, VersionSl
     if (!closing_ && !*abandoned) {
       loaded = loader_.load(wanted, which, std::move(tally), *abandoned);
     }
-    control_.post([this, name, version = which.name, abandoned, seen,
-                   loaded = std::move(loaded)]() mutable {
-      --loading_;
-      VersionSlot* slot = find_slot(name, version);
-      // Of a version that went and came again meanwhile, another load may be under way.
-      if (slot != nullptr && slot->abandoned == abandoned) {
-        finish_load(name, *slot, seen, std::move(loaded));
-      }
-      answer_asked();
-      finish_first();
-    });
+    control_.post(
+        [this, name, version = which.name, abandoned, seen, loaded = std::move(loaded)]() mutable {
+          --loading_;
+          VersionSlot* slot = find_slot(name, version);
+          // Of a version that went and came again meanwhile, another load may be under way.
+          if (slot != nullptr && slot->abandoned == abandoned) {
+            finish_load(name, *slot, seen, std::move(loaded));
+          }
+          answer_asked();
+          finish_first();
+        });
   });
 }
 
@@ -76,7 +76,9 @@ void Repository::settle(const std::string& name, ModelSlot& model, VersionSlot& 
   if (!loaded && loaded.error().reason == "abandoned") {
     // Its files are others now; whoever waits for it waits for those.
     slot.demanded = guests_.anybody_for(name, slot.wanted.name.str());
-    return publish_model(name);
+    publish_model(name);
+    if (slot.demanded && !should_load(model, slot, Clock::now())) tell_guests(name, model, slot);
+    return;
   }
   if (loaded && !make_room_for(slot, loaded->bytes)) {
     loaded = unavailable("no_memory", "it takes " + std::to_string((loaded->bytes >> 20) + 1) +

@@ -141,10 +141,7 @@ void Repository::note_model(const WantedModel& seen, bool twice, TimePoint now,
                        model.wanted.problem != wanted.problem || model.twice != twice;
   model.twice = twice;
   model.gone = false;
-  const ModelConfig running = model.wanted.config;
   model.wanted = wanted;
-  // A broken model.yaml changes nothing of what runs.
-  if (!wanted.problem.empty()) model.wanted.config = running;
   if (options_.nothing_lazy) model.wanted.config.loading = {};
   if (changed) {
     for (const auto& warning : wanted.warnings) log::warn("model " + name + ": " + warning);

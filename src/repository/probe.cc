@@ -182,8 +182,7 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   struct sigaction crash {};
   crash.sa_handler = tell_crash;
   crash.sa_flags = SA_ONSTACK;
-  for (const int signal :
-       {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGXCPU, SIGALRM}) {
+  for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGXCPU, SIGALRM}) {
     ::sigaction(signal, &crash, nullptr);
   }
   const rlimit processor{order.seconds, order.seconds + 5};

@@ -101,8 +101,8 @@ class Repository final : public OnDemand {
   void refuse(const std::string& name, VersionSlot& version, const std::string& seen,
               const Error& error);
   VersionSlot* find_slot(const std::string& name, const VersionName& version);
-  void settle(const std::string& name, ModelSlot& model, VersionSlot& slot,
-              const std::string& seen, Result<LoadedVersion> loaded);
+  void settle(const std::string& name, ModelSlot& model, VersionSlot& slot, const std::string& seen,
+              Result<LoadedVersion> loaded);
   void retire(const std::string& name, ModelSlot& model);
   bool make_room_for(VersionSlot& version, std::uint64_t bytes);
   void let_go(const std::string& name, VersionSlot& slot);

@@ -41,11 +41,16 @@ WantedModel believe(ModelSlot& slot, const WantedModel& wanted, TimePoint now,
   }
   WantedModel out = wanted;
   const bool settled = now - slot.seen_since >= settle;
-  if (settled || wanted.fingerprint == slot.wanted.fingerprint) return out;
-  out.config = slot.wanted.config;
-  out.fingerprint = slot.wanted.fingerprint;
-  out.problem = slot.wanted.problem;
-  out.warnings = slot.wanted.warnings;
+  const bool other = wanted.fingerprint != slot.wanted.fingerprint;
+  if (!settled && other) {
+    out.problem = slot.wanted.problem;
+    out.warnings = slot.wanted.warnings;
+  }
+  // One with a mistake changes nothing of what there is, and of what is being loaded.
+  if (other && (!settled || !wanted.problem.empty())) {
+    out.config = slot.wanted.config;
+    out.fingerprint = slot.wanted.fingerprint;
+  }
   return out;
 }
 

@@ -21,10 +21,11 @@ struct Fixture {
   bool enter(const std::string& name, TimePoint deadline = kForever, const std::string& model = "m",
              const std::string& version = "1") {
     const auto before = told.size();
-    room.enter(model, version, {deadline, false, [this, name](auto result) {
-                 told.push_back(name + ": " +
-                                (result ? "loaded" : std::string(result.error().reason)));
-               }});
+    room.enter(
+        model, version,
+        {deadline, false, [this, name](auto result) {
+           told.push_back(name + ": " + (result ? "loaded" : std::string(result.error().reason)));
+         }});
     return told.size() == before;
   }
   void tell(const std::string& model, const std::string& version,

@@ -26,9 +26,10 @@ TensorView row_of(const TensorView& tensor, std::size_t row, std::size_t rows) {
   return out;
 }
 
-// Writes `part` as row `row` of `whole`, which is made with the first. Errors: rows differ in shape.
+// Writes `part` as row `row` of `whole`, which is made with the first. Errors: rows differ in
+// shape.
 Result<void> put_row(TensorView& whole, const TensorView& part, std::size_t row, std::size_t rows,
-             Arena& arena) {
+                     Arena& arena) {
   if (row == 0) {
     whole = part;
     if (whole.shape.rank() > 0) whole.shape[0] *= static_cast<std::int64_t>(rows);
@@ -167,8 +168,7 @@ Result<void> Execution::run_rows(Request& request) const {
     }
     SLUICE_CHECK(loaded_->run(inputs, outputs, request.arena));
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      SLUICE_CHECK(
-          put_row(request.reply.outputs[i], outputs[i], row, request.rows, request.arena));
+      SLUICE_CHECK(put_row(request.reply.outputs[i], outputs[i], row, request.rows, request.arena));
     }
   }
   return {};

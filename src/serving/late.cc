@@ -12,8 +12,8 @@ bool is_late(const Request& request, TimePoint now) {
 
 Error late_error(const Request& request) {
   if (is_cancelled(request)) return {Code::kCancelled, "cancelled", "the call was cancelled", {}};
-  return {Code::kDeadlineExceeded, "deadline", "the deadline passed before the answer was there",
-          {}};
+  return {
+      Code::kDeadlineExceeded, "deadline", "the deadline passed before the answer was there", {}};
 }
 
 }  // namespace sluice::serving

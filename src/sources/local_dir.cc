@@ -6,7 +6,6 @@
 #include <map>
 #include <optional>
 
-#include "base/digest.h"
 #include "base/text.h"
 #include "config/yaml.h"
 #include "sources/directory_watcher.h"
@@ -132,32 +131,6 @@ class LocalDir final : public Source {
     SLUICE_TRY(const auto directory, open_directory(top));
     SLUICE_TRY(const auto fd, open_beneath(directory, path.lexically_relative(top)));
     return read_text(fd, kMaxConfig, what);
-  }
-
-  // The copied model and the files beside it are what the manifest says they are.
-  static Result<void> check_manifest(const Fd& directory, const ModelFile& model) {
-    SLUICE_TRY(const auto fd, open_beneath(directory, kManifest));
-    SLUICE_TRY(const auto text, read_text(fd, kMaxConfig, kManifest));
-    SLUICE_TRY(const auto lines, read_manifest(text));
-    if (std::ranges::find(lines, model.name, &ManifestLine::file) == lines.end()) {
-      return unfinished(model.name);
-    }
-    for (const auto& line : lines) {
-      FileBytes bytes = model.contents;
-      if (line.file != model.name) {
-        auto beside = open_beneath(directory, line.file);
-        if (!beside) return unfinished(line.file);
-        SLUICE_TRY(bytes, FileBytes::copy(*beside, "a file of the manifest"));
-      }
-      if (sha256_hex(bytes.bytes()) != line.digest) return unfinished(line.file);
-    }
-    return {};
-  }
-
-  static Failure unfinished(const std::string& file) {
-    return unavailable("unfinished", "'" + printable(file) +
-                                         "' is not what manifest.sha256 says of it: not all of "
-                                         "the version is there yet, or it was damaged");
   }
 
   bool known_extension(std::string_view file) const {

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "core/engine.h"
 
 namespace sluice::sources {
 
@@ -21,5 +23,10 @@ struct ManifestLine {
 
 // Errors: kInvalidArgument/`bad_manifest` for a line of another form, or a name with a directory.
 Result<std::vector<ManifestLine>> read_manifest(std::string_view text);
+
+// Whether the copied model and the files beside it are what the manifest in `directory` says.
+// Errors: those of reading it; kUnavailable/`unfinished` where one is not, or the model is not in
+// it.
+Result<void> check_manifest(const Fd& directory, const ModelFile& model);
 
 }  // namespace sluice::sources
