@@ -9,7 +9,7 @@ namespace {
 
 // A thread's blocks, freed with it.
 struct Blocks {
-  std::array<void*, 64> blocks{};
+  std::array<void*, 256> blocks{};  // as many as a turn of a busy loop may bring
   std::size_t count = 0;
   ~Blocks() {
     while (count > 0) ::operator delete(blocks[--count], std::align_val_t(alignof(Request)));
