@@ -67,6 +67,7 @@ class FakeEngine final : public Engine {
     if (what == "is killed") std::raise(SIGKILL);
     if (what == "is refused") return invalid("bad_model", "line 7 is wrong");
     if (what == "says much") return invalid("bad_model", std::string(100'000, 'm'));
+    if (what == "takes for ever") std::this_thread::sleep_for(std::chrono::hours(1));
     if (what == "takes memory") {
       void* memory =
           ::mmap(nullptr, kMuch, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -94,14 +95,16 @@ class Trials {
   }
   ~Trials() { fs::remove_all(root_); }
 
-  // "fine", or the message.
-  std::string of(const std::string& what, const std::string& engine = "fake", int warmup = 2) {
+  // "fine", or the reason and the message.
+  std::string of(const std::string& what, const std::string& engine = "fake", int warmup = 2,
+                 const std::atomic<bool>* abandoned = nullptr) {
     const auto file = file_of(what);
-    const auto tried = probe_->try_model(file, {engine, {.threads = 3, .parallel = 5}, warmup});
+    const auto tried =
+        probe_->try_model(file, {engine, {.threads = 3, .parallel = 5}, warmup, abandoned});
     return tried ? "fine" : std::string(tried.error().reason) + ": " + tried.error().message;
   }
   std::uint64_t memory_of(const std::string& what) {
-    return probe_->try_model(file_of(what), {"fake", {}, 1}).value_or(0);
+    return probe_->try_model(file_of(what), {"fake", {}, 1, nullptr}).value_or(0);
   }
   void check(bool fine, const std::string& what) {
     if (!fine) faults_.push_back(what);
@@ -163,10 +166,12 @@ class ProbeDeathTest : public testing::Test {
                   "bad_model: the model did not survive being loaded in a trial process: "
                   "the engine crashed (SEGV)");
     trials.expect("is good", "fine");
-    trials.expect("throws", "bad_model: the model did not survive being loaded");
+    trials.expect("throws", "the model did not survive being loaded");
     trials.expect("crashes when run", "crashed (ABRT)");
-    trials.expect("ends", "was killed");
-    trials.expect("is killed", "was killed");
+    trials.expect("ends", "killed: ");
+    trials.expect(
+        "is killed",
+        "killed: the model did not survive being loaded in a trial process: it was killed");
     trials.expect("is refused", "bad_model: line 7 is wrong");
     trials.expect("says much", std::string(1000, 'm'));
     trials.expect("refuses zeros", "fine");
@@ -224,6 +229,29 @@ TEST_F(ProbeDeathTest, MeasuresTheMemoryThatAModelTakes) {
 
 TEST_F(ProbeDeathTest, SeveralAtATime) {
   EXPECT_EXIT(side_by_side(), testing::ExitedWithCode(kFine), "");
+}
+
+[[noreturn]] void broken_off() noexcept {
+  int result = 1;
+  {
+    Trials trials;
+    std::atomic<bool> abandoned = false;
+    std::string late;
+    {
+      std::jthread thread([&] { late = trials.of("takes for ever", "fake", 0, &abandoned); });
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      trials.expect("is good", "fine");  // beside it
+      abandoned = true;
+    }
+    trials.check(late.starts_with("abandoned: "), "what is broken off was " + late);
+    trials.expect("is good", "fine");
+    result = trials.end();
+  }
+  std::exit(result);
+}
+
+TEST_F(ProbeDeathTest, IsBrokenOffWhereNobodyWantsItAnyMore) {
+  EXPECT_EXIT(broken_off(), testing::ExitedWithCode(kFine), "");
 }
 
 [[noreturn]] void without_keeper() noexcept {

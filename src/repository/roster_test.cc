@@ -2,45 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include "core/servable.h"
+#include "repository/testing/fake_servable.h"
 
 namespace sluice::repository {
 namespace {
 
 using namespace std::chrono_literals;
+using namespace testing;
 
 const TimePoint kNow = TimePoint() + 1h;
 
-ModelName model_name(const std::string& text) { return *ModelName::parse(text); }
-VersionName version_name(const std::string& text) { return *VersionName::parse(text); }
-
-// Has a tally, and nothing else that anybody here asks for.
-class FakeServable final : public Servable {
- public:
-  const ModelName& model() const override { return model_; }
-  const VersionName& version() const override { return version_; }
-  const Signature& signature() const override { return signature_; }
-  bool run(RequestPtr&) const override { return true; }
-  Result<void> warm_up() const override { return {}; }
-  const Model& loaded() const override { std::abort(); }
-  Tally& tally() const override { return tally_; }
-
- private:
-  const ModelName model_ = model_name("m");
-  const VersionName version_ = version_name("1");
-  const Signature signature_;
-  mutable Tally tally_;
-};
-
-WantedVersion wanted(const std::string& version) {
-  return {version_name(version), {}, "f1", {}, {}};
-}
-
 // A model with one version that was seen whole and is not loaded.
-ModelSlot model_slot(const std::string& name) {
-  return {{model_name(name), {}, {}, {}, {}, {}}, {}, {}, true, false, false, {}};
-}
-
 struct One {
   One() {
     slot.seen = "f1";
@@ -152,6 +124,14 @@ TEST(ShouldLoad, TtlAgainAfterItsTime) {
   EXPECT_FALSE(one.should_load(kNow + 1h));
 }
 
+TEST(ShouldLoad, NotWhatRetires) {
+  One one;
+  one.slot.retiring = true;
+  EXPECT_FALSE(one.should_load());
+  one.slot.demanded = true;
+  EXPECT_FALSE(one.should_load());
+}
+
 // --- settling -----------------------------------------------------------------------------------
 
 struct Look {
@@ -211,12 +191,91 @@ TEST(NoteLook, AChangeForgetsFailuresThatMayPass) {
   EXPECT_EQ(look.slot.failed, "f1") << "that one is still bad, should it come back";
 }
 
+TEST(NoteLook, SaysWhetherAnythingIsNew) {
+  VersionSlot slot(wanted("1"));
+  const auto look = [&](Millis time, const std::string& fingerprint) {
+    return note_look(slot, wanted("1"), fingerprint, kNow + time, Millis(500));
+  };
+  EXPECT_TRUE(look(0ms, "f1"));
+  EXPECT_FALSE(look(100ms, "f1"));
+  EXPECT_TRUE(look(500ms, "f1")) << "it has settled";
+  EXPECT_FALSE(look(600ms, "f1"));
+  EXPECT_TRUE(look(700ms, "f2"));
+  slot.retiring = true;
+  EXPECT_TRUE(look(800ms, "f2")) << "it is wanted again";
+  EXPECT_FALSE(slot.retiring);
+}
+
 TEST(NoteLook, TakesOverWhatIsWanted) {
   Look look;
   auto version = wanted("1");
   version.problem = "two files";
   note_look(look.slot, version, "f1", kNow, 1s);
   EXPECT_EQ(look.slot.wanted.problem, "two files");
+}
+
+// A configuration, told apart by its engine.
+WantedModel configured(const std::string& fingerprint) {
+  WantedModel out{model_name("m"), {}, fingerprint, {}, {}, {wanted("1")}};
+  out.config.engine = fingerprint;
+  return out;
+}
+
+TEST(Believe, AConfigurationHasToStayAsItIsForAWhile) {
+  ModelSlot slot = model_slot("m");
+  slot.wanted = configured("old");
+  const auto look = [&](Millis time, const std::string& fingerprint) {
+    slot.wanted = believe(slot, configured(fingerprint), kNow + time, Millis(500));
+    return slot.wanted.config.engine;
+  };
+  EXPECT_EQ(look(0ms, "old"), "old");
+  EXPECT_EQ(look(100ms, "half"), "old");
+  EXPECT_EQ(look(200ms, "new"), "old");
+  EXPECT_EQ(look(699ms, "new"), "old");
+  EXPECT_EQ(look(700ms, "new"), "new");
+  EXPECT_EQ(look(800ms, "half"), "new");
+  EXPECT_EQ(look(900ms, "new"), "new") << "as it was";
+}
+
+TEST(Believe, ProblemsTooAndVersionsAtOnce) {
+  ModelSlot slot = model_slot("m");
+  slot.wanted = configured("old");
+  auto broken = configured("broken");
+  broken.problem = "model.yaml is broken";
+  broken.warnings = {"careful"};
+  broken.versions.push_back(wanted("2"));
+  const auto first = believe(slot, broken, kNow, 1s);
+  EXPECT_TRUE(first.problem.empty());
+  EXPECT_TRUE(first.warnings.empty());
+  EXPECT_EQ(first.fingerprint, "old");
+  EXPECT_EQ(first.versions.size(), 2U) << "those settle by themselves";
+  const auto later = believe(slot, broken, kNow + 1s, 1s);
+  EXPECT_EQ(later.problem, "model.yaml is broken");
+  EXPECT_EQ(later.config.engine, "old") << "a mistake changes nothing of what there is";
+}
+
+TEST(MayRetire, WhereWhatIsToBeServedIsThere) {
+  One old;
+  ModelSlot& model = old.model;
+  const auto add = [&](const std::string& version) -> VersionSlot& {
+    return model.versions.try_emplace(version_name(version), wanted(version)).first->second;
+  };
+  const auto servable = std::make_shared<FakeServable>();
+  auto& retiring = add("1");
+  retiring.servable = servable;
+  retiring.retiring = true;
+  EXPECT_FALSE(may_retire(model)) << "nothing takes over";
+  auto& next = add("2");
+  EXPECT_FALSE(may_retire(model)) << "it is still to come";
+  next.servable = servable;
+  EXPECT_TRUE(may_retire(model));
+  auto& third = add("3");
+  EXPECT_FALSE(may_retire(model)) << "one more is to come";
+  third.seen = third.failed = "f1";
+  EXPECT_TRUE(may_retire(model)) << "that never will";
+  next.servable = nullptr;
+  next.seen = next.failed = "f1";
+  EXPECT_FALSE(may_retire(model)) << "of all that are to be served none can be";
 }
 
 TEST(BackOff, DoublesUpToAMinute) {
@@ -230,100 +289,6 @@ TEST(BackOff, DoublesUpToAMinute) {
 
 TEST(Title, SaysModelAndVersion) {
   EXPECT_EQ(title("fraud", wanted("v2")), "model fraud version v2");
-}
-
-// --- making room --------------------------------------------------------------------------------
-
-class Models {
- public:
-  // `used`: of its last success, by the order of these calls; 0: never.
-  VersionSlot& add(const std::string& model, const std::string& version, std::uint64_t bytes,
-                   std::int64_t loaded_ms, Loading::Kind kind = Loading::Kind::kLazy) {
-    auto& slot = all.try_emplace(model, model_slot(model)).first->second;
-    slot.wanted.config.loading.kind = kind;
-    auto& out = slot.versions.try_emplace(version_name(version), wanted(version)).first->second;
-    out.bytes = bytes;
-    out.loaded_ms = loaded_ms;
-    out.servable = std::make_shared<FakeServable>();
-    return out;
-  }
-  std::vector<std::string> victims(std::uint64_t needed, std::uint64_t limit,
-                                   const VersionSlot* keep = nullptr) {
-    const auto eviction = make_room(all, needed, limit, keep);
-    fits = eviction.fits;
-    std::vector<std::string> out;
-    for (const auto& [model, version] : eviction.victims) out.push_back(model + version.str());
-    return out;
-  }
-
-  std::map<std::string, ModelSlot> all;
-  bool fits = false;
-};
-
-using Names = std::vector<std::string>;
-// Later than any success that a test notes.
-constexpr std::int64_t kFuture = 9'000'000'000'000;
-
-TEST(MakeRoom, NothingGoesWhereThereIsRoom) {
-  Models models;
-  models.add("a", "1", 40, 1);
-  EXPECT_EQ(models.victims(60, 100), Names{});
-  EXPECT_TRUE(models.fits);
-}
-
-TEST(MakeRoom, TheLeastRecentlyLoadedGoFirstAndNoMoreThanNeeded) {
-  Models models;
-  models.add("a", "1", 30, 3);
-  models.add("b", "1", 30, 1);
-  models.add("c", "2", 30, 2);
-  EXPECT_EQ(models.victims(40, 100), Names{"b1"});
-  EXPECT_EQ(models.victims(41, 100), (Names{"b1", "c2"}));
-  EXPECT_EQ(models.victims(100, 100), (Names{"b1", "c2", "a1"}));
-  EXPECT_TRUE(models.fits);
-}
-
-TEST(MakeRoom, AUseCountsAsMuchAsALoad) {
-  Models models;
-  models.add("a", "1", 30, 1).servable->tally().succeeded(1, {});  // now
-  models.add("b", "1", 30, 2);
-  models.add("c", "1", 30, kFuture);
-  EXPECT_EQ(models.victims(100, 100), (Names{"b1", "a1", "c1"}));
-}
-
-TEST(MakeRoom, WhatIsNotLazyStays) {
-  Models models;
-  models.add("a", "1", 30, 1, Loading::Kind::kEager);
-  models.add("b", "1", 30, 2, Loading::Kind::kTtl);
-  models.add("c", "1", 30, 3);
-  EXPECT_EQ(models.victims(40, 100), Names{"c1"});
-  EXPECT_TRUE(models.fits);
-}
-
-TEST(MakeRoom, NothingGoesWhereItWouldNotBeEnough) {
-  Models models;
-  models.add("a", "1", 60, 1, Loading::Kind::kEager);
-  models.add("b", "1", 30, 2);
-  EXPECT_EQ(models.victims(50, 100), Names{});
-  EXPECT_FALSE(models.fits);
-  EXPECT_EQ(models.victims(101, 100), Names{});
-  EXPECT_FALSE(models.fits) << "not even alone";
-}
-
-TEST(MakeRoom, WhatIsReplacedTakesItsOwnPlace) {
-  Models models;
-  auto& mine = models.add("a", "1", 60, 1);
-  models.add("b", "1", 40, 2);
-  EXPECT_EQ(models.victims(60, 100, &mine), Names{});
-  EXPECT_TRUE(models.fits);
-  EXPECT_EQ(models.victims(70, 100, &mine), Names{"b1"}) << "never itself";
-}
-
-TEST(MakeRoom, WhatIsNotLoadedTakesNone) {
-  Models models;
-  models.add("a", "1", 90, 1).servable = nullptr;
-  models.add("b", "1", 50, 2);
-  EXPECT_EQ(models.victims(50, 100), Names{});
-  EXPECT_TRUE(models.fits);
 }
 
 }  // namespace

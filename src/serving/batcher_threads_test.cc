@@ -88,7 +88,7 @@ TEST(Batcher, ClosedInTheMiddleEveryRequestIsAnsweredOnce) {
     EXPECT_EQ(all.wrong, 0U);
     EXPECT_GT(all.reasons.at(""), 0U);
     fixture.push(1);
-    EXPECT_EQ(fixture.client.answers().back().code, Code::kUnavailable) << "after the end";
+    EXPECT_EQ(fixture.client.answers().back().reason, "draining") << "after the end";
     EXPECT_FALSE(fixture.batcher.enter());
     EXPECT_EQ(fixture.model.runs().size(), runs) << "nothing runs after close";
   }

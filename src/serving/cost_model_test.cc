@@ -76,6 +76,23 @@ TEST(CostModel, OneRunThatWasInterruptedMovesLittle) {
   EXPECT_LT(micros(costs.slow(1)), 1.07 * slow);
 }
 
+TEST(CostModel, TwoInARowThatAreFarOffAreBelieved) {
+  CostModel costs;
+  costs.set(1, Nanos(1'000'000));
+  costs.observe(1, Nanos(9'000'000));
+  costs.observe(1, Nanos(7'000'000));
+  EXPECT_EQ(costs.median(1), Nanos(7'000'000)) << "the nearer of them";
+  costs.observe(1, Nanos(500'000));
+  costs.observe(1, Nanos(800'000));
+  EXPECT_EQ(costs.median(1), Nanos(800'000));
+  costs.observe(1, Nanos(9'000'000));
+  costs.observe(1, Nanos(800'000));
+  costs.observe(1, Nanos(9'000'000));
+  costs.observe(1, Nanos(100'000));
+  costs.observe(1, Nanos(9'000'000));
+  EXPECT_NEAR(micros(costs.median(1)), 800, 80) << "not in a row, or not to one side";
+}
+
 TEST(CostModel, WarmingUpReplacesWhatWasLearned) {
   CostModel costs;
   costs.observe(1, std::chrono::seconds(1));

@@ -260,6 +260,33 @@ TEST(PadPlan, SeveralLengthsStay) {
 
 TEST(PadPlan, NoLengthStays) { stays(0, 0); }
 
+TEST(PadPlan, MoreRowsThanABatchMayHaveStay) {
+  auto config = padded({4});
+  config.batching->max_batch_size = 2;
+  const auto pads = plan(sequences(), config);
+  for (const std::int64_t rows : {2, 3}) {
+    const auto request = make_request();
+    const auto count = static_cast<std::size_t>(rows);
+    put(*request, tensor<std::int64_t>(*request, DType::kInt64, {rows, 1}, Longs(count, 1)),
+        tensor<float>(*request, DType::kFloat32, {rows, 1}, Floats(count, 1)));
+    pads.pad(*request);
+    EXPECT_EQ(dims(request->inputs[0]), (Longs{rows, rows == 2 ? 4 : 1}));
+  }
+}
+
+TEST(PadPlan, WhatWouldBecomeVeryLargeStays) {
+  const auto pads = plan(sequences(), padded({1 << 20, 1 << 21}));
+  for (const std::int64_t rows : {1, 2}) {
+    const auto request = make_request();
+    const auto count = static_cast<std::size_t>(rows);
+    put(*request, tensor<std::int64_t>(*request, DType::kInt64, {rows, 1}, Longs(count, 1)),
+        tensor<float>(*request, DType::kFloat32, {rows, 1}, Floats(count, 1)));
+    pads.pad(*request);
+    EXPECT_EQ(dims(request->inputs[0]), (Longs{rows, rows == 1 ? 1 << 20 : 1}));
+    EXPECT_EQ(request->padded, rows == 1 ? 1 << 20 : 0);
+  }
+}
+
 TEST(PadPlan, AFreeLengthOfNoneBesideAnotherStays) {
   stays(3, 0);
   stays(0, 3);
