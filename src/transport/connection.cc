@@ -1,6 +1,10 @@
 #include "transport/connection.h"
 
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <string_view>
 
 #include "transport/http1.h"
@@ -8,9 +12,6 @@
 
 namespace sluice::transport {
 namespace {
-
-using boost::system::error_code;
-namespace asio = boost::asio;
 
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr std::size_t kMaxUnsent = std::size_t{1} << 20;
@@ -20,35 +21,58 @@ constexpr std::chrono::seconds kDrainIdle{1};
 
 }  // namespace
 
-Connection::Connection(IoThread& io, int fd, Origin origin)
-    : io_(io), origin_(origin), socket_(io.loop()), last_read_(std::chrono::steady_clock::now()) {
-  error_code ignored;
-  socket_.assign(asio::ip::tcp::v4(), fd, ignored);
-  socket_.non_blocking(true, ignored);
-}
+Connection::Connection(IoThread& io, Fd socket, Origin origin)
+    : io_(io), origin_(origin), socket_(std::move(socket)), last_read_(io.loop().now()) {}
 
 Connection::~Connection() = default;
 
-void Connection::start() { read_on(); }
+void Connection::start() {
+  if (!io_.loop().watch(socket_.get(), *this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) close();
+}
+
+void Connection::on_ready(std::uint32_t events) {
+  if (closed_) return;
+  if ((events & ~std::uint32_t{EPOLLIN | EPOLLOUT}) != 0) hung_up_ = true;
+  if ((events & ~std::uint32_t{EPOLLOUT}) != 0) readable_ = true;
+  if (write_waits_ && (events & ~std::uint32_t{EPOLLIN | EPOLLRDHUP}) != 0) on_writable();
+  if (readable_ && !closed_ && !read_planned_ && wants_read()) read();
+}
+
+bool Connection::wants_read() const {
+  if (closed_ || eof_) return false;
+  return lingering_ || !protocol_ || (protocol_->wants_read() && unsent() < kMaxUnsent);
+}
 
 void Connection::read_on() {
-  if (reading_ || closed_ || eof_) return;
-  const bool wants = lingering_ || !protocol_ || (protocol_->wants_read() && unsent() < kMaxUnsent);
-  if (!wants) return;
-  reading_ = true;
+  if (!readable_ || read_planned_ || !wants_read()) return;
+  read_planned_ = true;
+  io_.loop().post([self = shared_from_this()] {
+    self->read_planned_ = false;
+    if (self->wants_read()) self->read();
+  });
+}
+
+// Once a turn, so that connections take their turns too.
+void Connection::read() {
   const auto room = in_.prepare(protocol_ && !lingering_ ? protocol_->read_hint() : 4096);
-  socket_.async_read_some(asio::buffer(room.data(), room.size()),
-                          [self = shared_from_this()](const error_code& error, std::size_t bytes) {
-                            self->reading_ = false;
-                            if (self->closed_) return;
-                            if (error) return self->on_read_error(error);
-                            self->on_read(bytes);
-                          });
+  const auto bytes = ::recv(socket_.get(), room.data(), room.size(), 0);
+  if (bytes > 0) {
+    // What comes later is a new edge; only the end may have come before, with no more to follow.
+    readable_ = hung_up_ || static_cast<std::size_t>(bytes) == room.size();
+    return on_read(static_cast<std::size_t>(bytes));
+  }
+  readable_ = false;
+  if (bytes == 0) return on_eof();
+  if (errno == EINTR) {
+    readable_ = true;
+    return read_on();
+  }
+  if (errno != EAGAIN && errno != EWOULDBLOCK) close();
 }
 
 void Connection::on_read(std::size_t bytes) {
   in_.commit(bytes);
-  last_read_ = std::chrono::steady_clock::now();
+  last_read_ = io_.loop().now();
   if (lingering_) {
     discarded_ += bytes;
     in_.clear();
@@ -80,8 +104,8 @@ Connection::Sniffed Connection::sniff() {
   return Sniffed::kChosen;
 }
 
-void Connection::on_read_error(const error_code& error) {
-  if (error != asio::error::eof || lingering_ || !protocol_) return close();
+void Connection::on_eof() {
+  if (lingering_ || !protocol_) return close();
   eof_ = true;
   protocol_->on_eof();
   flush();
@@ -102,18 +126,16 @@ void Connection::flush() {
 // False when the rest must wait, or the connection is lost.
 bool Connection::send_all() {
   while (sent_ < out_.size()) {
-    error_code error;
     const auto bytes =
-        socket_.write_some(asio::buffer(out_.data() + sent_, out_.size() - sent_), error);
-    if (error == asio::error::would_block || error == asio::error::try_again) {
-      wait_writable();
-      return false;
+        ::send(socket_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+    if (bytes >= 0) {
+      sent_ += static_cast<std::size_t>(bytes);
+      continue;
     }
-    if (error) {
-      close();
-      return false;
-    }
-    sent_ += bytes;
+    if (errno == EINTR) continue;
+    write_waits_ = errno == EAGAIN || errno == EWOULDBLOCK;
+    if (!write_waits_) close();
+    return false;
   }
   if (sent_ > 0) on_flushed();
   return true;
@@ -121,9 +143,8 @@ bool Connection::send_all() {
 
 void Connection::begin_linger() {
   lingering_ = true;
-  linger_until_ = std::chrono::steady_clock::now() + kLinger;
-  error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  linger_until_ = io_.loop().now() + kLinger;
+  ::shutdown(socket_.get(), SHUT_WR);
   in_.clear();
   if (eof_) return close();
   read_on();
@@ -135,19 +156,13 @@ void Connection::on_flushed() {
   if (out_.capacity() > kMaxUnsent) out_.shrink_to_fit();
 }
 
-void Connection::wait_writable() {
-  write_waits_ = true;
-  socket_.async_wait(asio::ip::tcp::socket::wait_write,
-                     [self = shared_from_this()](const error_code& error) {
-                       self->write_waits_ = false;
-                       if (self->closed_) return;
-                       if (error) return self->close();
-                       self->flush();
-                       if (self->closed_ || self->write_waits_ || self->lingering_) return;
-                       self->protocol_->on_writable();
-                       self->flush();
-                       self->read_on();
-                     });
+void Connection::on_writable() {
+  write_waits_ = false;
+  flush();
+  if (closed_ || write_waits_ || lingering_) return;
+  protocol_->on_writable();
+  flush();
+  read_on();
 }
 
 void Connection::close_after_flush() { closing_ = true; }
@@ -155,11 +170,11 @@ void Connection::close_after_flush() { closing_ = true; }
 void Connection::close() {
   if (closed_) return;
   closed_ = true;
-  error_code ignored;
-  socket_.close(ignored);
+  io_.loop().unwatch(socket_.get());
+  socket_ = Fd();
   // The thread's list holds this connection; it may be the last to do so. Later, because a call of
   // the protocol's may be what ends it.
-  io_.post([self = shared_from_this()] {
+  io_.loop().post([self = shared_from_this()] {
     if (self->protocol_) self->protocol_->on_close();
     self->io_.forget(self);
   });
@@ -186,7 +201,7 @@ void Connection::tick(std::chrono::steady_clock::time_point now) {
 
 void Connection::drain() {
   if (closed_) return;
-  drain_began_ = std::chrono::steady_clock::now();
+  drain_began_ = io_.loop().now();
   if (!protocol_) return;
   protocol_->drain();
   flush();

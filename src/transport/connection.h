@@ -8,20 +8,22 @@
 #include <memory>
 #include <string>
 
+#include "base/file.h"
 #include "transport/buffer.h"
+#include "transport/event_loop.h"
 #include "transport/io_thread.h"
 #include "transport/protocol.h"
 
-#include <boost/asio/ip/tcp.hpp>
-
 namespace sluice::transport {
 
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection final : public EventLoop::Watcher,
+                         public std::enable_shared_from_this<Connection> {
  public:
-  Connection(IoThread& io, int fd, Origin origin);
-  ~Connection();
+  Connection(IoThread& io, Fd socket, Origin origin);
+  ~Connection() override;
 
   void start();
+  void on_ready(std::uint32_t events) override;
   void tick(std::chrono::steady_clock::time_point now);
   void drain();
 
@@ -34,7 +36,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Sends the output; what the socket does not take goes when it can.
   void flush();
-  // Goes on reading where the protocol wants to.
+  // Goes on reading, in the next turn, what is there and the protocol wants.
   void read_on();
   // Sends what is left, stops sending, reads and throws away for a bounded time, closes. Closing at
   // once would lose the answer: bytes that nobody read make the kernel send a reset.
@@ -45,16 +47,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   enum class Sniffed { kMore, kChosen, kRefused };
   Sniffed sniff();
+  bool wants_read() const;
+  void read();
   void on_read(std::size_t bytes);
-  void on_read_error(const boost::system::error_code& error);
+  void on_eof();
   bool send_all();
   void begin_linger();
   void on_flushed();
-  void wait_writable();
+  void on_writable();
 
   IoThread& io_;
   const Origin origin_;
-  boost::asio::ip::tcp::socket socket_;
+  Fd socket_;
   std::unique_ptr<Protocol> protocol_;
   Buffer in_;
   std::string out_;
@@ -63,7 +67,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::chrono::steady_clock::time_point last_read_;
   std::chrono::steady_clock::time_point linger_until_{};
   std::chrono::steady_clock::time_point drain_began_{};
-  bool reading_ = false;
+  bool readable_ = false;  // the socket has, or may have, what was not read
+  bool hung_up_ = false;   // the end is to be read behind the bytes
+  bool read_planned_ = false;
   bool write_waits_ = false;
   bool eof_ = false;
   bool closing_ = false;    // close when flushed

@@ -217,9 +217,9 @@ void Http1::refuse_admitted(Response response) {
 }
 
 void Http1::respond(Response response) {
-  auto& io = connection_.io();
-  if (!io.is_current()) {
-    io.post([self = connection_.shared_from_this(), this,
+  auto& loop = connection_.io().loop();
+  if (!loop.is_current()) {
+    loop.post([self = connection_.shared_from_this(), this,
              response = std::move(response)]() mutable { respond(std::move(response)); });
     return;
   }

@@ -29,7 +29,7 @@ class Http1 final : public Protocol, public Exchange {
   const RequestHead& head() const override { return head_; }
   const Admission& admission() const override { return admission_; }
   std::string_view body() const override { return body_; }
-  Turn& turn() override { return connection_.io(); }
+  Turn& turn() override { return connection_.io().loop(); }
   void respond(Response response) override;
 
  private:

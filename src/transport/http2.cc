@@ -146,7 +146,7 @@ void Http2::on_bytes() {
 void Http2::output_ready() {
   if (in_read_ || send_planned_ || connection_.closed()) return;
   send_planned_ = true;
-  connection_.io().at_end([this, self = connection_.shared_from_this()] {
+  connection_.io().loop().at_end([this, self = connection_.shared_from_this()] {
     send_planned_ = false;
     if (connection_.closed()) return;
     pump();

@@ -30,21 +30,21 @@ constexpr std::size_t kMaxBufferedOutput = std::size_t{256} << 20;
 
 template <class Work>
 void Http2Stream::on_thread(Work work) {
-  auto& io = connection_->io();
-  if (io.is_current()) {
+  auto& loop = connection_->io().loop();
+  if (loop.is_current()) {
     if (http2_ == nullptr) return;
     work(*this);
     if (http2_ != nullptr) http2_->output_ready();
     return;
   }
-  io.post([self = shared_from_this(), work = std::move(work)]() mutable {
+  loop.post([self = shared_from_this(), work = std::move(work)]() mutable {
     if (self->http2_ == nullptr) return;
     work(*self);
     if (self->http2_ != nullptr) self->http2_->output_ready();
   });
 }
 
-Turn& Http2Stream::turn() { return connection_->io(); }
+Turn& Http2Stream::turn() { return connection_->io().loop(); }
 
 void Http2Stream::respond(Response response) {
   on_thread([response = std::move(response)](Http2Stream& self) mutable {

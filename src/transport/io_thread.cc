@@ -16,10 +16,7 @@ constexpr std::chrono::milliseconds kTick{250};
 }  // namespace
 
 IoThread::IoThread(std::string name, const Services& services)
-    : name_(std::move(name)),
-      services_(services),
-      work_(boost::asio::make_work_guard(loop_)),
-      timer_(loop_) {}
+    : name_(std::move(name)), services_(services) {}
 
 IoThread::~IoThread() { stop(); }
 
@@ -29,12 +26,8 @@ void IoThread::start() {
 
 void IoThread::run() {
   pthread_setname_np(pthread_self(), name_.c_str());
-  id_ = std::this_thread::get_id();
-  schedule_tick();
+  loop_.after(kTick, [this] { tick(); });
   loop_.run();
-  // What was put off is done, so that nobody waits for ever for an answer.
-  loop_.restart();
-  loop_.poll();
   connections_.clear();
 }
 
@@ -43,16 +36,10 @@ void IoThread::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void IoThread::finish_posted() {
-  id_ = std::this_thread::get_id();
-  loop_.restart();
-  loop_.poll();
-}
-
-void IoThread::adopt(int fd, Origin origin) {
+void IoThread::adopt(Fd socket, Origin origin) {
   count_.fetch_add(1, std::memory_order_relaxed);
-  post([this, fd, origin] {
-    auto connection = std::make_shared<Connection>(*this, fd, origin);
+  loop_.post([this, socket = std::move(socket), origin]() mutable {
+    auto connection = std::make_shared<Connection>(*this, std::move(socket), origin);
     connections_.insert(connection);
     connection->start();
     if (draining_) connection->drain();
@@ -64,26 +51,18 @@ void IoThread::forget(const std::shared_ptr<Connection>& connection) {
 }
 
 void IoThread::drain() {
-  post([this] {
+  loop_.post([this] {
     draining_ = true;
     const std::vector<std::shared_ptr<Connection>> all(connections_.begin(), connections_.end());
     for (const auto& connection : all) connection->drain();
   });
 }
 
-void IoThread::schedule_tick() {
-  timer_.expires_after(kTick);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error) return;
-    tick();
-    schedule_tick();
-  });
-}
-
 void IoThread::tick() {
+  loop_.after(kTick, [this] { tick(); });
   date_.clear();
   if (services_.on_tick) services_.on_tick();
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = loop_.now();
   // A copy, since a connection may end itself.
   const std::vector<std::shared_ptr<Connection>> all(connections_.begin(), connections_.end());
   for (const auto& connection : all) connection->tick(now);

@@ -3,8 +3,8 @@
 // A connection is born, served and closed on the same thread, so nothing of it is locked. A tick a
 // few times a second does all time-outs: a timer per connection would cost more than the requests.
 //
-// Thread-safety: `post`, `adopt`, `drain`, `stop` and `connections` from any thread; the rest on
-// the thread itself.
+// Thread-safety: `adopt`, `drain`, `stop` and `connections` from any thread; the rest on the thread
+// itself.
 #pragma once
 
 #include <atomic>
@@ -15,15 +15,8 @@
 #include <thread>
 #include <unordered_set>
 
-// Boost 1.74 with g++ 12 needs these two before Asio.
-#include <exception>
-#include <utility>
-
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-
-#include "base/turn.h"
+#include "base/file.h"
+#include "transport/event_loop.h"
 #include "transport/http.h"
 
 namespace sluice::transport {
@@ -48,10 +41,10 @@ struct Origin {
   bool http1 = true;  // false: only HTTP/2, as on the gRPC port
 };
 
-class IoThread final : public Turn {
+class IoThread {
  public:
   IoThread(std::string name, const Services& services);
-  ~IoThread() override;
+  ~IoThread();
   IoThread(const IoThread&) = delete;
   IoThread& operator=(const IoThread&) = delete;
 
@@ -60,24 +53,15 @@ class IoThread final : public Turn {
   void stop();
   // Once it has stopped, and on whatever thread owns it: what was posted since is done, so that
   // nobody's answer is lost in the loop.
-  void finish_posted();
-
-  void post(std::move_only_function<void()> work) override {
-    boost::asio::post(loop_, std::move(work));
-  }
-  bool is_current() const {
-    return std::this_thread::get_id() == id_.load(std::memory_order_relaxed);
-  }
-
-  void at_end(std::move_only_function<void()> work) override { post(std::move(work)); }
+  void finish_posted() { loop_.finish_posted(); }
 
   // Takes a connected socket.
-  void adopt(int fd, Origin origin);
+  void adopt(Fd socket, Origin origin);
   // Every connection finishes what is in flight and ends.
   void drain();
   std::size_t connections() const { return count_.load(std::memory_order_relaxed); }
 
-  boost::asio::io_context& loop() { return loop_; }
+  EventLoop& loop() { return loop_; }
   const Services& services() const { return services_; }
   bool draining() const { return draining_; }
   // The Date header's value, made once a second.
@@ -86,20 +70,16 @@ class IoThread final : public Turn {
 
  private:
   void run();
-  void schedule_tick();
   void tick();
 
   const std::string name_;
   const Services& services_;
-  boost::asio::io_context loop_{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  boost::asio::steady_timer timer_;
+  EventLoop loop_;
   std::unordered_set<std::shared_ptr<Connection>> connections_;
   std::atomic<std::size_t> count_{0};
   bool draining_ = false;
   std::string date_;
   std::thread thread_;
-  std::atomic<std::thread::id> id_{};
 };
 
 }  // namespace sluice::transport

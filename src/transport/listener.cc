@@ -2,45 +2,42 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
+#include <future>
 
 #include "base/log.h"
 
 namespace sluice::transport {
 namespace {
 
-using boost::system::error_code;
+constexpr std::chrono::milliseconds kPause{100};
 
 }  // namespace
 
-Listener::Listener(IoThread& io, boost::asio::ip::tcp::acceptor acceptor,
-                   std::function<bool(int)> give)
-    : io_(io), acceptor_(std::move(acceptor)), pause_(io.loop()), give_(std::move(give)) {}
+Listener::Listener(EventLoop& loop, Fd socket, std::function<void(Fd)> give)
+    : loop_(loop), socket_(std::move(socket)), give_(std::move(give)) {}
 
 void Listener::begin() {
-  io_.post([self = shared_from_this()] { self->wait(); });
+  loop_.post([self = shared_from_this()] { self->wait(); });
 }
 
 void Listener::wait() {
-  acceptor_.async_wait(boost::asio::ip::tcp::acceptor::wait_read,
-                       [self = shared_from_this()](const error_code& error) {
-                         if (error || !self->acceptor_.is_open()) return;
-                         if (self->accept_all()) return self->wait();
-                         // Out of descriptors: wait until some are free again.
-                         self->pause_.expires_after(std::chrono::milliseconds(100));
-                         self->pause_.async_wait([self](const error_code& stopped) {
-                           if (!stopped && self->acceptor_.is_open()) self->wait();
-                         });
-                       });
+  if (socket_) loop_.watch(socket_.get(), *this, EPOLLIN);  // by level: some may be left waiting
+}
+
+void Listener::on_ready(std::uint32_t) {
+  if (!socket_ || accept_all()) return;
+  // Out of descriptors: wait until some are free again.
+  loop_.unwatch(socket_.get());
+  loop_.after(kPause, [self = shared_from_this()] { self->wait(); });
 }
 
 bool Listener::accept_all() {
   while (true) {
-    const int fd =
-        ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = ::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS) return true;
@@ -49,18 +46,17 @@ bool Listener::accept_all() {
     }
     const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (!give_(fd)) ::close(fd);
+    give_(Fd(fd));
   }
 }
 
 void Listener::end() {
   std::promise<void> done;
   auto finished = done.get_future();
-  io_.post([self = shared_from_this(), &done] {
+  loop_.post([self = shared_from_this(), &done] {
     self->accept_all();
-    error_code ignored;
-    self->pause_.cancel(ignored);
-    self->acceptor_.close(ignored);
+    self->loop_.unwatch(self->socket_.get());
+    self->socket_ = Fd();
     done.set_value();
   });
   finished.wait();

@@ -1,37 +1,36 @@
 // One listening socket. Internal to the server.
 //
-// Thread-safety: lives on the I/O thread whose loop it was given; `begin` and `end` may be called
-// from any thread.
+// Thread-safety: lives on the I/O thread it was given; `begin` and `end` may be called from any
+// thread.
 #pragma once
 
 #include <functional>
-#include <future>
 #include <memory>
 
-#include "transport/io_thread.h"
-
-#include <boost/asio/ip/tcp.hpp>
+#include "base/file.h"
+#include "transport/event_loop.h"
 
 namespace sluice::transport {
 
-class Listener : public std::enable_shared_from_this<Listener> {
+class Listener final : public EventLoop::Watcher, public std::enable_shared_from_this<Listener> {
  public:
-  // `give` takes each connected descriptor; false: there are too many connections.
-  Listener(IoThread& io, boost::asio::ip::tcp::acceptor acceptor, std::function<bool(int)> give);
+  // `give` takes each connected socket.
+  Listener(EventLoop& loop, Fd socket, std::function<void(Fd)> give);
 
   void begin();
   // Accepts what already waits, then closes; returns when that is done.
   void end();
+
+  void on_ready(std::uint32_t events) override;
 
  private:
   void wait();
   // False when the process is out of descriptors.
   bool accept_all();
 
-  IoThread& io_;
-  boost::asio::ip::tcp::acceptor acceptor_;
-  boost::asio::steady_timer pause_;
-  std::function<bool(int)> give_;
+  EventLoop& loop_;
+  Fd socket_;
+  std::function<void(Fd)> give_;
 };
 
 }  // namespace sluice::transport

@@ -16,18 +16,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "transport/address.h"
 #include "transport/io_thread.h"
 
 namespace sluice::transport {
-
-struct Address {
-  std::string host;
-  std::uint16_t port = 0;
-  std::string show() const;
-};
-
-// "0.0.0.0:8000", "[::1]:8000", "localhost:8000", ":8000".
-Result<Address> parse_address(std::string_view text);
 
 class Listener;
 
