@@ -5,41 +5,19 @@
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <type_traits>
+#include <utility>
 
 #include "base/base64.h"
 #include "base/half.h"
 #include "codecs/json_object.h"
+#include "codecs/number_list.h"
 
 namespace sluice::codecs {
 namespace {
 
-std::string_view skip_digits(std::string_view text) {
-  text.remove_prefix(std::min(text.find_first_not_of("0123456789"), text.size()));
-  return text;
-}
-
-// RFC 8259, section 6: tells a number that is too large from text that is no number.
-bool is_json_number(std::string_view text) {
-  text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
-  if (text.starts_with('-')) text.remove_prefix(1);
-  const auto whole = skip_digits(text);
-  const auto digits = text.size() - whole.size();
-  if (digits == 0 || (digits > 1 && text.front() == '0')) return false;
-  text = whole;
-  if (text.starts_with('.')) {
-    const auto rest = skip_digits(text.substr(1));
-    if (rest.size() == text.size() - 1) return false;
-    text = rest;
-  }
-  if (text.starts_with('e') || text.starts_with('E')) {
-    text.remove_prefix(1);
-    if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
-    const auto rest = skip_digits(text);
-    if (rest.size() == text.size()) return false;
-    text = rest;
-  }
-  return text.empty();
-}
+// The types that a list of numbers is read to at once.
+bool is_numeric(DType dtype) { return dtype != DType::kString && dtype != DType::kBool; }
 
 }  // namespace
 
@@ -84,6 +62,10 @@ Result<void> NestedReader::read_array(od::array array, std::size_t level) {
     return invalid("too_deep", "'" + std::string(name_) + "' is nested more than 16 levels deep");
   }
   if (leaf_level_ <= level) return ragged();
+  if (is_numeric(dtype_)) {
+    SLUICE_TRY(const bool read, read_numbers(array, level));
+    if (read) return {};
+  }
   std::int64_t length = 0;
   for (auto element : array) {
     od::value value;
@@ -94,9 +76,73 @@ Result<void> NestedReader::read_array(od::array array, std::size_t level) {
     SLUICE_CHECK(leaf_level_ == level + 1 ? push(value) : read_value(value, level + 1));
     ++length;
   }
+  return note_length(level, length);
+}
+
+Result<void> NestedReader::note_length(std::size_t level, std::int64_t length) {
   if (lengths_[level] >= 0 && lengths_[level] != length) return ragged();
   lengths_[level] = length;
   return {};
+}
+
+// The whole list at once, where it holds nothing but numbers that fit. False: it does not, and is
+// to be read from the beginning, element by element, which also says what is wrong.
+Result<bool> NestedReader::read_numbers(od::array& array, std::size_t level) {
+  std::string_view text;
+  if (const auto error = array.raw_json().get(text)) {
+    return not_json(here() + " is not valid JSON: " + simdjson::error_message(error));
+  }
+  const std::size_t before = count_;
+  const bool fits_here = leaf_level_ == kUnknown || leaf_level_ == level + 1;
+  if (fits_here && *skip_space(text.data() + 1) != '[' && take_numbers(text)) {
+    leaf_level_ = level + 1;
+    SLUICE_CHECK(note_length(level, static_cast<std::int64_t>(count_ - before)));
+    return true;
+  }
+  count_ = before;
+  if (const auto error = array.reset().error()) return not_json(simdjson::error_message(error));
+  return false;
+}
+
+bool NestedReader::take_numbers(std::string_view text) {
+  switch (dtype_) {
+    case DType::kFloat32: return take_list<float>(text);
+    case DType::kFloat64: return take_list<double>(text);
+    case DType::kUint8: return take_list<std::uint8_t>(text);
+    case DType::kUint16: return take_list<std::uint16_t>(text);
+    case DType::kUint32: return take_list<std::uint32_t>(text);
+    case DType::kUint64: return take_list<std::uint64_t>(text);
+    case DType::kInt8: return take_list<std::int8_t>(text);
+    case DType::kInt16: return take_list<std::int16_t>(text);
+    case DType::kInt32: return take_list<std::int32_t>(text);
+    case DType::kInt64: return take_list<std::int64_t>(text);
+    default: return false;  // half floats are rounded on the way
+  }
+}
+
+template <class T>
+bool NestedReader::take_list(std::string_view text) {
+  return read_number_list(text, [this](const auto& number) {
+    if (count_ == capacity_) reserve_one();
+    constexpr bool kShort = std::is_same_v<std::remove_cvref_t<decltype(number)>, Decimal>;
+    if constexpr (std::is_floating_point_v<T>) {
+      const double value = [&] {
+        if constexpr (kShort) return number.value();
+        else return number;
+      }();
+      if (std::fabs(value) >= overflow_) return false;
+      store(static_cast<T>(value));
+      return true;
+    } else if constexpr (kShort) {
+      const auto value = static_cast<std::int64_t>(number.digits);  // below 10^15
+      const auto whole = number.negative ? -value : value;
+      if (number.fraction != 0 || !std::in_range<T>(whole)) return false;
+      store(static_cast<T>(whole));
+      return true;
+    } else {
+      return false;
+    }
+  });
 }
 
 Result<void> NestedReader::read_leaf(od::value value, std::size_t level) {

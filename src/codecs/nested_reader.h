@@ -41,7 +41,12 @@ class NestedReader {
   void note_dims();
   Result<void> read_value(od::value value, std::size_t level);
   Result<void> read_array(od::array array, std::size_t level);
+  Result<bool> read_numbers(od::array& array, std::size_t level);
+  bool take_numbers(std::string_view text);
+  template <class T>
+  bool take_list(std::string_view text);
   Result<void> read_leaf(od::value value, std::size_t level);
+  Result<void> note_length(std::size_t level, std::int64_t length);
   Result<void> push(od::value value);
   Result<void> push_real(od::value value);
   Result<void> push_integer(od::value value);

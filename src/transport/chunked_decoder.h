@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "transport/buffer.h"
-#include "transport/framing_check.h"
+#include "transport/head_parser.h"
 
 namespace sluice::transport {
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "transport/head_parser.h"
 
 namespace sluice::transport {
 namespace {
@@ -98,7 +97,8 @@ bool Http1::head_incomplete(std::string_view view) {
 }
 
 bool Http1::begin_request(std::string_view head) {
-  auto framing = check_framing(head, limits_);
+  std::string_view target;
+  auto framing = parse_head(head, limits_, head_, target);
   if (!framing) return refuse(framing.error());
   framing_ = *framing;
   Buffer& in = connection_.in();
@@ -110,14 +110,12 @@ bool Http1::begin_request(std::string_view head) {
     head_storage_.assign(head);
     in.consume(head.size());
     head_bytes_ = 0;
-    head = head_storage_;
+    if (!parse_head(head_storage_, limits_, head_, target)) return false;  // cannot be
   }
-  return parse(head) && admit();
+  return take_target(target) && admit();
 }
 
-bool Http1::parse(std::string_view head) {
-  std::string_view target;
-  if (auto ok = parse_head(head, head_, target); !ok) return refuse(ok.error());
+bool Http1::take_target(std::string_view target) {
   const auto host = head_.find("host").value_or(std::string_view());
   if (head_.method == "OPTIONS" && target == "*") target = "/";
   auto checked = check_target(target, host, target_storage_);

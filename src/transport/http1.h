@@ -40,7 +40,7 @@ class Http1 final : public Protocol, public Exchange {
   bool read_head();
   bool head_incomplete(std::string_view view);
   bool begin_request(std::string_view head);
-  bool parse(std::string_view head);
+  bool take_target(std::string_view target);
   bool admit();
   bool read_body();
   bool read_chunks();

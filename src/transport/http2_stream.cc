@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "transport/connection.h"
-#include "transport/framing_check.h"
+#include "transport/head_parser.h"
 #include "transport/gzip.h"
 #include "transport/http2.h"
 
