@@ -87,6 +87,7 @@ repository::RepositoryOptions repository_options(const ServeOptions& options) {
   out.default_model = options.default_model;
   out.parallel = io_threads(options);
   out.on_request = explicit_control(options);
+  out.allow_code = options.allow_pickle;
   out.max_memory = options.max_models_memory.value;
   if (!out.on_request && options.poll != "off") {
     Problems none;  // it was checked when the options were read

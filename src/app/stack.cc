@@ -24,7 +24,7 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
   for (const auto& [name, engine] : stack->engines_.items()) {
     for (const auto end : engine->extensions()) extensions.emplace_back(end);
   }
-  SLUICE_TRY(stack->source_, sources::make_local_dir(path, std::move(extensions)));
+  SLUICE_TRY(stack->source_, sources::make_local_dir(path, sources::Layout(std::move(extensions))));
   stack->repository_ = std::make_unique<repository::Repository>(
       *stack->source_, stack->engines_, *stack->servables_, stack->policies_, probe, stack->tables_,
       std::move(options));

@@ -127,8 +127,10 @@ bool NestedReader::take_list(std::string_view text) {
     constexpr bool kShort = std::is_same_v<std::remove_cvref_t<decltype(number)>, Decimal>;
     if constexpr (std::is_floating_point_v<T>) {
       const double value = [&] {
-        if constexpr (kShort) return number.value();
-        else return number;
+        if constexpr (kShort)
+          return number.value();
+        else
+          return number;
       }();
       if (std::fabs(value) >= overflow_) return false;
       store(static_cast<T>(value));

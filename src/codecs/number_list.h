@@ -1,8 +1,9 @@
 // Reads a JSON list of numbers without asking about each one. Internal to codecs.
 //
-// Most lists hold short decimals ("17.99", "-3", "0.0876"). Their digits are found and read eight at
-// a time, without a branch that depends on how many there are; where that does not do, the number is
-// read by std::from_chars. Both round correctly, so the result is that of any correct reader.
+// Most lists hold short decimals ("17.99", "-3", "0.0876"). Their digits are found and read eight
+// at a time, without a branch that depends on how many there are; where that does not do, the
+// number is read by std::from_chars. Both round correctly, so the result is that of any correct
+// reader.
 //
 // The text must be followed by at least 16 readable bytes.
 //

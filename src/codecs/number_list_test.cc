@@ -66,9 +66,10 @@ TEST(NumberList, SignsNullsAndSpace) {
 
 TEST(NumberList, WhatIsNoListOfNumbersIsLeftToOthers) {
   for (const char* text :
-       {"[]", "[01]", "[-]", "[1.]", "[.5]", "[+1]", "[1e]", "[1e+]", "[1,]", "[,1]", "[1 2]",
-        "[1", "[1,", "[NaN]", "[nul]", "[nullx]", "[null1]", "[true]", "[\"1\"]", "[[1]]", "[1x]",
-        "[1e400]", "[-00]", "[0x10]", "[1.5.5]", "[1-2]", "[--1]", "[Infinity]"}) {
+       {"[]",      "[01]",    "[-]",     "[1.]",    "[.5]",    "[+1]",  "[1e]",
+        "[1e+]",   "[1,]",    "[,1]",    "[1 2]",   "[1",      "[1,",   "[NaN]",
+        "[nul]",   "[nullx]", "[null1]", "[true]",  "[\"1\"]", "[[1]]", "[1x]",
+        "[1e400]", "[-00]",   "[0x10]",  "[1.5.5]", "[1-2]",   "[--1]", "[Infinity]"}) {
     EXPECT_FALSE(read(text)) << text;
   }
   EXPECT_FALSE(read("[" + std::string(65, '1') + "]"));
@@ -78,8 +79,8 @@ TEST(NumberList, StopsWhereAnElementIsNotTaken) {
   std::string text = "[1,2,3]";
   text.append(kPadding, ' ');
   int taken = 0;
-  EXPECT_FALSE(read_number_list(std::string_view(text).substr(0, 7),
-                                [&](auto) { return ++taken < 2; }));
+  EXPECT_FALSE(
+      read_number_list(std::string_view(text).substr(0, 7), [&](auto) { return ++taken < 2; }));
   EXPECT_EQ(taken, 2);
 }
 

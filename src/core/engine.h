@@ -47,6 +47,8 @@ class Model {
   virtual std::vector<Fact> facts() const = 0;
   // Learned numbers, and 0 where that is not known.
   virtual std::uint64_t parameters() const = 0;
+  // Memory that it takes in other processes; 0 where it has none.
+  virtual std::uint64_t bytes_elsewhere() const { return 0; }
 };
 
 // What is loaded: the file's bytes and the directory that it may refer to.
@@ -70,6 +72,10 @@ class Engine {
   virtual bool accepts(const ModelFile& file) const = 0;
   // File name endings, with the dot, that repositories look for.
   virtual std::vector<std::string_view> extensions() const = 0;
+  // Loading such a file runs whatever program it holds: only done where the user allows it.
+  virtual bool runs_code() const { return false; }
+  // Its models live in processes of their own, so that no trial is needed to protect this one.
+  virtual bool isolated() const { return false; }
   // Errors: kInvalidArgument/`bad_model` with one sentence that shows no path.
   virtual Result<std::unique_ptr<Model>> load(const ModelFile& file,
                                               const LoadOptions& options) const = 0;

@@ -251,7 +251,8 @@ std::optional<std::string> unique_columns(const std::vector<InputColumn>& column
 const Schema<ModelConfig>& ModelConfig::schema() {
   static const auto kSchema =
       Schema<ModelConfig>()
-          .option("engine", &ModelConfig::engine, "onnx | xgboost | sklearn; else from the file")
+          .option("engine", &ModelConfig::engine,
+                  "onnx | xgboost | sklearn | ensemble; else from the file")
           .option("loading", &ModelConfig::loading, "when versions are loaded")
           .option("versions", &ModelConfig::versions, "which versions are loaded")
           .option("batching", &ModelConfig::batching, "how requests share an engine run")
@@ -269,6 +270,7 @@ const Schema<ModelConfig>& ModelConfig::schema() {
           .option("output", &ModelConfig::output, "what the outputs mean")
           .option("features", &ModelConfig::features, "features fetched by entity")
           .option("log", &ModelConfig::log, "the prediction log of this model")
+          .option("ensemble", &ModelConfig::ensemble, "steps of a pipeline of models")
           .option("release", &ModelConfig::release, "traffic between the versions")
           .option("allow_pickle", &ModelConfig::allow_pickle,
                   "run .pkl and .joblib files of this model");

@@ -139,7 +139,8 @@ struct ModelConfig {
   OutputOptions output;
   std::optional<FeatureOptions> features;
   std::optional<LogOptions> log;
-  std::optional<Node> release;  // read by the release policies themselves
+  std::optional<Node> ensemble;  // a pipeline's steps; read by its engine
+  std::optional<Node> release;   // read by the release policies themselves
   bool allow_pickle = false;
 
   static const Schema<ModelConfig>& schema();

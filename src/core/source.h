@@ -21,7 +21,8 @@ namespace sluice {
 
 struct WantedVersion {
   VersionName name;
-  std::string location;     // the source's own; never shown to users
+  std::string location;     // of its file: the source's own, never shown to users
+  std::string directory;    // of the files that belong to it
   std::string fingerprint;  // changes when the files do
   // Its files say that they are all there (a manifest); else they must stay as they are for a while
   // before they are believed to be.

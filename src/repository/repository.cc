@@ -20,7 +20,7 @@ Repository::Repository(Source& source, const Registry<Engine>& engines,
       policies_(policies),
       tables_(tables),
       options_(std::move(options)),
-      loader_(source, engines, servables, probe, options_.parallel) {
+      loader_(source, engines, servables, probe, options_.parallel, options_.allow_code) {
   loaders_.emplace("loader", std::max(1, options_.loaders));
 }
 

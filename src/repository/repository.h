@@ -41,6 +41,7 @@ struct RepositoryOptions {
   bool on_request = false;
   // Lazy versions too are loaded at start: for commands that end after one answer.
   bool nothing_lazy = false;
+  bool allow_code = false;  // pickles and the like, whatever their model.yaml says
   std::vector<std::string> load_first;
   std::optional<Millis> poll;  // how often the source is looked at after the start; nothing: never
   std::uint64_t max_memory = 0;  // of all loaded versions, in bytes; 0: no limit

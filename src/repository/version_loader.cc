@@ -24,12 +24,14 @@ void give_memory_back() {
 }  // namespace
 
 VersionLoader::VersionLoader(Source& source, const Registry<Engine>& engines,
-                             const ServableFactory& servables, const Probe* probe, int parallel)
+                             const ServableFactory& servables, const Probe* probe, int parallel,
+                             bool allow_code)
     : source_(source),
       engines_(engines),
       servables_(servables),
       probe_(probe),
-      parallel_(parallel) {}
+      parallel_(parallel),
+      allow_code_(allow_code) {}
 
 Result<VersionLoader::Choice> VersionLoader::choose_engine(const WantedModel& model,
                                                            const ModelFile& file) const {
@@ -51,18 +53,25 @@ Result<LoadedVersion> VersionLoader::load(const WantedModel& model, const Wanted
   if (!version.problem.empty()) return invalid("bad_model", version.problem);
   SLUICE_TRY(const auto file, source_.open(version));
   SLUICE_TRY(const auto choice, choose_engine(model, file));
+  if (choice.engine->runs_code() && !model.config.allow_pickle && !allow_code_) {
+    return invalid("not_allowed",
+                   "a file of this kind is a program: whoever made it decides what this server "
+                   "does when it is loaded. If you trust it, start with --allow-pickle, or set "
+                   "allow_pickle: true in model.yaml; else export the model to ONNX");
+  }
   const auto instances = static_cast<int>(model.config.instances.count);
   const LoadOptions options{.threads = static_cast<int>(model.config.threads),
                             .parallel = instances > 0 ? instances : parallel_};
   LoadedVersion out;
   out.bytes = file.contents.bytes().size();
-  if (probe_ != nullptr) {
+  if (probe_ != nullptr && !choice.engine->isolated()) {
     const auto warmup = static_cast<int>(std::min<std::int64_t>(model.config.warmup, 8));
     const Trial trial{choice.name, options, warmup, &abandoned};
     SLUICE_TRY(const auto measured, probe_->try_model(file, trial));
     out.bytes = std::max(out.bytes, measured);
   }
   SLUICE_TRY(auto loaded, choice.engine->load(file, options));
+  out.bytes = std::max(out.bytes, loaded->bytes_elsewhere());
   SLUICE_TRY(auto servable, servables_.make(model.name, version.name, std::move(loaded),
                                             model.config, parallel_, std::move(tally)));
   SLUICE_CHECK(servable->warm_up());

@@ -24,9 +24,10 @@ struct LoadedVersion {
 
 class VersionLoader {
  public:
-  // Everything outlives it. `probe` may be null: no trial.
+  // Everything outlives it. `probe` may be null: no trial. `allow_code`: files that are programs
+  // are loaded whatever their model.yaml says.
   VersionLoader(Source& source, const Registry<Engine>& engines, const ServableFactory& servables,
-                const Probe* probe, int parallel);
+                const Probe* probe, int parallel, bool allow_code);
 
   // Errors: kUnavailable where another try may go better, else why it cannot be served.
   // `tally` goes on counting; `abandoned` becomes true when nobody wants the version any more.
@@ -53,6 +54,7 @@ class VersionLoader {
   const ServableFactory& servables_;
   const Probe* probe_;
   const int parallel_;
+  const bool allow_code_;
   mutable std::mutex mutex_;
   mutable std::vector<std::weak_ptr<const Servable>> loaded_;  // guarded by mutex_
   const std::shared_ptr<Worker> reaper_ = std::make_shared<Worker>("reaper");

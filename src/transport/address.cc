@@ -77,10 +77,10 @@ Result<Listening> listen_on(const Address& address, std::string_view what) {
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
   Fd socket(::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const int on = 1;
-  const bool listens =
-      socket && setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-      bind(socket.get(), found->ai_addr, found->ai_addrlen) == 0 &&
-      ::listen(socket.get(), kBacklog) == 0;
+  const bool listens = socket &&
+                       setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+                       bind(socket.get(), found->ai_addr, found->ai_addrlen) == 0 &&
+                       ::listen(socket.get(), kBacklog) == 0;
   if (!listens) return cannot_listen(what, address, errno);
   SLUICE_TRY(auto bound, bound_address(socket.get()));
   return Listening{std::move(socket), std::move(bound)};

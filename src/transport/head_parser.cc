@@ -53,8 +53,7 @@ class Lines {
 };
 
 bool has_control(std::string_view text) {
-  return std::ranges::any_of(text,
-                             [](char c) { return kControls[static_cast<unsigned char>(c)]; });
+  return std::ranges::any_of(text, [](char c) { return kControls[static_cast<unsigned char>(c)]; });
 }
 
 std::expected<void, Refusal> read_request_line(std::string_view line, const HttpLimits& limits,
@@ -246,7 +245,7 @@ bool is_field_line(std::string_view line) {
 }
 
 std::expected<Framing, Refusal> parse_head(std::string_view head, const HttpLimits& limits,
-                                          RequestHead& out, std::string_view& target) {
+                                           RequestHead& out, std::string_view& target) {
   if (head.size() > limits.head) {
     return Refused(Refusal{431, "headers_too_large", "the headers are larger than 32 KiB"});
   }

@@ -31,10 +31,11 @@ struct Framing {
   bool expect_continue = false;
 };
 
-// Reads method and headers into `out`, without a copy: they are views on `head`, which is everything
-// up to and including the empty line, and outlives `out`. `target` is as it came, for `check_target`.
+// Reads method and headers into `out`, without a copy: they are views on `head`, which is
+// everything up to and including the empty line, and outlives `out`. `target` is as it came, for
+// `check_target`.
 std::expected<Framing, Refusal> parse_head(std::string_view head, const HttpLimits& limits,
-                                          RequestHead& out, std::string_view& target);
+                                           RequestHead& out, std::string_view& target);
 
 // `name: value` as a header or trailer may be: the name a token, no control characters.
 bool is_field_line(std::string_view line);

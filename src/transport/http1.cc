@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-
 namespace sluice::transport {
 namespace {
 
@@ -218,7 +217,7 @@ void Http1::respond(Response response) {
   auto& loop = connection_.io().loop();
   if (!loop.is_current()) {
     loop.post([self = connection_.shared_from_this(), this,
-             response = std::move(response)]() mutable { respond(std::move(response)); });
+               response = std::move(response)]() mutable { respond(std::move(response)); });
     return;
   }
   if (state_ != State::kWaiting || connection_.closed()) return;

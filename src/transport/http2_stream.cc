@@ -5,8 +5,8 @@
 
 #include "base/text.h"
 #include "transport/connection.h"
-#include "transport/head_parser.h"
 #include "transport/gzip.h"
+#include "transport/head_parser.h"
 #include "transport/http2.h"
 
 namespace sluice::transport {

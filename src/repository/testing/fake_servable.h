@@ -32,7 +32,7 @@ class FakeServable final : public Servable {
 };
 
 inline WantedVersion wanted(const std::string& version) {
-  return {version_name(version), {}, "f1", {}, {}};
+  return {version_name(version), {}, {}, "f1", {}, {}};
 }
 
 inline ModelSlot model_slot(const std::string& name) {

@@ -1,0 +1,36 @@
+// A directory on a disk as a FileTree, and opening what was found in one.
+//
+// Thread-safety: one thread at a time; `open_version` any number.
+#pragma once
+
+#include <optional>
+
+#include "base/file.h"
+#include "core/source.h"
+#include "sources/file_tree.h"
+
+namespace sluice::sources {
+
+class DiskTree final : public FileTree {
+ public:
+  explicit DiskTree(std::filesystem::path root) : root_(std::move(root)) {}
+
+  // Before each look. Errors: kNotFound when the directory is not there any more.
+  Result<void> begin();
+  // What kept the look that began last from seeing everything; it may pass.
+  const std::optional<Error>& trouble() const { return trouble_; }
+
+  Names list(const std::filesystem::path& directory) const override;
+  std::string fingerprint(const std::filesystem::path& file) const override;
+  Result<std::string> read(const std::filesystem::path& file, std::string_view what) const override;
+
+ private:
+  const std::filesystem::path root_;
+  mutable std::optional<Error> trouble_;
+};
+
+// The version's file, copied aside, and its directory, opened beneath `root`. Checks the manifest
+// where there is one.
+Result<ModelFile> open_version(const Fd& root, const WantedVersion& version);
+
+}  // namespace sluice::sources
