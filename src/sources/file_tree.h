@@ -20,6 +20,7 @@ struct Names {
   std::vector<std::string> directories;
 
   bool has_file(std::string_view name) const;
+  bool has(std::string_view name) const;  // as either
 };
 
 class FileTree {

@@ -24,6 +24,11 @@ bool looks_like_version(std::string_view name) {
   return !name.empty() && name[0] >= '0' && name[0] <= '9';
 }
 
+bool holds(const std::vector<std::string>& names, std::string_view name) {
+  return std::ranges::binary_search(names, name, {},
+                                    [](const auto& each) { return std::string_view(each); });
+}
+
 std::string stem(std::string_view file) { return std::string(file.substr(0, file.rfind('.'))); }
 
 bool is_pickle(std::string_view file) {
@@ -49,7 +54,7 @@ void read_yaml(const std::string& text, WantedModel& model) {
 // Answers the file name that config.pbtxt prefers, or nothing.
 std::string read_config(const FileTree& tree, const fs::path& path, const Names& found,
                         WantedModel& model) {
-  const bool ours = found.has_file(kModelYaml);
+  const bool ours = found.has(kModelYaml);  // a directory of that name is told, not overlooked
   if (!ours && !found.has_file(kTritonConfig)) return {};
   const auto name = ours ? kModelYaml : kTritonConfig;
   const auto text = tree.read(path / name, name);
@@ -102,10 +107,9 @@ void add_version(const FileTree& tree, WantedModel& model, const std::string& ve
 
 }  // namespace
 
-bool Names::has_file(std::string_view name) const {
-  return std::ranges::binary_search(files, name, {},
-                                    [](const auto& file) { return std::string_view(file); });
-}
+bool Names::has_file(std::string_view name) const { return holds(files, name); }
+
+bool Names::has(std::string_view name) const { return has_file(name) || holds(directories, name); }
 
 bool Layout::knows(std::string_view file) const {
   return is_pickle(file) || std::ranges::any_of(extensions_, [&](const auto& end) {
@@ -160,7 +164,7 @@ bool Layout::is_model_directory(const FileTree& tree, const Names& top) const {
 
 bool Layout::holds_models(const FileTree& tree, const fs::path& path) const {
   const auto found = tree.list(path);
-  if (!candidates(found).empty() || found.has_file(kModelYaml) || found.has_file(kTritonConfig)) {
+  if (!candidates(found).empty() || found.has(kModelYaml) || found.has_file(kTritonConfig)) {
     return true;
   }
   return std::ranges::any_of(found.directories, [&](const auto& name) {
