@@ -35,6 +35,7 @@ THIRD_PARTY = {
     "boost/": {"transport", "app", "tools"},
     "CLI/": {"app"},
     "spdlog/": {"base"},
+    "mimalloc": {"base"},
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"]', re.MULTILINE)

@@ -1,6 +1,5 @@
 // sluice serve
 
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -17,6 +16,7 @@
 #include "app/options.h"
 #include "app/stack.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "config/yaml.h"
 #include "engines/builtin.h"
@@ -172,13 +172,8 @@ Result<void> check_single(const Stack& stack) {
   return {};
 }
 
-// Memory of large requests goes back to the system when they end. Left alone, glibc raises the size
-// from which it maps memory to the largest that it saw, and keeps what is smaller: a few bodies of
-// tens of megabytes would stay for ever.
-void return_large_memory() { mallopt(M_MMAP_THRESHOLD, 1 << 20); }
-
 int serve(const ServeOptions& options) {
-  return_large_memory();
+  set_up_memory();
   // Signals are waited for by this thread alone; threads started from here on block them.
   const sigset_t signals = stop_signals();
   // Before there is any other thread.

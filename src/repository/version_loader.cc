@@ -1,10 +1,9 @@
 #include "repository/version_loader.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <chrono>
 
+#include "base/memory.h"
 #include "base/text.h"
 
 namespace sluice::repository {
@@ -12,13 +11,13 @@ namespace {
 
 // What a model leaves behind in the allocator goes back to the system, but not each time: it holds
 // up whoever allocates.
-void give_memory_back() {
+void tidy_up() {
   using Clock = std::chrono::steady_clock;
   static Clock::time_point last{};
   const auto now = Clock::now();
   if (now - last < std::chrono::seconds(5)) return;
   last = now;
-  ::malloc_trim(0);
+  give_memory_back();
 }
 
 }  // namespace
@@ -101,7 +100,7 @@ std::shared_ptr<const Servable> VersionLoader::reaped(
   return {raw, [kept = std::move(servable), reaper = reaper_](const Servable*) mutable {
             reaper->post([last = std::move(kept)]() mutable {
               last.reset();
-              give_memory_back();
+              tidy_up();
             });
           }};
 }

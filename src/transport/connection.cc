@@ -159,7 +159,11 @@ void Connection::on_flushed() {
 void Connection::on_writable() {
   write_waits_ = false;
   flush();
-  if (closed_ || write_waits_ || lingering_) return;
+  if (!write_waits_) send();
+}
+
+void Connection::send() {
+  if (closed_ || lingering_) return;
   protocol_->on_writable();
   flush();
   read_on();

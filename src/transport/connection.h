@@ -34,6 +34,8 @@ class Connection final : public EventLoop::Watcher,
   std::size_t unsent() const { return out_.size() - sent_; }
   std::chrono::steady_clock::time_point last_read() const { return last_read_; }
 
+  // Has the protocol write what it has, and sends it.
+  void send();
   // Sends the output; what the socket does not take goes when it can.
   void flush();
   // Goes on reading, in the next turn, what is there and the protocol wants.

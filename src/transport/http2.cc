@@ -84,6 +84,7 @@ struct Http2Callbacks {
     const auto stream = std::move(found->second);
     streams.erase(found);
     stream->session_lost();
+    if (stream.use_count() == 1) stream->recycle();
     return 0;
   }
 };
@@ -146,13 +147,12 @@ void Http2::on_bytes() {
 void Http2::output_ready() {
   if (in_read_ || send_planned_ || connection_.closed()) return;
   send_planned_ = true;
-  connection_.io().loop().at_end([this, self = connection_.shared_from_this()] {
-    send_planned_ = false;
-    if (connection_.closed()) return;
-    pump();
-    connection_.flush();
-    connection_.read_on();
-  });
+  connection_.io().send_at_end(connection_.shared_from_this());
+}
+
+void Http2::on_writable() {
+  send_planned_ = false;
+  pump();
 }
 
 void Http2::reset(std::int32_t stream, std::uint32_t code) {

@@ -31,7 +31,7 @@ class Http2 final : public Protocol {
   void on_bytes() override;
   void on_eof() override;
   void on_close() override;
-  void on_writable() override { pump(); }
+  void on_writable() override;
   bool wants_read() const override { return true; }
   std::size_t read_hint() const override { return 16 << 10; }
   void tick(std::chrono::steady_clock::time_point now) override;

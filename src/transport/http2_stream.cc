@@ -23,15 +23,56 @@ constexpr std::size_t kMaxDiscarded = std::size_t{1} << 20;
 
 }  // namespace
 
+// What a stream needs and the next one can use again: too large for malloc's quick lists.
+struct Http2Stream::Memory {
+  std::string text;
+  std::vector<Piece> pieces;
+  std::vector<Header> headers;
+  Buffer in;
+  std::string out;
+};
+
+std::vector<Http2Stream::Memory>& Http2Stream::spare_memory() {
+  thread_local std::vector<Memory> spare;
+  return spare;
+}
+
 Http2Stream::Http2Stream(Http2& http2, std::shared_ptr<Connection> connection, std::int32_t id)
     : http2_(&http2), connection_(std::move(connection)), id_(id) {
-  text_.reserve(512);
-  pieces_.reserve(12);
+  if (auto& spare = spare_memory(); !spare.empty()) {
+    Memory& memory = spare.back();
+    text_ = std::move(memory.text);
+    pieces_ = std::move(memory.pieces);
+    head_.headers = std::move(memory.headers);
+    in_ = std::move(memory.in);
+    out_ = std::move(memory.out);
+    spare.pop_back();
+  } else {
+    text_.reserve(512);
+    pieces_.reserve(12);
+    head_.headers.reserve(12);
+  }
   head_.management = connection_->origin().management;
   last_data_ = connection_->last_read();
 }
 
 Http2Stream::~Http2Stream() = default;
+
+void Http2Stream::recycle() {
+  constexpr std::size_t kMostSpare = 256;
+  constexpr std::size_t kLargest = 16 << 10;
+  auto& spare = spare_memory();
+  const std::size_t held = text_.capacity() + in_.capacity() + out_.capacity();
+  if (spare.size() == kMostSpare || held > kLargest) return;
+  Memory memory{std::move(text_), std::move(pieces_), std::move(head_.headers), std::move(in_),
+                std::move(out_)};
+  memory.text.clear();
+  memory.pieces.clear();
+  memory.headers.clear();
+  memory.in.clear();
+  memory.out.clear();
+  spare.push_back(std::move(memory));
+}
 
 bool Http2Stream::add_header(std::string_view name, std::string_view value) {
   const auto& limits = connection_->io().services().limits;

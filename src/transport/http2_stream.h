@@ -51,6 +51,8 @@ class Http2Stream final : public Exchange,
     if (stream_ != nullptr && !call_ended_) stream_->on_drain();
   }
   void session_lost();  // the stream or its connection has ended
+  // Nobody holds it but the caller: the next stream of this thread takes over its memory.
+  void recycle();
   std::int32_t id() const { return id_; }
 
   // Hands the request to its handler; outside of the session's callbacks.
@@ -97,6 +99,8 @@ class Http2Stream final : public Exchange,
     std::size_t value;
     std::size_t value_size;
   };
+  struct Memory;
+  static std::vector<Memory>& spare_memory();
   std::string text_;
   std::vector<Piece> pieces_;
   bool headers_too_large_ = false;

@@ -29,6 +29,7 @@ void IoThread::run() {
   loop_.after(kTick, [this] { tick(); });
   loop_.run();
   connections_.clear();
+  senders_.clear();
 }
 
 void IoThread::stop() {
@@ -48,6 +49,16 @@ void IoThread::adopt(Fd socket, Origin origin) {
 
 void IoThread::forget(const std::shared_ptr<Connection>& connection) {
   if (connections_.erase(connection) > 0) count_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void IoThread::send_at_end(std::shared_ptr<Connection> connection) {
+  senders_.push_back(std::move(connection));
+  if (senders_.size() > 1) return;
+  loop_.at_end([this] {
+    sending_.swap(senders_);
+    for (const auto& each : sending_) each->send();
+    sending_.clear();
+  });
 }
 
 void IoThread::drain() {

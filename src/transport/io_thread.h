@@ -14,6 +14,7 @@
 #include <string>
 #include <thread>
 #include <unordered_set>
+#include <vector>
 
 #include "base/file.h"
 #include "transport/event_loop.h"
@@ -64,6 +65,8 @@ class IoThread {
   EventLoop& loop() { return loop_; }
   const Services& services() const { return services_; }
   bool draining() const { return draining_; }
+  // `connection.send()` at the end of this turn. One entry in the loop for all of them.
+  void send_at_end(std::shared_ptr<Connection> connection);
   // The Date header's value, made once a second.
   const std::string& date();
   void forget(const std::shared_ptr<Connection>& connection);
@@ -76,6 +79,8 @@ class IoThread {
   const Services& services_;
   EventLoop loop_;
   std::unordered_set<std::shared_ptr<Connection>> connections_;
+  std::vector<std::shared_ptr<Connection>> senders_;
+  std::vector<std::shared_ptr<Connection>> sending_;
   std::atomic<std::size_t> count_{0};
   bool draining_ = false;
   std::string date_;

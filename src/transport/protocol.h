@@ -21,7 +21,8 @@ class Protocol {
   virtual void on_eof() = 0;
   // The connection is gone; what waits on it is let go.
   virtual void on_close() = 0;
-  // Output that had to wait has left.
+  // Output that had to wait has left, or a turn in which answers were given has ended: time to
+  // write more.
   virtual void on_writable() = 0;
   virtual bool wants_read() const = 0;
   // About how many bytes the next read should have room for.
