@@ -81,7 +81,8 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
-  frontends::Router router({});
+  const frontends::LiveSettings settings(std::make_shared<const frontends::Settings>());
+  frontends::Router router({}, settings);
   router.serve("POST", "/models/{}/versions/{}/predict", serve_rest);
   transport::GrpcMethods methods;
   methods.add("/PredictionService/Predict", {serve_grpc, nullptr});

@@ -21,11 +21,12 @@ struct Everything {
     stack = std::move(*opened);
     add_builtin(
         router, methods,
-        {stack->pipeline(), stack->tables(), stack->repository(), stack->trace(), shared_memory});
+        {stack->pipeline(), stack->tables(), stack->repository(), stack->trace(), shared_memory, settings});
   }
   std::unique_ptr<app::Stack> stack;
   clients::SharedMemory shared_memory{false};
-  Router router{{}};
+  LiveSettings settings{std::make_shared<const Settings>()};
+  Router router{{}, settings};
   transport::GrpcMethods methods;
 };
 

@@ -14,6 +14,7 @@
 
 #include "app/commands.h"
 #include "app/options.h"
+#include "app/reload.h"
 #include "app/stack.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -37,13 +38,6 @@ struct Arguments {
   Node flags;
 };
 
-log::Level level_named(const std::string& word) {
-  if (word == "debug") return log::Level::kDebug;
-  if (word == "warn") return log::Level::kWarn;
-  if (word == "error") return log::Level::kError;
-  return word == "off" ? log::Level::kOff : log::Level::kInfo;
-}
-
 sigset_t stop_signals() {
   sigset_t set;
   sigemptyset(&set);
@@ -53,21 +47,17 @@ sigset_t stop_signals() {
   return set;
 }
 
-// Waits for SIGTERM or SIGINT, at most for `limit`. True: one came.
-bool stop_came(std::chrono::milliseconds limit) {
+// The signal that came within `limit`, or 0.
+int signal_within(std::chrono::milliseconds limit) {
   const sigset_t set = stop_signals();
   const timespec wait{limit.count() / 1000, limit.count() % 1000 * 1'000'000};
-  const int signal = sigtimedwait(&set, nullptr, &wait);
-  if (signal == SIGHUP) {
-    log::warn("SIGHUP: this version of Sluice does not re-read its configuration; restart it");
-  }
-  return signal == SIGTERM || signal == SIGINT;
+  return std::max(0, sigtimedwait(&set, nullptr, &wait));
 }
 
-void wait_for_stop() {
-  while (!stop_came(std::chrono::hours(1))) {
-  }
-  // Whoever presses Ctrl-C once more does not want to wait.
+bool stops(int signal) { return signal == SIGTERM || signal == SIGINT; }
+
+// Whoever presses Ctrl-C once more does not want to wait.
+void let_interrupt() {
   sigset_t again;
   sigemptyset(&again);
   sigaddset(&again, SIGINT);
@@ -84,15 +74,9 @@ int io_threads(const ServeOptions& options) {
 
 repository::RepositoryOptions repository_options(const ServeOptions& options) {
   repository::RepositoryOptions out;
-  out.default_model = options.default_model;
+  out.live = live_options_of(options);
   out.parallel = io_threads(options);
   out.on_request = explicit_control(options);
-  out.allow_code = options.allow_pickle;
-  out.max_memory = options.max_models_memory.value;
-  if (!out.on_request && options.poll != "off") {
-    Problems none;  // it was checked when the options were read
-    OptionType<Millis>::read(Node::text(options.poll), out.poll.emplace(), none);
-  }
   for (const auto name : split(options.load_model, ',')) {
     if (!trim(name).empty()) out.load_first.emplace_back(trim(name));
   }
@@ -106,16 +90,18 @@ constexpr Millis kLoadingGrace{3000};
 class Frontends {
  public:
   Frontends(Stack& stack, const ServeOptions& options)
-      : shared_memory_(options.allow_client_shm),
-        router_({options.max_body.value, explicit_control(options), options.metrics.is_public}) {
+      : settings_(std::make_shared<const frontends::Settings>(settings_of(options))),
+        shared_memory_(options.allow_client_shm),
+        router_({options.max_body.value, explicit_control(options)}, settings_) {
     frontends::add_builtin(router_, methods_,
                            {stack.pipeline(), stack.tables(), stack.repository(), stack.trace(),
-                            shared_memory_, options.strict, explicit_control(options)});
+                            shared_memory_, settings_, explicit_control(options)});
     transport::Services services;
     services.http = &router_;
     services.grpc = &methods_;
     services.limits.body = options.max_body.value;
-    services.on_tick = [&stack] {
+    services.on_tick = [this, &stack] {
+      settings_.refresh();
       stack.tables().refresh();
       stack.pipeline().sweep();
       frontends::tick_grpc_health();
@@ -145,6 +131,7 @@ class Frontends {
   }
 
   void start() { server_->start(); }
+  frontends::LiveSettings& settings() { return settings_; }
   // Everybody is answered, or dropped after `grace`; then the models end, and last what they still
   // had to say to those who are gone. False: something still runs or is being loaded, which nothing
   // can break off but the end of the process.
@@ -155,6 +142,7 @@ class Frontends {
   }
 
  private:
+  frontends::LiveSettings settings_;
   clients::SharedMemory shared_memory_;
   frontends::Router router_;
   transport::GrpcMethods methods_;
@@ -172,7 +160,8 @@ Result<void> check_single(const Stack& stack) {
   return {};
 }
 
-int serve(const ServeOptions& options) {
+int serve(Reloader& reloader) {
+  const ServeOptions options = reloader.now();
   set_up_memory();
   // Signals are waited for by this thread alone; threads started from here on block them.
   const sigset_t signals = stop_signals();
@@ -190,13 +179,15 @@ int serve(const ServeOptions& options) {
   // The one sentence about a single broken file is the command's, not the log's as well.
   if (single) log::set_level(log::Level::kOff);
   auto loading = std::async(std::launch::async, [&] { return (*stack)->load(); });
+  int signal = 0;  // SIGHUP: to be seen to when models are loaded
   while (loading.wait_for(Millis(0)) != std::future_status::ready) {
-    if (!stop_came(Millis(20))) continue;
+    signal = std::max(signal, signal_within(Millis(20)));
+    if (!stops(signal)) continue;
     log::info("stopped, while models were still being loaded");
     std::_Exit(kSuccess);
   }
   auto loaded = loading.get();
-  log::set_level(level_named(options.log_level));
+  log::set_level(log_level_of(options));
   if (loaded && single && !explicit_control(options)) loaded = check_single(**stack);
   if (!loaded) {
     const int code = complain(loaded.error());
@@ -210,10 +201,13 @@ int serve(const ServeOptions& options) {
             (table->models.size() == 1 ? " model" : " models"));
   if (table->models.empty())
     log::warn("there are no models here yet; every prediction answers 404");
-  wait_for_stop();
+  for (; !stops(signal); signal = signal_within(std::chrono::hours(1))) {
+    if (signal == SIGHUP) reloader.reload(**stack, frontends.settings());
+  }
+  let_interrupt();
   log::info("draining: what is in flight is answered, then the server ends");
   (*stack)->announce_drain();
-  const bool ended = frontends.stop(**stack, options.drain_timeout);
+  const bool ended = frontends.stop(**stack, reloader.now().drain_timeout);
   log::info(ended ? "stopped" : "stopped; what still ran is dropped");
   if (!ended) std::_Exit(kSuccess);
   return kSuccess;
@@ -239,9 +233,10 @@ int serve_arguments(Arguments arguments) {
              has_place ? config::show_problem(arguments.config, problem) : problem.message);
   }
   if (!problems.empty()) return in_file ? kBadData : kUsage;
-  log::set_level(level_named(options.log_level));
+  log::set_level(log_level_of(options));
   for (const auto& warning : warnings) log::warn(warning);
-  return serve(options);
+  Reloader reloader(arguments.config, arguments.flags, options);
+  return serve(reloader);
 }
 
 }  // namespace

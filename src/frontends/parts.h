@@ -3,6 +3,7 @@
 
 #include "clients/shared_memory.h"
 #include "core/serving_table.h"
+#include "frontends/settings.h"
 #include "observers/trace_log.h"
 #include "repository/repository.h"
 #include "serving/pipeline.h"
@@ -15,7 +16,7 @@ struct Parts {
   repository::Repository& repository;
   observers::TraceControl& trace;
   clients::SharedMemory& shared_memory;
-  bool strict = false;         // an unknown key of a simple request is an error
+  const LiveSettings& settings;
   bool model_control = false;  // models are loaded and unloaded by calls
 };
 

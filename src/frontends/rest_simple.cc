@@ -64,8 +64,8 @@ void ready(const Pipeline& pipeline, const ExchangePtr& exchange) {
 
 void add_rest_simple(Router& router, const Parts& parts) {
   const Pipeline& pipeline = parts.pipeline;
-  const auto serve_predict = [&pipeline, strict = parts.strict](const ExchangePtr& exchange) {
-    predict(pipeline, strict, exchange);
+  const auto serve_predict = [&pipeline, &live = parts.settings](const ExchangePtr& exchange) {
+    predict(pipeline, live.read()->strict, exchange);
   };
   router.serve("POST", "/predict", serve_predict);
   router.serve("POST", "/models/{}/predict", serve_predict);

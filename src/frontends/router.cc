@@ -180,7 +180,7 @@ Result<void> Router::admit_route(const Route& route, const RequestHead& head,
 bool Router::hidden(const Endpoint& endpoint, const RequestHead& head) const {
   if (head.management) return false;
   return endpoint.surface == Surface::kManagement ||
-         (endpoint.surface == Surface::kMetrics && !options_.public_metrics);
+         (endpoint.surface == Surface::kMetrics && !settings_.read()->public_metrics);
 }
 
 Admission Router::admit(const RequestHead& head) {

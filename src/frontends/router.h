@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "frontends/endpoints.h"
 #include "frontends/http_errors.h"
+#include "frontends/settings.h"
 #include "transport/http.h"
 
 namespace sluice::frontends {
@@ -25,14 +26,14 @@ namespace sluice::frontends {
 struct RouterOptions {
   std::size_t max_body = std::size_t{64} << 20;  // also after decompression
   bool model_control = false;
-  bool public_metrics = true;
 };
 
 class Router final : public transport::HttpService {
  public:
   using Handler = std::function<void(const transport::ExchangePtr&)>;
 
-  explicit Router(RouterOptions options) : options_(options) {}
+  Router(RouterOptions options, const LiveSettings& settings)
+      : options_(options), settings_(settings) {}
 
   // The line of the table with this method and path; it must exist.
   void serve(std::string_view method, std::string_view path, Handler handler);
@@ -67,6 +68,7 @@ class Router final : public transport::HttpService {
                            transport::Admission& out) const;
 
   const RouterOptions options_;
+  const LiveSettings& settings_;
   // By number of segments: a look-up compares with a handful.
   std::array<std::vector<Route>, kMaxSegments + 1> routes_;
 };

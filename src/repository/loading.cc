@@ -32,10 +32,11 @@ void Repository::start_load(const std::string& name, ModelSlot& model, VersionSl
   version.demanded = false;
   ++loading_;
   loaders_->post([this, name, wanted = model.wanted, which = version.wanted, tally = version.tally,
-                  abandoned = version.abandoned, seen = version.seen]() mutable {
+                  abandoned = version.abandoned, seen = version.seen,
+                  allow_code = live_.allow_code]() mutable {
     Result<LoadedVersion> loaded = unavailable("abandoned", "it is not wanted any more");
     if (!closing_ && !*abandoned) {
-      loaded = loader_.load(wanted, which, std::move(tally), *abandoned);
+      loaded = loader_.load(wanted, which, std::move(tally), *abandoned, allow_code);
     }
     control_.post(
         [this, name, version = which.name, abandoned, seen, loaded = std::move(loaded)]() mutable {
@@ -83,7 +84,7 @@ void Repository::settle(const std::string& name, ModelSlot& model, VersionSlot& 
   if (loaded && !make_room_for(slot, loaded->bytes)) {
     loaded = unavailable("no_memory", "it takes " + std::to_string((loaded->bytes >> 20) + 1) +
                                           " MiB, which do not fit into max_models_memory (" +
-                                          std::to_string(options_.max_memory >> 20) + " MiB)");
+                                          std::to_string(live_.max_memory >> 20) + " MiB)");
   }
   if (loaded) {
     accept(name, model, slot, seen, std::move(*loaded));
@@ -173,8 +174,8 @@ void Repository::refuse(const std::string& name, VersionSlot& version, const std
 }
 
 bool Repository::make_room_for(VersionSlot& version, std::uint64_t bytes) {
-  if (options_.max_memory == 0) return true;
-  const auto eviction = make_room(models_, bytes, options_.max_memory, &version);
+  if (live_.max_memory == 0) return true;
+  const auto eviction = make_room(models_, bytes, live_.max_memory, &version);
   for (const auto& [name, victim] : eviction.victims) {
     VersionSlot& slot = models_.at(name).versions.at(victim);
     slot.servable = nullptr;

@@ -26,14 +26,13 @@ Result<void> Repository::load_all() {
       return first_.set_value(looked);
     }
     finish_first();
-    if (!options_.poll) return;
-    control_.post_at(Clock::now() + *options_.poll, [this] { look_again(); });
-    source_.watch([this] { hint(); });
+    plan_look();
   });
   SLUICE_CHECK(first.get());
   const auto table = tables_.get();
-  if (!options_.default_model.empty() && table->find(options_.default_model) == nullptr) {
-    return not_found("unknown_model", "default_model is '" + printable(options_.default_model) +
+  const auto& named = options_.live.default_model;
+  if (!named.empty() && table->find(named) == nullptr) {
+    return not_found("unknown_model", "default_model is '" + printable(named) +
                                           "', but there is no such model");
   }
   for (const auto& name : options_.load_first) {
@@ -65,12 +64,46 @@ void Repository::look_again() {
   } else if (looked) {
     last_trouble_.clear();
   }
-  control_.post_at(Clock::now() + *options_.poll, [this] { look_again(); });
+}
+
+// Where the source is looked at again and again: the next time, and hints in between.
+void Repository::plan_look() {
+  const auto plan = ++plan_;
+  source_.watch(live_.poll ? std::function<void()>([this] { hint(); }) : nullptr);
+  if (live_.poll) control_.post_at(Clock::now() + *live_.poll, [this, plan] { follow(plan); });
+}
+
+void Repository::follow(std::uint64_t plan) {
+  if (plan != plan_ || closing_) return;  // another poll has been asked for meanwhile
+  look_again();
+  control_.post_at(Clock::now() + *live_.poll, [this, plan] { follow(plan); });
+}
+
+void Repository::change(LiveOptions live) {
+  std::promise<void> changed;
+  control_.post([this, live = std::move(live), &changed]() mutable {
+    live_ = std::move(live);
+    retry_all();
+    plan_look();
+    if (!closing_) look_twice();
+    changed.set_value();
+  });
+  changed.get_future().wait();
+}
+
+// What failed may have failed by the options that were.
+void Repository::retry_all() {
+  for (auto& [name, model] : models_) {
+    for (auto& [version, slot] : model.versions) {
+      slot.failed.clear();
+      slot.retry_at = {};
+    }
+  }
 }
 
 // How long files must stay as they are: less than a poll, so that two looks are enough.
 Millis Repository::settle_time() const {
-  return std::clamp(*options_.poll - kHintDelay, Millis(0), kLongestSettle);
+  return std::clamp(live_.poll.value_or(kLongestSettle) - kHintDelay, Millis(0), kLongestSettle);
 }
 
 // From any thread: something has changed.
@@ -79,18 +112,21 @@ void Repository::hint() {
     if (std::exchange(hinted_, true)) return;
     control_.post_at(Clock::now() + kHintDelay, [this] {
       hinted_ = false;
-      if (closing_) return;
-      (void)look(settle_time());
-      // Once more when what was seen now has had the time to settle.
-      control_.post_at(Clock::now() + settle_time() + kHintDelay, [this] {
-        if (!closing_) (void)look(settle_time());
-      });
+      if (!closing_) look_twice();
     });
   });
 }
 
+// Now, and once more when what was seen now has had the time to settle.
+void Repository::look_twice() {
+  look_again();
+  control_.post_at(Clock::now() + settle_time() + kHintDelay, [this] {
+    if (!closing_) look_again();
+  });
+}
+
 void Repository::choose_default(const std::vector<WantedModel>& wanted) {
-  auto name = options_.default_model;
+  auto name = live_.default_model;
   if (name.empty() && wanted.size() == 1) name = wanted[0].name.str();
   if (tables_.get()->default_model == name) return;
   publish([&](ServingTable& table) { table.default_model = name; });

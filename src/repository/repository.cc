@@ -20,7 +20,8 @@ Repository::Repository(Source& source, const Registry<Engine>& engines,
       policies_(policies),
       tables_(tables),
       options_(std::move(options)),
-      loader_(source, engines, servables, probe, options_.parallel, options_.allow_code) {
+      loader_(source, engines, servables, probe, options_.parallel),
+      live_(options_.live) {
   loaders_.emplace("loader", std::max(1, options_.loaders));
 }
 

@@ -33,18 +33,23 @@
 
 namespace sluice::repository {
 
-struct RepositoryOptions {
+// What may change while it runs.
+struct LiveOptions {
   std::string default_model;
+  std::optional<Millis> poll;  // how often the source is looked at after the start; nothing: never
+  std::uint64_t max_memory = 0;  // of all loaded versions, in bytes; 0: no limit
+  bool allow_code = false;       // pickles and the like, whatever their model.yaml says
+};
+
+struct RepositoryOptions {
+  LiveOptions live;
   int parallel = 1;  // threads that run models
   int loaders = 2;   // versions that are loaded at a time
   // Models are loaded when `load` asks for them, at first only those named here ("*": all).
   bool on_request = false;
   // Lazy versions too are loaded at start: for commands that end after one answer.
   bool nothing_lazy = false;
-  bool allow_code = false;  // pickles and the like, whatever their model.yaml says
   std::vector<std::string> load_first;
-  std::optional<Millis> poll;  // how often the source is looked at after the start; nothing: never
-  std::uint64_t max_memory = 0;  // of all loaded versions, in bytes; 0: no limit
 };
 
 class Repository final : public OnDemand {
@@ -68,6 +73,9 @@ class Repository final : public OnDemand {
   void unload(ModelName model, Done done);
   void want(std::string_view model, std::string_view version, TimePoint deadline,
             Then then) override;
+  // Takes other options over and looks at the source; they hold when it returns. What could not be
+  // loaded has another chance.
+  void change(LiveOptions live);
   // `/ready` answers no from now on.
   void announce_drain();
   // Nothing is loaded any more; what runs ends, and what waits is dropped. False: a version is
@@ -86,6 +94,10 @@ class Repository final : public OnDemand {
   // Of all models, or of one.
   Result<void> look(std::chrono::milliseconds settle, const std::string& only = {});
   void look_again();
+  void look_twice();
+  void plan_look();
+  void follow(std::uint64_t plan);
+  void retry_all();
   Millis settle_time() const;
   void hint();
   void choose_default(const std::vector<WantedModel>& wanted);
@@ -128,13 +140,15 @@ class Repository final : public OnDemand {
   Source& source_;
   const Registry<PolicyFactory>& policies_;
   ServingTables& tables_;
-  const RepositoryOptions options_;
+  const RepositoryOptions options_;  // without what is live
   const VersionLoader loader_;
   std::mutex publishing_;
   std::atomic<int> loading_{0};
   std::atomic<bool> closing_{false};
 
   // Of the control thread.
+  LiveOptions live_;
+  std::uint64_t plan_ = 0;  // the chain of looks that goes on; older ones end
   std::map<std::string, ModelSlot> models_;
   WaitingRoom guests_;
   std::vector<Asked> asked_;

@@ -23,14 +23,12 @@ void tidy_up() {
 }  // namespace
 
 VersionLoader::VersionLoader(Source& source, const Registry<Engine>& engines,
-                             const ServableFactory& servables, const Probe* probe, int parallel,
-                             bool allow_code)
+                             const ServableFactory& servables, const Probe* probe, int parallel)
     : source_(source),
       engines_(engines),
       servables_(servables),
       probe_(probe),
-      parallel_(parallel),
-      allow_code_(allow_code) {}
+      parallel_(parallel) {}
 
 Result<VersionLoader::Choice> VersionLoader::choose_engine(const WantedModel& model,
                                                            const ModelFile& file) const {
@@ -48,11 +46,12 @@ Result<VersionLoader::Choice> VersionLoader::choose_engine(const WantedModel& mo
 
 Result<LoadedVersion> VersionLoader::load(const WantedModel& model, const WantedVersion& version,
                                           std::shared_ptr<Tally> tally,
-                                          const std::atomic<bool>& abandoned) const {
+                                          const std::atomic<bool>& abandoned,
+                                          bool allow_code) const {
   if (!version.problem.empty()) return invalid("bad_model", version.problem);
   SLUICE_TRY(const auto file, source_.open(version));
   SLUICE_TRY(const auto choice, choose_engine(model, file));
-  if (choice.engine->runs_code() && !model.config.allow_pickle && !allow_code_) {
+  if (choice.engine->runs_code() && !model.config.allow_pickle && !allow_code) {
     return invalid("not_allowed",
                    "a file of this kind is a program: whoever made it decides what this server "
                    "does when it is loaded. If you trust it, start with --allow-pickle, or set "

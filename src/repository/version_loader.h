@@ -24,16 +24,16 @@ struct LoadedVersion {
 
 class VersionLoader {
  public:
-  // Everything outlives it. `probe` may be null: no trial. `allow_code`: files that are programs
-  // are loaded whatever their model.yaml says.
+  // Everything outlives it. `probe` may be null: no trial.
   VersionLoader(Source& source, const Registry<Engine>& engines, const ServableFactory& servables,
-                const Probe* probe, int parallel, bool allow_code);
+                const Probe* probe, int parallel);
 
   // Errors: kUnavailable where another try may go better, else why it cannot be served.
-  // `tally` goes on counting; `abandoned` becomes true when nobody wants the version any more.
+  // `tally` goes on counting; `abandoned` becomes true when nobody wants the version any more;
+  // `allow_code`: files that are programs are loaded whatever their model.yaml says.
   Result<LoadedVersion> load(const WantedModel& model, const WantedVersion& version,
-                             std::shared_ptr<Tally> tally,
-                             const std::atomic<bool>& abandoned) const;
+                             std::shared_ptr<Tally> tally, const std::atomic<bool>& abandoned,
+                             bool allow_code) const;
 
   // Closes all that was ever loaded and still lives: a version that was replaced may still run.
   void close_all() const;
@@ -54,7 +54,6 @@ class VersionLoader {
   const ServableFactory& servables_;
   const Probe* probe_;
   const int parallel_;
-  const bool allow_code_;
   mutable std::mutex mutex_;
   mutable std::vector<std::weak_ptr<const Servable>> loaded_;  // guarded by mutex_
   const std::shared_ptr<Worker> reaper_ = std::make_shared<Worker>("reaper");

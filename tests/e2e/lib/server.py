@@ -73,8 +73,9 @@ class Server:
         return self.process.pid
 
     def stderr(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        # By pread: the place in the file is shared with the server, which writes there.
+        size = os.fstat(self.log.fileno()).st_size
+        return os.pread(self.log.fileno(), size, 0).decode(errors="replace")
 
     def connection(self, timeout=20):
         return http.client.HTTPConnection(self.http, timeout=timeout)
