@@ -126,7 +126,7 @@ struct InProcess {
 };
 
 Result<InProcess> measure(const BenchArguments& arguments) {
-  SLUICE_TRY(const auto stack, Stack::open(arguments.target));
+  SLUICE_TRY(const auto stack, Stack::open(arguments.target, arguments.pickles));
   SLUICE_CHECK(stack->load());
   auto first = stack->pipeline().new_request();
   SLUICE_CHECK(stack->pipeline().aim(*first, "", ""));
@@ -210,6 +210,7 @@ Action add_bench(CLI::App& app) {
   app.add_option("--seconds", arguments->seconds, "how long")->check(CLI::Range(0.1, 86400.0));
   app.add_flag("--sweep", arguments->sweep,
                "serve the model with batching off, eager and wait, and load each");
+  add_pickle_options(app, arguments->pickles);
   app.add_flag("--json", arguments->json, "print JSON");
   return [arguments] {
     const bool url = arguments->target.find("://") != std::string::npos;

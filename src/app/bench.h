@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "app/commands.h"
 #include "core/signature.h"
 #include "tools/bench/load_result.h"
 
@@ -14,6 +15,7 @@ class JsonWriter;
 namespace sluice::app {
 
 struct BenchArguments {
+  Pickles pickles;
   std::string target;
   std::string data;
   int concurrency = 0;  // 0: not given

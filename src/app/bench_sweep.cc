@@ -36,7 +36,7 @@ Result<std::string> get(const std::string& port, const std::string& path) {
 // What the model is called and what it is asked, found by loading it here first: what is wrong with
 // it is said before any server starts.
 Result<tools::SweepPlan> make_plan(const BenchArguments& arguments) {
-  SLUICE_TRY(const auto stack, Stack::open(arguments.target));
+  SLUICE_TRY(const auto stack, Stack::open(arguments.target, arguments.pickles));
   SLUICE_CHECK(stack->load());
   const auto request = stack->pipeline().new_request();
   SLUICE_CHECK(stack->pipeline().aim(*request, "", ""));

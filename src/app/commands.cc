@@ -52,6 +52,11 @@ int exit_of(const Error& error) {
 
 }  // namespace
 
+void add_pickle_options(CLI::App& app, Pickles& pickles) {
+  app.add_flag("--allow-pickle", pickles.allowed, "run .pkl and .joblib files");
+  app.add_option("--python", pickles.python, "the Python that runs them");
+}
+
 int complain(int exit, std::string_view message) {
   std::fprintf(stderr, "sluice: %.*s\n", static_cast<int>(message.size()), message.data());
   return exit;

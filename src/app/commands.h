@@ -26,6 +26,14 @@ enum Exit : int {
 // What a sub-command does once its arguments are read; answers the exit code.
 using Action = std::function<int()>;
 
+// Whether a command without a server runs pickles, and in which Python.
+struct Pickles {
+  bool allowed = false;
+  std::string python;
+};
+// Declares --allow-pickle and --python, for commands that load a model themselves.
+void add_pickle_options(CLI::App& app, Pickles& pickles);
+
 // Declares the sub-command on `app` and answers its action.
 Action add_serve(CLI::App& app);
 Action add_predict(CLI::App& app);

@@ -16,6 +16,7 @@ namespace sluice::app {
 namespace {
 
 struct Arguments {
+  Pickles pickles;
   std::string file;
   bool json = false;
 };
@@ -26,12 +27,12 @@ struct Inspected {
   std::shared_ptr<const Servable> servable;
 };
 
-Result<Inspected> inspect_file(const std::string& path) {
+Result<Inspected> inspect_file(const std::string& path, const Pickles& pickles) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored) && !path.ends_with(".onnx")) {
     return invalid("usage", "inspect takes one model file, such as model.onnx");
   }
-  SLUICE_TRY(const auto stack, Stack::open(path));
+  SLUICE_TRY(const auto stack, Stack::open(path, pickles));
   SLUICE_CHECK(stack->load());
   const auto table = stack->tables().get();
   const auto& entry = *table->models.begin()->second;
@@ -114,7 +115,7 @@ void print_text(const Inspected& inspected) {
 
 int inspect(const Arguments& arguments) {
   log::set_level(log::Level::kOff);
-  auto inspected = inspect_file(arguments.file);
+  auto inspected = inspect_file(arguments.file, arguments.pickles);
   if (!inspected) return complain(inspected.error());
   if (arguments.json) {
     print_json(*inspected);
@@ -129,6 +130,7 @@ int inspect(const Arguments& arguments) {
 Action add_inspect(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   app.add_option("file", arguments->file, "model file")->required();
+  add_pickle_options(app, arguments->pickles);
   app.add_flag("--json", arguments->json, "print JSON");
   return [arguments] { return inspect(*arguments); };
 }

@@ -75,6 +75,9 @@ const Schema<ServeOptions>& ServeOptions::schema() {
           .option("default_model", &S::default_model, "model of POST /predict")
           .option("strict", &S::strict, "an unknown key in a request is an error")
           .option("allow_pickle", &S::allow_pickle, "run .pkl and .joblib files")
+          .option("python", &S::python,
+                  "the Python that runs them; else the first of python3 and the system's that "
+                  "imports sklearn")
           .option("state_dir", &S::state_dir, "where state is kept; :memory: keeps nothing")
           .option("poll", &S::poll, "how often the repository is looked at, or off", {poll_problem})
           .option("model_control", &S::model_control, "poll | explicit",
@@ -97,7 +100,7 @@ const Schema<ServeOptions>& ServeOptions::schema() {
 }
 
 const std::vector<std::string>& ServeOptions::not_acted_on() {
-  static const std::vector<std::string> kKeys = {"allow_pickle", "state_dir"};
+  static const std::vector<std::string> kKeys = {"state_dir"};
   return kKeys;
 }
 

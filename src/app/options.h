@@ -23,6 +23,7 @@ struct ServeOptions {
   std::string default_model;
   bool strict = false;
   bool allow_pickle = false;
+  std::string python;
   std::string state_dir;
   std::string poll = "1s";
   std::string model_control = "poll";

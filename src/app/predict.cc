@@ -21,6 +21,7 @@ namespace {
 using nlohmann::json;
 
 struct Arguments {
+  Pickles pickles;
   std::string model;
   std::string version;
   std::string data;
@@ -59,7 +60,7 @@ Result<HttpAnswer> ask_server(const Arguments& arguments, const std::string& bod
 }
 
 Result<HttpAnswer> ask_here(const Arguments& arguments, const std::string& body) {
-  SLUICE_TRY(const auto stack, Stack::open(arguments.model));
+  SLUICE_TRY(const auto stack, Stack::open(arguments.model, arguments.pickles));
   SLUICE_CHECK(stack->load());
   std::string padded = body;
   padded.reserve(body.size() + codecs::json_padding());
@@ -140,6 +141,7 @@ Action add_predict(CLI::App& app) {
                  "file with features or a request as JSON; - is stdin");
   app.add_option("--version", arguments->version, "version of the model");
   app.add_option("--url", arguments->url, "ask this server: http://127.0.0.1:8000");
+  add_pickle_options(app, arguments->pickles);
   app.add_flag("--json", arguments->json, "print the answer as JSON");
   return [arguments] { return predict(*arguments); };
 }

@@ -1,6 +1,5 @@
 #include "app/stack.h"
 
-#include "engines/builtin.h"
 #include "observers/builtin.h"
 #include "routing/builtin.h"
 #include "serving/model_servable.h"
@@ -8,18 +7,19 @@
 
 namespace sluice::app {
 
-Stack::Stack()
+Stack::Stack(const engines::EngineOptions& engines)
     : servables_(serving::make_servable_factory()),
       tables_(std::make_shared<const ServingTable>()),
       observers_(observers::make_builtin(trace_)) {
-  engines::register_builtin(engines_);
+  engines::register_builtin(engines_, engines);
   routing::register_builtin(policies_);
 }
 
 Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
                                            repository::RepositoryOptions options,
+                                           const engines::EngineOptions& engines,
                                            const repository::Probe* probe) {
-  std::unique_ptr<Stack> stack(new Stack);
+  std::unique_ptr<Stack> stack(new Stack(engines));
   std::vector<std::string> extensions;
   for (const auto& [name, engine] : stack->engines_.items()) {
     for (const auto end : engine->extensions()) extensions.emplace_back(end);
@@ -33,10 +33,12 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
   return stack;
 }
 
-Result<std::unique_ptr<Stack>> Stack::open(const std::string& path) {
+Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickles& pickles) {
   repository::RepositoryOptions options;
   options.nothing_lazy = true;
-  return open(path, std::move(options), nullptr);
+  options.allow_code = pickles.allowed;
+  options.parallel = 1;
+  return open(path, std::move(options), {pickles.python}, nullptr);
 }
 
 }  // namespace sluice::app

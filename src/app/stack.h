@@ -8,12 +8,14 @@
 #include <memory>
 #include <string>
 
+#include "app/commands.h"
 #include "core/engine.h"
 #include "core/observer.h"
 #include "core/policy.h"
 #include "core/registry.h"
 #include "core/serving_table.h"
 #include "core/source.h"
+#include "engines/builtin.h"
 #include "observers/trace_log.h"
 #include "repository/repository.h"
 #include "serving/pipeline.h"
@@ -26,9 +28,10 @@ class Stack {
   // `probe`: tries versions before they are loaded; may be null.
   static Result<std::unique_ptr<Stack>> open(const std::string& path,
                                              repository::RepositoryOptions options,
+                                             const engines::EngineOptions& engines,
                                              const repository::Probe* probe);
   // For commands that end after their answer: whatever is there is loaded at once.
-  static Result<std::unique_ptr<Stack>> open(const std::string& path);
+  static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles);
 
   Result<void> load() { return repository_->load_all(); }
   void announce_drain() { repository_->announce_drain(); }
@@ -42,7 +45,7 @@ class Stack {
   observers::TraceControl& trace() { return trace_; }
 
  private:
-  Stack();
+  explicit Stack(const engines::EngineOptions& engines);
 
   Registry<Engine> engines_;
   Registry<PolicyFactory> policies_;

@@ -4,6 +4,7 @@
 // `engines/builtin.cc`. The conformance suite (engines/conformance_test.cc) then runs on it.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/option.h"
 #include "core/signature.h"
 #include "core/tensor.h"
 
@@ -43,6 +45,8 @@ class Model {
   // What clients of the Open Inference Protocol call this kind of model: "onnxruntime_onnx".
   virtual std::string_view platform() const = 0;
   virtual bool thread_safe() const { return true; }
+  // Another process answers, and may be slow to: no thread that others wait for runs it.
+  virtual bool answers_from_afar() const { return false; }
   // At least one.
   virtual std::vector<Fact> facts() const = 0;
   // Learned numbers, and 0 where that is not known.
@@ -58,9 +62,20 @@ struct ModelFile {
   std::shared_ptr<const Fd> directory;
 };
 
+// For models that live in processes of their own.
+struct ProcessLimits {
+  std::uint64_t memory = std::uint64_t{4} << 30;  // bytes of each that are its own
+  Millis load_limit{60'000};                      // of processor time, and ten times by the clock
+  Millis run_limit{60'000};
+};
+
 struct LoadOptions {
   int threads = 1;   // per execution
   int parallel = 1;  // threads that will run it at the same time: a hint
+  ProcessLimits process;
+  std::string name;  // of the version, in the log
+  // Nobody wants it any more: a load that can be broken off is. Null: that does not happen.
+  const std::atomic<bool>* abandoned = nullptr;
 };
 
 // Thread-safety: all functions may be called from any thread.

@@ -207,6 +207,20 @@ const Schema<GuardOptions>& GuardOptions::schema() {
   return kSchema;
 }
 
+const Schema<PythonOptions>& PythonOptions::schema() {
+  static const auto kSchema =
+      Schema<PythonOptions>()
+          .option("memory", &PythonOptions::memory, "most memory of each process",
+                  {between(Bytes{std::uint64_t{256} << 20}, Bytes{std::uint64_t{1} << 40})})
+          .option("load_timeout", &PythonOptions::load_timeout,
+                  "processor time that unpickling may take; ten times as long by the clock",
+                  {between(Millis(1000), Millis(86'400'000))})
+          .option("run_timeout", &PythonOptions::run_timeout,
+                  "how long one run may take before its process is ended",
+                  {between(Millis(10), Millis(86'400'000))});
+  return kSchema;
+}
+
 const Schema<OutputOptions>& OutputOptions::schema() {
   static const auto kSchema =
       Schema<OutputOptions>()
@@ -273,7 +287,8 @@ const Schema<ModelConfig>& ModelConfig::schema() {
           .option("ensemble", &ModelConfig::ensemble, "steps of a pipeline of models")
           .option("release", &ModelConfig::release, "traffic between the versions")
           .option("allow_pickle", &ModelConfig::allow_pickle,
-                  "run .pkl and .joblib files of this model");
+                  "run .pkl and .joblib files of this model")
+          .option("python", &ModelConfig::python, "limits of the processes that run them");
   return kSchema;
 }
 

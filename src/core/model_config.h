@@ -123,6 +123,14 @@ struct LogOptions {
   static const Schema<LogOptions>& schema();
 };
 
+// Of the processes that run pickles.
+struct PythonOptions {
+  Bytes memory{std::uint64_t{4} << 30};
+  Millis load_timeout{60'000};
+  Millis run_timeout{60'000};
+  static const Schema<PythonOptions>& schema();
+};
+
 struct ModelConfig {
   std::string engine;
   Loading loading;
@@ -142,11 +150,12 @@ struct ModelConfig {
   std::optional<Node> ensemble;  // a pipeline's steps; read by its engine
   std::optional<Node> release;   // read by the release policies themselves
   bool allow_pickle = false;
+  PythonOptions python;
 
   static const Schema<ModelConfig>& schema();
 
-  static constexpr std::array<std::string_view, 5> kNotActedOn = {"allow_pickle", "guard",
-                                                                  "features", "log", "release"};
+  static constexpr std::array<std::string_view, 4> kNotActedOn = {"guard", "features", "log",
+                                                                  "release"};
 };
 
 }  // namespace sluice

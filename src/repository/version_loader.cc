@@ -58,8 +58,13 @@ Result<LoadedVersion> VersionLoader::load(const WantedModel& model, const Wanted
                    "allow_pickle: true in model.yaml; else export the model to ONNX");
   }
   const auto instances = static_cast<int>(model.config.instances.count);
+  const auto& python = model.config.python;
   const LoadOptions options{.threads = static_cast<int>(model.config.threads),
-                            .parallel = instances > 0 ? instances : parallel_};
+                            .parallel = instances > 0 ? instances : parallel_,
+                            .process = {python.memory.value, python.load_timeout,
+                                        python.run_timeout},
+                            .name = "model " + model.name.str() + " version " + version.name.str(),
+                            .abandoned = &abandoned};
   LoadedVersion out;
   out.bytes = file.contents.bytes().size();
   if (probe_ != nullptr && !choice.engine->isolated()) {

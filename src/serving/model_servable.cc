@@ -38,6 +38,7 @@ class ModelServable final : public Servable {
       : model_(std::move(model)),
         version_(std::move(version)),
         execution_(std::move(execution)),
+        apart_(execution_->model().answers_from_afar()),
         limited_(config.instances.count > 0 || !execution_->model().thread_safe()),
         waits_(config.batching.value_or(Batching()).policy == BatchPolicy::kWait),
         together_(eager(BatchRules::of(config.batching.value_or(Batching()), true))),
@@ -101,7 +102,7 @@ class ModelServable final : public Servable {
     // Answering a request may bring its connection's next one here already.
     std::vector<RequestPtr> requests;
     requests.swap(turn.requests);
-    if (waits_) {
+    if (waits_ || apart_) {
       batcher_.push(requests);
     } else {
       run_here(requests);
@@ -160,6 +161,7 @@ class ModelServable final : public Servable {
   const ModelName model_;
   const VersionName version_;
   const std::unique_ptr<const Execution> execution_;
+  const bool apart_;    // never runs on a loop's thread
   const bool limited_;  // in how many runs there may be at a time
   const bool waits_;
   const BatchRules together_;

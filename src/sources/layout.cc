@@ -31,10 +31,6 @@ bool holds(const std::vector<std::string>& names, std::string_view name) {
 
 std::string stem(std::string_view file) { return std::string(file.substr(0, file.rfind('.'))); }
 
-bool is_pickle(std::string_view file) {
-  return file.ends_with(".pkl") || file.ends_with(".joblib");
-}
-
 std::optional<WantedModel> start_model(const std::string& name) {
   auto parsed = ModelName::parse(name);
   if (!parsed) return std::nullopt;
@@ -83,11 +79,6 @@ WantedVersion make_version(const FileTree& tree, VersionName name, const fs::pat
   if (files.size() > 1) {
     out.problem = "it has more than one model file: " + join_and(files) + "; keep one of them";
   }
-  if (is_pickle(files[0])) {
-    out.problem =
-        "scikit-learn's .pkl and .joblib files are not served by this version of "
-        "Sluice; export the model to ONNX";
-  }
   out.fingerprint = tree.fingerprint(out.location);
   if (beside == nullptr) return out;
   for (const auto& file : beside->files) {
@@ -112,7 +103,7 @@ bool Names::has_file(std::string_view name) const { return holds(files, name); }
 bool Names::has(std::string_view name) const { return has_file(name) || holds(directories, name); }
 
 bool Layout::knows(std::string_view file) const {
-  return is_pickle(file) || std::ranges::any_of(extensions_, [&](const auto& end) {
+  return std::ranges::any_of(extensions_, [&](const auto& end) {
            return file.ends_with(end) && file.size() > end.size();
          });
 }

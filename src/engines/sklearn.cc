@@ -1,0 +1,249 @@
+#include "engines/sklearn.h"
+
+#include <algorithm>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/checked.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "engines/python_finder.h"
+#include "engines/worker_pool.h"
+
+namespace sluice::engines {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kMostWorkers = 64;
+constexpr std::size_t kMostColumns = 100'000;
+constexpr std::size_t kMostClasses = 1'000'000;
+constexpr std::size_t kBytesPerSecond = 10'000'000;  // of a pickle, on a slow machine
+
+// What a worker says of its model is written by whoever made the model: each value is of the kind
+// and size that is expected, or there is none.
+std::string text_in(const json& from, const char* key) {
+  const auto found = from.find(key);
+  return found != from.end() && found->is_string() ? printable(found->get<std::string>(), 200) : "";
+}
+
+std::int64_t number_in(const json& from, const char* key, std::int64_t most) {
+  const auto found = from.find(key);
+  if (found == from.end() || !found->is_number_integer()) return -1;
+  const auto number = found->get<std::int64_t>();
+  return number < 0 || number > most ? -1 : number;
+}
+
+std::vector<std::string> texts_in(const json& from, const char* key, std::size_t most) {
+  std::vector<std::string> out;
+  const auto found = from.find(key);
+  if (found == from.end() || !found->is_array() || found->size() > most) return out;
+  for (const auto& each : *found) {
+    if (each.is_string()) out.push_back(each.get<std::string>());
+  }
+  return out;
+}
+
+Result<Signature> read_signature(const json& said) {
+  Signature out;
+  const auto width = number_in(said, "width", kMostColumns);
+  const auto kinds = texts_in(said, "kinds", kMostColumns);
+  out.columns = texts_in(said, "columns", kMostColumns);
+  if (!out.columns.empty() && out.columns.size() != static_cast<std::size_t>(width)) {
+    out.columns.clear();
+  }
+  const bool mixed = std::ranges::find(kinds, "number") != kinds.end();
+  if (mixed) {
+    // An input for each column, since a tensor has one type.
+    for (std::size_t i = 0; i < kinds.size(); ++i) {
+      out.inputs.push_back({out.columns.size() == kinds.size() ? out.columns[i]
+                                                               : "x" + std::to_string(i),
+                            kinds[i] == "text" ? DType::kString : DType::kFloat64,
+                            {-1, 1},
+                            Role::kUnknown});
+    }
+    out.columns.clear();
+  } else {
+    const auto type = !kinds.empty()                          ? DType::kString
+                      : text_in(said, "numbers") == "FP32" ? DType::kFloat32
+                                                           : DType::kFloat64;
+    const auto columns = kinds.empty() ? width : static_cast<std::int64_t>(kinds.size());
+    out.inputs.push_back({"features", type, {-1, columns}, Role::kUnknown});
+  }
+  out.classes = texts_in(said, "classes", kMostClasses);
+  for (std::size_t i = 0; i < out.classes.size(); ++i) {
+    out.classes_are_names = out.classes_are_names || out.classes[i] != std::to_string(i);
+  }
+  const auto outputs = said.find("outputs");
+  if (outputs == said.end() || !outputs->is_array() || outputs->empty() || outputs->size() > 2) {
+    return invalid("bad_model", "its process describes the model wrongly");
+  }
+  for (const auto& each : *outputs) {
+    TensorSpec spec;
+    spec.name = text_in(each, "name");
+    const auto dtype = dtype_named(text_in(each, "dtype"));
+    const auto columns = number_in(each, "columns", kMostClasses);
+    const auto role = text_in(each, "role");
+    spec.role = role == "label" ? Role::kLabel : role == "value" ? Role::kValue
+                                                                 : Role::kProbabilities;
+    // Labels that are texts come as places in the list of classes.
+    const bool fits = dtype == DType::kInt64 || dtype == DType::kFloat64 ||
+                      (dtype == DType::kString && spec.role == Role::kLabel);
+    if (!fits || columns < 0) {
+      return invalid("bad_model", "its process describes the model wrongly");
+    }
+    spec.dtype = *dtype;
+    spec.dims = {-1};
+    if (columns > 0) spec.dims.push_back(columns);
+    out.outputs.push_back(std::move(spec));
+  }
+  return out;
+}
+
+class SklearnModel final : public Model {
+ public:
+  SklearnModel(std::unique_ptr<WorkerPool> pool, Signature signature, std::vector<Fact> facts)
+      : pool_(std::move(pool)), signature_(std::move(signature)), facts_(std::move(facts)) {
+    // In columns whenever there is a text among them: each text is a list of its own.
+    by_columns_ = signature_.inputs[0].dtype == DType::kString;
+  }
+
+  const Signature& signature() const override { return signature_; }
+  std::string_view platform() const override { return "sklearn"; }
+  std::vector<Fact> facts() const override { return facts_; }
+  std::uint64_t parameters() const override { return 0; }
+  std::uint64_t bytes_elsewhere() const override { return pool_->memory(); }
+  bool answers_from_afar() const override { return true; }
+
+  Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
+                   Arena& arena) const override {
+    const auto rows = inputs[0].shape[0];
+    if (rows == 0) return invalid("no_rows", "there are no rows to predict");
+    auto bytes = arena.array<std::span<std::byte>>(outputs.size());
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const auto& spec = signature_.outputs[i];
+      outputs[i].dtype = spec.dtype;
+      outputs[i].shape = {rows};
+      if (spec.dims.size() == 2) outputs[i].shape.push(spec.dims[1]);
+      SLUICE_TRY(const auto count, element_count(outputs[i].shape.dims()));
+      bytes[i] = arena.array<std::byte>(count * sizeof(std::int64_t));
+      outputs[i].data = bytes[i];
+    }
+    const bool split = by_columns_ && inputs.size() == 1;
+    const auto columns = split ? columns_of(inputs[0], arena) : inputs;
+    SLUICE_CHECK(pool_->run({columns, static_cast<std::size_t>(rows), bytes}));
+    for (auto& output : outputs) {
+      if (output.dtype == DType::kString) SLUICE_CHECK(name_labels(output, arena));
+    }
+    return {};
+  }
+
+ private:
+  // A table of texts, as its columns.
+  static std::span<const TensorView> columns_of(const TensorView& table, Arena& arena) {
+    const auto rows = static_cast<std::size_t>(table.shape[0]);
+    const auto width = table.strings.size() / rows;
+    auto out = arena.array<TensorView>(width);
+    for (std::size_t column = 0; column < width; ++column) {
+      auto texts = arena.array<std::string_view>(rows);
+      for (std::size_t row = 0; row < rows; ++row) texts[row] = table.strings[row * width + column];
+      out[column] = TensorView{DType::kString, {table.shape[0], 1}, {}, texts};
+    }
+    return out;
+  }
+
+  Result<void> name_labels(TensorView& output, Arena& arena) const {
+    const auto places = output.as<std::int64_t>();
+    auto labels = arena.array<std::string_view>(places.size());
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const auto place = static_cast<std::uint64_t>(places[i]);
+      if (place >= signature_.classes.size()) {
+        return fail(Code::kInternal, "engine_failed", "the model answered a class that it lacks");
+      }
+      labels[i] = arena.copy(signature_.classes[place]);
+    }
+    output.strings = labels;
+    output.data = {};
+    return {};
+  }
+
+  const std::unique_ptr<WorkerPool> pool_;
+  const Signature signature_;
+  const std::vector<Fact> facts_;
+  bool by_columns_ = false;
+};
+
+// The warnings that a data scientist would have seen.
+void warn_of(const std::string& name, const json& said) {
+  const auto trained = text_in(said, "trained_with");
+  const auto here = text_in(said, "sklearn");
+  if (!trained.empty() && trained != here) {
+    log::warn(name + " was written by scikit-learn " + trained + " and runs in " + here +
+              ": its answers may differ; train it again with " + here +
+              ", or name a Python that has " + trained + " with --python");
+  }
+  for (const auto& warning : texts_in(said, "warnings", 3)) {
+    log::warn(name + ": Python warns while loading: " + printable(warning, 200));
+  }
+}
+
+class SklearnEngine final : public Engine {
+ public:
+  explicit SklearnEngine(std::string python) : wanted_(std::move(python)) {}
+
+  bool accepts(const ModelFile& file) const override {
+    const std::string_view name = file.name;
+    return std::ranges::any_of(extensions(), [&](auto end) { return name.ends_with(end); });
+  }
+  std::vector<std::string_view> extensions() const override { return {".pkl", ".joblib"}; }
+  bool runs_code() const override { return true; }
+  bool isolated() const override { return true; }
+
+  Result<std::unique_ptr<Model>> load(const ModelFile& file,
+                                      const LoadOptions& options) const override {
+    if (file.contents.bytes().empty()) return invalid("bad_model", "the model file is empty");
+    SLUICE_TRY(const auto python, find());
+    PoolOptions pool_options;
+    pool_options.name = options.name.empty() ? file.name : options.name;
+    pool_options.workers = std::clamp(options.parallel, 1, kMostWorkers);
+    pool_options.worker = {python.path, file.contents, options.threads, options.process.memory};
+    pool_options.run_limit = options.process.run_limit;
+    pool_options.load_limit =
+        std::chrono::ceil<std::chrono::seconds>(options.process.load_limit) +
+        std::chrono::seconds(file.contents.bytes().size() / kBytesPerSecond);
+    pool_options.abandoned = options.abandoned;
+    const auto name = pool_options.name;
+    SLUICE_TRY(auto pool, WorkerPool::start(std::move(pool_options)));
+    const auto said = json::parse(pool->description(), nullptr, false);
+    if (!said.is_object()) return invalid("bad_model", "its process describes the model wrongly");
+    SLUICE_TRY(auto signature, read_signature(said));
+    warn_of(name, said);
+    std::vector<Fact> facts = {{"estimator", text_in(said, "estimator")},
+                               {"scikit-learn", text_in(said, "sklearn")},
+                               {"python", text_in(said, "python")}};
+    return std::make_unique<SklearnModel>(std::move(pool), std::move(signature), std::move(facts));
+  }
+
+ private:
+  // Looked for once; as long as there is none, each time.
+  Result<Python> find() const {
+    const std::lock_guard lock(mutex_);
+    if (!python_) {
+      SLUICE_TRY(python_, find_python(wanted_));
+    }
+    return *python_;
+  }
+
+  const std::string wanted_;
+  mutable std::mutex mutex_;
+  mutable std::optional<Python> python_;  // guarded by mutex_
+};
+
+}  // namespace
+
+std::shared_ptr<const Engine> make_sklearn(std::string python) {
+  return std::make_shared<SklearnEngine>(std::move(python));
+}
+
+}  // namespace sluice::engines

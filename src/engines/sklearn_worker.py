@@ -1,0 +1,397 @@
+"""The program of a worker: unpickles one scikit-learn model and predicts with it.
+
+It runs in the user's own Python (3.8 or later), started by Sluice, with five descriptors beside the
+usual three: 3 is the socket of messages, 4 this text, 5 the model file, 6 the shared memory. What
+the model prints goes to 1 and 2, which Sluice logs; neither is part of the protocol.
+
+Messages are 32 bytes: kind, a number that depends on it, rows, and where the outputs go. Features
+lie in the shared memory, are looked at there, and results are written into it: nothing is pickled
+or copied for a request. The C++ side is engines/python_worker.cc.
+"""
+import ctypes
+import gc
+import json
+import mmap
+import os
+import re
+import socket
+import struct
+import sys
+import warnings
+
+SOCKET, MODEL, MEMORY = 3, 5, 6
+MESSAGE = struct.Struct("=IIQQQ")
+RUN, REMAP = 1, 2                                    # Sluice says
+HELLO, LOADED, REFUSED, DONE, RAISED = 1, 2, 3, 4, 5  # the worker says
+INPUT_ERROR, OTHER_ERROR, MEMORY_ERROR = 1, 2, 3      # what was raised
+
+# Classifiers of scikit-learn whose `predict` answers the class of the largest probability, or of
+# the largest score of which the probability is a rising function. Where one probability is larger
+# than all others, that is the answer, and one call does for both. SVC(probability=True) is none:
+# its probabilities are fitted apart, by cross-validation, and may prefer another class.
+ARGMAX = {
+    "AdaBoostClassifier", "BaggingClassifier", "BernoulliNB", "CalibratedClassifierCV",
+    "CategoricalNB", "ComplementNB", "DecisionTreeClassifier", "ExtraTreeClassifier",
+    "ExtraTreesClassifier", "GaussianNB", "GradientBoostingClassifier",
+    "HistGradientBoostingClassifier", "KNeighborsClassifier", "LabelPropagation",
+    "LabelSpreading", "LinearDiscriminantAnalysis", "LogisticRegression",
+    "LogisticRegressionCV", "MLPClassifier", "MultinomialNB", "QuadraticDiscriminantAnalysis",
+    "RandomForestClassifier", "SGDClassifier",
+}
+# They turn whatever they get into 32-bit floats themselves.
+SINGLE = {
+    "DecisionTreeClassifier", "DecisionTreeRegressor", "ExtraTreeClassifier", "ExtraTreeRegressor",
+    "RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier",
+    "ExtraTreesRegressor", "GradientBoostingClassifier", "GradientBoostingRegressor",
+}
+CATEGORICAL = {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"}
+TEXT = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"}
+
+
+class Refusal(Exception):
+    """Why this model cannot be served, in a sentence."""
+
+
+def own_class(estimator):
+    """The name of a class of scikit-learn's own; empty for everybody else's."""
+    kind = type(estimator)
+    return kind.__name__ if kind.__module__.split(".")[0] == "sklearn" else ""
+
+
+def inner(estimator, which):
+    """The estimator that does the first or the last step, inside pipelines and searches."""
+    while True:
+        if own_class(estimator) == "Pipeline":
+            steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
+            if not steps:
+                return estimator
+            estimator = steps[which]
+        elif own_class(estimator) and hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif which == -1 and own_class(estimator) == "StackingClassifier":
+            estimator = estimator.final_estimator_
+        else:
+            return estimator
+
+
+def decided_by_probability(estimator):
+    last = inner(estimator, -1)
+    if own_class(last) == "VotingClassifier":
+        return last.voting == "soft"
+    return own_class(last) in ARGMAX
+
+
+def is_text(values):
+    return all(getattr(each, "dtype", None) is not None and each.dtype.kind in "OUS"
+               for each in values)
+
+
+def column_kinds(estimator, count):
+    """'text' or 'number' for each column that the first step takes."""
+    first = inner(estimator, 0)
+    if own_class(first) in CATEGORICAL and hasattr(first, "categories_"):
+        return ["text" if is_text([each]) else "number" for each in first.categories_]
+    kinds = ["number"] * count
+    if own_class(first) != "ColumnTransformer":
+        return kinds
+    names = list(getattr(first, "feature_names_in_", []))
+    for _, step, columns in first.transformers_:
+        if step in ("drop", "passthrough"):
+            continue
+        places = numpy.arange(count)
+        if isinstance(columns, (str, int)):
+            columns = [columns]
+        if isinstance(columns, slice):
+            if any(isinstance(end, str) for end in (columns.start, columns.stop)):
+                raise Refusal("it chooses columns by a slice of names; export it to ONNX")
+            columns = list(places[columns])
+        columns = [names.index(each) if isinstance(each, str) else each for each in columns]
+        columns = list(places[numpy.asarray(columns, dtype=None if columns else int)])
+        if own_class(inner(step, 0)) in TEXT:
+            inside = ["text"] * len(columns)
+        else:
+            inside = column_kinds(step, len(columns))
+        for place, kind in zip(columns, inside):
+            if kind == "text":
+                kinds[place] = kind
+    return kinds
+
+
+class Worker:
+    def __init__(self):
+        self.socket = socket.socket(fileno=SOCKET)
+        self.memory = mmap.mmap(MEMORY, os.fstat(MEMORY).st_size)
+        os.close(MEMORY)
+
+    def say(self, kind, detail=0, size=0):
+        self.socket.send(MESSAGE.pack(kind, detail, size, 0, 0))
+
+    def say_text(self, kind, text, detail=0):
+        data = text.encode("utf-8", "replace")
+        if len(data) > len(self.memory):
+            data = data[:1000]
+        self.memory[:len(data)] = data
+        self.say(kind, detail, len(data))
+
+    # ---- Loading ----
+
+    def load(self):
+        """Answers what the model takes and gives, for the C++ side's signature."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self.model = read_model()
+        said = [str(each.message) for each in caught]
+        if not hasattr(self.model, "predict"):
+            raise Refusal(f"the file holds a {type(self.model).__name__}, which has no predict")
+        versions = re.findall(r"from version (\S+) when using version", "\n".join(said))
+        out = {
+            "estimator": describe(self.model), "sklearn": sklearn.__version__,
+            "python": "%d.%d.%d" % sys.version_info[:3],
+            "trained_with": versions[0] if versions else "",
+            "warnings": [] if versions else said[:3],
+        }
+        self.read_inputs(out)
+        self.read_outputs(out)
+        # Said once for each request otherwise, of every model that was fitted on a DataFrame.
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        return out
+
+    def read_inputs(self, out):
+        width = getattr(self.model, "n_features_in_", None)
+        names = [str(name) for name in getattr(self.model, "feature_names_in_", [])]
+        if width is None and own_class(inner(self.model, 0)) in TEXT:
+            self.take, self.kinds = self.take_documents, ["text"]
+        else:
+            self.kinds = column_kinds(self.model, int(width or 0))
+            self.width = int(width) if width is not None else -1
+            self.take = self.take_table if "text" in self.kinds else self.take_numbers
+        single = self.take == self.take_numbers and own_class(self.model) in SINGLE
+        self.dtype = numpy.dtype("<f4" if single else "<f8")
+        self.frame = self.take == self.take_table and self.needs_frame(names)
+        out["columns"] = names if len(names) == (width or 0) else []
+        out["numbers"] = "FP32" if single else "FP64"
+        out["width"] = -1 if width is None else int(width)
+        out["kinds"] = self.kinds if "text" in self.kinds else []
+
+    def needs_frame(self, names):
+        """A ColumnTransformer that was fitted on a DataFrame finds its columns by their names."""
+        if not names or own_class(inner(self.model, 0)) != "ColumnTransformer":
+            return None
+        try:
+            import pandas
+        except ImportError:
+            raise Refusal("it was fitted on a DataFrame and chooses columns by their names, for "
+                          "which this Python lacks pandas") from None
+        return lambda columns: pandas.DataFrame(dict(zip(names, columns)), columns=names)
+
+    def read_outputs(self, out):
+        classes = getattr(self.model, "classes_", None)
+        out["classes"], out["outputs"] = [], []
+        if sklearn.base.is_classifier(self.model) and isinstance(classes, numpy.ndarray):
+            if classes.ndim == 1 and not self.is_multilabel():
+                return self.read_classes(classes, out)
+        self.answer = self.predict_values
+        sample = self.try_values()
+        if sample.dtype.kind not in "fiub":
+            raise Refusal("it predicts texts, several a row; only numbers can be")
+        if sample.ndim > 2:
+            raise Refusal(f"a prediction of it has {sample.ndim - 1} dimensions; 1 is the most")
+        whole = sample.dtype.kind != "f"
+        self.values = numpy.dtype("<i8" if whole else "<f8")
+        self.columns = sample.shape[1] if sample.ndim == 2 else 0
+        out["outputs"] = [{"name": "prediction", "dtype": "INT64" if whole else "FP64",
+                           "columns": self.columns, "role": "value"}]
+
+    def is_multilabel(self):
+        return bool(getattr(inner(self.model, -1), "multilabel_", False))
+
+    def read_classes(self, classes, out):
+        kind = classes.dtype.kind
+        if kind == "f" and numpy.all(classes == classes.astype("i8")):
+            kind = "i"
+        self.names_classes = kind not in "iu"
+        labels = classes if self.names_classes else classes.astype("i8")
+        out["classes"] = [str(label) for label in labels.tolist()]
+        self.classes = classes
+        self.labels = numpy.arange(len(classes)) if self.names_classes else labels
+        out["outputs"] = [{"name": "label", "dtype": "BYTES" if self.names_classes else "INT64",
+                           "columns": 0, "role": "label"}]
+        self.answer = self.predict_label
+        if hasattr(self.model, "predict_proba"):
+            self.answer = (self.predict_by_probability if decided_by_probability(self.model)
+                           else self.predict_both)
+            out["outputs"].append({"name": "probabilities", "dtype": "FP64",
+                                   "columns": len(classes), "role": "probabilities"})
+
+    def try_values(self):
+        """One prediction, to see its form. What zeros are refused by is taken to give numbers."""
+        width = max(1, len(self.kinds) if self.take != self.take_numbers else self.width)
+        try:
+            if self.take == self.take_documents:
+                return numpy.asarray(self.model.predict([""]))
+            if self.take == self.take_table:
+                columns = [["" if kind == "text" else 0.0] for kind in self.kinds]
+                return numpy.asarray(self.model.predict(self.table(columns, 1)))
+            return numpy.asarray(self.model.predict(numpy.zeros((1, width), self.dtype)))
+        except (ValueError, TypeError, KeyError):
+            return numpy.zeros(1)
+
+    # ---- Inputs ----
+
+    def take_numbers(self, rows, width):
+        return numpy.frombuffer(self.memory, self.dtype, rows * width).reshape(rows, width)
+
+    def column(self, place, rows):
+        """One column of a table: where it lies is said at the front of the memory."""
+        start = struct.unpack_from("=Q", self.memory, 8 * place)[0]
+        if self.kinds[place] == "number":
+            return numpy.frombuffer(self.memory, "<f8", rows, start)
+        ends = numpy.frombuffer(self.memory, "<u8", rows + 1, start).tolist()
+        return [str(self.memory[a:b], "utf-8", "replace") for a, b in zip(ends, ends[1:])]
+
+    def take_documents(self, rows, _):
+        return self.column(0, rows)
+
+    def take_table(self, rows, _):
+        return self.table([self.column(i, rows) for i in range(len(self.kinds))], rows)
+
+    def table(self, columns, rows):
+        if self.frame:
+            return self.frame(columns)
+        out = numpy.empty((rows, len(columns)), dtype=object)
+        for place, column in enumerate(columns):
+            out[:, place] = column
+        return out
+
+    # ---- Predictions ----
+
+    def write(self, place, dtype, values):
+        flat = numpy.frombuffer(self.memory, dtype, values.size, place)
+        flat.reshape(values.shape)[...] = values
+
+    def check(self, values, shape):
+        if values.shape != shape:
+            raise RuntimeError(f"a prediction has the shape {values.shape} instead of {shape}")
+        return values
+
+    def predict_values(self, table, rows, place, _):
+        values = numpy.asarray(self.model.predict(table))
+        if self.columns == 1 and values.ndim == 1:
+            values = values.reshape(rows, 1)
+        shape = (rows, self.columns) if self.columns else (rows,)
+        self.write(place, self.values, self.check(values, shape))
+
+    def write_labels(self, indexes, rows, place):
+        self.write(place, "<i8", self.check(self.labels[indexes], (rows,)))
+
+    def indexes_of(self, predicted):
+        """Places in `classes_`, which scikit-learn keeps sorted."""
+        return numpy.searchsorted(self.classes, numpy.asarray(predicted))
+
+    def predict_label(self, table, rows, place, _):
+        self.write_labels(self.indexes_of(self.model.predict(table)), rows, place)
+
+    def predict_both(self, table, rows, place, second):
+        scores = numpy.asarray(self.model.predict_proba(table))
+        self.write(second, "<f8", self.check(scores, (rows, len(self.classes))))
+        self.predict_label(table, rows, place, second)
+
+    def predict_by_probability(self, table, rows, place, second):
+        scores = numpy.asarray(self.model.predict_proba(table))
+        self.write(second, "<f8", self.check(scores, (rows, len(self.classes))))
+        largest = scores.max(axis=1, keepdims=True)
+        if numpy.count_nonzero(scores == largest) == rows:
+            self.write_labels(scores.argmax(axis=1), rows, place)
+        else:  # two are equal, perhaps by rounding: the model itself decides
+            self.predict_label(table, rows, place, second)
+
+    # ---- Requests ----
+
+    def serve(self):
+        buffer = bytearray(MESSAGE.size)
+        while self.socket.recv_into(buffer) == MESSAGE.size:
+            kind, width, rows, first, second = MESSAGE.unpack(buffer)
+            if kind == REMAP:
+                self.remap()
+                continue
+            try:
+                self.answer(self.take(rows, width), rows, first, second)
+                self.say(DONE, 0, rows)
+            except MemoryError:
+                self.say_text(RAISED, "MemoryError", MEMORY_ERROR)
+            except ValueError as error:
+                self.say_text(RAISED, str(error), INPUT_ERROR)
+            except Exception as error:
+                self.say_text(RAISED, f"{type(error).__name__}: {error}", OTHER_ERROR)
+
+    def remap(self):
+        """The next message brings another memory."""
+        _, descriptors, _, _ = socket.recv_fds(self.socket, MESSAGE.size, 1)
+        # No close(): a model may still look at the old one, which goes with the last look.
+        self.memory = mmap.mmap(descriptors[0], os.fstat(descriptors[0]).st_size)
+        os.close(descriptors[0])
+
+
+def read_model():
+    with open(MODEL, "rb") as file:
+        try:
+            import joblib
+        except ImportError:
+            import pickle
+            return pickle.load(file)
+        return joblib.load(file)
+
+
+def describe(model):
+    """Pipeline(StandardScaler, SVC)"""
+    name = type(model).__name__
+    if own_class(model) == "Pipeline":
+        inside = [type(step).__name__ for _, step in model.steps]
+    else:
+        inside = [type(model.best_estimator_).__name__] if hasattr(model, "best_estimator_") else []
+    return f"{name}({', '.join(inside)})" if inside else name
+
+
+def keep_apart():
+    """Other workers of the same user may not look into this one; the system ends it first."""
+    try:
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+        with open("/proc/self/oom_score_adj", "w") as score:
+            score.write("500")
+    except (OSError, AttributeError):
+        pass
+
+
+def explain(error):
+    """An exception of loading, as the end of a sentence."""
+    if isinstance(error, MemoryError):
+        return "it needs more memory than python.memory in model.yaml allows"
+    if isinstance(error, ModuleNotFoundError):
+        return f"it needs the Python module '{error.name}', which this Python does not have"
+    if isinstance(error, AttributeError) and "__main__" in str(error):
+        return ("it needs a class or function that was defined in the program that wrote it; put "
+                "it into a module that this Python can import")
+    return f"{type(error).__name__}: {error}"
+
+
+def main():
+    worker = Worker()
+    keep_apart()
+    worker.say(HELLO)
+    try:
+        found = worker.load()
+    except Refusal as error:
+        return worker.say_text(REFUSED, str(error))
+    except BaseException as error:  # SystemExit, too: a pickle may raise what it likes
+        return worker.say_text(REFUSED, explain(error))
+    gc.collect()
+    gc.freeze()  # the model's objects are never garbage: no collection walks over them
+    worker.say_text(LOADED, json.dumps(found))
+    worker.serve()
+
+
+import numpy  # noqa: E402  what takes long comes last, so that reading errors come first
+import sklearn  # noqa: E402
+import sklearn.base  # noqa: E402
+
+main()
