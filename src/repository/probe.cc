@@ -162,7 +162,10 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   const Engine* engine = engines.find(order.engine.data());
   if (engine == nullptr) return internal("there is no such engine");
   const auto before = own_memory();
-  SLUICE_TRY(const auto model, engine->load(file, {.threads = order.threads, .parallel = order.parallel}));
+  LoadOptions options;
+  options.threads = order.threads;
+  options.parallel = order.parallel;
+  SLUICE_TRY(const auto model, engine->load(file, options));
   for (int i = 0; i < order.warmup; ++i) {
     Arena arena;
     SLUICE_TRY(const auto inputs, sample_inputs(model->signature(), arena));

@@ -99,8 +99,10 @@ class Trials {
   std::string of(const std::string& what, const std::string& engine = "fake", int warmup = 2,
                  const std::atomic<bool>* abandoned = nullptr) {
     const auto file = file_of(what);
-    const auto tried =
-        probe_->try_model(file, {engine, {.threads = 3, .parallel = 5}, warmup, abandoned});
+    LoadOptions options;
+    options.threads = 3;
+    options.parallel = 5;
+    const auto tried = probe_->try_model(file, {engine, options, warmup, abandoned});
     return tried ? "fine" : std::string(tried.error().reason) + ": " + tried.error().message;
   }
   std::uint64_t memory_of(const std::string& what) {

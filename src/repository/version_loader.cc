@@ -59,12 +59,12 @@ Result<LoadedVersion> VersionLoader::load(const WantedModel& model, const Wanted
   }
   const auto instances = static_cast<int>(model.config.instances.count);
   const auto& python = model.config.python;
-  const LoadOptions options{.threads = static_cast<int>(model.config.threads),
-                            .parallel = instances > 0 ? instances : parallel_,
-                            .process = {python.memory.value, python.load_timeout,
-                                        python.run_timeout},
-                            .name = "model " + model.name.str() + " version " + version.name.str(),
-                            .abandoned = &abandoned};
+  LoadOptions options;
+  options.threads = static_cast<int>(model.config.threads);
+  options.parallel = instances > 0 ? instances : parallel_;
+  options.process = {python.memory.value, python.load_timeout, python.run_timeout};
+  options.name = "model " + model.name.str() + " version " + version.name.str();
+  options.abandoned = &abandoned;
   LoadedVersion out;
   out.bytes = file.contents.bytes().size();
   if (probe_ != nullptr && !choice.engine->isolated()) {
