@@ -1,0 +1,550 @@
+#!/usr/bin/python3
+"""scikit-learn's pickles in worker processes: right answers, bad pickles, deaths, limits."""
+
+import io
+import json
+import os
+import pickle
+import signal
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import joblib
+import numpy
+from sklearn import datasets, utils
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (GradientBoostingRegressor, HistGradientBoostingClassifier,
+                              IsolationForest, RandomForestClassifier, RandomForestRegressor)
+from sklearn.cluster import KMeans
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC, LinearSVC
+
+from lib.folder import LOOKING, Asking, Suspects, children, nobody_failed, wait_until
+from lib.server import Report
+
+ALLOWED = [*LOOKING, "--allow-pickle"]
+ONE = "instances: 1\n"
+
+
+def dumped(model, dump=pickle.dump):
+    out = io.BytesIO()
+    dump(model, out)
+    return out.getvalue()
+
+
+class Pickles(Suspects):
+    """A repository that may run pickles; `put_model` trains nothing, it only writes."""
+
+    def __enter__(self):
+        self.put("beside", "v1", 7)
+        self.serve(*ALLOWED)
+        return self
+
+    def put_model(self, name, model, version="1", yaml=ONE, dump=pickle.dump):
+        # One worker each, unless a test is about several: importing scikit-learn takes a second.
+        if yaml:
+            self.yaml(name, yaml)
+        data = model if isinstance(model, bytes) else dumped(model, dump)
+        ending = "joblib" if dump is joblib.dump else "pkl"
+        return self.put(name, version, data, name=f"model.{ending}")
+
+    def predict(self, name, features, status=200):
+        connection = self.server.connection(timeout=60)
+        try:
+            connection.request("POST", f"/models/{name}/predict",
+                               json.dumps({"features": features}))
+            answer = connection.getresponse()
+            body = json.loads(answer.read())
+        finally:
+            connection.close()
+        if answer.status != status:
+            raise RuntimeError(f"{name} answers {answer.status}: {body}")
+        return body
+
+    def infer(self, name, rows, dtype="FP64"):
+        """The outputs by name, as arrays."""
+        connection = self.server.connection(timeout=60)
+        tensor = {"name": "features", "datatype": dtype, "shape": list(rows.shape),
+                  "data": rows.ravel().tolist()}
+        try:
+            connection.request("POST", f"/v2/models/{name}/infer", json.dumps({"inputs": [tensor]}))
+            answer = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        if "outputs" not in answer:
+            raise RuntimeError(f"{name} answers {answer}")
+        return {out["name"]: numpy.array(out["data"]).reshape(out["shape"])
+                for out in answer["outputs"]}
+
+    def workers(self):
+        """Their process ids."""
+        return [pid for pid in children(self.server.pid)
+                if b"sluice-worker" in cmdline(pid)]
+
+
+def cmdline(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def data_sets():
+    return {name: getattr(datasets, f"load_{name}")()
+            for name in ("iris", "wine", "digits", "breast_cancer", "diabetes")}
+
+
+# ---- Right answers ----
+
+
+def golden(report):
+    """Five data sets, several estimators each: the very numbers of scikit-learn."""
+    sets = data_sets()
+    classifiers = [make_pipeline(StandardScaler(), LogisticRegression()),
+                   RandomForestClassifier(10, random_state=1),
+                   make_pipeline(StandardScaler(), SVC(probability=True, random_state=1))]
+    regressors = [Ridge(), GradientBoostingRegressor(n_estimators=10, random_state=1),
+                  RandomForestRegressor(10, random_state=1)]
+    models = {}
+    for name, data in sets.items():
+        for number, model in enumerate(regressors if name == "diabetes" else classifiers):
+            labels = data.target if name != "iris" else data.target_names[data.target]
+            models[f"{name}{number}"] = (type(model).__name__, data.data,
+                                         fresh(model).fit(data.data, labels))
+    with Pickles() as folder:
+        for number, (name, (_, _, model)) in enumerate(models.items()):
+            folder.put_model(name, model, dump=(pickle.dump, joblib.dump)[number % 2])
+        report.check("all are served", folder.settled(models, 60) is not None, folder.models())
+        for name, (kind, rows, model) in models.items():
+            compare(report, folder, name, f"{name} ({kind})", rows[::7], model)
+
+
+def fresh(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def compare(report, folder, name, what, rows, model):
+    dtype = "FP32" if type(model).__name__.startswith(("RandomForest", "Gradient")) else "FP64"
+    got = folder.infer(name, rows, dtype)
+    predicted = model.predict(rows)
+    if "label" in got:
+        report.equal(f"{what}: labels", got["label"].tolist(), predicted.tolist())
+        report.equal(f"{what}: probabilities", got["probabilities"].tolist(),
+                     model.predict_proba(rows).tolist())
+    else:
+        report.equal(f"{what}: values", got["prediction"].tolist(), predicted.tolist())
+    row = folder.predict(name, rows[0].tolist())
+    if hasattr(model, "classes_"):
+        best = model.classes_.tolist().index(predicted[0])
+        report.equal(f"{what}: class", row["prediction"], best)
+        report.equal(f"{what}: confidence", row["confidence"],
+                     model.predict_proba(rows[:1])[0].max())
+    else:
+        report.equal(f"{what}: value", row["prediction"], predicted[0])
+
+
+def every_classifier(report):
+    """All of scikit-learn's own: what the worker leaves out to be faster changes no answer. They
+    are asked in this process, by the worker's own code."""
+    ours = worker_module()
+    rows, labels = datasets.load_iris(return_X_y=True)
+    source = numpy.random.default_rng(7)
+    asked = numpy.vstack([rows, source.uniform(-30, 60, (400, 4)), numpy.zeros((1, 4))])
+    checked = []
+    for name, kind in utils.all_estimators("classifier"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                model = kind().fit(rows, labels)
+                wanted = model.predict(asked)
+            except (TypeError, ValueError):  # of several labels, or not for such numbers
+                continue
+            got = ours.labels_of(model, asked)
+            if got is None:
+                continue
+            report.equal(f"{name}: labels", got.tolist(), wanted.tolist())
+        checked.append(name)
+    report.check("there are many", len(checked) >= 25, checked)
+    report.check("some are decided by one call", len(ours.by_one_call) >= 12, ours.by_one_call)
+
+
+def worker_module():
+    """The worker's functions, without its main()."""
+    text = (Path(__file__).resolve().parents[2] / "src/engines/sklearn_worker.py").read_text()
+    scope = {"__name__": "sklearn_worker"}
+    exec(compile(text[:text.rindex("\nmain()")], "sklearn_worker.py", "exec"), scope)
+
+    class Ours:
+        by_one_call = []
+
+        def labels_of(self, model, rows):
+            worker = scope["Worker"].__new__(scope["Worker"])
+            worker.model, out, written = model, {"classes": [], "outputs": []}, {}
+            worker.take = worker.take_numbers
+            worker.write = lambda place, dtype, values: written.update({place: values.copy()})
+            worker.read_outputs(out)
+            if out["outputs"][0]["role"] != "label":
+                return None
+            if worker.answer == worker.predict_by_probability:
+                self.by_one_call.append(type(model).__name__)
+            worker.answer(rows, len(rows), 0, 1)
+            return written[0]
+
+    return Ours()
+
+
+def kinds_of_models(report):
+    """Searches, texts, columns of both kinds, frames, several targets, clusters, outliers."""
+    iris, diabetes = datasets.load_iris(), datasets.load_diabetes()
+    words = ["good film", "bad film", "good good", "awful bad thing"] * 5
+    verdicts = ["yes", "no", "yes", "no"] * 5
+    colours = numpy.array([["red", "s"], ["blue", "m"], ["red", "l"]] * 4, dtype=object)
+    mixed = numpy.array([["red", 1.0, 5.0], ["blue", 2.0, 3.0], ["red", 3.0, 1.0]] * 4,
+                        dtype=object)
+    targets = [1.0, 2.0, 3.0] * 4
+    by_column = ColumnTransformer([("c", OneHotEncoder(handle_unknown="ignore"), [0]),
+                                   ("n", StandardScaler(), [1, 2])])
+    models = {
+        "search": GridSearchCV(make_pipeline(StandardScaler(), MLPClassifier(
+            (8,), max_iter=30, random_state=1)), {"mlpclassifier__alpha": [0.1, 1]}, cv=2),
+        "text": make_pipeline(TfidfVectorizer(), LogisticRegression()),
+        "colours": make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge()),
+        "mixed": make_pipeline(by_column, Ridge()),
+        "twice": Ridge(), "clusters": KMeans(3, n_init=1, random_state=1),
+        "outliers": IsolationForest(n_estimators=10, random_state=1), "no-proba": LinearSVC(max_iter=100),
+        "sevens": HistGradientBoostingClassifier(max_iter=5),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        models["search"].fit(iris.data, iris.target)
+        models["text"].fit(words, verdicts)
+        models["colours"].fit(colours, targets)
+        models["mixed"].fit(mixed, targets)
+        models["twice"].fit(diabetes.data, numpy.column_stack([diabetes.target, diabetes.target * 2]))
+        models["clusters"].fit(iris.data)
+        models["outliers"].fit(iris.data)
+        models["no-proba"].fit(iris.data, iris.target)
+        models["sevens"].fit(iris.data, numpy.array([7, 2, 5])[iris.target])
+    with Pickles() as folder:
+        for name, model in models.items():
+            folder.put_model(name, model)
+        report.check("all are tried", folder.settled(models, 60) is not None, folder.models())
+        row = iris.data[100].tolist()
+        for name in ("search", "no-proba"):
+            report.equal(name, folder.predict(name, row)["prediction"],
+                         models[name].predict([row])[0])
+        report.equal("no-proba: its confidence", folder.predict("no-proba", row)["confidence"], 1.0)
+        got = folder.predict("sevens", row)
+        report.equal("sevens", got["label"], str(models["sevens"].predict([row])[0]))
+        for text in ("good", "bad thing", "größer"):
+            got = folder.predict("text", [text])
+            report.equal(f"text '{text}'", (got["label"], got["confidence"]),
+                         (models["text"].predict([text])[0],
+                          models["text"].predict_proba([text])[0].max()))
+        for name, line in (("colours", ["blue", "m"]), ("mixed", ["blue", 2.5, 3.0])):
+            report.equal(name, folder.predict(name, line)["prediction"],
+                         models[name].predict(numpy.array([line], dtype=object))[0])
+        report.equal("twice", folder.predict("twice", diabetes.data[3].tolist())["prediction"],
+                     models["twice"].predict(diabetes.data[3:4])[0].tolist())
+        for name in ("clusters", "outliers"):
+            report.equal(name, folder.predict(name, row)["prediction"],
+                         models[name].predict([row])[0])
+        folder.predict("no-proba", [None, 1, 1, 1], status=400)
+        folder.predict("no-proba", [1, 1], status=400)
+        report.equal("nothing is warned of", folder.log_lines("prints"), [])
+
+
+# ---- Who may ----
+
+
+def permission(report):
+    model = LogisticRegression(max_iter=200).fit(*datasets.load_iris(return_X_y=True))
+    marker = "/tmp/sluice-e2e-never-" + str(os.getpid())
+    with Suspects() as folder:
+        folder.put("closed", "1", dumped(Runs(f"open({marker!r}, 'w')")), name="model.pkl")
+        folder.yaml("opened", "allow_pickle: true\ninstances: 1\n")
+        folder.put("opened", "1", dumped(model), name="model.pkl")
+        report.check("both are tried", folder.settled(["closed", "opened"]) is not None)
+        folder.refused(report, "a pickle", "closed", "1", ["--allow-pickle", "ONNX"])
+        report.equal("model.yaml allows one", folder.state("opened", "1"), "ready")
+        connection = folder.server.connection()
+        connection.request("POST", "/v2/repository/index", "{}")
+        listed = {one["name"]: one for one in json.loads(connection.getresponse().read())}
+        connection.close()
+        report.check("the index says why", "--allow-pickle" in listed["closed"].get("reason", ""),
+                     listed["closed"])
+        report.check("the log says why", folder.log_lines("model closed", "--allow-pickle"))
+        report.check("nothing ran", not os.path.exists(marker))
+
+
+# ---- Bad pickles ----
+
+
+class Runs:
+    """A pickle that runs this program when it is loaded."""
+
+    def __init__(self, program):
+        self.program = program
+
+    def __reduce__(self):
+        return exec, (self.program,)
+
+
+TWO_CHILDREN = """
+import os, time
+for _ in range(2):
+    if os.fork() == 0:
+        os.setsid()
+        while True: time.sleep(1)
+raise ValueError('forked')
+"""
+
+
+def bad_pickles(report):
+    good = dumped(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]))
+    quick = ONE + "python: {load_timeout: 1s, memory: 512MiB}\n"
+    cases = {
+        "empty": (b"", "empty"),
+        "half": (good[:len(good) // 2], ""),
+        "noise": (os.urandom(5000), ""),
+        "a-dict": (pickle.dumps({"a": 1}), "dict"),
+        "no-predict": (dumped(StandardScaler().fit([[1.0]])), "no predict"),
+        "raises": (dumped(Runs("raise ValueError('no, thank you')")), "no, thank you"),
+        "exits": (dumped(Runs("import sys; sys.exit(3)")), "SystemExit"),
+        "leaves": (dumped(Runs("import os; os._exit(3)")), "exit status 3"),
+        "crashes": (dumped(Runs("import ctypes; ctypes.string_at(0)")), "SIGSEGV"),
+        "spins": (dumped(Runs("while True: pass")), "processor"),
+        "large": (dumped(Runs("import numpy; numpy.ones(100 << 30, dtype='u1')")), "python.memory"),
+        "lists": (dumped(Runs("x = [bytes(1 << 20) for _ in range(100_000)]")), "python.memory"),
+        "forks": (dumped(Runs(TWO_CHILDREN)), "forked"),
+        "module": (b"cno_such_module\nthing\n.", "no_such_module"),
+        "lies": (dumped(Runs("import socket; socket.socket(fileno=3).send(b'x' * 32)")), ""),
+        "floods": (dumped(Runs("import os\nfor i in range(30000): os.write(1, b'%d\\n' % i)\n"
+                               "raise ValueError('flooded')")), "flooded"),
+        "closes": (dumped(Runs("import os\nfor i in range(64):\n try: os.close(i)\n"
+                               " except OSError: pass")), ""),
+    }
+    with Pickles() as folder:
+        for name, (data, _) in cases.items():
+            folder.put_model(name, data, yaml=quick)
+        report.check("all are tried", folder.settled(cases, 60) is not None, folder.models())
+        for name, (_, words) in cases.items():
+            folder.refused(report, name, name, "1", [words])
+        folder.check_health(report, "bad pickles")
+        report.check("nothing is left", wait_until(lambda: not folder.workers()) is not None,
+                     folder.workers())
+        said = folder.log_lines("model floods", "prints")
+        report.check("a flood is a few lines", 1 < len(said) < 30, len(said))
+        report.equal("no stray processes", strays(), [])
+
+
+def strays():
+    """Forked children of workers: they sleep in a session of their own."""
+    return [int(pid) for pid in os.listdir("/proc")
+            if pid.isdigit() and b"sluice-worker" in cmdline(pid)]
+
+
+def quiet_and_chatty(report):
+    """What a model prints is no answer; descriptors 0, 1 and 2 are not the protocol."""
+    with Pickles() as folder:
+        folder.put_model("chatty", with_class("Chatty"))
+        report.check("served", folder.settled(["chatty"]) is not None, folder.models())
+        report.equal("state", folder.models()["chatty"]["1"], ("ready", ""))
+        for x in range(20):
+            report.equal(f"answer {x}", folder.predict("chatty", [x])["prediction"], 2.0 * x)
+        said = folder.log_lines("model chatty", "prints")
+        report.check("told, a few times", 1 <= len(said) <= 22, len(said))
+        folder.check_health(report, "chatty")
+
+
+def with_class(name):
+    """A pickle that brings its class along, as far as a pickle can."""
+    return dumped(Brings(CLASSES[name]))
+
+
+class Brings:
+    def __init__(self, program):
+        self.program = program
+
+    def __reduce__(self):
+        # eval(program) is an instance of a class that type() makes there.
+        return eval, (self.program,)
+
+
+def made(predict, extra=""):
+    """An expression for an estimator of one feature whose predict(X) is this expression."""
+    return ("(lambda n, os, time: type('Made', (), {'n_features_in_': 1, " + extra +
+            "'predict': lambda self, X: " + predict + "})())"
+            "(__import__('numpy'), __import__('os'), __import__('time'))")
+
+
+CLASSES = {
+    "Chatty": made("(os.write(1, b'out %d\\n' % int(X[0, 0])), os.write(2, b'err\\n'), "
+                   "print('hello'), X[:, 0] * 2)[3]"),
+    # 13 ends its process, 14 spins, 15 raises, 16 wants memory.
+    "Moody": made("os._exit(13) if (X == 13).any() else "
+                  "time.sleep(600) if (X == 14).any() else "
+                  "1 / 0 if (X == 15).any() else "
+                  "n.ones(100 << 30, dtype='u1')[:1] if (X == 16).any() else X[:, 0] * 2"),
+    "Where": made("n.array([float(os.getuid()), float(len(os.listdir('/sys/class/net'))), "
+                  "float(len([f for f in os.listdir('/proc/self/fd')])), "
+                  "float('SLUICE_SECRET' in os.environ or 'AWS_SECRET_ACCESS_KEY' in os.environ)])"
+                  "[None, :]"),
+}
+
+
+def moods(report):
+    """A row that ends its worker costs its own request and nobody else's."""
+    with Pickles() as folder:
+        folder.put_model("moody", with_class("Moody"),
+                         yaml="instances: 2\npython: {run_timeout: 500ms, memory: 1GiB}\n")
+        report.check("served", folder.settled(["moody"]) is not None, folder.models())
+        report.equal("both workers come", wait_until(lambda: len(folder.workers()) == 2) is None,
+                     False)
+        report.equal("a good row", folder.predict("moody", [3])["prediction"], 6.0)
+        raised = folder.predict("moody", [15], status=500)
+        report.check("raises", "ZeroDivisionError" in str(raised), raised)
+        report.check("memory", "python.memory" in str(folder.predict("moody", [16], status=500)))
+        before = set(folder.workers())
+        late = folder.predict("moody", [14], status=504)
+        report.check("too slow", "run_timeout" in str(late), late)
+        report.equal("a good row after it", folder.predict("moody", [4])["prediction"], 8.0)
+        dead = folder.predict("moody", [13], status=500)
+        report.check("dies", "twice" in str(dead), dead)
+        answers = many(folder, "moody", [[x if x != 5 else 13] for x in range(10)])
+        wrong = {x: got for x, got in answers.items()
+                 if got != ((200, 2.0 * x) if x != 5 else (500, None))}
+        report.equal("innocent neighbours", wrong, {})
+        report.check("others now", not before & set(folder.workers()), (before, folder.workers()))
+
+
+def many(folder, name, rows):
+    """{place: (status, prediction)} of rows that are sent at the same time."""
+    out = {}
+
+    def ask(place, row):
+        connection = folder.server.connection(timeout=60)
+        connection.request("POST", f"/models/{name}/predict", json.dumps({"features": row}))
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+        out[place] = (answer.status, body.get("prediction"))
+        connection.close()
+
+    threads = [threading.Thread(target=ask, args=one) for one in enumerate(rows)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return out
+
+
+# ---- Deaths, changes, ends ----
+
+
+def killed_under_load(report):
+    """kill -9 of workers, again and again: no request fails."""
+    model = LogisticRegression(max_iter=200).fit(*datasets.load_iris(return_X_y=True))
+    with Pickles() as folder:
+        folder.put_model("m", model, yaml="instances: 2\n")
+        report.check("served", folder.settled(["m"]) is not None, folder.models())
+        wait_until(lambda: len(folder.workers()) == 2)
+        folder.ask = lambda name: (lambda got: (200, None, got["prediction"]))(
+            folder.predict(name, [5.1, 3.5, 1.4, 0.2]))
+        with Asking(folder, "m") as one, Asking(folder, "m") as two, Asking(folder, "m") as three:
+            for _ in range(3):
+                for pid in folder.workers()[:1]:
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.3)
+                wait_until(lambda: len(folder.workers()) == 2)
+                time.sleep(1)
+        for number, asking in enumerate((one, two, three)):
+            nobody_failed(report, f"client {number}", asking)
+        report.check("it is told", folder.log_lines("model m", "started again"))
+        version_swap(report, folder, model)
+
+
+def version_swap(report, folder, model):
+    other = LogisticRegression(max_iter=200, C=0.001).fit(*datasets.load_iris(return_X_y=True))
+    row = [5.1, 3.5, 1.4, 0.2]
+    with Asking(folder, "m") as asking:
+        folder.put_model("m", other, version="2", yaml=None)
+        took = wait_until(lambda: folder.predict("m", row)["model_version"] == "2", 20)
+        report.check("the new version serves", took is not None, folder.models())
+        folder.remove("m", "1")
+        wait_until(lambda: "1" not in folder.models()["m"])
+    nobody_failed(report, "the swap", asking)
+    report.equal("its own answer", folder.predict("m", row)["confidence"],
+                 other.predict_proba([row])[0].max())
+    report.check("the old workers end",
+                 wait_until(lambda: len(folder.workers()) == 2) is not None, folder.workers())
+
+
+def apart(report):
+    """A worker's user, network, descriptors and environment."""
+    os.environ["AWS_SECRET_ACCESS_KEY"] = "secret"
+    try:
+        with Pickles() as folder:
+            folder.put_model("where", with_class("Where"))
+            report.check("served", folder.settled(["where"]) is not None, folder.models())
+            user, networks, descriptors, secret = folder.predict("where", [1])["prediction"]
+            missing = folder.log_lines("model where", "run without")
+            report.check("a user of its own", user != 0 or missing or os.geteuid() != 0, user)
+            report.check("few descriptors", descriptors < 9, descriptors)
+            report.equal("no secrets", secret, 0)
+            pid = folder.workers()[0]
+            status = Path(f"/proc/{pid}/status").read_text()
+            report.check("no new privileges", "NoNewPrivs:\t1" in status)
+            limits = Path(f"/proc/{pid}/limits").read_text()
+            report.check("limits", f"{4 << 30}" in limits, limits)
+            if not missing:
+                report.check("a network of its own",
+                             os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"))
+    finally:
+        del os.environ["AWS_SECRET_ACCESS_KEY"]
+
+
+def ends(report):
+    """No worker outlives its server, however that ends."""
+    model = Ridge().fit([[0.0], [1.0]], [0.0, 1.0])
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with Pickles() as folder:
+            folder.put_model("m", model)
+            report.check("served", folder.settled(["m"]) is not None, folder.models())
+            workers = folder.workers()
+            report.equal("one worker", len(workers), 1)
+            folder.server.signal(number)
+            code = folder.server.wait()
+            report.equal(f"exit code after {number.name}", code,
+                         0 if number == signal.SIGTERM else -signal.SIGKILL)
+            gone = wait_until(lambda: not any(cmdline(pid) for pid in workers))
+            report.check(f"gone after {number.name}", gone is not None, workers)
+
+
+def old_and_absent(report):
+    """A pickle of another version of scikit-learn; a Python without it."""
+    good = dumped(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]))
+    version = good[good.index(b"_sklearn_version"):][:40]
+    import sklearn
+    ours = sklearn.__version__.encode()
+    report.check("the version is in the pickle", ours in version, version)
+    with Pickles() as folder:
+        folder.put_model("old", good.replace(ours, b"0" * (len(ours) - 2) + b".1"))
+        report.check("served", folder.settled(["old"]) is not None, folder.models())
+        report.check("warned of", folder.log_lines("model old", "was written by scikit-learn"))
+        folder.serve(*ALLOWED, "--python", "/bin/true")
+        wait_until(lambda: folder.reason("old", "1") != "", 20)
+        report.check("a Python without it", "--python" in folder.reason("old", "1"),
+                     folder.models())
+
+
+if __name__ == "__main__":
+    Report("sklearn_models").run(golden, every_classifier, kinds_of_models, permission, bad_pickles,
+                                 quiet_and_chatty, moods, killed_under_load, apart, ends,
+                                 old_and_absent)
