@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import batching, load, report
+from lib import batching, load, pickles, report
 from lib.load import Load
 from lib.questions import Row, Tensor
 from lib.servers import BenchError, Site
@@ -61,7 +61,9 @@ PEERS = [
          OURS),
     Peer("cache_rest", "Sluice REST, one cache_key", "rest", Site.cached, "golden", "cache", OURS,
          keyed=True),
-    Peer("fastapi", "FastAPI + uvicorn + joblib", "rest", Site.fastapi, "class", "seed",
+    Peer("fastapi", "FastAPI + uvicorn + joblib", "rest", Site.fastapi, "class",
+         "seed sklearn", "/predict"),
+    Peer("pickle_rest", "Sluice REST, the same pickle", "rest", Site.pickled, "class", "sklearn",
          "/predict"),
     Peer("empty_grpc", "empty method, gRPC", "grpc", Site.empty, "number", "grpc cpu"),
     Peer("sluice_grpc", "Sluice gRPC", "grpc", Site.sluice, "golden", "grpc cpu seed"),
@@ -80,6 +82,7 @@ PEERS = [
 # to a busy one is cheaper than to many: both are measured.
 REST_LOADS = {"rest": (Load(1), Load(16), Load(64), Load(256)), "cpu": (Load(64),),
               "latency": (Load(1),), "seed": (Load(1), Load(16), Load(64)),
+              "sklearn": (Load(1), Load(16), Load(64)),
               "cache": (Load(1), Load(64)), "tensors": report.TENSOR_REST}
 GRPC_LOADS = {"grpc": (Load(1), Load(2, 8), Load(2, 32), Load(64)),
               "cpu": (Load(2, 32), Load(64)), "tensors": report.TENSOR_GRPC}
@@ -89,7 +92,7 @@ LOADS = {
     "loop": {"rest": (report.RAW,), "grpc": (report.RAW,), "latency": (Load(1),),
              "tensors": [report.RAW._replace(rows=rows) for rows in report.TENSOR_ROWS]},
 }
-GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors", "cache", "batching")
+GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors", "cache", "batching", "sklearn")
 
 
 def say(text):
@@ -285,6 +288,10 @@ def main():
         if "batching" in options.groups:
             batches = batching.measure(site, options.rounds, options.seconds, say)
             entries += batches.reach()
+        loops = None
+        if "sklearn" in options.groups:
+            loops = pickles.measure(site, options.rounds, options.seconds, say)
+            entries += loops.reach()
         if "memory" in options.groups:
             entries += run_memory(site, options.peers)
 
@@ -297,8 +304,9 @@ def main():
     for part in ([row for row in rows if not row[1].rows], [row for row in rows if row[1].rows]):
         if part:
             print("\n" + report.table(part))
-    if batches:
-        print("\n" + batches.table())
+    for part in (batches, loops):
+        if part:
+            print("\n" + part.table())
     if entries:
         print("\nReach", *report.reach_lines(entries), sep="\n")
     file = options.json or options.build / "bench.json"
@@ -309,6 +317,7 @@ def main():
         "cells": [{"key": key, **shape._asdict(), **report.summary(rounds), "rounds": rounds}
                   for (key, shape), rounds in results.items()],
         "batching": batches.cells() if batches else [],
+        "sklearn": loops.cells() if loops else [],
         "reach": entries}, indent=1) + "\n")
     say(f"\nas JSON: {file}")
 

@@ -105,6 +105,8 @@ def reach(cells):
     targets += [
         ("REST at 64, times FastAPI + uvicorn + joblib", values.times(REST, "fastapi", MANY),
          AT_LEAST, 15, "×"),
+        ("sklearn, REST at 64, times FastAPI + uvicorn + joblib",
+         values.times("pickle_rest", "fastapi", MANY), AT_LEAST, 5, "×"),
         ("REST at 64, server CPU per request", values.cpu(REST), AT_MOST, 17, "µs"),
         ("gRPC at 64, server CPU per request", values.cpu(GRPC), AT_MOST, 19, "µs"),
         *runtime_targets(values),

@@ -127,15 +127,19 @@ class Site:
                 file.write(f"\n{yaml}\n")
         return root
 
-    def serve(self, name, models):
+    def serve(self, name, models, *options):
         return Server(name, [
             self.binary("sluice"), "serve", models, "--http", "127.0.0.1:0", "--grpc",
-            "127.0.0.1:0", "--management", "127.0.0.1:0"], self.temp, ready="/ready")
+            "127.0.0.1:0", "--management", "127.0.0.1:0", *options], self.temp, ready="/ready")
 
     # One method per program; each is called at most once in a run.
 
     def sluice(self):
         return self.serve("sluice", self.example("models"))
+
+    def pickled(self):
+        return self.serve("sluice with a pickle", self.pickle(), "--allow-pickle", "--python",
+                          sys.executable)
 
     def cached(self):
         return self.serve("sluice with a cache", self.repository(
@@ -165,9 +169,13 @@ class Site:
                        check=True)
         return self._python("grpcio_server.py")
 
-    def _python(self, program):
+    def pickle(self):
+        """The model that all of Python's programs serve, and Sluice in the group sklearn."""
         model = self.temp / "model.joblib"
         if not model.exists():
             subprocess.run([sys.executable, BENCH / "peers/train_sklearn.py", model], check=True)
-        return Server(program, [sys.executable, BENCH / "peers" / program, model], self.temp,
+        return model
+
+    def _python(self, program):
+        return Server(program, [sys.executable, BENCH / "peers" / program, self.pickle()], self.temp,
                       env={"PYTHONPATH": str(self.temp)})

@@ -10,6 +10,7 @@
 #include "app/commands.h"
 #include "app/http_client.h"
 #include "app/stack.h"
+#include "base/file.h"
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "codecs/simple_json.h"
@@ -200,6 +201,7 @@ Action add_bench(CLI::App& app) {
   app.add_option("target", arguments->target, "URL of a server, or a model file or directory")
       ->required();
   app.add_option("--data", arguments->data, "features, or a whole request, as JSON");
+  app.add_option("--input", arguments->input, "file with the same");
   app.add_option("--concurrency", arguments->concurrency, "connections")
       ->check(CLI::Range(1, 10000));
   app.add_option("--rate", arguments->rate, "requests a second (open loop)")
@@ -213,6 +215,11 @@ Action add_bench(CLI::App& app) {
   add_pickle_options(app, arguments->pickles);
   app.add_flag("--json", arguments->json, "print JSON");
   return [arguments] {
+    if (!arguments->input.empty()) {
+      auto text = read_text(arguments->input, std::size_t{64} << 20, "the input file");
+      if (!text) return complain(text.error());
+      arguments->data = std::move(*text);
+    }
     const bool url = arguments->target.find("://") != std::string::npos;
     if (url && arguments->sweep) return complain(kUsage, "--sweep takes a model, not a URL");
     if (arguments->sweep) return bench_sweep(*arguments);

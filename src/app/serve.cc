@@ -170,7 +170,8 @@ int serve(Reloader& reloader) {
       [](Registry<Engine>& registry) { engines::register_builtin(registry); });
   if (!probe) return complain(probe.error());
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  auto stack = Stack::open(options.models, repository_options(options), {options.python}, probe->get());
+  auto stack =
+      Stack::open(options.models, repository_options(options), {options.python}, probe->get());
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());

@@ -31,8 +31,7 @@ class Stack {
                                              const engines::EngineOptions& engines,
                                              const repository::Probe* probe);
   // For commands that end after their answer: whatever is there is loaded at once.
-  static Result<std::unique_ptr<Stack>> open(const std::string& path,
-                                             const Pickles& pickles = {});
+  static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles = {});
 
   Result<void> load() { return repository_->load_all(); }
   void announce_drain() { repository_->announce_drain(); }

@@ -1,13 +1,17 @@
 // One suite for every engine that is registered. Which files it runs on is said in
 // tests/models/conformance/<engine>.txt, lines of "good FILE" and "bad FILE"; a new engine adds
-// such a list and nothing here.
+// such a list and nothing here. Where <engine>.py stands beside the list, it makes the files.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include "engines/builtin.h"
@@ -34,8 +38,23 @@ std::vector<std::string> listed(const std::string& engine, const std::string& ki
   return out;
 }
 
-ModelFile open_model(const std::string& name) {
-  auto directory = open_directory(kModels);
+// Where the engine's files are; made once, where they are made.
+std::string folder_of(const std::string& engine) {
+  const auto maker = kModels + "conformance/" + engine + ".py";
+  if (!std::filesystem::exists(maker)) return kModels;
+  static std::map<std::string, std::string> made;
+  auto& folder = made[engine];
+  if (folder.empty()) {
+    folder = testing::TempDir() + "conformance_" + engine + "_" + std::to_string(::getpid()) + "/";
+    std::filesystem::create_directories(folder);
+    const auto command = "/usr/bin/python3 '" + maker + "' '" + folder + "'";
+    EXPECT_EQ(std::system(command.c_str()), 0);
+  }
+  return folder;
+}
+
+ModelFile open_model(const std::string& engine, const std::string& name) {
+  auto directory = open_directory(folder_of(engine));
   auto fd = open_beneath(*directory, name);
   EXPECT_TRUE(fd) << name;
   ModelFile file;
@@ -117,7 +136,7 @@ class Conformance : public testing::TestWithParam<std::string> {
  protected:
   const Engine& engine() const { return *engines().find(GetParam()); }
   std::unique_ptr<Model> load(const std::string& file) const {
-    auto model = engine().load(open_model(file), {});
+    auto model = engine().load(open_model(GetParam(), file), {});
     EXPECT_TRUE(model) << file << ": " << (model ? "" : model.error().message);
     return model ? std::move(*model) : nullptr;
   }
@@ -133,7 +152,7 @@ TEST_P(Conformance, HasFilesToBeTestedWith) {
 TEST_P(Conformance, OutputsAreWhatTheSignatureSays) {
   for (const auto& file : listed(GetParam(), "good")) {
     SCOPED_TRACE(file);
-    EXPECT_TRUE(engine().accepts(open_model(file)));
+    EXPECT_TRUE(engine().accepts(open_model(GetParam(), file)));
     const auto model = load(file);
     ASSERT_NE(model, nullptr);
     const auto& signature = model->signature();
@@ -197,7 +216,7 @@ TEST_P(Conformance, ManyThreadsGetTheSameAnswers) {
 TEST_P(Conformance, BadFilesAreRefusedInOneSentence) {
   for (const auto& file : listed(GetParam(), "bad")) {
     SCOPED_TRACE(file);
-    const auto model = engine().load(open_model(file), {});
+    const auto model = engine().load(open_model(GetParam(), file), {});
     ASSERT_FALSE(model);
     EXPECT_EQ(model.error().code, Code::kInvalidArgument);
     EXPECT_FALSE(model.error().message.empty());
@@ -209,7 +228,7 @@ TEST_P(Conformance, BadFilesAreRefusedInOneSentence) {
 TEST_P(Conformance, HalvesOfGoodFilesNeverCrash) {
   for (const auto& file : listed(GetParam(), "good")) {
     SCOPED_TRACE(file);
-    const auto whole = open_model(file);
+    const auto whole = open_model(GetParam(), file);
     const auto path = std::string(testing::TempDir()) + "half_" + file;
     std::ofstream(path, std::ios::binary)
         .write(whole.contents.text().data(),

@@ -35,9 +35,10 @@ constexpr std::size_t aligned(std::size_t size) { return (size + 63) / 64 * 64; 
 
 // Only what finds a Python and its packages: the server's secrets are none of a model's business.
 bool may_know(std::string_view variable) {
-  constexpr std::string_view kStarts[] = {"PATH=",    "HOME=",   "LANG=",  "LC_",       "TZ=",
-                                          "PYTHON",   "VIRTUAL_ENV=", "PYENV_", "CONDA_", "LD_LIBRARY_PATH=",
-                                          "OPENBLAS_", "MKL_",   "OMP_",   "KMP_"};
+  constexpr std::string_view kStarts[] = {
+      "PATH=",     "HOME=",        "LANG=",  "LC_",    "TZ=",
+      "PYTHON",    "VIRTUAL_ENV=", "PYENV_", "CONDA_", "LD_LIBRARY_PATH=",
+      "OPENBLAS_", "MKL_",         "OMP_",   "KMP_"};
   return std::ranges::any_of(kStarts, [&](auto start) { return variable.starts_with(start); });
 }
 
@@ -242,8 +243,7 @@ WorkerOutcome PythonWorker::run(const WorkerJob& job, std::string& said) {
   return answered(job, message, said);
 }
 
-WorkerOutcome PythonWorker::answered(const WorkerJob& job, const Message& sent,
-                                     std::string& said) {
+WorkerOutcome PythonWorker::answered(const WorkerJob& job, const Message& sent, std::string& said) {
   Message answer;
   ssize_t got = 0;
   do {

@@ -25,9 +25,9 @@
 namespace sluice::engines {
 
 struct WorkerOrder {
-  std::string python;    // path of the interpreter
+  std::string python;  // path of the interpreter
   FileBytes model;
-  int threads = 1;       // of its numerical libraries
+  int threads = 1;  // of its numerical libraries
   std::uint64_t memory = 0;
   bool own_user = true;
 };

@@ -45,32 +45,52 @@ std::vector<std::string> texts_in(const json& from, const char* key, std::size_t
   return out;
 }
 
-Result<Signature> read_signature(const json& said) {
-  Signature out;
+// One table, or, where there are columns of both kinds, an input for each column.
+void read_inputs(const json& said, Signature& out) {
   const auto width = number_in(said, "width", kMostColumns);
   const auto kinds = texts_in(said, "kinds", kMostColumns);
   out.columns = texts_in(said, "columns", kMostColumns);
-  if (!out.columns.empty() && out.columns.size() != static_cast<std::size_t>(width)) {
+  if (out.columns.size() != static_cast<std::size_t>(std::max<std::int64_t>(width, 0))) {
     out.columns.clear();
   }
-  const bool mixed = std::ranges::find(kinds, "number") != kinds.end();
-  if (mixed) {
-    // An input for each column, since a tensor has one type.
-    for (std::size_t i = 0; i < kinds.size(); ++i) {
-      out.inputs.push_back({out.columns.size() == kinds.size() ? out.columns[i]
-                                                               : "x" + std::to_string(i),
-                            kinds[i] == "text" ? DType::kString : DType::kFloat64,
-                            {-1, 1},
-                            Role::kUnknown});
-    }
-    out.columns.clear();
-  } else {
-    const auto type = !kinds.empty()                          ? DType::kString
-                      : text_in(said, "numbers") == "FP32" ? DType::kFloat32
-                                                           : DType::kFloat64;
+  if (std::ranges::find(kinds, "number") == kinds.end()) {
+    const auto numbers = text_in(said, "numbers") == "FP32" ? DType::kFloat32 : DType::kFloat64;
     const auto columns = kinds.empty() ? width : static_cast<std::int64_t>(kinds.size());
+    const auto type = kinds.empty() ? numbers : DType::kString;
     out.inputs.push_back({"features", type, {-1, columns}, Role::kUnknown});
+    return;
   }
+  if (out.columns.size() != kinds.size()) out.columns.clear();
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    const auto name = out.columns.empty() ? "x" + std::to_string(i) : out.columns.at(i);
+    const auto type = kinds[i] == "text" ? DType::kString : DType::kFloat64;
+    out.inputs.push_back({name, type, {-1, 1}, Role::kUnknown});
+  }
+  out.columns.clear();
+}
+
+Result<TensorSpec> read_output(const json& said) {
+  TensorSpec out;
+  out.name = text_in(said, "name");
+  const auto dtype = dtype_named(text_in(said, "dtype"));
+  const auto columns = number_in(said, "columns", kMostClasses);
+  const auto role = text_in(said, "role");
+  out.role = role == "label" ? Role::kLabel : role == "value" ? Role::kValue : Role::kProbabilities;
+  // Labels that are texts come as places in the list of classes.
+  const bool fits = dtype == DType::kInt64 || dtype == DType::kFloat64 ||
+                    (dtype == DType::kString && out.role == Role::kLabel);
+  if (!fits || columns < 0) {
+    return invalid("bad_model", "its process describes the model wrongly");
+  }
+  out.dtype = *dtype;
+  out.dims = {-1};
+  if (columns > 0) out.dims.push_back(columns);
+  return out;
+}
+
+Result<Signature> read_signature(const json& said) {
+  Signature out;
+  read_inputs(said, out);
   out.classes = texts_in(said, "classes", kMostClasses);
   for (std::size_t i = 0; i < out.classes.size(); ++i) {
     out.classes_are_names = out.classes_are_names || out.classes[i] != std::to_string(i);
@@ -80,23 +100,7 @@ Result<Signature> read_signature(const json& said) {
     return invalid("bad_model", "its process describes the model wrongly");
   }
   for (const auto& each : *outputs) {
-    TensorSpec spec;
-    spec.name = text_in(each, "name");
-    const auto dtype = dtype_named(text_in(each, "dtype"));
-    const auto columns = number_in(each, "columns", kMostClasses);
-    const auto role = text_in(each, "role");
-    spec.role = role == "label" ? Role::kLabel : role == "value" ? Role::kValue
-                                                                 : Role::kProbabilities;
-    // Labels that are texts come as places in the list of classes.
-    const bool fits = dtype == DType::kInt64 || dtype == DType::kFloat64 ||
-                      (dtype == DType::kString && spec.role == Role::kLabel);
-    if (!fits || columns < 0) {
-      return invalid("bad_model", "its process describes the model wrongly");
-    }
-    spec.dtype = *dtype;
-    spec.dims = {-1};
-    if (columns > 0) spec.dims.push_back(columns);
-    out.outputs.push_back(std::move(spec));
+    SLUICE_TRY(out.outputs.emplace_back(), read_output(each));
   }
   return out;
 }
@@ -209,9 +213,8 @@ class SklearnEngine final : public Engine {
     pool_options.workers = std::clamp(options.parallel, 1, kMostWorkers);
     pool_options.worker = {python.path, file.contents, options.threads, options.process.memory};
     pool_options.run_limit = options.process.run_limit;
-    pool_options.load_limit =
-        std::chrono::ceil<std::chrono::seconds>(options.process.load_limit) +
-        std::chrono::seconds(file.contents.bytes().size() / kBytesPerSecond);
+    pool_options.load_limit = std::chrono::ceil<std::chrono::seconds>(options.process.load_limit) +
+                              std::chrono::seconds(file.contents.bytes().size() / kBytesPerSecond);
     pool_options.abandoned = options.abandoned;
     const auto name = pool_options.name;
     SLUICE_TRY(auto pool, WorkerPool::start(std::move(pool_options)));

@@ -1,12 +1,10 @@
 #include "engines/worker_pool.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <system_error>
 
 #include "base/log.h"
@@ -17,22 +15,12 @@ namespace {
 
 using std::chrono::seconds;
 
-// Importing scikit-learn, by the clock: disks may be slow.
-constexpr seconds kStartLimit{120};
 constexpr seconds kPatience{30};  // of a run, for a worker
-constexpr seconds kProven{10};    // having lived so long
-constexpr int kLookMs = 100;      // at the processor time of those that load
-constexpr std::size_t kMostLines = 20;
-constexpr std::size_t kMostOfLine = 300;
 constexpr int kUnsentTries = 4;
+constexpr Millis kLook{100};  // whether it is still wanted
 
-// The first time at once.
-Millis back_off(int failures) {
-  if (failures <= 1) return Millis(0);
-  return std::min(Millis(100) * (1 << std::min(failures - 2, 10)), Millis(30'000));
-}
+}  // namespace
 
-// Paths of this machine are nobody's business.
 std::string without_paths(std::string_view text, std::size_t limit) {
   std::string out;
   for (const auto word : split(text.substr(0, text.find('\n')), ' ')) {
@@ -42,8 +30,6 @@ std::string without_paths(std::string_view text, std::size_t limit) {
   }
   return printable(out, limit);
 }
-
-}  // namespace
 
 Result<std::unique_ptr<WorkerPool>> WorkerPool::start(PoolOptions options) {
   std::unique_ptr<WorkerPool> out(new WorkerPool(std::move(options)));
@@ -79,7 +65,7 @@ WorkerPool::~WorkerPool() {
 Result<void> WorkerPool::wait_for_first() {
   std::unique_lock lock(mutex_);
   while (!described_ && !failed_) {
-    changed_.wait_for(lock, Millis(kLookMs));
+    changed_.wait_for(lock, kLook);
     if (options_.abandoned != nullptr && *options_.abandoned) {
       return unavailable("abandoned", "it is not wanted any more");
     }
@@ -89,8 +75,6 @@ Result<void> WorkerPool::wait_for_first() {
   return {};
 }
 
-// --- runs -----------------------------------------------------------------------------------------
-
 Result<void> WorkerPool::run(const WorkerJob& job) {
   int ended = 0;
   int unsent = 0;
@@ -99,35 +83,41 @@ Result<void> WorkerPool::run(const WorkerJob& job) {
     std::string said;
     const auto outcome = lent.worker->run(job, said);
     give_back(lent, outcome);
-    switch (outcome) {
-      case WorkerOutcome::kDone: return {};
-      case WorkerOutcome::kUnsent:
-        if (++unsent < kUnsentTries) break;
-        return unavailable("no_worker", "the model's processes end as soon as they are started");
-      case WorkerOutcome::kDied:
-        // Perhaps it was somebody else who ended it; twice is no accident.
-        if (++ended < 2) break;
-        return fail(Code::kInternal, "engine_failed",
-                    "the model's process ended twice while it ran this input");
-      case WorkerOutcome::kLate:
-        return fail(Code::kDeadlineExceeded, "run_limit",
-                    "the model took longer than " + std::to_string(options_.run_limit.count()) +
-                        " ms (python.run_timeout in model.yaml)");
-      case WorkerOutcome::kTooMuch:
-        return invalid("too_large", "inputs and outputs of one run take more than 2 GiB; send "
-                                    "fewer rows at a time");
-      case WorkerOutcome::kNoMemory:
-        return fail(Code::kInternal, "engine_failed",
-                    "the model needs more memory for this input than python.memory in model.yaml "
-                    "allows");
-      case WorkerOutcome::kBadInput:
-        return invalid("refused", "the model refuses this input: " + without_paths(said, 300));
-      case WorkerOutcome::kRaised:
-        log::debug(options_.name + " raised " + without_paths(said, 300));
-        return fail(Code::kInternal, "engine_failed",
-                    "the model failed to run on this input: " + without_paths(said, 300));
-    }
+    if (outcome == WorkerOutcome::kDone) return {};
+    // Perhaps it was somebody else who ended it; twice is no accident.
+    if (outcome == WorkerOutcome::kDied && ++ended < 2) continue;
+    if (outcome == WorkerOutcome::kUnsent && ++unsent < kUnsentTries) continue;
+    return failure(outcome, said);
   }
+}
+
+Failure WorkerPool::failure(WorkerOutcome outcome, const std::string& said) const {
+  const auto failed = [](const std::string& how) {
+    return fail(Code::kInternal, "engine_failed", how);
+  };
+  switch (outcome) {
+    case WorkerOutcome::kDone: break;
+    case WorkerOutcome::kUnsent:
+      return unavailable("no_worker", "the model's processes end as soon as they are started");
+    case WorkerOutcome::kDied:
+      return failed("the model's process ended twice while it ran this input");
+    case WorkerOutcome::kLate:
+      return fail(Code::kDeadlineExceeded, "run_limit",
+                  "the model took longer than " + std::to_string(options_.run_limit.count()) +
+                      " ms (python.run_timeout in model.yaml)");
+    case WorkerOutcome::kTooMuch:
+      return invalid("too_large",
+                     "inputs and outputs of one run take more than 2 GiB; send fewer rows at a "
+                     "time");
+    case WorkerOutcome::kNoMemory:
+      return failed(
+          "the model needs more memory for this input than python.memory in model.yaml allows");
+    case WorkerOutcome::kBadInput:
+      return invalid("refused", "the model refuses this input: " + without_paths(said, 300));
+    case WorkerOutcome::kRaised:
+      return failed("the model failed to run on this input: " + without_paths(said, 300));
+  }
+  return internal("a run that went well is no failure");
 }
 
 WorkerPool::Slot* WorkerPool::free_slot() {
@@ -173,229 +163,6 @@ void WorkerPool::give_back(const Lent& lent, WorkerOutcome outcome) {
     wake();
   } else {
     changed_.notify_one();
-  }
-}
-
-// --- watching -------------------------------------------------------------------------------------
-
-void WorkerPool::wake() {
-  const std::uint64_t one = 1;
-  (void)!::write(wake_.get(), &one, sizeof(one));
-}
-
-void WorkerPool::watch() {
-  while (start_due()) wait_for_events();
-  for (auto& slot : slots_) {
-    if (slot.worker != nullptr) slot.worker->process().bury();
-  }
-}
-
-// False: the end.
-bool WorkerPool::start_due() {
-  for (auto& slot : slots_) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (stopping_) return false;
-    }
-    if (slot.state == Slot::State::kDown && slot.due <= Clock::now()) start_worker(slot);
-  }
-  return true;
-}
-
-void WorkerPool::start_worker(Slot& slot) {
-  auto started = PythonWorker::start(options_.worker);
-  if (!started) {
-    if (!described_) return fail_first(std::move(started).error());
-    const std::lock_guard lock(mutex_);
-    slot.due = Clock::now() + back_off(++slot.failures + 1);
-    return;
-  }
-  const std::lock_guard lock(mutex_);
-  slot.worker = std::move(*started);
-  slot.state = Slot::State::kStarting;
-  slot.since = Clock::now();
-  slot.silent = false;
-  slot.line.clear();
-}
-
-void WorkerPool::wait_for_events() {
-  std::vector<pollfd> polled = {{wake_.get(), POLLIN, 0}};
-  auto until = Clock::now() + std::chrono::hours(1);
-  for (const auto& slot : slots_) {
-    if (slot.worker == nullptr) {
-      until = std::min(until, slot.due);
-      continue;
-    }
-    const bool starting = slot.state != Slot::State::kReady;
-    if (starting) until = std::min(until, Clock::now() + Millis(kLookMs));
-    auto& process = slot.worker->process();
-    polled.push_back({process.ended().get(), POLLIN, 0});
-    // Once it is ready, what it says is for whoever runs it; that it has hung up is for us.
-    polled.push_back({slot.worker->socket().get(), static_cast<short>(starting ? POLLIN : 0), 0});
-    polled.push_back({slot.silent ? -1 : process.output().get(), POLLIN, 0});
-  }
-  const auto left = std::chrono::ceil<Millis>(until - Clock::now()).count();
-  ::poll(polled.data(), polled.size(), static_cast<int>(std::max<Millis::rep>(left, 0)));
-  if (polled[0].revents != 0) {
-    std::uint64_t count = 0;
-    (void)!::read(wake_.get(), &count, sizeof(count));
-  }
-  auto at = polled.begin() + 1;
-  for (auto& slot : slots_) {
-    if (slot.worker == nullptr) continue;
-    const bool ended = at[0].revents != 0 || (at[1].revents & (POLLHUP | POLLERR)) != 0;
-    const bool spoke = at[2].revents != 0;
-    at += 3;
-    if (spoke) read_output(slot);
-    look_at(slot, ended);
-  }
-}
-
-void WorkerPool::look_at(Slot& slot, bool ended) {
-  bool condemned = false;
-  {
-    const std::lock_guard lock(mutex_);
-    condemned = slot.condemned;
-  }
-  // What it said before it ended is heard first: why it could not load the model, perhaps.
-  if (slot.state != Slot::State::kReady) hear(slot);
-  if (slot.worker == nullptr) return;
-  if (ended || condemned) return end(slot, condemned ? "it was given up" : "it ended");
-  if (slot.state != Slot::State::kReady) check_limits(slot);
-}
-
-void WorkerPool::hear(Slot& slot) {
-  std::string said;
-  switch (slot.worker->news(said)) {
-    case WorkerNews::kNothing: return;
-    case WorkerNews::kHello:
-      slot.state = Slot::State::kLoading;
-      slot.since = Clock::now();
-      slot.used = slot.worker->process().processor_time();
-      return;
-    case WorkerNews::kLoaded: return loaded(slot, std::move(said));
-    case WorkerNews::kRefused:
-      if (!described_) {
-        fail_first({Code::kInvalidArgument, "bad_model", "scikit-learn cannot serve it: " +
-                    without_paths(said, 500), {}});
-      }
-      return end(slot, "it could not load the model");
-    case WorkerNews::kGone: return end(slot, "it ended");
-  }
-}
-
-void WorkerPool::loaded(Slot& slot, std::string said) {
-  const auto& missing = slot.worker->process().missing();
-  if (!told_missing_ && !missing.empty()) {
-    log::info(options_.name + ": its processes run without " + join_and(missing) +
-              ", which this system does not give them");
-  }
-  told_missing_ = true;
-  slot.worker->limit_runs(options_.run_limit);
-  {
-    const std::lock_guard lock(mutex_);
-    if (!described_) {
-      description_ = std::move(said);
-      memory_ = slot.worker->process().memory() * slots_.size();
-      for (auto& other : slots_) {
-        if (&other != &slot) other.due = Clock::now();
-      }
-      described_ = true;
-    }
-    slot.state = Slot::State::kReady;
-    slot.since = Clock::now();
-  }
-  changed_.notify_all();
-}
-
-void WorkerPool::check_limits(Slot& slot) {
-  const auto waited = Clock::now() - slot.since;
-  if (slot.state == Slot::State::kStarting) {
-    if (waited > kStartLimit) end(slot, "its Python did not start in time");
-    return;
-  }
-  const auto limit = options_.load_limit;
-  const auto used = slot.worker->process().processor_time() - slot.used;
-  if (used <= limit && waited <= 10 * limit) return;
-  if (!described_) {
-    const bool busy = used > limit;
-    fail_first({Code::kInvalidArgument, "bad_model",
-                "it was not loaded within " + std::to_string((busy ? limit : 10 * limit).count()) +
-                    (busy ? " s of a processor's time" : " s") +
-                    "; python.load_timeout in model.yaml allows more",
-                {}});
-  }
-  end(slot, "it took too long to load the model");
-}
-
-// Buries it, and plans the next.
-void WorkerPool::end(Slot& slot, std::string_view why) {
-  const bool before_hello = slot.state == Slot::State::kStarting;
-  slot.worker->hang_up();
-  const auto how = slot.worker->process().bury();
-  read_output(slot);
-  // A Python in somebody's home is not readable for another user: then it runs as we do.
-  const bool as_we = before_hello && options_.worker.own_user;
-  if (as_we) options_.worker.own_user = false;
-  if (!described_ && !as_we) {
-    const bool killed = how == "SIGKILL";
-    const std::string what = before_hello ? "Python ended before it had imported scikit-learn"
-                                          : "the process that unpickled it ended";
-    fail_first({killed ? Code::kUnavailable : Code::kInvalidArgument,
-                killed ? "killed" : "bad_model", what + " (" + how + ")", {}});
-  }
-  if (described_) {
-    log::warn(options_.name + ": a process of it is started again: " + std::string(why) + " (" +
-              how + ")");
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    const bool proven = slot.state == Slot::State::kReady && Clock::now() - slot.since > kProven;
-    slot.failures = proven ? 1 : slot.failures + (as_we ? 0 : 1);
-    slot.due = failed_ ? Clock::time_point::max() : Clock::now() + back_off(slot.failures);
-    slot.state = Slot::State::kDown;
-    slot.worker = nullptr;
-    slot.busy = false;
-    slot.condemned = false;
-  }
-  changed_.notify_all();
-}
-
-void WorkerPool::fail_first(Error error) {
-  {
-    const std::lock_guard lock(mutex_);
-    for (auto& slot : slots_) slot.due = Clock::time_point::max();
-    if (!failed_) failed_ = std::move(error);
-  }
-  changed_.notify_all();
-}
-
-void WorkerPool::read_output(Slot& slot) {
-  std::array<char, 4096> chunk{};
-  // Bounded: one that never stops writing keeps nobody here.
-  for (int i = 0; i < 16; ++i) {
-    const auto got = ::read(slot.worker->process().output().get(), chunk.data(), chunk.size());
-    if (got == 0) slot.silent = true;
-    if (got <= 0) return;
-    for (const char c : std::string_view(chunk.data(), static_cast<std::size_t>(got))) {
-      if (c == '\n') {
-        log_line(slot.line);
-        slot.line.clear();
-      } else if (slot.line.size() < kMostOfLine) {
-        slot.line += c;
-      }
-    }
-  }
-}
-
-// Each line once, and not many.
-void WorkerPool::log_line(std::string_view line) {
-  const auto text = without_paths(line, kMostOfLine);
-  if (text.empty() || lines_.size() > kMostLines || !lines_.insert(text).second) return;
-  if (lines_.size() > kMostLines) {
-    log::warn(options_.name + " prints more, which is not logged");
-  } else {
-    log::warn(options_.name + " prints: " + text);
   }
 }
 

@@ -14,8 +14,10 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -79,6 +81,7 @@ class WorkerPool {
 
   explicit WorkerPool(PoolOptions options);
   Result<void> wait_for_first();
+  Failure failure(WorkerOutcome outcome, const std::string& said) const;
   Result<Lent> take();
   void give_back(const Lent& lent, WorkerOutcome outcome);
   Slot* free_slot();
@@ -118,5 +121,8 @@ class WorkerPool {
 
   std::thread watcher_;
 };
+
+// The first line of a text that came from Python, without words that may be paths of this machine.
+std::string without_paths(std::string_view text, std::size_t limit);
 
 }  // namespace sluice::engines

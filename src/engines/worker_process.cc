@@ -213,8 +213,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const ProcessOrder& 
   const pid_t pid = clone_child(child);
   if (pid < 0) return unavailable("no_process", "the system gives no more processes");
   Fd ended(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  std::unique_ptr<WorkerProcess> out(
-      new WorkerProcess(pid, std::move(ended), std::move(ours)));
+  std::unique_ptr<WorkerProcess> out(new WorkerProcess(pid, std::move(ended), std::move(ours)));
   if (child.error != 0) {
     return invalid("no_program",
                    std::string("it cannot be started: ") + std::strerror(child.error));

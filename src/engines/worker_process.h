@@ -50,7 +50,8 @@ class WorkerProcess {
   // "a process namespace", "a user of its own" …
   const std::vector<std::string>& missing() const { return missing_; }
 
-  // Kills it and its process group, waits for its end and answers how it came: "exit status 3", "SIGSEGV".
+  // Kills it and its process group, waits for its end and answers how it came: "exit status 3",
+  // "SIGSEGV".
   std::string bury();
 
   // Of its own threads, without what it has started.

@@ -104,8 +104,8 @@ bool Names::has(std::string_view name) const { return has_file(name) || holds(di
 
 bool Layout::knows(std::string_view file) const {
   return std::ranges::any_of(extensions_, [&](const auto& end) {
-           return file.ends_with(end) && file.size() > end.size();
-         });
+    return file.ends_with(end) && file.size() > end.size();
+  });
 }
 
 // Files that may be this version's model: `model.*` if there is one, else all with known endings.
