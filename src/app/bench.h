@@ -18,7 +18,7 @@ struct BenchArguments {
   Pickles pickles;
   std::string target;
   std::string data;
-  std::string input;  // a file with what `data` would be
+  std::string input;    // a file with what `data` would be
   int concurrency = 0;  // 0: not given
   double rate = 0;
   double seconds = 5;

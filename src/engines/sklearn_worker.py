@@ -29,21 +29,14 @@ INPUT_ERROR, OTHER_ERROR, MEMORY_ERROR = 1, 2, 3      # what was raised
 # the largest score of which the probability is a rising function. Where one probability is larger
 # than all others, that is the answer, and one call does for both. SVC(probability=True) is none:
 # its probabilities are fitted apart, by cross-validation, and may prefer another class.
-ARGMAX = {
-    "AdaBoostClassifier", "BaggingClassifier", "BernoulliNB", "CalibratedClassifierCV",
-    "CategoricalNB", "ComplementNB", "DecisionTreeClassifier", "ExtraTreeClassifier",
-    "ExtraTreesClassifier", "GaussianNB", "GradientBoostingClassifier",
-    "HistGradientBoostingClassifier", "KNeighborsClassifier", "LabelPropagation",
-    "LabelSpreading", "LinearDiscriminantAnalysis", "LogisticRegression",
-    "LogisticRegressionCV", "MLPClassifier", "MultinomialNB", "QuadraticDiscriminantAnalysis",
-    "RandomForestClassifier", "SGDClassifier",
-}
+ARGMAX = set("""AdaBoostClassifier BaggingClassifier BernoulliNB CalibratedClassifierCV CategoricalNB
+    ComplementNB DecisionTreeClassifier ExtraTreeClassifier ExtraTreesClassifier GaussianNB
+    GradientBoostingClassifier HistGradientBoostingClassifier KNeighborsClassifier LabelPropagation
+    LabelSpreading LinearDiscriminantAnalysis LogisticRegression LogisticRegressionCV MLPClassifier
+    MultinomialNB QuadraticDiscriminantAnalysis RandomForestClassifier SGDClassifier""".split())
 # They turn whatever they get into 32-bit floats themselves.
-SINGLE = {
-    "DecisionTreeClassifier", "DecisionTreeRegressor", "ExtraTreeClassifier", "ExtraTreeRegressor",
-    "RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier",
-    "ExtraTreesRegressor", "GradientBoostingClassifier", "GradientBoostingRegressor",
-}
+SINGLE = {kind + role for role in ("Classifier", "Regressor") for kind in (
+    "DecisionTree", "ExtraTree", "RandomForest", "ExtraTrees", "GradientBoosting")}
 CATEGORICAL = {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"}
 TEXT = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"}
 
@@ -107,14 +100,24 @@ def column_kinds(estimator, count):
             columns = list(places[columns])
         columns = [names.index(each) if isinstance(each, str) else each for each in columns]
         columns = list(places[numpy.asarray(columns, dtype=None if columns else int)])
-        if own_class(inner(step, 0)) in TEXT:
-            inside = ["text"] * len(columns)
-        else:
-            inside = column_kinds(step, len(columns))
+        inside = (["text"] * len(columns) if own_class(inner(step, 0)) in TEXT
+                  else column_kinds(step, len(columns)))
         for place, kind in zip(columns, inside):
             if kind == "text":
                 kinds[place] = kind
     return kinds
+
+
+def places_of_largest(scores):
+    """Of each row; None where in some row two are the largest."""
+    if len(scores) == 1:  # several times faster than numpy for a row
+        row = scores[0].tolist()
+        largest = max(row)
+        return [row.index(largest)] if row.count(largest) == 1 else None
+    largest = scores.max(axis=1, keepdims=True)
+    if numpy.count_nonzero(scores == largest) != len(scores):
+        return None
+    return scores.argmax(axis=1)
 
 
 class Worker:
@@ -266,8 +269,8 @@ class Worker:
     # ---- Predictions ----
 
     def write(self, place, dtype, values):
-        flat = numpy.frombuffer(self.memory, dtype, values.size, place)
-        flat.reshape(values.shape)[...] = values
+        data = numpy.asarray(values, dtype).tobytes()
+        self.memory[place:place + len(data)] = data
 
     def check(self, values, shape):
         if values.shape != shape:
@@ -299,11 +302,11 @@ class Worker:
     def predict_by_probability(self, table, rows, place, second):
         scores = numpy.asarray(self.model.predict_proba(table))
         self.write(second, "<f8", self.check(scores, (rows, len(self.classes))))
-        largest = scores.max(axis=1, keepdims=True)
-        if numpy.count_nonzero(scores == largest) == rows:
-            self.write_labels(scores.argmax(axis=1), rows, place)
-        else:  # two are equal, perhaps by rounding: the model itself decides
+        indexes = places_of_largest(scores)
+        if indexes is None:  # two are equal, perhaps by rounding: the model itself decides
             self.predict_label(table, rows, place, second)
+        else:
+            self.write_labels(indexes, rows, place)
 
     # ---- Requests ----
 
@@ -364,6 +367,8 @@ def keep_apart():
 
 def explain(error):
     """An exception of loading, as the end of a sentence."""
+    if isinstance(error, Refusal):
+        return str(error)
     if isinstance(error, MemoryError):
         return "it needs more memory than python.memory in model.yaml allows"
     if isinstance(error, ModuleNotFoundError):
@@ -380,8 +385,6 @@ def main():
     worker.say(HELLO)
     try:
         found = worker.load()
-    except Refusal as error:
-        return worker.say_text(REFUSED, str(error))
     except BaseException as error:  # SystemExit, too: a pickle may raise what it likes
         return worker.say_text(REFUSED, explain(error))
     gc.collect()
