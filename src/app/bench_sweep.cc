@@ -93,6 +93,9 @@ int bench_sweep(const BenchArguments& arguments) {
   if (arguments.rate > 0) {
     return complain(kUsage, "--sweep measures closed loops; leave out --rate");
   }
+  if (arguments.pickles.allowed) {
+    return complain(kUsage, "--sweep serves no pickles; serve the model and load its URL");
+  }
   log::set_level(log::Level::kOff);
   stop_on_signals();
   const auto plan = make_plan(arguments);

@@ -61,6 +61,8 @@ struct Child {
   int error = 0;
 };
 
+// What runs in the child calls the system directly where it can: sanitizers watch the library's
+// functions, and would take what the child does for something that this process has done.
 #define SLUICE_IN_CHILD __attribute__((no_sanitize("address", "thread", "undefined")))
 
 SLUICE_IN_CHILD void limit(Child& child, __rlimit_resource which, rlim_t most) {
@@ -77,11 +79,12 @@ SLUICE_IN_CHILD bool place_descriptors(const Child& child) {
     const int from = i == 0           ? child.nothing
                      : i < kFirstFree ? child.output
                                       : child.descriptors[i - kFirstFree];
-    aside[static_cast<std::size_t>(i)] = ::fcntl(from, F_DUPFD, kAside);
+    aside[static_cast<std::size_t>(i)] =
+        static_cast<int>(::syscall(SYS_fcntl, from, F_DUPFD, kAside));
     if (aside[static_cast<std::size_t>(i)] < 0) return false;
   }
   for (int i = 0; i < all; ++i) {
-    if (::dup2(aside[static_cast<std::size_t>(i)], i) < 0) return false;
+    if (::syscall(SYS_dup3, aside[static_cast<std::size_t>(i)], i, 0) < 0) return false;
   }
   // Where the kernel lacks it, what is not meant to be inherited closes by its own flag.
   (void)::syscall(SYS_close_range, static_cast<unsigned>(all), ~0U, 0U);
@@ -106,12 +109,18 @@ SLUICE_IN_CHILD void change_user(Child& child) {
 }
 
 SLUICE_IN_CHILD void default_signals() {
-  struct sigaction usual {};
-  usual.sa_handler = SIG_DFL;
-  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &usual, nullptr);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // As the kernel has it; SIG_DFL and no signals are zeros.
+  struct {
+    void* handler;
+    unsigned long flags;
+    void* restorer;
+    unsigned long mask;
+  } usual{};
+  const unsigned long none = 0;
+  for (int signal = 1; signal < NSIG; ++signal) {
+    ::syscall(SYS_rt_sigaction, signal, &usual, nullptr, sizeof(none));
+  }
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof(none));
 }
 
 SLUICE_IN_CHILD int become_program(void* argument) {
@@ -119,7 +128,7 @@ SLUICE_IN_CHILD int become_program(void* argument) {
   ::setsid();  // no signals from a terminal, and a process group to be killed as a whole
   if (!place_descriptors(child)) {
     child.error = errno;
-    ::_exit(127);
+    ::syscall(SYS_exit_group, 127);
   }
   limit(child, RLIMIT_CORE, 0);
   limit(child, RLIMIT_FSIZE, kLargestFile);
@@ -138,7 +147,8 @@ SLUICE_IN_CHILD int become_program(void* argument) {
   default_signals();
   ::execve(child.command[0], child.command, child.environment);
   child.error = errno;
-  ::_exit(127);
+  ::syscall(SYS_exit_group, 127);
+  return 127;
 }
 
 // Signals wait, so that none is handled by a child that is still this process's memory.

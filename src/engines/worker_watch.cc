@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -55,6 +56,10 @@ bool WorkerPool::start_due() {
 
 void WorkerPool::start_worker(Slot& slot) {
   auto started = PythonWorker::start(options_.worker);
+  // A Python in somebody's home is not for another user: then it runs as we do.
+  if (!started && !described_ && std::exchange(options_.worker.own_user, false)) {
+    started = PythonWorker::start(options_.worker);
+  }
   if (!started) {
     if (!described_) return fail_first(std::move(started).error());
     const std::lock_guard lock(mutex_);
@@ -190,8 +195,9 @@ void WorkerPool::end(Slot& slot, std::string_view why) {
   slot.worker->hang_up();
   const auto how = slot.worker->process().bury();
   read_output(slot);
-  // A Python in somebody's home is not readable for another user: then it runs as we do.
-  const bool as_we = before_hello && options_.worker.own_user;
+  // The same for its packages. Never once it has worked: whoever ends a process that starts must
+  // not be given another with more power.
+  const bool as_we = before_hello && !described_ && options_.worker.own_user;
   if (as_we) options_.worker.own_user = false;
   if (!described_ && !as_we) {
     const bool killed = how == "SIGKILL";
