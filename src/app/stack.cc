@@ -36,8 +36,7 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
 Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickles& pickles) {
   repository::RepositoryOptions options;
   options.nothing_lazy = true;
-  options.allow_code = pickles.allowed;
-  options.parallel = 1;
+  options.live.allow_code = pickles.allowed;
   return open(path, std::move(options), {pickles.python}, nullptr);
 }
 
