@@ -1,6 +1,6 @@
 // One suite for every engine that is registered. Which files it runs on is said in
 // tests/models/conformance/<engine>.txt, lines of "good FILE" and "bad FILE"; a new engine adds
-// such a list and nothing here. Where <engine>.py stands beside the list, it makes the files.
+// such a list and nothing here. Where make_<engine>.py stands beside the list, it makes the files.
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -40,7 +40,7 @@ std::vector<std::string> listed(const std::string& engine, const std::string& ki
 
 // Where the engine's files are; made once, where they are made.
 std::string folder_of(const std::string& engine) {
-  const auto maker = kModels + "conformance/" + engine + ".py";
+  const auto maker = kModels + "conformance/make_" + engine + ".py";
   if (!std::filesystem::exists(maker)) return kModels;
   static std::map<std::string, std::string> made;
   auto& folder = made[engine];

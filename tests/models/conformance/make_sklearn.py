@@ -1,5 +1,5 @@
 """Makes the files of sklearn.txt, since a pickle is a program and is never committed:
-sklearn.py FOLDER."""
+make_sklearn.py FOLDER."""
 import pickle
 import sys
 from pathlib import Path
