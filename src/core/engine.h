@@ -61,6 +61,9 @@ struct ModelFile {
 struct LoadOptions {
   int threads = 1;   // per execution
   int parallel = 1;  // threads that will run it at the same time: a hint
+  // The user allows files that are programs. Asked by engines that load others of them; for the
+  // rest, whoever calls `load` has looked at `runs_code`.
+  bool allow_code = false;
 };
 
 // Thread-safety: all functions may be called from any thread.

@@ -35,6 +35,7 @@ struct Order {
   std::array<char, 256> file{};
   int threads = 1;
   int parallel = 1;
+  bool allow_code = false;
   int warmup = 0;
   unsigned seconds = 0;  // the longest that it may take
   bool empty = false;    // the file has no bytes, and so no descriptor
@@ -162,7 +163,7 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   const Engine* engine = engines.find(order.engine.data());
   if (engine == nullptr) return internal("there is no such engine");
   const auto before = own_memory();
-  SLUICE_TRY(const auto model, engine->load(file, {order.threads, order.parallel}));
+  SLUICE_TRY(const auto model, engine->load(file, {order.threads, order.parallel, order.allow_code}));
   for (int i = 0; i < order.warmup; ++i) {
     Arena arena;
     SLUICE_TRY(const auto inputs, sample_inputs(model->signature(), arena));
@@ -301,6 +302,7 @@ Result<std::uint64_t> Probe::try_model(const ModelFile& file, const Trial& trial
   put(order.file, file.name);
   order.threads = trial.options.threads;
   order.parallel = trial.options.parallel;
+  order.allow_code = trial.options.allow_code;
   order.warmup = trial.warmup;
   order.seconds = longest_seconds(file.contents.bytes().size());
   std::vector<int> fds = {theirs->get()};
