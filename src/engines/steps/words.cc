@@ -14,7 +14,9 @@ constexpr utf8proc_int32_t kReplacement = 0xFFFD;
 
 bool is_space(utf8proc_int32_t c) {
   if (c == ' ' || c == '\t' || c == '\n' || c == '\r') return true;
-  return c > 0x7F && utf8proc_category(c) == UTF8PROC_CATEGORY_ZS;
+  if (c < 0x80) return false;
+  const auto category = utf8proc_category(c);
+  return category >= UTF8PROC_CATEGORY_ZS && category <= UTF8PROC_CATEGORY_ZP;
 }
 
 bool is_left_out(utf8proc_int32_t c) {
