@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/text.h"
 #include "config/yaml.h"
@@ -44,11 +45,13 @@ class EnsembleModel final : public Model {
     const auto tensors = arena.array<TensorView>(graph_.tensors.size());
     std::ranges::fill(tensors, TensorView());
     for (std::size_t i = 0; i < inputs.size(); ++i) tensors[graph_.inputs[i]] = inputs[i];
+    std::optional<std::int64_t> rows;
+    if (signature_.batchable()) rows = inputs[0].shape[0];
     Scratch scratch(graph_.scratches);
     for (const auto i : graph_.order) {
       const auto own = graph_.steps[i].scratch;
       if (own != Graph::kNone) scratch[own].reset();
-      auto ran = run_step(i, tensors, own == Graph::kNone ? arena : scratch[own]);
+      auto ran = run_step(i, rows, tensors, own == Graph::kNone ? arena : scratch[own]);
       if (ran) continue;
       auto& message = ran.error().message;
       message = "step '" + decl_.steps[i].name + "': " + message;
@@ -84,7 +87,9 @@ class EnsembleModel final : public Model {
   }
 
  private:
-  Result<void> run_step(std::size_t i, std::span<TensorView> tensors, Arena& arena) const {
+  // `rows`: of the request, where each step keeps them.
+  Result<void> run_step(std::size_t i, std::optional<std::int64_t> rows,
+                        std::span<TensorView> tensors, Arena& arena) const {
     const auto& wires = graph_.steps[i];
     const auto inputs = arena.array<TensorView>(wires.inputs.size());
     for (std::size_t p = 0; p < inputs.size(); ++p) inputs[p] = tensors[wires.inputs[p]];
@@ -93,10 +98,14 @@ class EnsembleModel final : public Model {
     SLUICE_CHECK(steps_[i]->run(inputs, outputs, arena));
     for (std::size_t p = 0; p < outputs.size(); ++p) {
       const auto& spec = edges_[wires.outputs[p]].spec;
-      if (outputs[p].dtype != spec.dtype || !spec.fits(outputs[p].shape)) {
+      bool fits = outputs[p].dtype == spec.dtype && spec.fits(outputs[p].shape);
+      // Rows are those of the request, or some client would be given another one's answer.
+      if (fits && rows && spec.dims[0] == -1) fits = outputs[p].shape[0] == *rows;
+      if (!fits) {
         return internal("it made '" + spec.name + "' with shape " +
                         show_shape(outputs[p].shape.dims()) + ", where " + show_shape(spec.dims) +
-                        " was announced");
+                        " was announced" +
+                        (rows ? " and there are " + std::to_string(*rows) + " rows" : ""));
       }
       tensors[wires.outputs[p]] = outputs[p];
     }
@@ -154,8 +163,7 @@ class EnsembleEngine final : public Engine {
   Result<std::unique_ptr<Model>> build(const ModelFile& file, const LoadOptions& options,
                                        Problems& problems) const {
     if (file.contents.bytes().size() > kMaxYaml) {
-      return invalid("bad_model", "the pipeline has " +
-                                      human_bytes(file.contents.bytes().size()) +
+      return invalid("bad_model", "the pipeline has " + human_bytes(file.contents.bytes().size()) +
                                       "; at most 1 MB is read");
     }
     const auto root = config::parse_yaml(std::string(file.contents.text()), problems);
@@ -180,10 +188,10 @@ class EnsembleEngine final : public Engine {
                            Problems& problems) const {
     Steps out;
     for (const auto& step : decl.steps) {
-      auto made = step.kind == "model"
-                      ? load_member({step.options.scalar, step.engine, file.directory}, members_,
-                                    options)
-                      : make_step(step, file, problems);
+      auto made =
+          step.kind == "model"
+              ? load_member({step.options.scalar, step.engine, file.directory}, members_, options)
+              : make_step(step, file, problems);
       if (!made) {
         const Problem problem{step.place,
                               "step '" + printable(step.name) + "': " + made.error().message};
@@ -200,8 +208,7 @@ class EnsembleEngine final : public Engine {
     const StepKind* kind = kinds_.find(step.kind);
     Node options = step.options;
     const auto main = kind->main_option();
-    const bool brief =
-        options.kind == Node::Kind::kScalar || options.kind == Node::Kind::kList;
+    const bool brief = options.kind == Node::Kind::kScalar || options.kind == Node::Kind::kList;
     if (brief && !main.empty()) {
       Node whole;
       whole.kind = Node::Kind::kMap;
@@ -217,6 +224,12 @@ class EnsembleEngine final : public Engine {
 };
 
 }  // namespace
+
+void check_pipeline(const Node& pipeline, Problems& problems) {
+  StepKinds kinds;
+  register_steps(kinds);
+  read_graph(pipeline, kinds.names(), problems);
+}
 
 std::shared_ptr<const Engine> make_ensemble(MemberEngines members) {
   return std::make_shared<EnsembleEngine>(std::move(members));

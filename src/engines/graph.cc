@@ -57,8 +57,8 @@ class Wiring {
     if (!map.by_name) {
       if (map.items.size() != ports.size()) {
         report(problems_, map.items.empty() ? decl_.steps[i].place : map.items[0].place,
-               step_name(i) + " has " + std::to_string(ports.size()) + " " + word + " (" +
-                   names_of(ports) + "), but " + std::to_string(map.items.size()) +
+               step_name(i) + " has the " + word + " " + names_of(ports) + ", but " +
+                   std::to_string(map.items.size()) +
                    (map.items.size() == 1 ? " is listed" : " are listed"));
         return out;
       }
@@ -72,9 +72,9 @@ class Wiring {
         continue;
       }
       const std::vector<std::string_view> known(ports.begin(), ports.end());
-      report(problems_, item.place, step_name(i) + " has no " + quoted(item.port) + " among its " +
-                                        word + did_you_mean(item.port, known) + "; they are " +
-                                        names_of(ports));
+      report(problems_, item.place,
+             step_name(i) + " has no " + quoted(item.port) + " among its " + word +
+                 did_you_mean(item.port, known) + "; they are " + names_of(ports));
     }
     return out;
   }
@@ -90,9 +90,9 @@ class Wiring {
       if (names[p].empty()) names[p] = ports.size() == 1 && ports[p] == "y" ? step.name : ports[p];
       const auto other = find(names[p]);
       if (other != Graph::kNone) {
-        report(problems_, step.place, quoted(names[p]) + " is made twice: by " + maker_of(other) +
-                                          " and by " + step_name(i) +
-                                          "; give one of them another name under outputs");
+        report(problems_, step.place,
+               quoted(names[p]) + " is made twice: by " + maker_of(other) + " and by " +
+                   step_name(i) + "; give one of them another name under outputs");
       }
       graph_.steps[i].outputs.push_back(add(names[p], i));
     }
@@ -138,8 +138,8 @@ class Wiring {
     const auto& step = decl_.steps[i];
     const auto& ports = ports_[i].inputs;
     const auto before = problems_.size();
-    const auto names = step.inputs.given ? named(i, step.inputs, ports, "inputs")
-                                         : guessed_inputs(i);
+    const auto names =
+        step.inputs.given ? named(i, step.inputs, ports, "inputs") : guessed_inputs(i);
     if (problems_.size() > before) return;
     for (std::size_t p = 0; p < ports.size(); ++p) {
       if (names[p].empty()) {
@@ -193,8 +193,9 @@ class Wiring {
       if (tensor == Graph::kNone) {
         report(problems_, output.place, "the pipeline's output is " + unknown(output.tensor));
       } else if (graph_.tensors[tensor].maker == Graph::kNone) {
-        report(problems_, output.place, "the pipeline's output " + quoted(output.tensor) +
-                                            " is its own input; list what a step makes");
+        report(problems_, output.place,
+               "the pipeline's output " + quoted(output.tensor) +
+                   " is its own input; list what a step makes");
       } else if (std::ranges::count(graph_.outputs, tensor) > 0) {
         report(problems_, output.place, "output " + quoted(output.tensor) + " is listed twice");
       }
@@ -221,7 +222,8 @@ class Wiring {
     }
   }
 
-  // Each step that is left reads from another one that is left, so that going back ends in a circle.
+  // Each step that is left reads from another one that is left, so that going back ends in a
+  // circle.
   void report_cycle(const std::vector<bool>& done) {
     auto at = static_cast<std::size_t>(std::ranges::find(done, false) - done.begin());
     std::vector<std::size_t> way;

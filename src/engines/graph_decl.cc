@@ -84,9 +84,9 @@ std::vector<InputDecl> read_inputs(const Node& node, Problems& problems) {
     if (width == 0) continue;
     if (!input.shape) input.shape = {-1, width};
     if (input.shape->size() != 2 || input.shape->back() != width) {
-      report(problems, item.place, "input '" + printable(input.name) + "' has names for " +
-                                       std::to_string(width) + " columns, but its shape is " +
-                                       show_shape(*input.shape));
+      report(problems, item.place,
+             "input '" + printable(input.name) + "' has names for " + std::to_string(width) +
+                 " columns, but its shape is " + show_shape(*input.shape));
     }
   }
   return out;
@@ -98,8 +98,8 @@ PortMap read_ports(const Node& node, Problems& problems) {
   if (node.kind == Node::Kind::kMap) {
     out.by_name = true;
     for (const auto& entry : node.entries) {
-      const bool twice = std::ranges::any_of(
-          out.items, [&](const auto& one) { return one.port == entry.key; });
+      const bool twice =
+          std::ranges::any_of(out.items, [&](const auto& one) { return one.port == entry.key; });
       if (twice) report(problems, entry.place, "key '" + entry.key + "' is given twice");
       out.items.push_back({entry.key, read_name(entry.value, problems), entry.place});
     }
@@ -172,11 +172,11 @@ void read_steps(const Node& node, std::span<const std::string> kinds, GraphDecl&
   }
   for (const auto& item : node.items) {
     auto step = read_step(item, kinds, problems);
-    const bool twice = std::ranges::any_of(
-        out.steps, [&](const auto& other) { return other.name == step.name; });
+    const bool twice =
+        std::ranges::any_of(out.steps, [&](const auto& other) { return other.name == step.name; });
     if (twice && !step.name.empty()) {
-      report(problems, item.place, "there are two steps '" + printable(step.name) +
-                                       "'; give one of them another name");
+      report(problems, item.place,
+             "there are two steps '" + printable(step.name) + "'; give one of them another name");
     }
     out.steps.push_back(std::move(step));
   }
@@ -203,8 +203,7 @@ GraphDecl read_graph(const Node& root, std::span<const std::string> kinds, Probl
       }
       out.outputs = ports.items;
     } else {
-      report(problems, entry.place,
-             unknown_key_message(entry.key, {"inputs", "steps", "outputs"}));
+      report(problems, entry.place, unknown_key_message(entry.key, {"inputs", "steps", "outputs"}));
     }
     seen.push_back(entry.key);
   }

@@ -114,7 +114,8 @@ Signature signature_of(const Graph& graph, const Steps& steps, const std::vector
   Signature out;
   for (const auto tensor : graph.inputs) out.inputs.push_back(edges[tensor].spec);
   for (const auto tensor : graph.outputs) out.outputs.push_back(edges[tensor].spec);
-  const bool apart = std::ranges::all_of(steps, [](const auto& step) { return step->rows_apart(); });
+  const bool apart =
+      std::ranges::all_of(steps, [](const auto& step) { return step->rows_apart(); });
   for (auto* specs : {&out.inputs, &out.outputs}) {
     for (auto& spec : *specs) {
       if (!apart && !spec.dims.empty() && spec.dims[0] == -1) spec.dims[0] = 1;

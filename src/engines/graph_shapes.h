@@ -1,5 +1,5 @@
-// What flows along a pipeline's graph: the types, shapes and meanings of its tensors, found out step
-// by step when it is loaded, and the signature that follows from them.
+// What flows along a pipeline's graph: the types, shapes and meanings of its tensors, found out
+// step by step when it is loaded, and the signature that follows from them.
 //
 // Thread-safety: functions without state. Errors: every mistake with its place, in `problems`.
 #pragma once

@@ -162,12 +162,9 @@ constexpr Wrong kWritten[] = {
     {"inputs: [a]", "p:1:1: a pipeline needs steps"},
     {"steps: []", "p:1:1: a pipeline needs steps"},
     {"steps: {a: b}", "p:1:8: expected a list of steps, found a mapping"},
-    {"step: []",
-     "p:1:1: unknown key 'step'; did you mean 'steps'?"},
-    {"steps:\n- argmx: 1",
-     "p:2:3: unknown key 'argmx'; did you mean 'argmax'?"},
-    {"steps:\n- {name: a}",
-     "p:2:3: a step must say what it is: model, argmax, concat and scale"},
+    {"step: []", "p:1:1: unknown key 'step'; did you mean 'steps'?"},
+    {"steps:\n- argmx: 1", "p:2:3: unknown key 'argmx'; did you mean 'argmax'?"},
+    {"steps:\n- {name: a}", "p:2:3: a step must say what it is: model, argmax, concat and scale"},
     {"steps:\n- {argmax: , model: x>y}",
      "p:2:14: a step is one thing; this one is both argmax and model"},
     {"steps:\n- {argmax: , engine: onnx}", "p:2:3: only a step with `model` has an engine"},
@@ -175,8 +172,7 @@ constexpr Wrong kWritten[] = {
     {"steps:\n- argmax:\nsteps: []", "p:3:1: key 'steps' is given twice"},
     {"steps:\n- argmax:\n- argmax:",
      "p:3:3: there are two steps 'argmax'; give one of them another name"},
-    {"inputs: [{nam: a}]\nsteps: [argmax: ]",
-     "p:1:11: unknown key 'nam'; did you mean 'name'?"},
+    {"inputs: [{nam: a}]\nsteps: [argmax: ]", "p:1:11: unknown key 'nam'; did you mean 'name'?"},
     {"inputs: [{type: FP32}]\nsteps: [argmax: ]", "p:1:10: an input needs a name"},
     {"inputs: [{name: a, type: FP33}]\nsteps: [argmax: ]",
      "p:1:26: 'FP33' is no type such as FP32, INT64 or BYTES"},
@@ -186,8 +182,7 @@ constexpr Wrong kWritten[] = {
      "p:1:27: a shape has 1 to 16 dimensions, such as [-1, 30]"},
     {"inputs: [{name: a, shape: [-1, 3], columns: [b, c]}]\nsteps: [argmax: ]",
      "p:1:10: input 'a' has names for 2 columns, but its shape is [N,3]"},
-    {"steps: [argmax: ]\noutputs: {a: b}",
-     "p:2:10: expected a list of tensors, found a mapping"},
+    {"steps: [argmax: ]\noutputs: {a: b}", "p:2:10: expected a list of tensors, found a mapping"},
 };
 INSTANTIATE_TEST_SUITE_P(Written, WrongGraph, testing::ValuesIn(kWritten));
 
@@ -205,7 +200,8 @@ constexpr Wrong kWired[] = {
     {"inputs: [a, a]\nsteps:\n- {scale: 1, inputs: a}", "p:1:13: input 'a' is declared twice"},
     {"inputs: [i]\nsteps:\n- {name: a, concat: , inputs: [i, b]}\n- {name: b, scale: 1, inputs: a}",
      "p:3:3: the steps go round in a circle, so that none can be first: 'a' → 'b' → 'a'"},
-    {"inputs: [i]\nsteps:\n- {name: a, scale: 1, inputs: i}\n- {name: b, concat: , inputs: [a, d]}\n"
+    {"inputs: [i]\nsteps:\n- {name: a, scale: 1, inputs: i}\n- {name: b, concat: , inputs: [a, "
+     "d]}\n"
      "- {name: c, scale: 1, inputs: b}\n- {name: d, scale: 1, inputs: c}",
      "p:4:3: the steps go round in a circle, so that none can be first: 'b' → 'c' → 'd' → 'b'"},
     {"steps:\n- {name: a, scale: 1, inputs: a}",
@@ -215,11 +211,12 @@ constexpr Wrong kWired[] = {
     {"inputs: [i, j]\nsteps:\n- {name: a, scale: 1, inputs: i}",
      "p:1:13: no step reads the input 'j'"},
     {"steps:\n- {name: a, scale: 1, outputs: [s, t]}",
-     "p:2:32: step 'a' has 1 outputs ('y'), but 2 are listed"},
+     "p:2:33: step 'a' has the outputs 'y', but 2 are listed"},
     {"steps:\n- {name: a, model: i-j>k, inputs: [i]}",
-     "p:2:36: step 'a' has 2 inputs ('i' and 'j'), but 1 is listed"},
-    {"steps:\n- {name: a, model: i-j>k, inputs: {i: t}}", "p:2:3: step 'a' needs an input for 'j'; it "
-                                                          "reads 'i' and 'j'"},
+     "p:2:36: step 'a' has the inputs 'i' and 'j', but 1 is listed"},
+    {"steps:\n- {name: a, model: i-j>k, inputs: {i: t}}",
+     "p:2:3: step 'a' needs an input for 'j'; it "
+     "reads 'i' and 'j'"},
     {"steps:\n- {name: a, model: i>probabilities, outputs: {probabilites: p}}",
      "p:2:47: step 'a' has no 'probabilites' among its outputs; did you mean 'probabilities'?; "
      "they are 'probabilities'"},

@@ -53,9 +53,9 @@ Result<std::size_t> axis_of(std::int64_t axis, std::size_t rank) {
   const std::string problem = place == 0 ? " is that of the rows, which stay apart" : " is none";
   return invalid("bad_model", "axis " + std::to_string(axis) + problem + "; its input has " +
                                   std::to_string(rank) + " dimension" + (rank == 1 ? "" : "s") +
-                                  (rank < 2 ? " and needs two" : "; write 1 to " +
-                                                                     std::to_string(rank - 1) +
-                                                                     ", or -1 for the last"));
+                                  (rank < 2 ? " and needs two"
+                                            : "; write 1 to " + std::to_string(rank - 1) +
+                                                  ", or -1 for the last"));
 }
 
 }  // namespace sluice::engines

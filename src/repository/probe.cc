@@ -163,7 +163,8 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   const Engine* engine = engines.find(order.engine.data());
   if (engine == nullptr) return internal("there is no such engine");
   const auto before = own_memory();
-  SLUICE_TRY(const auto model, engine->load(file, {order.threads, order.parallel, order.allow_code}));
+  SLUICE_TRY(const auto model,
+             engine->load(file, {order.threads, order.parallel, order.allow_code}));
   for (int i = 0; i < order.warmup; ++i) {
     Arena arena;
     SLUICE_TRY(const auto inputs, sample_inputs(model->signature(), arena));

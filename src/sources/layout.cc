@@ -112,7 +112,8 @@ bool Names::has_file(std::string_view name) const { return holds(files, name); }
 bool Names::has(std::string_view name) const { return has_file(name) || holds(directories, name); }
 
 bool Layout::knows(std::string_view file) const {
-  return is_pickle(file) || file == kPipeline || std::ranges::any_of(extensions_, [&](const auto& end) {
+  return is_pickle(file) || file == kPipeline ||
+         std::ranges::any_of(extensions_, [&](const auto& end) {
            return file.ends_with(end) && file.size() > end.size();
          });
 }

@@ -88,8 +88,8 @@ Result<void> fill_bool(const TensorView& x, DType to, std::size_t count, TensorV
 
 // In the order of DType, without strings.
 constexpr std::array<Fill, 13> kFills = {
-    fill_bool,          fill<std::uint8_t>, fill<std::uint16_t>,       fill<std::uint32_t>,
-    fill<std::uint64_t>, fill<std::int8_t>,  fill<std::int16_t>,        fill<std::int32_t>,
+    fill_bool,           fill<std::uint8_t>,       fill<std::uint16_t>,      fill<std::uint32_t>,
+    fill<std::uint64_t>, fill<std::int8_t>,        fill<std::int16_t>,       fill<std::int32_t>,
     fill<std::int64_t>,  fill_half<float_to_half>, fill_half<float_to_bf16>, fill<float>,
     fill<double>};
 
@@ -103,9 +103,9 @@ class Cast final : public UnaryStep {
                                             Problems& problems) {
     const auto to = dtype_named(options.to);
     if (to && *to != DType::kString) return std::make_unique<Cast>(*to);
-    report(problems, source.place,
-           "cast needs a numeric type, such as cast: FP32; '" + printable(options.to) +
-               "' is none");
+    report(
+        problems, source.place,
+        "cast needs a numeric type, such as cast: FP32; '" + printable(options.to) + "' is none");
     return nullptr;
   }
   bool keeps_columns() const override { return true; }

@@ -103,9 +103,8 @@ class OneHot final : public UnaryStep {
   std::optional<Edge> expects(std::size_t) const override {
     Edge out;
     const auto all_numbers = std::ranges::all_of(texts_, [](const auto& column) {
-      return std::ranges::all_of(column, [](const auto& one) {
-        return parse_int(one.first).has_value();
-      });
+      return std::ranges::all_of(column,
+                                 [](const auto& one) { return parse_int(one.first).has_value(); });
     });
     out.spec.dtype = all_numbers ? DType::kInt64 : DType::kString;
     out.spec.dims = {-1, static_cast<std::int64_t>(texts_.size())};
@@ -121,9 +120,9 @@ class OneHot final : public UnaryStep {
     const auto columns = static_cast<std::int64_t>(texts_.size());
     const bool flat = dims.size() == 1 && columns == 1;
     if (!flat && (dims.size() != 2 || dims[1] != columns)) {
-      return invalid("bad_model", "it has categories for " + std::to_string(columns) +
-                                      " column" + (columns == 1 ? "" : "s") + ", but '" +
-                                      x.spec.name + "' has shape " + show_shape(dims));
+      return invalid("bad_model", "it has categories for " + std::to_string(columns) + " column" +
+                                      (columns == 1 ? "" : "s") + ", but '" + x.spec.name +
+                                      "' has shape " + show_shape(dims));
     }
     if (x.spec.dtype != DType::kString) SLUICE_CHECK(read_numbers());
     Edge out;
@@ -177,9 +176,9 @@ class OneHot final : public UnaryStep {
   Failure unknown(const TensorView& x, std::size_t i, std::size_t column) const {
     const auto shown = x.dtype == DType::kString ? "'" + printable(x.strings[i]) + "'"
                                                  : OptionType<double>::show(number_at(x, i));
-    return invalid("unknown_category",
-                   shown + " is none of the " + std::to_string(texts_[column].size()) +
-                       " categories of column " + std::to_string(column));
+    return invalid("unknown_category", shown + " is none of the " +
+                                           std::to_string(texts_[column].size()) +
+                                           " categories of column " + std::to_string(column));
   }
 
   struct HashText {

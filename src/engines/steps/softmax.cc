@@ -13,8 +13,8 @@ namespace {
 struct SoftmaxOptions {
   std::int64_t axis = -1;
   static const Schema<SoftmaxOptions>& schema() {
-    static const auto kSchema = Schema<SoftmaxOptions>().option("axis", &SoftmaxOptions::axis,
-                                                                "dimension that sums to 1");
+    static const auto kSchema =
+        Schema<SoftmaxOptions>().option("axis", &SoftmaxOptions::axis, "dimension that sums to 1");
     return kSchema;
   }
 };

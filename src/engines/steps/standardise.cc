@@ -74,8 +74,8 @@ Result<void> read_file(const StepSource& source, StandardiseOptions& options) {
   auto read = options.file.ends_with(".csv") ? read_csv(bytes.text(), options)
                                              : read_json(bytes.text(), options);
   if (!read) {
-    read.error().message = "the file '" + printable(options.file) +
-                           "' cannot be used: " + read.error().message;
+    read.error().message =
+        "the file '" + printable(options.file) + "' cannot be used: " + read.error().message;
   }
   return read;
 }
@@ -141,8 +141,9 @@ class Standardise final : public UnaryStep {
     const auto width = static_cast<std::int64_t>(mean_.size());
     const auto& dims = x.spec.dims;
     if (dims.size() < 2 || dims.back() != width) {
-      return invalid("bad_model", "it has numbers for " + std::to_string(width) + " columns, but '" +
-                                      x.spec.name + "' has shape " + show_shape(dims));
+      return invalid("bad_model", "it has numbers for " + std::to_string(width) +
+                                      " columns, but '" + x.spec.name + "' has shape " +
+                                      show_shape(dims));
     }
     Edge out = x;
     out.classes = nullptr;

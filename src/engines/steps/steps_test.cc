@@ -1,125 +1,15 @@
-// Each kind of step against what NumPy, scikit-learn and BERT's own tokenizer answer, and what it
-// refuses. End to end they are compared with those libraries themselves: tests/e2e/pipelines.py.
-
-#include <gtest/gtest.h>
+// Each kind of step against what NumPy and scikit-learn answer, and what it refuses. End to end
+// they are compared with those libraries themselves: tests/e2e/pipelines.py.
 
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <limits>
 
-#include "config/yaml.h"
-#include "engines/steps/builtin.h"
-#include "engines/steps/words.h"
+#include "engines/steps/testing/step_fixture.h"
 
 namespace sluice::engines {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-// A directory with files for steps, for one test.
-class Steps : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "stepsXXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    path_ = pattern;
-    directory_ = std::make_shared<const Fd>(std::move(*open_directory(path_)));
-    register_steps(kinds_);
-  }
-  void TearDown() override { std::filesystem::remove_all(path_); }
-
-  void write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name, std::ios::binary) << text;
-  }
-
-  // Null where it is refused; `refusal_` says how.
-  std::unique_ptr<Step> make(const std::string& kind, const std::string& yaml,
-                             std::size_t inputs = 1) {
-    Problems problems;
-    const auto options = config::parse_yaml(yaml, problems);
-    auto step = kinds_.find(kind)->make({*options, {1, 1}, inputs, directory_}, problems);
-    refusal_.clear();
-    if (!step) refusal_ = step.error().message;
-    for (const auto& problem : problems) refusal_ += config::show_problem("p", problem);
-    return step ? std::move(*step) : nullptr;
-  }
-
-  static Edge edge(DType dtype, std::vector<std::int64_t> dims) {
-    Edge out;
-    out.spec = {"in", dtype, std::move(dims), Role::kUnknown};
-    return out;
-  }
-
-  template <class T>
-  TensorView tensor(DType dtype, Shape shape, const std::vector<T>& values) {
-    auto copy = arena_.array<T>(values.size());
-    std::ranges::copy(values, copy.begin());
-    return {dtype, shape, std::as_bytes(copy), {}};
-  }
-  TensorView floats(Shape shape, const std::vector<float>& values) {
-    return tensor(DType::kFloat32, shape, values);
-  }
-  TensorView texts(Shape shape, const std::vector<std::string>& values) {
-    auto out = arena_.array<std::string_view>(values.size());
-    for (std::size_t i = 0; i < values.size(); ++i) out[i] = arena_.copy(values[i]);
-    return {DType::kString, shape, {}, out};
-  }
-
-  // Binds the step to inputs like these, with free rows, and runs it.
-  Result<std::vector<TensorView>> run(Step& step, const std::vector<TensorView>& inputs) {
-    std::vector<Edge> edges;
-    for (const auto& input : inputs) {
-      const auto dims = input.shape.dims();
-      edges.push_back(edge(input.dtype, {dims.begin(), dims.end()}));
-      edges.back().spec.dims[0] = -1;
-    }
-    SLUICE_TRY(const auto bound, step.bind(edges));
-    std::vector<TensorView> out(step.outputs().size());
-    SLUICE_CHECK(step.run(inputs, out, arena_));
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      EXPECT_EQ(out[i].dtype, bound[i].spec.dtype);
-      EXPECT_TRUE(bound[i].spec.fits(out[i].shape));
-      EXPECT_EQ(out[i].elements(), *element_count(out[i].shape.dims()));
-    }
-    return out;
-  }
-
-  template <class T>
-  std::vector<T> values(const std::string& kind, const std::string& yaml,
-                        const std::vector<TensorView>& inputs) {
-    const auto step = make(kind, yaml, inputs.size());
-    EXPECT_NE(step, nullptr) << refusal_;
-    if (!step) return {};
-    const auto out = run(*step, inputs);
-    EXPECT_TRUE(out) << (out ? "" : out.error().message);
-    if (!out) return {};
-    const auto span = out->at(0).template as<T>();
-    return {span.begin(), span.end()};
-  }
-
-  std::string refused(const std::string& kind, const std::string& yaml, std::size_t inputs = 1) {
-    EXPECT_EQ(make(kind, yaml, inputs), nullptr);
-    return refusal_;
-  }
-  std::string not_bound(const std::string& kind, const std::string& yaml,
-                        const std::vector<Edge>& edges) {
-    const auto step = make(kind, yaml, edges.size());
-    EXPECT_NE(step, nullptr) << refusal_;
-    const auto bound = step->bind(edges);
-    return bound ? "" : bound.error().message;
-  }
-
-  Arena arena_;
-  std::filesystem::path path_;
-  std::shared_ptr<const Fd> directory_;
-  StepKinds kinds_;
-  std::string refusal_;
-};
-
-using Ints = std::vector<std::int64_t>;
-using Floats = std::vector<float>;
 
 TEST_F(Steps, StandardiseTakesOffTheMeanAndDivides) {
   const auto x = floats({2, 2}, {1, 10, 3, 30});
@@ -213,9 +103,7 @@ TEST_F(Steps, OneHotWillNotMakeTensorsOfAnySize) {
 TEST_F(Steps, ArgmaxIsNumPys) {
   const auto x = floats({3, 3}, {1, 3, 2, 5, 5, 4, -1, kNan, 7});
   EXPECT_EQ(values<std::int64_t>("argmax", "", {x}), (Ints{1, 0, 1}));
-  // numpy.argmax([[[1, 4], [3, 2]]], axis=1) is [[1, 0]], along the last axis [[1, 0]]; of
-  // [[[1, 2], [3, 4]]] they differ: [[1, 1]] and [[1, 1]]; of [[[5, 2], [3, 4]]]: [[0, 1]], [[0,
-  // 1]]. Three columns tell them apart.
+  // numpy.argmax(y, axis=1) and along the last axis.
   const auto y = floats({1, 2, 3}, {1, 9, 3, 4, 5, 6});
   EXPECT_EQ(values<std::int64_t>("argmax", "{axis: 1}", {y}), (Ints{1, 0, 1}));
   EXPECT_EQ(values<std::int64_t>("argmax", "{axis: -1}", {y}), (Ints{1, 2}));
@@ -247,8 +135,7 @@ TEST_F(Steps, ThresholdIsAboveNotAt) {
   EXPECT_EQ(values<std::int64_t>("threshold", "{at: 0.5}",
                                  {floats({5, 1}, {0.5, 0.51F, 0.49F, kNan, 1})}),
             (Ints{0, 1, 0, 0, 1}));
-  EXPECT_EQ(refused("threshold", "{}"),
-            "p:1:1: threshold needs a number, such as threshold: 0.5");
+  EXPECT_EQ(refused("threshold", "{}"), "p:1:1: threshold needs a number, such as threshold: 0.5");
   EXPECT_EQ(refused("threshold", "{at: high}"), "p:1:6: 'high' is not a finite number");
 }
 
@@ -264,9 +151,9 @@ TEST_F(Steps, SoftmaxSumsToOneAndDoesNotOverflow) {
 TEST_F(Steps, CastCutsOffFractionsAndNeverWraps) {
   EXPECT_EQ(values<std::int64_t>("cast", "{to: INT64}", {floats({1, 3}, {1.9F, -1.9F, 7})}),
             (Ints{1, -1, 7}));
-  EXPECT_EQ(values<float>("cast", "{to: FP32}",
-                          {tensor<std::int64_t>(DType::kInt64, {1, 2}, {3, -4})}),
-            (Floats{3, -4}));
+  EXPECT_EQ(
+      values<float>("cast", "{to: FP32}", {tensor<std::int64_t>(DType::kInt64, {1, 2}, {3, -4})}),
+      (Floats{3, -4}));
   EXPECT_EQ(values<std::uint8_t>("cast", "{to: BOOL}", {floats({1, 3}, {0, -0.5F, kNan})}),
             (std::vector<std::uint8_t>{0, 1, 1}));
   EXPECT_EQ(values<std::uint16_t>("cast", "{to: FP16}", {floats({1, 2}, {1, -2})}),
@@ -292,8 +179,7 @@ TEST_F(Steps, CastCutsOffFractionsAndNeverWraps) {
 }
 
 TEST_F(Steps, ConcatPutsColumnsBesideEachOther) {
-  EXPECT_EQ(values<float>("concat", "",
-                          {floats({2, 1}, {1, 2}), floats({2, 2}, {3, 4, 5, 6})}),
+  EXPECT_EQ(values<float>("concat", "", {floats({2, 1}, {1, 2}), floats({2, 2}, {3, 4, 5, 6})}),
             (Floats{1, 3, 4, 2, 5, 6}));
   const auto step = make("concat", "", 2);
   const auto out = run(*step, {texts({2, 1}, {"a", "b"}), texts({2, 1}, {"c", "d"})});
@@ -316,117 +202,11 @@ TEST_F(Steps, SelectTakesColumnsInTheOrderOfTheList) {
   ASSERT_TRUE(bound);
   EXPECT_EQ((*bound)[0].columns, (std::vector<std::string>{"b", "a"}));
   const auto wrong = make("select", "{columns: [cc]}");
-  EXPECT_EQ(wrong->bind({&table, 1}).error().message,
-            "'in' has no column 'cc'; did you mean 'c'?");
+  EXPECT_EQ(wrong->bind({&table, 1}).error().message, "'in' has no column 'cc'; did you mean 'c'?");
   EXPECT_EQ(not_bound("select", "{columns: [3]}", {edge(DType::kFloat32, {-1, 3})}),
             "'in' has no column '3'; its columns have no names, only the places 0 to 2");
   EXPECT_EQ(refused("select", "{}"),
             "p:1:1: select needs a list of columns, such as select: [0, 2]");
-}
-
-// ---- Texts ----
-
-std::string split(const std::string& text, WordRules rules) {
-  std::string out;
-  normalise(text, rules, out);
-  return out;
-}
-
-TEST(Words, AreSplitAsBertDoes) {
-  // transformers.models.bert.tokenization_bert.BasicTokenizer, its own examples among them.
-  const WordRules bert{SplitMethod::kWordpiece, true, true};
-  EXPECT_EQ(split(" \tHeLLo!how  \n Are yoU?  ", bert), "hello ! how are you ?");
-  EXPECT_EQ(split("H\u00E9llo", bert), "hello");
-  EXPECT_EQ(split("ah\u535A\u63A8zz", bert), "ah \u535A \u63A8 zz");
-  EXPECT_EQ(split("don't $5 a_b", bert), "don ' t $ 5 a _ b");
-  EXPECT_EQ(split(" \tHeLLo!how  \n Are yoU?  ", {SplitMethod::kWordpiece, false, false}),
-            "HeLLo ! how Are yoU ?");
-  EXPECT_EQ(split("H\u00E4LLo", {SplitMethod::kWords, true, false}), "h\u00E4llo");
-  EXPECT_EQ(split("a\u00A0b\u2003c", bert), "a b c");            // spaces of Unicode
-  EXPECT_EQ(split("a\u200Bb\u0007c\uFFFD", bert), "abc");        // formats and controls
-  EXPECT_EQ(split("\u00BFque\u2026", bert), "\u00BF que \u2026");  // punctuation of Unicode
-  EXPECT_EQ(split("A, b\xFF\xC3", {SplitMethod::kWhitespace, false, false}), "A, b\xFF\xC3");
-  EXPECT_EQ(split("a\xFF\xC3z", bert), "az");  // bytes that are no UTF-8
-  EXPECT_EQ(split("", bert), "");
-  EXPECT_EQ(split(" \n ", bert), "");
-}
-
-Ints pieces(const std::string& text, std::size_t most = 100) {
-  // WordpieceTokenizer's own example: unwanted running → un ##want ##ed runn ##ing
-  TokenIds ids;
-  std::int64_t id = 0;
-  for (const auto* token : {"[UNK]", "un", "##want", "##ed", "runn", "##ing", "##\u00E9", "w"}) {
-    ids.add(token, id++);
-  }
-  Ints out;
-  std::string scratch;
-  append_ids(text, {SplitMethod::kWordpiece, true, false}, ids, 0, most, scratch, out);
-  return out;
-}
-
-TEST(Words, BecomeTheLongestPieces) {
-  EXPECT_EQ(pieces(""), Ints{});
-  EXPECT_EQ(pieces("unwanted running"), (Ints{1, 2, 3, 4, 5}));
-  EXPECT_EQ(pieces("unwantedX running"), (Ints{0, 4, 5}));
-  EXPECT_EQ(pieces("un\u00E9"), (Ints{1, 6}));
-  EXPECT_EQ(pieces("unwanted running", 2), (Ints{1, 2}));
-  EXPECT_EQ(pieces("w" + std::string(100, 'w')), Ints{0});  // too long to be looked at
-}
-
-TEST_F(Steps, VocabularyPadsCutsAndMasks) {
-  write("v.txt", "[PAD]\n[UNK]\nthe\ncat\nsat\n");
-  const auto step = make("vocabulary", "{file: v.txt, max_length: 4}");
-  ASSERT_NE(step, nullptr) << refusal_;
-  const auto out = run(*step, {texts({3, 1}, {"The cat!", "", "the cat sat the cat"})});
-  ASSERT_TRUE(out) << out.error().message;
-  const auto ints = [&](std::size_t i) {
-    const auto span = (*out)[i].as<std::int64_t>();
-    return Ints(span.begin(), span.end());
-  };
-  EXPECT_EQ(ints(0), (Ints{2, 3, 1, 0, 0, 0, 0, 0, 2, 3, 4, 2}));
-  EXPECT_EQ(ints(1), (Ints{1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1}));
-  EXPECT_EQ(ints(2), Ints(12, 0));
-}
-
-TEST_F(Steps, VocabularyFramesRowsAsBertDoes) {
-  write("v.txt", "[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\nun\r\n##want\r\n##ed\r\n");
-  const auto x = texts({2}, {"unwanted unwanted", "un"});
-  EXPECT_EQ(values<std::int64_t>("vocabulary", "{file: v.txt, split: wordpiece, max_length: 6}",
-                                 {x}),
-            (Ints{2, 4, 5, 6, 4, 3, 2, 4, 3, 0, 0, 0}));
-  EXPECT_EQ(values<std::int64_t>("vocabulary",
-                                 "{file: v.txt, split: wordpiece, padding: longest}", {texts({1}, {"un"})}),
-            (Ints{2, 4, 3}));
-}
-
-TEST_F(Steps, VocabularyMayLeaveOutWordsAndTakeIds) {
-  write("v.json", R"({"the": 5, "cat": 9})");
-  EXPECT_EQ(values<std::int64_t>("vocabulary",
-                                 "{file: v.json, unknown: \"\", pad: 0, max_length: 3}",
-                                 {texts({1, 1}, {"the big cat"})}),
-            (Ints{5, 9, 0}));
-  EXPECT_EQ(values<std::int64_t>("vocabulary", "{file: v.json, unknown: 1, pad: 0, max_length: 3}",
-                                 {texts({1, 1}, {"the big cat"})}),
-            (Ints{5, 1, 9}));
-}
-
-TEST_F(Steps, VocabularyRefusesWhatIsNone) {
-  EXPECT_EQ(refused("vocabulary", "{}"),
-            "p:1:1: vocabulary needs a file, such as vocabulary: vocab.txt");
-  write("v.txt", "the\n");
-  EXPECT_EQ(refused("vocabulary", "{file: v.txt}"),
-            "the vocabulary has no token '[UNK]' for 'unknown'; name one that it has, or write an "
-            "id, or \"\" for none");
-  write("v.json", R"({"the": -5})");
-  EXPECT_EQ(refused("vocabulary", "{file: v.json}"),
-            "the vocabulary 'v.json' cannot be used: the id of 'the' is no number up to 2^31");
-  write("empty.txt", "");
-  EXPECT_EQ(refused("vocabulary", "{file: empty.txt}"), "the vocabulary 'empty.txt' has no tokens");
-  write("b.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n");
-  EXPECT_EQ(refused("vocabulary", "{file: b.txt, split: wordpiece, max_length: 2}"),
-            "p:1:1: max_length leaves no room for words");
-  EXPECT_EQ(not_bound("vocabulary", "{file: b.txt}", {edge(DType::kFloat32, {-1, 1})}),
-            "it takes one text a row, BYTES of shape [N] or [N,1]; 'in' is FP32 [N,1]");
 }
 
 }  // namespace

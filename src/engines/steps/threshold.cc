@@ -9,8 +9,8 @@ namespace {
 struct ThresholdOptions {
   std::optional<double> at;
   static const Schema<ThresholdOptions>& schema() {
-    static const auto kSchema = Schema<ThresholdOptions>().option("at", &ThresholdOptions::at,
-                                                                  "values above it become 1");
+    static const auto kSchema =
+        Schema<ThresholdOptions>().option("at", &ThresholdOptions::at, "values above it become 1");
     return kSchema;
   }
 };

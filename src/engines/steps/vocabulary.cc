@@ -104,8 +104,8 @@ TokenIds read_lines(std::string_view text) {
 
 Result<TokenIds> read_vocabulary(const StepSource& source, const std::string& name) {
   SLUICE_TRY(const auto bytes, open_step_file(source.directory, name, kMaxFile));
-  auto read =
-      name.ends_with(".json") ? read_json(bytes.text()) : Result<TokenIds>(read_lines(bytes.text()));
+  auto read = name.ends_with(".json") ? read_json(bytes.text())
+                                      : Result<TokenIds>(read_lines(bytes.text()));
   const std::string file = "the vocabulary '" + printable(name) + "' ";
   if (!read) return invalid("bad_model", file + "cannot be used: " + read.error().message);
   if (read->size() == 0) return invalid("bad_model", file + "has no tokens");
@@ -129,8 +129,7 @@ Result<std::optional<std::int64_t>> special(const TokenIds& ids, std::string_vie
     return std::optional(static_cast<std::int64_t>(*id));
   }
   return invalid("bad_model", "the vocabulary has no token '" + printable(token) + "' for '" +
-                                  std::string(key) +
-                                  "'; name one that it has, or write an id" +
+                                  std::string(key) + "'; name one that it has, or write an id" +
                                   (key == "pad" ? "" : ", or \"\" for none"));
 }
 
@@ -190,12 +189,13 @@ class Vocabulary final : public Step {
     const bool one_a_row = dims.size() == 1 || (dims.size() == 2 && dims[1] == 1);
     if (spec.dtype != DType::kString || !one_a_row) {
       return invalid("bad_model", "it takes one text a row, BYTES of shape [N] or [N,1]; '" +
-                                      spec.name + "' is " + std::string(name_of(spec.dtype)) +
-                                      " " + show_shape(dims));
+                                      spec.name + "' is " + std::string(name_of(spec.dtype)) + " " +
+                                      show_shape(dims));
     }
     Edge out;
     out.spec.dtype = DType::kInt64;
-    out.spec.dims = {dims[0], padding_ == PadTo::kLongest ? -1 : static_cast<std::int64_t>(length_)};
+    out.spec.dims = {dims[0],
+                     padding_ == PadTo::kLongest ? -1 : static_cast<std::int64_t>(length_)};
     return std::vector<Edge>(3, out);
   }
 

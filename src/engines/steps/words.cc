@@ -70,8 +70,8 @@ void append_utf8(utf8proc_int32_t c, std::string& out) {
 void append_bare(utf8proc_int32_t c, std::string& out) {
   std::array<utf8proc_int32_t, 32> parts{};  // no character decomposes into more than 18
   int unused = 0;
-  const auto count = utf8proc_decompose_char(c, parts.data(), parts.size(), UTF8PROC_DECOMPOSE,
-                                             &unused);
+  const auto count =
+      utf8proc_decompose_char(c, parts.data(), parts.size(), UTF8PROC_DECOMPOSE, &unused);
   if (count < 0 || count > static_cast<utf8proc_ssize_t>(parts.size())) return append_utf8(c, out);
   for (utf8proc_ssize_t i = 0; i < count; ++i) {
     const auto part = parts[static_cast<std::size_t>(i)];
