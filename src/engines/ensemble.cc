@@ -54,7 +54,7 @@ class EnsembleModel final : public Model {
       auto ran = run_step(i, rows, tensors, own == Graph::kNone ? arena : scratch[own]);
       if (ran) continue;
       auto& message = ran.error().message;
-      message = "step '" + decl_.steps[i].name + "': " + message;
+      message = "step '" + printable(decl_.steps[i].name) + "': " + message;
       return ran;
     }
     for (std::size_t i = 0; i < outputs.size(); ++i) outputs[i] = tensors[graph_.outputs[i]];

@@ -32,6 +32,11 @@ constexpr std::size_t kMaxName = 256;
 std::optional<std::string> good_name(const std::string& name) {
   if (name.empty()) return "a name is missing";
   if (name.size() > kMaxName) return "the name is longer than 256 bytes";
+  // Names are shown in messages and sent to clients.
+  const auto control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
+  if (!is_utf8(name) || std::ranges::any_of(name, control)) {
+    return "the name has characters that cannot be shown";
+  }
   return std::nullopt;
 }
 
@@ -115,7 +120,9 @@ PortMap read_ports(const Node& node, Problems& problems) {
 
 std::string default_name(const StepDecl& step) {
   if (step.kind != "model") return step.kind;
-  return step.options.scalar.substr(0, step.options.scalar.find('.'));
+  const auto& path = step.options.scalar;
+  const auto file = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+  return file.empty() ? step.kind : file.substr(0, file.rfind('.'));
 }
 
 // One key that says what kind of step it is, and those that all steps have.

@@ -174,6 +174,8 @@ constexpr Wrong kWritten[] = {
      "p:3:3: there are two steps 'argmax'; give one of them another name"},
     {"inputs: [{nam: a}]\nsteps: [argmax: ]", "p:1:11: unknown key 'nam'; did you mean 'name'?"},
     {"inputs: [{type: FP32}]\nsteps: [argmax: ]", "p:1:10: an input needs a name"},
+    {"inputs: [\"a\\nb\"]\nsteps: [argmax: ]",
+     "p:1:10: the name has characters that cannot be shown"},
     {"inputs: [{name: a, type: FP33}]\nsteps: [argmax: ]",
      "p:1:26: 'FP33' is no type such as FP32, INT64 or BYTES"},
     {"inputs: [{name: a, shape: [-1, 0]}]\nsteps: [argmax: ]",

@@ -111,7 +111,7 @@ Result<Choice> choose_engine(const MemberFile& member, const ModelFile& file,
 Result<std::unique_ptr<Step>> load_member(const MemberFile& member, const MemberEngines& engines,
                                           const LoadOptions& options) {
   ModelFile file;
-  file.name = member.name;
+  file.name = member.name.substr(member.name.rfind('/') + 1);  // npos + 1 is 0
   SLUICE_TRY(file.contents, open_step_file(member.directory, member.name, SIZE_MAX));
   file.directory = member.directory;
   SLUICE_TRY(const auto choice, choose_engine(member, file, engines));

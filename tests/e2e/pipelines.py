@@ -8,6 +8,7 @@ them in scikit-learn (StandardScaler, OneHotEncoder, CountVectorizer) are steps 
 import json
 import random
 import struct
+import subprocess
 import unicodedata
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from lib import oip, rpc
 from lib.folder import LOOKING, Asking, Folder, Suspects, nobody_failed, wait_until
-from lib.server import Report
+from lib.server import BINARY, Report, environment
 from lib.tiny_onnx import FLOAT, INT64, field, floats, node, tensor, whole
 
 warnings.filterwarnings("ignore")
@@ -479,5 +480,38 @@ def new_version(report):
         nobody_failed(report, "all the time", asking)
 
 
+# ---- Commands ----
+
+
+def sluice(*arguments):
+    done = subprocess.run([str(BINARY), *map(str, arguments)], capture_output=True, text=True,
+                          timeout=60, env=environment())
+    return done.returncode, done.stdout, done.stderr
+
+
+def commands(report):
+    with Folder() as folder:
+        put(folder, "m", "v1", {"steps": [{"name": "soft", "softmax": None}, {"argmax": None}],
+                                "inputs": [{"name": "x", "columns": ["a", "b"]}]}, {})
+        file = folder.path / "m" / "v1" / "ensemble.yaml"
+        code, out, err = sluice("inspect", file, "--json")
+        report.equal("inspect", code, 0) or print(err)
+        shown = json.loads(out)
+        report.equal("its engine", shown["engine"], "ensemble")
+        report.equal("its steps", (shown["steps"], shown["step 1"], shown["step 2"]),
+                     (2, "soft: softmax", "argmax: argmax"))
+        report.equal("its columns", shown["columns"], ["a", "b"])
+        code, out, err = sluice("predict", file, "--data", "[0.25, 3]", "--json")
+        report.equal("predict", (code, json.loads(out or "{}").get("prediction")), (0, 1))
+        report.equal("config check", sluice("config", "check", file)[0], 0)
+        broken = folder.path / "model.yaml"
+        broken.write_text("ensemble:\n  steps:\n  - {name: a, standardize: 1}\n")
+        code, _, err = sluice("config", "check", broken)
+        report.check("config check of a mistake", code == 65 and
+                     "model.yaml:3:15: unknown key 'standardize'; did you mean 'standardise'?" in err,
+                     (code, err))
+
+
 if __name__ == "__main__":
-    Report("pipelines").run(chain, batched, graph, words, wordpiece, suspects, new_version)
+    Report("pipelines").run(chain, batched, graph, words, wordpiece, suspects, new_version,
+                            commands)
