@@ -31,6 +31,7 @@ THIRD_PARTY = {
     "onnxruntime": {"engines"},
     "xgboost/": {"engines"},
     "yaml-cpp/": {"config"},
+    "utf8proc": {"engines"},
     "simdjson": {"codecs"},
     "boost/": {"transport", "app", "tools"},
     "CLI/": {"app"},

@@ -8,6 +8,6 @@ PYTHON=${PYTHON:-/usr/bin/python3}
 # One thread, so that sums are always taken in the same order.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 
-for model in breast_cancer digits iris wine diabetes; do
+for model in breast_cancer digits iris wine wine_pipeline diabetes; do
   "$PYTHON" "$model.py"
 done

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/json_writer.h"
 #include "config/yaml.h"
+#include "engines/ensemble.h"
 #include "sources/model_yaml.h"
 
 namespace sluice::app {
@@ -33,6 +34,7 @@ std::size_t known_keys(const Node& root, const std::vector<std::string_view>& ke
 bool is_model_file(const std::string& path, const Node& root) {
   const auto name = std::filesystem::path(path).filename().string();
   if (name == "model.yaml" || name == "model.yml") return true;
+  if (name.ends_with("ensemble.yaml")) return false;
   return known_keys(root, ModelConfig::schema().keys()) >
          known_keys(root, ServeOptions::schema().keys());
 }
@@ -59,6 +61,12 @@ int check(const Arguments& arguments) {
       auto yaml = sources::read_model_yaml(*text);
       problems = std::move(yaml.problems);
       warnings = std::move(yaml.warnings);
+      const Node* pipeline = root->find("ensemble");
+      if (pipeline != nullptr && pipeline->kind == Node::Kind::kMap) {
+        engines::check_pipeline(*pipeline, problems);
+      }
+    } else if (arguments.file.ends_with("ensemble.yaml")) {
+      engines::check_pipeline(*root, problems);
     } else {
       ServeOptions options;
       ServeOptions::schema().read(*root, options, problems);
@@ -89,7 +97,8 @@ Action add_config(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* sub = app.add_subcommand("check", "Report every mistake with its line and column");
   app.require_subcommand(1);
-  sub->add_option("file", arguments->file, "model.yaml, or a server's configuration")->required();
+  sub->add_option("file", arguments->file, "model.yaml, ensemble.yaml, or a server's configuration")
+      ->required();
   sub->add_flag("--json", arguments->json, "print JSON");
   sub->footer("Example:\n  sluice config check model.yaml");
   return [arguments] { return check(*arguments); };

@@ -166,12 +166,14 @@ int serve(Reloader& reloader) {
   // Signals are waited for by this thread alone; threads started from here on block them.
   const sigset_t signals = stop_signals();
   // Before there is any other thread.
-  auto probe = repository::Probe::start(
-      [](Registry<Engine>& registry) { engines::register_builtin(registry); });
+  const engines::EngineOptions engine_options{options.python};
+  auto probe = repository::Probe::start([&engine_options](Registry<Engine>& registry) {
+    engines::register_builtin(registry, engine_options);
+  });
   if (!probe) return complain(probe.error());
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   auto stack =
-      Stack::open(options.models, repository_options(options), {options.python}, probe->get());
+      Stack::open(options.models, repository_options(options), engine_options, probe->get());
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());

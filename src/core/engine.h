@@ -72,6 +72,9 @@ struct ProcessLimits {
 struct LoadOptions {
   int threads = 1;   // per execution
   int parallel = 1;  // threads that will run it at the same time: a hint
+  // The user allows files that are programs. Asked by engines that load others of them; for the
+  // rest, whoever calls `load` has looked at `runs_code`.
+  bool allow_code = false;
   ProcessLimits process;
   std::string name;  // of the version, in the log
   // Nobody wants it any more: a load that can be broken off is. Null: that does not happen.

@@ -90,6 +90,27 @@ Result<std::size_t> check_inputs(const Signature& signature, std::span<const Ten
   return rows;
 }
 
+namespace {
+
+bool contains(std::string_view text, std::string_view part) {
+  return std::search(text.begin(), text.end(), part.begin(), part.end(), [](char a, char b) {
+           return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b;
+         }) != text.end();
+}
+
+}  // namespace
+
+Role role_by_name(const TensorSpec& spec) {
+  if (spec.dims.size() != 1 && spec.dims.size() != 2) return Role::kUnknown;
+  const bool discrete = spec.dtype == DType::kString || is_integer(spec.dtype);
+  if (discrete && (contains(spec.name, "label") || contains(spec.name, "class"))) {
+    return Role::kLabel;
+  }
+  if (is_floating(spec.dtype) && contains(spec.name, "prob")) return Role::kProbabilities;
+  if (is_floating(spec.dtype) && contains(spec.name, "logit")) return Role::kLogits;
+  return Role::kUnknown;
+}
+
 void Signature::seal() {
   // FNV-1a, 64 bits, over everything that codecs look at.
   std::uint64_t hash = 0xCBF29CE484222325ULL;

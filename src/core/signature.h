@@ -65,6 +65,10 @@ struct Signature {
   std::size_t output_named(std::string_view name) const;
 };
 
+// What an output means by its type and name: "label", "prob", "logit" in it, as exporters write
+// them; kUnknown where they say nothing. Of what the graph itself says nothing is known here.
+Role role_by_name(const TensorSpec& spec);
+
 // The one check of inputs under all front ends: types, dimensions, sizes, equal rows. `inputs` are
 // in signature order; with `may_split_rows` more rows than a first dimension of 1 are fine. Answers
 // the number of rows: the first dimension where it is free (or split), else 1. Errors:

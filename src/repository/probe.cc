@@ -35,6 +35,7 @@ struct Order {
   std::array<char, 256> file{};
   int threads = 1;
   int parallel = 1;
+  bool allow_code = false;
   int warmup = 0;
   unsigned seconds = 0;  // the longest that it may take
   bool empty = false;    // the file has no bytes, and so no descriptor
@@ -165,6 +166,7 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   LoadOptions options;
   options.threads = order.threads;
   options.parallel = order.parallel;
+  options.allow_code = order.allow_code;
   SLUICE_TRY(const auto model, engine->load(file, options));
   for (int i = 0; i < order.warmup; ++i) {
     Arena arena;
@@ -304,6 +306,7 @@ Result<std::uint64_t> Probe::try_model(const ModelFile& file, const Trial& trial
   put(order.file, file.name);
   order.threads = trial.options.threads;
   order.parallel = trial.options.parallel;
+  order.allow_code = trial.options.allow_code;
   order.warmup = trial.warmup;
   order.seconds = longest_seconds(file.contents.bytes().size());
   std::vector<int> fds = {theirs->get()};

@@ -51,7 +51,8 @@ Result<LoadedVersion> VersionLoader::load(const WantedModel& model, const Wanted
   if (!version.problem.empty()) return invalid("bad_model", version.problem);
   SLUICE_TRY(const auto file, source_.open(version));
   SLUICE_TRY(const auto choice, choose_engine(model, file));
-  if (choice.engine->runs_code() && !model.config.allow_pickle && !allow_code) {
+  const bool may_be_program = model.config.allow_pickle || allow_code;
+  if (choice.engine->runs_code() && !may_be_program) {
     return invalid("not_allowed",
                    "a file of this kind is a program: whoever made it decides what this server "
                    "does when it is loaded. If you trust it, start with --allow-pickle, or set "
@@ -62,6 +63,7 @@ Result<LoadedVersion> VersionLoader::load(const WantedModel& model, const Wanted
   LoadOptions options;
   options.threads = static_cast<int>(model.config.threads);
   options.parallel = instances > 0 ? instances : parallel_;
+  options.allow_code = may_be_program;
   options.process = {python.memory.value, python.load_timeout, python.run_timeout};
   options.name = "model " + model.name.str() + " version " + version.name.str();
   options.abandoned = &abandoned;

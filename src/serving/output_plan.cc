@@ -22,12 +22,6 @@ Result<std::size_t> named_output(const Signature& signature, const std::string& 
                                    join_and(known));
 }
 
-bool contains(std::string_view text, std::string_view part) {
-  return std::search(text.begin(), text.end(), part.begin(), part.end(), [](char a, char b) {
-           return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b;
-         }) != text.end();
-}
-
 // The number of columns of an output, 1 for [N] and [N,1], or 0 where it is free.
 std::size_t columns_of(const TensorSpec& spec) {
   if (spec.dims.size() == 1) return 1;
@@ -39,13 +33,8 @@ std::size_t columns_of(const TensorSpec& spec) {
 Role role_of(const TensorSpec& spec, const ModelConfig& config) {
   if (spec.role != Role::kUnknown) return spec.role;
   const bool table = spec.dims.size() == 1 || spec.dims.size() == 2;
-  const bool discrete = spec.dtype == DType::kString || is_integer(spec.dtype);
   if (!table) return Role::kValue;
-  if (discrete && (contains(spec.name, "label") || contains(spec.name, "class"))) {
-    return Role::kLabel;
-  }
-  if (is_floating(spec.dtype) && contains(spec.name, "prob")) return Role::kProbabilities;
-  if (is_floating(spec.dtype) && contains(spec.name, "logit")) return Role::kLogits;
+  if (const Role named = role_by_name(spec); named != Role::kUnknown) return named;
   const bool one_per_label = config.labels.size() > 1 && columns_of(spec) == config.labels.size();
   if (is_floating(spec.dtype) && one_per_label) return Role::kProbabilities;
   return spec.dtype == DType::kString ? Role::kLabel : Role::kValue;

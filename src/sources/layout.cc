@@ -103,9 +103,9 @@ bool Names::has_file(std::string_view name) const { return holds(files, name); }
 bool Names::has(std::string_view name) const { return has_file(name) || holds(directories, name); }
 
 bool Layout::knows(std::string_view file) const {
-  return std::ranges::any_of(extensions_, [&](const auto& end) {
-    return file.ends_with(end) && file.size() > end.size();
-  });
+  return file == kPipeline || std::ranges::any_of(extensions_, [&](const auto& end) {
+           return file.ends_with(end) && file.size() > end.size();
+         });
 }
 
 // Files that may be this version's model: `model.*` if there is one, else all with known endings.

@@ -23,6 +23,11 @@ def chunks(values, size):
     return [values[i:i + size] for i in range(0, len(values), size)]
 
 
+def flat(rows):
+    """A value a row, such as its label, or the values of all rows behind each other."""
+    return [value for row in rows for value in row] if isinstance(rows[0], list) else rows
+
+
 def softmax(row):
     powers = [math.exp(value - max(row)) for value in row]
     return [power / sum(powers) for power in powers]
@@ -122,8 +127,7 @@ class Asker:
     def by_row(self, predictions):
         if len(self.outputs) == 1:
             return {self.outputs[0]: [value for row in predictions for value in row]}
-        return {"label": [row["label"] for row in predictions],
-                "probabilities": [p for row in predictions for p in row["probabilities"]]}
+        return {name: flat([row[name] for row in predictions]) for name in self.outputs}
 
     def tfserving_columns(self, rows):
         return self.by_column(self.tfserving({"inputs": self.instances(rows)})["outputs"])
@@ -135,8 +139,7 @@ class Asker:
     def by_column(self, outputs):
         if len(self.outputs) == 1:
             outputs = {self.outputs[0]: outputs}
-        return {name: [value for row in rows for value in row] if name != "label" else rows
-                for name, rows in outputs.items()}
+        return {name: flat(rows) for name, rows in outputs.items()}
 
 
 WAYS = ("rest_json", "rest_nested", "rest_binary", "grpc_raw", "grpc_typed", "tfserving_rows",

@@ -1,0 +1,61 @@
+#include "engines/step.h"
+
+#include "base/text.h"
+
+namespace sluice::engines {
+namespace {
+
+constexpr std::size_t kMaxElements = std::size_t{1} << 25;
+
+}  // namespace
+
+Result<FileBytes> open_step_file(const std::shared_ptr<const Fd>& directory,
+                                 const std::string& name, std::size_t limit) {
+  const std::string what = "the file '" + printable(name) + "'";
+  if (!directory) {
+    return invalid("bad_model", what + " cannot be opened: the pipeline has no directory");
+  }
+  auto fd = open_beneath(*directory, name);
+  if (!fd && fd.error().code == Code::kUnavailable) return Failure(fd.error());
+  if (!fd) {
+    return invalid("bad_model", what +
+                                    " cannot be opened; steps use files of the version's own "
+                                    "directory, where there is none of this name");
+  }
+  SLUICE_TRY(auto bytes, FileBytes::copy(*fd, what));
+  if (bytes.bytes().size() > limit) {
+    return invalid("bad_model", what + " has " + human_bytes(bytes.bytes().size()) + "; at most " +
+                                    human_bytes(limit) + " are read for this");
+  }
+  return bytes;
+}
+
+Result<std::size_t> output_elements(const Shape& shape) {
+  const auto count = element_count(shape.dims());
+  if (count && *count <= kMaxElements) return *count;
+  return invalid("too_large", "its output of shape " + show_shape(shape.dims()) +
+                                  " is too large: at most 2^25 values; send fewer rows at once");
+}
+
+AxisSplit split_at(const Shape& shape, std::size_t axis) {
+  AxisSplit out;
+  for (std::size_t i = 0; i < shape.rank(); ++i) {
+    auto& part = i < axis ? out.outer : i == axis ? out.length : out.inner;
+    part *= static_cast<std::size_t>(shape[i]);
+  }
+  return out;
+}
+
+Result<std::size_t> axis_of(std::int64_t axis, std::size_t rank) {
+  const auto size = static_cast<std::int64_t>(rank);
+  const auto place = axis < 0 ? axis + size : axis;
+  if (place >= 1 && place < size) return static_cast<std::size_t>(place);
+  const std::string problem = place == 0 ? " is that of the rows, which stay apart" : " is none";
+  return invalid("bad_model", "axis " + std::to_string(axis) + problem + "; its input has " +
+                                  std::to_string(rank) + " dimension" + (rank == 1 ? "" : "s") +
+                                  (rank < 2 ? " and needs two"
+                                            : "; write 1 to " + std::to_string(rank - 1) +
+                                                  ", or -1 for the last"));
+}
+
+}  // namespace sluice::engines
