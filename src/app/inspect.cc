@@ -41,9 +41,11 @@ Result<Inspected> inspect_file(const std::string& path, const Pickles& pickles) 
   }
   Inspected out;
   out.servable = entry.ready[0];
-  out.bytes = std::filesystem::file_size(path, ignored);
+  // Of what was downloaded the memory's size is all that is known here.
+  const auto size = std::filesystem::file_size(path, ignored);
+  out.bytes = ignored ? 0 : size;
   ModelFile named;
-  named.name = std::filesystem::path(path).filename().string();
+  named.name = std::filesystem::path(path.substr(0, path.find_first_of("?#"))).filename().string();
   for (const auto& [name, engine] : stack->engines().items()) {
     if (out.engine.empty() && engine->accepts(named)) out.engine = name;
   }
