@@ -43,7 +43,10 @@ Result<clients::HttpRequest> Bucket::prepare(std::string_view method, const std:
   ToSign to_sign;
   to_sign.method = method;
   to_sign.host = place_.host;
-  to_sign.path = place_.path + "/" + clients::percent_encode(key, true);
+  // A bucket in the path has no slash behind it, as the SDKs write it.
+  to_sign.path = key.empty() && !place_.path.empty()
+                     ? place_.path
+                     : place_.path + "/" + clients::percent_encode(key, true);
   to_sign.query = query;
   to_sign.headers = headers;
   clients::HttpRequest request;

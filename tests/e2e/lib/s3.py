@@ -93,7 +93,9 @@ class S3:
         folder = Path(self.scratch.name, BUCKET, prefix)
         folder.mkdir(parents=True)
         for number in range(count):
-            folder.joinpath(f"part-{number:06}.csv._S3rver_object").touch()
+            name = f"part-{number:06}.csv._S3rver_object"
+            folder.joinpath(name).touch()
+            folder.joinpath(name + ".md5").write_text(hashlib.md5(b"").hexdigest())
 
     def env(self, port=None, key=KEY, secret=SECRET):
         """Of a server that reads from here, through the proxy at `port` where there is one."""
