@@ -237,6 +237,25 @@ TEST(Settling, WhatChangesIsHeldBackUntilItStays) {
   EXPECT_EQ(at(3700, {}), "nothing");
 }
 
+TEST(Settling, WhatIsReplacedStaysUntilItsSuccessorIsBelieved) {
+  using std::chrono::milliseconds;
+  Settling settling(milliseconds(1000));
+  const Settling::TimePoint start{milliseconds(1'000'000)};
+  auto other = model_with("b");
+  other.versions[0].name = *VersionName::parse("v2");
+  const auto names = [&](int ms, const WantedModel& model) {
+    std::string out;
+    for (const auto& each : settling.believe({model}, start + milliseconds(ms))[0].versions) {
+      out += each.name.str() + " ";
+    }
+    return out;
+  };
+  EXPECT_EQ(names(0, model_with("a")), "v1 ");
+  EXPECT_EQ(names(100, other), "v1 ");
+  EXPECT_EQ(names(600, other), "v1 ");
+  EXPECT_EQ(names(1100, other), "v2 ");
+}
+
 TEST(Settling, TheFirstListingIsBelieved) {
   Settling settling(std::chrono::milliseconds(1000));
   EXPECT_EQ(settling.believe({model_with("a")}, {})[0].versions.size(), 1U);

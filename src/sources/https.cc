@@ -146,6 +146,8 @@ class WebTree final : public WebServer {
  public:
   using WebServer::WebServer;
 
+  bool lists_whole_versions() const override { return true; }
+
   Result<std::vector<Object>> list() override {
     SLUICE_TRY(const auto text, text_of(std::string(kManifest), kMaxManifest));
     if (!text) {

@@ -75,6 +75,7 @@ class Mlflow final : public ObjectStore {
         layout_(std::move(layout)) {}
 
   std::string_view name() const override { return kTitle; }
+  bool lists_whole_versions() const override { return true; }
 
   Result<std::vector<Object>> list() override {
     SLUICE_TRY(const auto version, api_.choose(model_));

@@ -62,6 +62,8 @@ class ObjectStore {
     (void)object;
     return 0;
   }
+  // True: what is listed was said to be there as a whole, so that nobody has to see it stay the same.
+  virtual bool lists_whole_versions() const { return false; }
   // False: only whole objects can be fetched, from their beginning.
   virtual bool has_ranges() const { return true; }
 };

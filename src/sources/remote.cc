@@ -51,7 +51,8 @@ class Remote final : public Source {
         layout_(std::move(layout)),
         cache_(std::move(cache)),
         options_(options),
-        settling_(options.settle) {}
+        settling_(located_.store->lists_whole_versions() ? std::chrono::milliseconds(0)
+                                                        : options.settle) {}
 
   ~Remote() override {
     stop_ = true;

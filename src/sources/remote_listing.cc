@@ -68,12 +68,23 @@ std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedV
   return out;
 }
 
+// What is gone stays while its successor is held back: somebody has to answer meanwhile.
+void Settling::keep_believed(const std::string& model, std::vector<WantedVersion>& versions,
+                             std::map<std::string, WantedVersion>& believed) const {
+  const auto start = model + "/";
+  for (auto it = believed_.lower_bound(start);
+       it != believed_.end() && it->first.starts_with(start); ++it) {
+    if (believed.emplace(it->first, it->second).second) versions.push_back(it->second);
+  }
+}
+
 std::vector<WantedModel> Settling::believe(std::vector<WantedModel> models, TimePoint now) {
   std::map<std::string, Seen> seen;
   std::map<std::string, WantedVersion> believed;
   waits_ = false;
   for (auto& model : models) {
     std::vector<WantedVersion> versions;
+    bool held_back = false;
     for (auto& version : model.versions) {
       const auto name = model.name.str() + "/" + version.name.str();
       auto& mine = seen[name];
@@ -84,6 +95,7 @@ std::vector<WantedModel> Settling::believe(std::vector<WantedModel> models, Time
       const bool settled = first_ || version.complete || now - mine.since >= settle_;
       const auto last = believed_.find(name);
       if (!settled) waits_ = true;
+      held_back = held_back || !settled;
       if (!settled && last == believed_.end()) continue;
       if (!settled) version = last->second;
       // Seen to be settled here, where it is known when the store was asked.
@@ -91,6 +103,7 @@ std::vector<WantedModel> Settling::believe(std::vector<WantedModel> models, Time
       believed.emplace(name, version);
       versions.push_back(std::move(version));
     }
+    if (held_back) keep_believed(model.name.str(), versions, believed);
     model.versions = std::move(versions);
   }
   // A model of which nothing is there yet, apart from one whose configuration says what is wrong.

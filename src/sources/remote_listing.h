@@ -48,6 +48,8 @@ class Settling {
     std::string fingerprint;
     TimePoint since;
   };
+  void keep_believed(const std::string& model, std::vector<WantedVersion>& versions,
+                     std::map<std::string, WantedVersion>& believed) const;
 
   const std::chrono::milliseconds settle_;
   std::map<std::string, Seen> seen_;               // by model and version

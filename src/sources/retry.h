@@ -21,7 +21,8 @@ bool rest(std::chrono::milliseconds pause, const std::atomic<bool>& stop);
 
 // What another try may mend: not what is forbidden, missing or wrong.
 inline bool may_pass(const Error& error) {
-  return error.code == Code::kUnavailable && error.reason != "changing";
+  return error.code == Code::kUnavailable && error.reason != "changing" &&
+         error.reason != "not_a_store";
 }
 
 // The first result that is good or cannot be mended, else the last. `attempt` answers a Result.

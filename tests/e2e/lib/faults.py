@@ -23,6 +23,12 @@ class Web:
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
 
+            def handle(self):
+                try:
+                    super().handle()
+                except ConnectionResetError:  # a client that was killed, or gave up
+                    pass
+
             do_HEAD = do_POST = do_PUT = do_GET
 
             def log_message(self, *_):
