@@ -67,7 +67,8 @@ const Schema<ServeOptions>& ServeOptions::schema() {
   using S = ServeOptions;
   static const auto kSchema =
       Schema<S>()
-          .option("models", &S::models, "model file, model directory or repository; a path or a URL")
+          .option("models", &S::models,
+                  "model file, model directory or repository; a path or a URL")
           .option("http", &S::http, "where REST (and HTTP/2) listens", {address_problem})
           .option("grpc", &S::grpc, "where gRPC listens", {address_problem})
           .option("management", &S::management, "where control and metrics listen",

@@ -260,7 +260,8 @@ int serve_arguments(Arguments arguments) {
 
 Action add_serve(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("path", arguments->path, "model file, model directory or repository, or a URL of one (models/)");
+  app.add_option("path", arguments->path,
+                 "model file, model directory or repository, or a URL of one (models/)");
   app.add_option("--config", arguments->config, "YAML file with any of these options");
   for (const auto& info : ServeOptions::schema().describe()) {
     if (info.key == "models" || info.key.find('.') != std::string::npos) continue;

@@ -174,8 +174,8 @@ AwsCredentialChain::Found AwsCredentialChain::from_container() const {
 // Most machines have no such address: what does not answer at once is not there.
 AwsCredentialChain::Found AwsCredentialChain::from_machine() const {
   if (environment_("AWS_EC2_METADATA_DISABLED").value_or("") == "true") return std::nullopt;
-  const auto base = environment_("AWS_EC2_METADATA_SERVICE_ENDPOINT")
-                        .value_or("http://169.254.169.254");
+  const auto base =
+      environment_("AWS_EC2_METADATA_SERVICE_ENDPOINT").value_or("http://169.254.169.254");
   auto request = quick(base + "/latest/api/token");
   request.method = "PUT";
   request.headers.emplace_back("X-aws-ec2-metadata-token-ttl-seconds", "21600");

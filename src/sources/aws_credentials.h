@@ -62,8 +62,8 @@ class AwsCredentialChain {
   const clients::HttpClient client_;
 
   std::mutex mutex_;
-  bool known_ = false;                              // guarded by mutex_
-  std::optional<AwsCredentials> held_;              // guarded by mutex_
+  bool known_ = false;                               // guarded by mutex_
+  std::optional<AwsCredentials> held_;               // guarded by mutex_
   std::chrono::steady_clock::time_point held_at_{};  // guarded by mutex_
 };
 

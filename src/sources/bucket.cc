@@ -111,8 +111,8 @@ Result<std::vector<Object>> Bucket::list() {
 
 Result<Fetched> Bucket::fetch(const Object& object, Range range, const ByteSink& sink,
                               const std::atomic<bool>& stop) {
-  SLUICE_TRY(auto request, prepare("GET", place_.prefix + object.key, {},
-                                   range_headers(object, range)));
+  SLUICE_TRY(auto request,
+             prepare("GET", place_.prefix + object.key, {}, range_headers(object, range)));
   request.stop = &stop;
   SLUICE_TRY(const auto answer,
              fetch_range(client_, std::move(request), object, range, place_.title, sink));

@@ -12,7 +12,8 @@ namespace {
 
 struct Kind {
   std::string_view scheme;
-  Result<Located> (*open)(std::string_view url, const Layout& layout, const Environment& environment);
+  Result<Located> (*open)(std::string_view url, const Layout& layout,
+                          const Environment& environment);
 };
 
 // A new store: one file, one line in stores.h and one here.

@@ -214,8 +214,9 @@ Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece)
   const auto verdict = digest.finish(etag_counts);
   const auto name = printable(object.key.substr(object.key.rfind('/') + 1));
   if (!verdict.right) {
-    return unavailable("damaged", "'" + name + "' is not what its digest says: it was damaged on "
-                                               "the way, or in the store");
+    return unavailable("damaged", "'" + name +
+                                      "' is not what its digest says: it was damaged on "
+                                      "the way, or in the store");
   }
   if (!verdict.checked) {
     log::warn(plan_.title + ": nothing is known that the content of '" + name +
@@ -240,17 +241,16 @@ Result<std::vector<Downloaded>> Download::run() {
   read_notes();
   began_ = told_ = Clock::now();
   std::vector<std::jthread> threads;
-  const auto count = std::min<std::size_t>(static_cast<std::size_t>(plan_.connections),
-                                           pieces_.size());
+  const auto count =
+      std::min<std::size_t>(static_cast<std::size_t>(plan_.connections), pieces_.size());
   for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
   auto out = check();
   stop_ = true;
   threads.clear();
-  const auto seconds = std::chrono::duration<double>(Clock::now() - began_).count();
-  if (out && seconds > 1) {
-    const auto rate = static_cast<std::uint64_t>(static_cast<double>(total_) / seconds);
-    log::info(plan_.title + ": downloaded and checked, " + human_bytes(total_) + " at " +
-              human_bytes(rate) + " a second");
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_);
+  if (out) {
+    log::info(plan_.title + ": downloaded and checked, " + human_bytes(total_) + " in " +
+              std::to_string(took.count()) + " ms");
   }
   return out;
 }

@@ -145,8 +145,9 @@ std::optional<std::string> DownloadCache::listing() const {
 
 void DownloadCache::keep_listing(const std::string& text) const {
   if (!write_file(home_ / "listing.json", text)) {
-    log::warn("the listing of the store cannot be kept in the cache; a start without the store "
-              "will not know what there was");
+    log::warn(
+        "the listing of the store cannot be kept in the cache; a start without the store "
+        "will not know what there was");
   }
 }
 
@@ -255,9 +256,9 @@ bool DownloadCache::check(const Entry& entry) {
   if (!record.is_array()) return false;
   for (const auto& file : record) {
     const auto key = text_of(file, "key");
-    const bool good = is_safe_key(key) && check_file(entry.directory / "files" / key,
-                                                     number_of(file, "size"),
-                                                     text_of(file, "digest"));
+    const bool good =
+        is_safe_key(key) && check_file(entry.directory / "files" / key, number_of(file, "size"),
+                                       text_of(file, "digest"));
     if (!good) return false;
   }
   const std::lock_guard lock(mutex_);

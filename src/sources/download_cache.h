@@ -7,9 +7,9 @@
 //   <root>/<store>/<entry>/record.json  and their digests
 //
 // An entry is named by the keys, sizes and ETags of its objects, so that its content never changes.
-// `part` is renamed to `files` when all is there and checked: an entry is whole or not there. Whoever
-// reads one holds a shared lock on its directory, whoever fills or removes it an exclusive one, so
-// that any number of processes may use the same cache.
+// `part` is renamed to `files` when all is there and checked: an entry is whole or not there.
+// Whoever reads one holds a shared lock on its directory, whoever fills or removes it an exclusive
+// one, so that any number of processes may use the same cache.
 //
 // Thread-safety: any number of threads and processes.
 #pragma once

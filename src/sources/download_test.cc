@@ -146,8 +146,8 @@ DownloadCache::Entry fill(DownloadCache& cache, const std::string& id, std::size
   EXPECT_TRUE(part);
   const auto content = pattern(size);
   std::ofstream(*part / "a", std::ios::binary) << content;
-  EXPECT_TRUE(cache.complete(
-      *entry, {{"a", size, "sha256:" + sha256_hex(std::string_view(content))}}));
+  EXPECT_TRUE(
+      cache.complete(*entry, {{"a", size, "sha256:" + sha256_hex(std::string_view(content))}}));
   return std::move(*entry);
 }
 
@@ -277,9 +277,10 @@ TEST(RemoteListing, WhatIsKeptIsReadAgain) {
 }
 
 TEST(RemoteListing, WhatAVersionConsistsOf) {
-  const std::vector<Object> objects = {{"a.onnx", 1, "", "", ""}, {"a.onnx.data", 1, "", "", ""},
-                                       {"b.onnx", 1, "", "", ""}, {"m/v1/x.onnx", 1, "", "", ""},
-                                       {"m/v1/d/w", 1, "", "", ""}, {"m/v10/x.onnx", 1, "", "", ""}};
+  const std::vector<Object> objects = {
+      {"a.onnx", 1, "", "", ""},   {"a.onnx.data", 1, "", "", ""},
+      {"b.onnx", 1, "", "", ""},   {"m/v1/x.onnx", 1, "", "", ""},
+      {"m/v1/d/w", 1, "", "", ""}, {"m/v10/x.onnx", 1, "", "", ""}};
   const auto keys = [&](const WantedVersion& version, bool flat) {
     std::string out;
     for (const auto& object : objects_of(objects, version, flat)) out += object.key + " ";

@@ -1,5 +1,5 @@
-// gs://bucket/prefix, by Google's XML interface, which is S3's: with a bearer token, or with an HMAC
-// key (GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY) and Amazon's signatures.
+// gs://bucket/prefix, by Google's XML interface, which is S3's: with a bearer token, or with an
+// HMAC key (GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY) and Amazon's signatures.
 
 #include <memory>
 
@@ -59,8 +59,8 @@ Result<Located> open_gcs(std::string_view url, const Layout& layout,
                    "GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY belong together; one of them is not "
                    "set");
   }
-  auto store = make_bucket(std::move(place),
-                           key.access.empty() ? bear_token(environment) : sign_with(key));
+  auto store =
+      make_bucket(std::move(place), key.access.empty() ? bear_token(environment) : sign_with(key));
   return Located{std::move(store), split.name.empty() ? path.bucket : split.name, split.file,
                  std::move(identity)};
 }

@@ -75,15 +75,16 @@ GoogleToken::Found GoogleToken::from_file(const std::string& path) const {
   const auto encode = [](const std::string& part) { return clients::percent_encode(part, false); };
   if (type == "service_account") {
     SLUICE_TRY(const auto assertion,
-               service_account_assertion(text_of(file, "client_email"), text_of(file, "private_key"),
-                                         url, std::time(nullptr)));
+               service_account_assertion(text_of(file, "client_email"),
+                                         text_of(file, "private_key"), url, std::time(nullptr)));
     return exchange(url, "grant_type=" + encode("urn:ietf:params:oauth:grant-type:jwt-bearer") +
                              "&assertion=" + assertion);
   }
   if (type == "authorized_user") {
-    return exchange(url, "grant_type=refresh_token&client_id=" + encode(text_of(file, "client_id")) +
-                             "&client_secret=" + encode(text_of(file, "client_secret")) +
-                             "&refresh_token=" + encode(text_of(file, "refresh_token")));
+    return exchange(url,
+                    "grant_type=refresh_token&client_id=" + encode(text_of(file, "client_id")) +
+                        "&client_secret=" + encode(text_of(file, "client_secret")) +
+                        "&refresh_token=" + encode(text_of(file, "refresh_token")));
   }
   return invalid("bad_credentials",
                  "Google's credentials file is of another type than service_account and "
@@ -92,8 +93,8 @@ GoogleToken::Found GoogleToken::from_file(const std::string& path) const {
 
 GoogleToken::Found GoogleToken::from_machine() const {
   const auto host = environment_("GCE_METADATA_HOST").value_or("metadata.google.internal");
-  auto request = quick("http://" + host +
-                       "/computeMetadata/v1/instance/service-accounts/default/token");
+  auto request =
+      quick("http://" + host + "/computeMetadata/v1/instance/service-accounts/default/token");
   request.connect_timeout = std::chrono::seconds(1);
   request.timeout = std::chrono::seconds(5);
   request.headers.emplace_back("Metadata-Flavor", "Google");
@@ -102,7 +103,8 @@ GoogleToken::Found GoogleToken::from_machine() const {
   const auto parsed = json::parse(answer->body, nullptr, false);
   const auto token = text_of(parsed, "access_token");
   if (token.empty()) return std::nullopt;
-  return Token{token, steady_clock::now() + std::chrono::seconds(number_of(parsed, "expires_in", 600))};
+  return Token{token,
+               steady_clock::now() + std::chrono::seconds(number_of(parsed, "expires_in", 600))};
 }
 
 GoogleToken::Found GoogleToken::look() const {
@@ -110,8 +112,8 @@ GoogleToken::Found GoogleToken::look() const {
     return Token{*token, steady_clock::time_point::max()};
   }
   if (const auto path = environment_("GOOGLE_APPLICATION_CREDENTIALS")) return from_file(*path);
-  const auto own = environment_("HOME").value_or("") +
-                   "/.config/gcloud/application_default_credentials.json";
+  const auto own =
+      environment_("HOME").value_or("") + "/.config/gcloud/application_default_credentials.json";
   std::error_code ignored;
   if (std::filesystem::exists(own, ignored)) return from_file(own);
   return from_machine();

@@ -43,8 +43,8 @@ class GoogleToken {
   const Environment environment_;
   const clients::HttpClient client_;
   std::mutex mutex_;
-  bool known_ = false;         // guarded by mutex_
-  std::optional<Token> held_;  // guarded by mutex_
+  bool known_ = false;                              // guarded by mutex_
+  std::optional<Token> held_;                       // guarded by mutex_
   std::chrono::steady_clock::time_point looked_{};  // guarded by mutex_
 };
 

@@ -39,7 +39,8 @@ std::optional<std::string> digest_of(std::string_view text) {
 class WebServer : public ObjectStore {
  public:
   // `base`: everything before the files' paths, with a slash at its end. `query` goes with each.
-  WebServer(std::string base, std::string query) : base_(std::move(base)), query_(std::move(query)) {}
+  WebServer(std::string base, std::string query)
+      : base_(std::move(base)), query_(std::move(query)) {}
 
   std::string_view name() const override { return kTitle; }
   bool has_ranges() const override { return ranges_.load(); }
@@ -116,8 +117,9 @@ class OneFile final : public WebServer {
     if (sha256_.empty()) {
       SLUICE_TRY(object.sha256, beside());
       if (object.sha256.empty() && !warned_) {
-        log::warn("the model's file has no digest: add #sha256=… to its URL, or put a .sha256 file "
-                  "beside it; only its length can be checked");
+        log::warn(
+            "the model's file has no digest: add #sha256=… to its URL, or put a .sha256 file "
+            "beside it; only its length can be checked");
         warned_ = true;
       }
     }
@@ -198,16 +200,17 @@ Result<Located> open_https(std::string_view text, const Layout& layout, const En
                             ? digest_of(std::string_view(url.fragment).substr(kDigest.size()))
                             : std::nullopt;
     if (!digest || url.fragment.size() != kDigest.size() + 64) {
-      return invalid("bad_url", "after # only sha256= and 64 lower-case hexadecimal digits are "
-                                "expected");
+      return invalid("bad_url",
+                     "after # only sha256= and 64 lower-case hexadecimal digits are "
+                     "expected");
     }
     sha256 = *digest;
   }
   const auto slash = path.rfind('/');
   const auto file = path.substr(slash + 1);
   if (auto known = layout.check_file(file); !known) {
-    return invalid("unknown_format", known.error().message +
-                                         "; the URL of a directory ends with a slash");
+    return invalid("unknown_format",
+                   known.error().message + "; the URL of a directory ends with a slash");
   }
   auto base = url.origin() + clients::percent_encode(path.substr(0, slash + 1), true);
   return Located{std::make_unique<OneFile>(std::move(base), url.query, file, sha256), "", file,

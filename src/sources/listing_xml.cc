@@ -22,8 +22,9 @@ Result<ListingPage> read_listing(std::string_view xml) {
   const auto parsed = document.load_buffer(xml.data(), xml.size());
   const auto root = document.child("ListBucketResult");
   if (!parsed || !root) {
-    return unavailable("not_a_store",
-                       "the answer is no listing of a bucket; is the endpoint that of an S3 store?");
+    return unavailable(
+        "not_a_store",
+        "the answer is no listing of a bucket; is the endpoint that of an S3 store?");
   }
   ListingPage out;
   const bool coded = std::string_view(root.child_value("EncodingType")) == "url";

@@ -54,8 +54,9 @@ Result<MlflowModel> parse_mlflow(std::string_view text) {
   const bool chosen = at == std::string_view::npos ||
                       (!out.choice.empty() && out.choice.find_first_of("/@") == std::string::npos);
   if (out.name.empty() || !chosen) {
-    return invalid("bad_url", "write mlflow://model, mlflow://model/3, mlflow://model/Production or "
-                              "mlflow://model@alias");
+    return invalid("bad_url",
+                   "write mlflow://model, mlflow://model/3, mlflow://model/Production or "
+                   "mlflow://model@alias");
   }
   return out;
 }
@@ -140,8 +141,7 @@ Result<std::string> MlflowApi::number_of(const MlflowModel& model) const {
 Result<MlflowVersion> MlflowApi::choose(const MlflowModel& model) const {
   SLUICE_TRY(const auto number, number_of(model));
   const auto query = "name=" + encode(model.name) + "&version=" + encode(number);
-  auto answer =
-      ask(*client_, request("/api/2.0/mlflow/model-versions/get-download-uri", query));
+  auto answer = ask(*client_, request("/api/2.0/mlflow/model-versions/get-download-uri", query));
   if (!answer && answer.error().code == Code::kNotFound) {
     return missing(model, "version " + number);
   }

@@ -11,7 +11,7 @@ namespace {
 constexpr std::uint64_t kMiB = 1 << 20;
 // What the tools of the trade upload with: AWS CLI and MinIO 8 and 16, boto and Java 5, rclone 5,
 // s3cmd 15, Ceph 15, Hadoop 64 and 100 …
-constexpr std::array<std::uint64_t, 17> kPartSizes = {5,  6,  8,  10, 12,  15,  16,  20,  25,
+constexpr std::array<std::uint64_t, 17> kPartSizes = {5,  6,  8,  10, 12,  15,  16,  20, 25,
                                                       32, 50, 64, 96, 100, 128, 256, 512};
 
 bool is_hex(std::string_view text, std::size_t length) {
@@ -105,7 +105,8 @@ void ObjectDigest::update(std::span<const std::byte> bytes) {
   for (auto& parts : parts_) {
     auto rest = bytes;
     while (!rest.empty()) {
-      const auto piece = rest.first(std::min<std::uint64_t>(rest.size(), parts.size - parts.in_part));
+      const auto piece =
+          rest.first(std::min<std::uint64_t>(rest.size(), parts.size - parts.in_part));
       parts.part.update(piece);
       parts.in_part += piece.size();
       rest = rest.subspan(piece.size());

@@ -50,8 +50,8 @@ class ObjectStore {
   virtual ~ObjectStore() = default;
   // For people, without an address: "the S3 bucket".
   virtual std::string_view name() const = 0;
-  // Every object. Errors: kUnavailable where another try may go better; kPermissionDenied; kNotFound
-  // for a store that does not exist; kResourceExhausted when there are too many.
+  // Every object. Errors: kUnavailable where another try may go better; kPermissionDenied;
+  // kNotFound for a store that does not exist; kResourceExhausted when there are too many.
   virtual Result<std::vector<Object>> list() = 0;
   // Hands the range to `sink`, all of it or an error. Errors as above; kUnavailable/`changing` when
   // the object is another by now.
@@ -62,7 +62,8 @@ class ObjectStore {
     (void)object;
     return 0;
   }
-  // True: what is listed was said to be there as a whole, so that nobody has to see it stay the same.
+  // True: what is listed was said to be there as a whole, so that nobody has to see it stay the
+  // same.
   virtual bool lists_whole_versions() const { return false; }
   // False: only whole objects can be fetched, from their beginning.
   virtual bool has_ranges() const { return true; }

@@ -32,8 +32,7 @@ bool is_safe_key(std::string_view key) {
   return true;
 }
 
-ObjectTree::ObjectTree(const std::vector<Object>& objects, ReadText read)
-    : read_(std::move(read)) {
+ObjectTree::ObjectTree(const std::vector<Object>& objects, ReadText read) : read_(std::move(read)) {
   for (const auto& object : objects) {
     if (!is_safe_key(object.key)) continue;
     by_key_.emplace(object.key, &object);

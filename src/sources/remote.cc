@@ -52,7 +52,7 @@ class Remote final : public Source {
         cache_(std::move(cache)),
         options_(options),
         settling_(located_.store->lists_whole_versions() ? std::chrono::milliseconds(0)
-                                                        : options.settle) {}
+                                                         : options.settle) {}
 
   ~Remote() override {
     stop_ = true;
@@ -165,8 +165,7 @@ Result<void> Remote::look() {
   const auto began = Clock::now();
   SLUICE_TRY(auto objects, located_.store->list());
   std::ranges::sort(objects, {}, &Object::key);
-  SLUICE_TRY(auto models,
-             find(objects, [this](const Object& object) { return text_of(object); }));
+  SLUICE_TRY(auto models, find(objects, [this](const Object& object) { return text_of(object); }));
   // What is not there any more is not remembered.
   std::erase_if(texts_, [&](const auto& known) {
     return !std::ranges::binary_search(objects, known.first, {}, &Object::key);
@@ -258,8 +257,7 @@ std::shared_ptr<const Listing> Remote::listing_with(const WantedVersion& version
     listing = newest_;
   }
   const auto found = listing->fingerprints.find(key_of(version));
-  const bool same =
-      found != listing->fingerprints.end() && found->second == version.fingerprint;
+  const bool same = found != listing->fingerprints.end() && found->second == version.fingerprint;
   return same && !stop_ ? listing : nullptr;
 }
 
@@ -307,7 +305,8 @@ Result<void> Remote::fetch(DownloadCache::Entry& entry, const WantedVersion& ver
   plan.notes = entry.directory / "pieces";
   plan.objects = std::move(objects);
   plan.connections = options_.connections;
-  Download download(*located_.store, std::move(plan), [&] { return listing_with(version) != nullptr; });
+  Download download(*located_.store, std::move(plan),
+                    [&] { return listing_with(version) != nullptr; });
   auto downloaded = download.run();
   if (downloaded) return cache_->complete(entry, *downloaded);
   const auto& error = downloaded.error();

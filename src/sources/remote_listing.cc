@@ -10,8 +10,8 @@ namespace {
 using nlohmann::json;
 
 bool is_below(std::string_view key, std::string_view directory) {
-  return directory.empty() ||
-         (key.starts_with(directory) && key.size() > directory.size() && key[directory.size()] == '/');
+  return directory.empty() || (key.starts_with(directory) && key.size() > directory.size() &&
+                               key[directory.size()] == '/');
 }
 
 bool belongs(std::string_view key, const WantedVersion& version, bool flat) {
@@ -89,8 +89,7 @@ std::vector<WantedModel> Settling::believe(std::vector<WantedModel> models, Time
       const auto name = model.name.str() + "/" + version.name.str();
       auto& mine = seen[name];
       const auto before = seen_.find(name);
-      const bool same =
-          before != seen_.end() && before->second.fingerprint == version.fingerprint;
+      const bool same = before != seen_.end() && before->second.fingerprint == version.fingerprint;
       mine = same ? before->second : Seen{version.fingerprint, now};
       const bool settled = first_ || version.complete || now - mine.since >= settle_;
       const auto last = believed_.find(name);
@@ -108,9 +107,8 @@ std::vector<WantedModel> Settling::believe(std::vector<WantedModel> models, Time
   }
   // A model of which nothing is there yet, apart from one whose configuration says what is wrong.
   if (waits_) {
-    std::erase_if(models, [](const auto& model) {
-      return model.versions.empty() && model.problem.empty();
-    });
+    std::erase_if(
+        models, [](const auto& model) { return model.versions.empty() && model.problem.empty(); });
   }
   seen_ = std::move(seen);
   believed_ = std::move(believed);

@@ -60,8 +60,8 @@ clients::HttpHeaders sign_v4(const ToSign& request, const SigningKey& key, std::
   headers.emplace_back("host", request.host);
   for (auto& [name, value] : headers) name = lower(std::move(name));
   std::ranges::sort(headers);
-  std::string canonical = request.method + "\n" + request.path + "\n" +
-                          canonical_query(request.query) + "\n";
+  std::string canonical =
+      request.method + "\n" + request.path + "\n" + canonical_query(request.query) + "\n";
   std::string names;
   for (const auto& [name, value] : headers) {
     canonical += name + ":" + std::string(trim(value)) + "\n";

@@ -25,8 +25,8 @@ struct SigningKey {
 
 struct ToSign {
   std::string method = "GET";
-  std::string host;  // as the Host header has it
-  std::string path;  // percent-encoded
+  std::string host;                                        // as the Host header has it
+  std::string path;                                        // percent-encoded
   std::vector<std::pair<std::string, std::string>> query;  // not encoded, any order
   clients::HttpHeaders headers;                            // others that are signed as well
 };

@@ -83,8 +83,8 @@ Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
       if (misplaced) return false;
       skip = range.offset - *start;
     }
-    // More than was asked for: the rest of a whole object. A body that ends here ends by itself, and
-    // leaves the connection to be used again.
+    // More than was asked for: the rest of a whole object. A body that ends here ends by itself,
+    // and leaves the connection to be used again.
     if (left == 0) return false;
     const auto before = std::min<std::uint64_t>(*skip, piece.size());
     *skip -= before;
@@ -111,9 +111,9 @@ Result<clients::HttpAnswer> fetch_document(const clients::HttpClient& client,
   if (!answer) return Failure(named(std::move(answer).error(), what));
   SLUICE_CHECK(check_status(*answer, what));
   if (is_html(*answer)) {
-    return unavailable("not_a_store",
-                       std::string(what) + " answers with a web page; a proxy or a login page is in "
-                                           "between, or the address is another service's");
+    return unavailable("not_a_store", std::string(what) +
+                                          " answers with a web page; a proxy or a login page is in "
+                                          "between, or the address is another service's");
   }
   return answer;
 }

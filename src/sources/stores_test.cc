@@ -167,8 +167,8 @@ TEST(ObjectDigest, PlainETagsAreMd5) {
 }
 
 TEST(ObjectDigest, ASha256IsWorthMore) {
-  const Object object{"a", 3, "\"00000000000000000000000000000000\"",
-                      sha256_hex(std::string_view("abc")), {}};
+  const Object object{
+      "a", 3, "\"00000000000000000000000000000000\"", sha256_hex(std::string_view("abc")), {}};
   EXPECT_TRUE(judge(object, "abc").checked);
   EXPECT_FALSE(judge(object, "abd").right);
 }
