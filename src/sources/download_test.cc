@@ -244,10 +244,9 @@ TEST(Settling, WhatIsReplacedStaysUntilItsSuccessorIsBelieved) {
   auto other = model_with("b");
   other.versions[0].name = *VersionName::parse("v2");
   const auto names = [&](int ms, const WantedModel& model) {
+    const auto models = settling.believe({model}, start + milliseconds(ms));
     std::string out;
-    for (const auto& each : settling.believe({model}, start + milliseconds(ms))[0].versions) {
-      out += each.name.str() + " ";
-    }
+    for (const auto& each : models[0].versions) out += each.name.str() + " ";
     return out;
   };
   EXPECT_EQ(names(0, model_with("a")), "v1 ");

@@ -55,7 +55,9 @@ class S3:
 
     def start(self):
         self.process = subprocess.Popen(
-            ["node", str(ROOT / "tests/e2e/lib/s3rver.js"), str(MODULES), self.scratch.name, BUCKET],
+            # Its tokens of the next page are DES.
+            ["node", "--openssl-legacy-provider", str(ROOT / "tests/e2e/lib/s3rver.js"),
+             str(MODULES), self.scratch.name, BUCKET],
             stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
             env={**os.environ, "S3RVER_PORT": str(self.port)})
         words = self.process.stdout.readline().split()
