@@ -33,10 +33,10 @@ def hot_swap(report):
     with S3() as s3:
         put(s3, "m", "v1", 1001)
         s3.put("prod/m/model.yaml", b"warmup: 2\n")
-        s3.fill("prod/data", 2500)
+        s3.fill("prod/data", 1100)
         with Remote(URL, s3.env()) as remote:
             remote.serve()
-            report.equal("the first version, among 2500 other keys", remote.ask(),
+            report.equal("the first version, among 1100 other keys", remote.ask(),
                          (200, "v1", 1001))
             with Asking(remote) as asking:
                 put(s3, "m", "v2", 2001)
@@ -177,7 +177,7 @@ def stalled(report):
         put(s3, "m", "v1", 1001, ballast=LARGE)
         with Remote(URL, s3.env(proxy.port)) as remote:
             proxy.stalls = 1
-            proxy.rate = 3 * MIB  # of each connection
+            proxy.rate = 12 * MIB  # of each connection
             remote.serve(wait=False)
             remote.says(report, "progress is shown", "downloading", " %)", " a second")
             remote.serves(report, "a connection that stands still is given up", "v1", 1001,
