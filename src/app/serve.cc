@@ -93,6 +93,8 @@ sources::RemoteOptions remote_options(const ServeOptions& options,
   out.cache_bytes = options.cache_size.value;
   // As for a local directory: less than a poll, so that two looks are enough.
   if (poll) out.settle = std::clamp(*poll - Millis(50), Millis(0), out.settle);
+  // Whoever looks only when asked wants to see what there is then.
+  out.only_when_asked = !poll;
   return out;
 }
 

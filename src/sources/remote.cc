@@ -51,8 +51,9 @@ class Remote final : public Source {
         layout_(std::move(layout)),
         cache_(std::move(cache)),
         options_(options),
-        settling_(located_.store->lists_whole_versions() ? std::chrono::milliseconds(0)
-                                                         : options.settle) {}
+        settling_(located_.store->lists_whole_versions() || options.only_when_asked
+                      ? std::chrono::milliseconds(0)
+                      : options.settle) {}
 
   ~Remote() override {
     stop_ = true;
@@ -117,9 +118,16 @@ Result<std::vector<WantedModel>> Remote::list() {
     const std::lock_guard lock(mutex_);
     listing = newest_;
   }
-  if (listing) {
+  if (listing && !options_.only_when_asked) {
     plan_look();
     return listing->models;
+  }
+  if (listing) {
+    const auto looked = look();
+    tell(looked ? std::nullopt : std::optional(looked.error()));
+    if (!looked) return listing->models;
+    const std::lock_guard lock(mutex_);
+    return newest_->models;
   }
   if (auto looked = look(); !looked) {
     if (looked.error().code != Code::kUnavailable) return Failure(looked.error());

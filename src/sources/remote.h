@@ -28,6 +28,8 @@ struct RemoteOptions {
   std::filesystem::path cache_directory;
   std::uint64_t cache_bytes = std::uint64_t{10} << 30;
   std::chrono::milliseconds settle{1000};
+  // Nobody polls: each `list` waits for the store, and believes what it says then.
+  bool only_when_asked = false;
   int connections = 4;  // of one download
 };
 

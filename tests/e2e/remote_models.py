@@ -61,6 +61,21 @@ def one_file(report):
             report.equal("the other is not there", remote.ask(version="v4")[0], 404)
 
 
+def by_call(report):
+    """With explicit control a load sees what the store has then, not what it had before."""
+    with S3() as s3:
+        put(s3, "m", "v1", 1001)
+        with Remote(URL, s3.env()) as remote:
+            server = remote.serve("--model-control", "explicit", "--load-model", "*")
+            report.equal("loaded at the start", remote.ask(), (200, "v1", 1001))
+            put(s3, "m", "v2", 2001)
+            connection = server.connection()
+            connection.request("POST", "/v2/repository/models/m/load")
+            report.equal("a load", connection.getresponse().status, 200)
+            connection.close()
+            report.equal("has the new version", remote.ask(), (200, "v2", 2001))
+
+
 def half_uploaded(report):
     with S3() as s3:
         put(s3, "m", "v1", 1001)
@@ -292,5 +307,5 @@ def long_listing(report):
 
 
 if __name__ == "__main__":
-    Report("remote_models").run(hot_swap, one_file, half_uploaded, credentials, commands, faults,
-                                stalled, resumed, store_is_down, cache_size, long_listing)
+    Report("remote_models").run(hot_swap, one_file, by_call, half_uploaded, credentials, commands,
+                                faults, stalled, resumed, store_is_down, cache_size, long_listing)
