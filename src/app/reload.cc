@@ -74,8 +74,9 @@ void Reloader::reload(Stack& stack, frontends::LiveSettings& settings) {
   std::vector<std::string> warnings;
   const auto next = read_options(file_, flags_, problems, warnings);
   if (!next.default_model.empty() && stack.tables().get()->find(next.default_model) == nullptr) {
-    problems.push_back({{}, "default_model is '" + printable(next.default_model) +
-                                "', but there is no such model"});
+    problems.push_back(
+        {{},
+         "default_model is '" + printable(next.default_model) + "', but there is no such model"});
   }
   for (const auto& problem : problems) {
     log::error("SIGHUP: " + (problem.place.line > 0 ? config::show_problem("configuration", problem)

@@ -134,6 +134,8 @@ Result<std::unique_ptr<DownloadCache>> DownloadCache::open(const fs::path& root,
                     (error ? error.message() : std::string(std::strerror(errno))) +
                     "); name another with --cache-dir");
   }
+  // What a store shows to some is not for everybody on this machine.
+  fs::permissions(home, fs::perms::owner_all, error);
   return std::unique_ptr<DownloadCache>(new DownloadCache(root, home, limit));
 }
 

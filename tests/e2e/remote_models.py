@@ -208,9 +208,14 @@ def resumed(report):
             took = wait_until(lambda: proxy.poured("model.onnx") >= 32 * MIB, 30)
             report.check("half of it has come", took is not None, proxy.log)
             remote.stop()
+            remote.serve(wait=False)
+            time.sleep(0.5)
+            remote.server.signal()
+            report.equal("SIGTERM ends it while it downloads", remote.server.wait(), 0)
             before, proxy.rate = proxy.poured("model.onnx"), 0
             remote.serve()
-            report.equal("after kill -9 and a new start", remote.ask(), (200, "v1", 1001))
+            report.equal("after kill -9, SIGTERM and a new start", remote.ask(),
+                         (200, "v1", 1001))
             remote.says(report, "it goes on", "goes on after")
             more = proxy.poured("model.onnx") - before
             report.check("and does not begin anew", more <= 2 * LARGE - 30 * MIB, (before, more))
