@@ -206,7 +206,8 @@ int serve(Reloader& reloader) {
     std::_Exit(kSuccess);
   }
   auto loaded = loading.get();
-  log::set_level(log_level_of(options));
+  // A client may have set another since the server was ready: then that one stays.
+  if (single) log::set_level(log_level_of(options));
   if (loaded && single && !explicit_control(options)) loaded = check_single(**stack);
   if (!loaded) {
     const int code = complain(loaded.error());
