@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import batching, load, pickles, report
+from lib import batching, load, pickles, report, sources
 from lib.load import Load
 from lib.questions import Row, Tensor
 from lib.servers import BenchError, Site
@@ -92,7 +92,8 @@ LOADS = {
     "loop": {"rest": (report.RAW,), "grpc": (report.RAW,), "latency": (Load(1),),
              "tensors": [report.RAW._replace(rows=rows) for rows in report.TENSOR_ROWS]},
 }
-GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors", "cache", "batching", "sklearn")
+GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors", "cache", "batching", "sklearn",
+          "sources")
 
 
 def say(text):
@@ -247,6 +248,7 @@ def parse_options():
         help=f"{', '.join(GROUPS)}, memory (default: all but memory)")
     add("--full", action="store_true", help="memory too: some minutes more")
     add("--peers", metavar="KEY,…", help=f"only these of {', '.join(p.key for p in PEERS)}")
+    add("--model-bytes", type=int, default=10**9, help="of the group sources (default 10^9)")
     add("--json", type=Path, metavar="FILE", help="default: bench.json in the build's folder")
     add("--root", type=Path, default=root, help="repository with proto/ and examples/")
     add("--build", type=Path, help="folder of the binaries (default: ROOT/build/release)")
@@ -259,7 +261,8 @@ def parse_options():
         parser.error(f"not known: {', '.join(sorted(wrong))}" if wrong else
                      "--seconds is 1 to 60, --rounds 1 to 50")
     if options.peers and options.only == parser.get_default("only"):
-        options.groups.remove("batching")  # it has no peers
+        for group in ("batching", "sources"):  # they have no peers
+            options.groups.remove(group)
     options.peers = [peer for peer in PEERS if peer.key in keys]
     options.root = options.root.resolve()
     options.build = (options.build or options.root / "build/release").resolve()
@@ -292,6 +295,11 @@ def main():
         if "sklearn" in options.groups:
             loops = pickles.measure(site, options.rounds, options.seconds, say)
             entries += loops.reach()
+        fetched = None
+        if "sources" in options.groups:
+            with contextlib.ExitStack() as stack:
+                fetched = sources.measure(site, options.rounds, options.model_bytes, say, stack)
+            entries += fetched.reach()
         if "memory" in options.groups:
             entries += run_memory(site, options.peers)
 
@@ -304,7 +312,7 @@ def main():
     for part in ([row for row in rows if not row[1].rows], [row for row in rows if row[1].rows]):
         if part:
             print("\n" + report.table(part))
-    for part in (batches, loops):
+    for part in (batches, loops, fetched):
         if part:
             print("\n" + part.table())
     if entries:
@@ -318,6 +326,7 @@ def main():
                   for (key, shape), rounds in results.items()],
         "batching": batches.cells() if batches else [],
         "sklearn": loops.cells() if loops else [],
+        "sources": fetched.cells() if fetched else [],
         "reach": entries}, indent=1) + "\n")
     say(f"\nas JSON: {file}")
 

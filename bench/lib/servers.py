@@ -127,10 +127,11 @@ class Site:
                 file.write(f"\n{yaml}\n")
         return root
 
-    def serve(self, name, models, *options):
+    def serve(self, name, models, *options, env=None):
         return Server(name, [
             self.binary("sluice"), "serve", models, "--http", "127.0.0.1:0", "--grpc",
-            "127.0.0.1:0", "--management", "127.0.0.1:0", *options], self.temp, ready="/ready")
+            "127.0.0.1:0", "--management", "127.0.0.1:0", *options], self.temp, env=env,
+            ready="/ready")
 
     # One method per program; each is called at most once in a run.
 

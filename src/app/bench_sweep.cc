@@ -27,8 +27,7 @@ void stop_on_signals() {
 }
 
 Result<std::string> get(const std::string& port, const std::string& path) {
-  SLUICE_TRY(auto answer,
-             http_request({"127.0.0.1", port, path}, "GET", "", std::chrono::seconds(10)));
+  SLUICE_TRY(auto answer, http_request(local_url(port, path), "GET", "", std::chrono::seconds(10)));
   if (answer.status != 200) return unavailable("unreachable", "the server does not answer " + path);
   return std::move(answer.body);
 }

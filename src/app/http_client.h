@@ -7,21 +7,18 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "clients/http.h"
 
 namespace sluice::app {
 
-struct Url {
-  std::string host;
-  std::string port = "80";
-  std::string path = "/";
-};
+using clients::HttpAnswer;
+using clients::Url;
+
 // "http://host:port/path". Errors: kInvalidArgument/`bad_url`.
 Result<Url> parse_url(std::string_view text);
+// Of a server on this machine.
+Url local_url(const std::string& port, const std::string& path);
 
-struct HttpAnswer {
-  int status = 0;
-  std::string body;
-};
 // Errors: kUnavailable/`unreachable`.
 Result<HttpAnswer> http_request(const Url& url, std::string_view method, std::string_view body,
                                 std::chrono::milliseconds timeout);

@@ -41,9 +41,11 @@ Result<Inspected> inspect_file(const std::string& path, const Pickles& pickles) 
   }
   Inspected out;
   out.servable = entry.ready[0];
-  out.bytes = std::filesystem::file_size(path, ignored);
+  // Not known here of what was downloaded.
+  const auto size = std::filesystem::file_size(path, ignored);
+  out.bytes = ignored ? 0 : size;
   ModelFile named;
-  named.name = std::filesystem::path(path).filename().string();
+  named.name = std::filesystem::path(path.substr(0, path.find_first_of("?#"))).filename().string();
   for (const auto& [name, engine] : stack->engines().items()) {
     if (out.engine.empty() && engine->accepts(named)) out.engine = name;
   }
@@ -66,7 +68,7 @@ void print_json(const Inspected& inspected) {
   std::string out;
   JsonWriter json(out);
   json.begin_object().field("engine", std::string_view(inspected.engine));
-  json.field("bytes", inspected.bytes);
+  if (inspected.bytes > 0) json.field("bytes", inspected.bytes);
   json.field("parameters", inspected.servable->loaded().parameters());
   write_specs(json, "inputs", signature.inputs);
   write_specs(json, "outputs", signature.outputs);
@@ -99,7 +101,9 @@ void print_specs(const char* title, const std::vector<TensorSpec>& specs) {
 void print_text(const Inspected& inspected) {
   const auto& signature = inspected.servable->signature();
   std::printf("%-12s %s\n", "engine", inspected.engine.c_str());
-  std::printf("%-12s %s\n", "size", human_bytes(inspected.bytes).c_str());
+  if (inspected.bytes > 0) {
+    std::printf("%-12s %s\n", "size", human_bytes(inspected.bytes).c_str());
+  }
   const auto parameters = inspected.servable->loaded().parameters();
   if (parameters > 0)
     std::printf("%-12s %llu\n", "parameters", static_cast<unsigned long long>(parameters));

@@ -67,7 +67,8 @@ const Schema<ServeOptions>& ServeOptions::schema() {
   using S = ServeOptions;
   static const auto kSchema =
       Schema<S>()
-          .option("models", &S::models, "model file, model directory or repository")
+          .option("models", &S::models,
+                  "model file, model directory or repository; a path or a URL")
           .option("http", &S::http, "where REST (and HTTP/2) listens", {address_problem})
           .option("grpc", &S::grpc, "where gRPC listens", {address_problem})
           .option("management", &S::management, "where control and metrics listen",
@@ -80,6 +81,10 @@ const Schema<ServeOptions>& ServeOptions::schema() {
                   "imports sklearn")
           .option("state_dir", &S::state_dir, "where state is kept; :memory: keeps nothing")
           .option("poll", &S::poll, "how often the repository is looked at, or off", {poll_problem})
+          .option("cache_dir", &S::cache_dir,
+                  "where downloaded models are kept; else cache in state_dir, else ~/.cache/sluice")
+          .option("cache_size", &S::cache_size, "most bytes of downloaded models on the disk",
+                  {between(Bytes{1}, Bytes{std::uint64_t{1} << 50})})
           .option("model_control", &S::model_control, "poll | explicit",
                   {one_of({"poll", "explicit"})})
           .option("load_model", &S::load_model,

@@ -26,6 +26,8 @@ struct ServeOptions {
   std::string python;
   std::string state_dir;
   std::string poll = "1s";
+  std::string cache_dir;
+  Bytes cache_size{std::uint64_t{10} << 30};
   std::string model_control = "poll";
   std::string load_model;
   bool allow_client_shm = false;

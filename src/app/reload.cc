@@ -27,6 +27,8 @@ std::vector<std::string> take_over(const ServeOptions& next, ServeOptions& now) 
       {"grpc", next.grpc == now.grpc},
       {"management", next.management == now.management},
       {"state_dir", next.state_dir == now.state_dir},
+      {"cache_dir", next.cache_dir == now.cache_dir},
+      {"cache_size", next.cache_size == now.cache_size},
       {"model_control", next.model_control == now.model_control},
       {"load_model", next.load_model == now.load_model},
       {"allow_client_shm", next.allow_client_shm == now.allow_client_shm},
@@ -72,8 +74,9 @@ void Reloader::reload(Stack& stack, frontends::LiveSettings& settings) {
   std::vector<std::string> warnings;
   const auto next = read_options(file_, flags_, problems, warnings);
   if (!next.default_model.empty() && stack.tables().get()->find(next.default_model) == nullptr) {
-    problems.push_back({{}, "default_model is '" + printable(next.default_model) +
-                                "', but there is no such model"});
+    problems.push_back(
+        {{},
+         "default_model is '" + printable(next.default_model) + "', but there is no such model"});
   }
   for (const auto& problem : problems) {
     log::error("SIGHUP: " + (problem.place.line > 0 ? config::show_problem("configuration", problem)

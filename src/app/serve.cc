@@ -23,6 +23,7 @@
 #include "engines/builtin.h"
 #include "frontends/builtin.h"
 #include "frontends/grpc_health.h"
+#include "sources/builtin.h"
 #include "transport/server.h"
 
 namespace sluice::app {
@@ -80,6 +81,20 @@ repository::RepositoryOptions repository_options(const ServeOptions& options) {
   for (const auto name : split(options.load_model, ',')) {
     if (!trim(name).empty()) out.load_first.emplace_back(trim(name));
   }
+  return out;
+}
+
+sources::RemoteOptions remote_options(const ServeOptions& options,
+                                      const std::optional<Millis>& poll) {
+  sources::RemoteOptions out;
+  out.cache_directory = options.cache_dir.empty()
+                            ? sources::default_cache_directory(options.state_dir)
+                            : options.cache_dir;
+  out.cache_bytes = options.cache_size.value;
+  // As for a local directory: less than a poll, so that two looks are enough.
+  if (poll) out.settle = std::clamp(*poll - Millis(50), Millis(0), out.settle);
+  // Whoever looks only when asked wants to see what there is then.
+  out.only_when_asked = !poll;
   return out;
 }
 
@@ -172,8 +187,10 @@ int serve(Reloader& reloader) {
   });
   if (!probe) return complain(probe.error());
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  auto stack =
-      Stack::open(options.models, repository_options(options), engine_options, probe->get());
+  auto repository = repository_options(options);
+  auto remote = remote_options(options, repository.live.poll);
+  auto stack = Stack::open(options.models, std::move(repository), engine_options, probe->get(),
+                           std::move(remote));
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());
@@ -191,7 +208,8 @@ int serve(Reloader& reloader) {
     std::_Exit(kSuccess);
   }
   auto loaded = loading.get();
-  log::set_level(log_level_of(options));
+  // A client may have set another since the server was ready: then that one stays.
+  if (single) log::set_level(log_level_of(options));
   if (loaded && single && !explicit_control(options)) loaded = check_single(**stack);
   if (!loaded) {
     const int code = complain(loaded.error());
@@ -247,7 +265,8 @@ int serve_arguments(Arguments arguments) {
 
 Action add_serve(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("path", arguments->path, "model file, model directory or repository (models/)");
+  app.add_option("path", arguments->path,
+                 "model file, model directory or repository, or a URL of one (models/)");
   app.add_option("--config", arguments->config, "YAML file with any of these options");
   for (const auto& info : ServeOptions::schema().describe()) {
     if (info.key == "models" || info.key.find('.') != std::string::npos) continue;

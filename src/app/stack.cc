@@ -3,7 +3,7 @@
 #include "observers/builtin.h"
 #include "routing/builtin.h"
 #include "serving/model_servable.h"
-#include "sources/local_dir.h"
+#include "sources/builtin.h"
 
 namespace sluice::app {
 
@@ -18,13 +18,15 @@ Stack::Stack(const engines::EngineOptions& engines)
 Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
                                            repository::RepositoryOptions options,
                                            const engines::EngineOptions& engines,
-                                           const repository::Probe* probe) {
+                                           const repository::Probe* probe,
+                                           sources::RemoteOptions remote) {
   std::unique_ptr<Stack> stack(new Stack(engines));
   std::vector<std::string> extensions;
   for (const auto& [name, engine] : stack->engines_.items()) {
     for (const auto end : engine->extensions()) extensions.emplace_back(end);
   }
-  SLUICE_TRY(stack->source_, sources::make_local_dir(path, sources::Layout(std::move(extensions))));
+  SLUICE_TRY(stack->source_,
+             sources::make_source(path, sources::Layout(std::move(extensions)), remote));
   stack->repository_ = std::make_unique<repository::Repository>(
       *stack->source_, stack->engines_, *stack->servables_, stack->policies_, probe, stack->tables_,
       std::move(options));
@@ -37,7 +39,9 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickle
   repository::RepositoryOptions options;
   options.nothing_lazy = true;
   options.live.allow_code = pickles.allowed;
-  return open(path, std::move(options), {pickles.python}, nullptr);
+  sources::RemoteOptions remote;
+  remote.cache_directory = sources::default_cache_directory("");
+  return open(path, std::move(options), {pickles.python}, nullptr, std::move(remote));
 }
 
 }  // namespace sluice::app

@@ -19,17 +19,20 @@
 #include "observers/trace_log.h"
 #include "repository/repository.h"
 #include "serving/pipeline.h"
+#include "sources/remote.h"
 
 namespace sluice::app {
 
 class Stack {
  public:
-  // Errors: kNotFound when there is nothing at `path`, kInvalidArgument when it is no model.
-  // `probe`: tries versions before they are loaded; may be null.
+  // `path`: or a URL, for which `remote` is. Errors: kNotFound when there is nothing there,
+  // kInvalidArgument when it is no model. `probe`: tries versions before they are loaded; may be
+  // null.
   static Result<std::unique_ptr<Stack>> open(const std::string& path,
                                              repository::RepositoryOptions options,
                                              const engines::EngineOptions& engines,
-                                             const repository::Probe* probe);
+                                             const repository::Probe* probe,
+                                             sources::RemoteOptions remote);
   // For commands that end after their answer: whatever is there is loaded at once.
   static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles = {});
 

@@ -1,21 +1,89 @@
 #include "base/digest.h"
 
+#include <openssl/bio.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/pem.h>
 
 #include <array>
 
 namespace sluice {
 
-std::string sha256_hex(std::span<const std::byte> bytes) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+struct Digest::State {
+  explicit State(const EVP_MD* kind) : type(kind) { EVP_DigestInit_ex(context, type, nullptr); }
+  ~State() { EVP_MD_CTX_free(context); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  const EVP_MD* type;
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+};
+
+Digest::Digest(Kind kind)
+    : state_(std::make_unique<State>(kind == Kind::kMd5 ? EVP_md5() : EVP_sha256())) {}
+Digest::~Digest() = default;
+Digest::Digest(Digest&&) noexcept = default;
+Digest& Digest::operator=(Digest&&) noexcept = default;
+
+void Digest::update(std::span<const std::byte> bytes) {
+  EVP_DigestUpdate(state_->context, bytes.data(), bytes.size());
+}
+
+std::string Digest::finish() {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
   unsigned length = 0;
-  EVP_Digest(bytes.data(), bytes.size(), digest.data(), &length, EVP_sha256(), nullptr);
+  EVP_DigestFinal_ex(state_->context, out.data(), &length);
+  EVP_DigestInit_ex(state_->context, state_->type, nullptr);
+  return {reinterpret_cast<const char*>(out.data()), length};
+}
+
+std::string to_hex(std::string_view bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string out;
-  for (unsigned i = 0; i < length; ++i) {
-    out += kDigits[digest[i] >> 4];
-    out += kDigits[digest[i] & 15];
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += kDigits[byte >> 4];
+    out += kDigits[byte & 15];
   }
+  return out;
+}
+
+std::string sha256_hex(std::span<const std::byte> bytes) {
+  Digest digest(Digest::Kind::kSha256);
+  digest.update(bytes);
+  return to_hex(digest.finish());
+}
+
+std::string sha256_hex(std::string_view text) { return sha256_hex(std::as_bytes(std::span(text))); }
+
+std::string hmac_sha256(std::string_view key, std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
+  unsigned length = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data(), &length);
+  return {reinterpret_cast<const char*>(out.data()), length};
+}
+
+std::optional<std::string> sign_rs256(std::string_view pem, std::string_view text) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(
+      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+  if (!key || EVP_PKEY_base_id(key.get()) != EVP_PKEY_RSA) return std::nullopt;
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
+                                                                        EVP_MD_CTX_free);
+  const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
+  std::size_t length = 0;
+  if (EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key.get()) != 1 ||
+      EVP_DigestSign(context.get(), nullptr, &length, bytes, text.size()) != 1) {
+    return std::nullopt;
+  }
+  std::string out(length, '\0');
+  if (EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(out.data()), &length, bytes,
+                     text.size()) != 1) {
+    return std::nullopt;
+  }
+  out.resize(length);
   return out;
 }
 

@@ -98,18 +98,22 @@ Result<FileBytes> FileBytes::copy(const Fd& fd, std::string_view what) {
   return of_copy(std::move(copied));
 }
 
-Result<FileBytes> FileBytes::of_copy(std::shared_ptr<const Fd> fd) {
-  SLUICE_TRY(const auto info, regular_file(*fd, "the copy of the model file"));
+Result<FileBytes> FileBytes::map(std::shared_ptr<const Fd> fd, std::string_view what) {
+  SLUICE_TRY(const auto info, regular_file(*fd, what));
   FileBytes out;
   const auto size = static_cast<std::size_t>(info.st_size);
   if (size == 0) return out;
   void* at = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd->get(), 0);
-  if (at == MAP_FAILED) return system_failure("the copy of the model file", errno);
+  if (at == MAP_FAILED) return system_failure(what, errno);
   out.mapping_ = std::shared_ptr<const void>(
       at, [size](const void* mapped) { ::munmap(const_cast<void*>(mapped), size); });
   out.bytes_ = {static_cast<const std::byte*>(at), size};
   out.descriptor_ = std::move(fd);
   return out;
+}
+
+Result<FileBytes> FileBytes::of_copy(std::shared_ptr<const Fd> fd) {
+  return map(std::move(fd), "the copy of the model file");
 }
 
 Result<Fd> open_directory(const std::filesystem::path& path) {

@@ -48,7 +48,7 @@ class Source {
   virtual Result<ModelFile> open(const WantedVersion& version) = 0;
   // Calls `changed` from any thread soon after something has changed, as far as that can be known;
   // it is a hint to look earlier than planned.
-  virtual void watch(std::function<void()> /*changed*/) {}
+  virtual void watch(const std::function<void()>& changed) { (void)changed; }
 };
 
 }  // namespace sluice

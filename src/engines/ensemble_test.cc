@@ -225,7 +225,7 @@ TEST_F(Ensemble, SaysWhatAnInputIsMissing) {
   EXPECT_EQ(refused("steps:\n- {model: none.onnx, engine: onx}\n").find('/'), std::string::npos);
   EXPECT_EQ(refused("steps:\n- {name: m, model: xgb_binary.json, engine: onx}\n"),
             "ensemble.yaml:2:3: step 'm': there is no engine 'onx' for steps; this build has onnx, "
-            "xgboost and fake");
+            "xgboost, sklearn and fake");
 }
 
 TEST_F(Ensemble, TellsAHandfulOfMistakes) {

@@ -36,9 +36,9 @@ class LocalDir final : public Source {
     return open_version(top, version);
   }
 
-  void watch(std::function<void()> changed) override {
+  void watch(const std::function<void()>& changed) override {
     watcher_.reset();
-    if (changed) watcher_.emplace(root_, std::move(changed));
+    if (changed) watcher_.emplace(root_, changed);
   }
 
  private:

@@ -33,8 +33,9 @@ cmd_serve() {
 }
 
 cmd_bench() {
-  plan 3
+  plan 4
   prepare bench
+  test_clients  # s3rver
   compile bench
   exec /usr/bin/python3 bench/run.py --build build/bench "$@"
 }

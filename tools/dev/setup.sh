@@ -96,7 +96,7 @@ missing_packages() {
 
 # npm checks the hashes of the lockfile; into .deps/clients/node_modules.
 install_node_clients() {
-  say "      grpc-js from npm"
+  say "      grpc-js and s3rver from npm"
   rm -rf "$DEPS/clients"
   mkdir -p "$DEPS/clients"
   cp "$LISTS"/clients/package*.json "$DEPS/clients/"

@@ -36,23 +36,28 @@ def command(path, http=FREE, grpc=FREE, management=FREE, extra=()):
 class Server:
     """`with Server() as server:` is answering /ready with 200 inside the block."""
 
-    def __init__(self, path=MODELS, extra=(), **addresses):
+    def __init__(self, path=MODELS, extra=(), env=None, wait=True, **addresses):
+        """`env`: variables beside those of this process. `wait=False`: not ready yet."""
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command(path, extra=extra, **addresses), stdout=subprocess.PIPE, stderr=self.log,
-            stdin=subprocess.DEVNULL, env=environment())
+            stdin=subprocess.DEVNULL, env={**environment(), **(env or {})})
         try:
-            self._wait_ready()
+            self._wait_listening()
+            if wait:
+                self.wait_ready()
         except BaseException:
             self.kill()
             raise
 
-    def _wait_ready(self):
+    def _wait_listening(self):
         line = self.process.stdout.readline().decode()
         found = LISTENING.match(line)
         if not found:
             raise RuntimeError(f"it does not say where it listens: {line!r}\n{self.stderr()}")
         self.http, self.grpc, self.management = found.groups()
+
+    def wait_ready(self):
         until = time.monotonic() + 60
         while time.monotonic() < until:
             if self.process.poll() is not None:

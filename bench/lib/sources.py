@@ -1,0 +1,136 @@
+"""The group `sources`: how fast a large model comes from a store on loopback, beside curl.
+
+Each round fetches the same object with `curl -o`, and serves it with an empty cache; what counts is
+the time from the start of the process to /ready, and, beside it, the download alone, as the
+server's log says it. From s3rver, which is the S3 server that the tests use, and from nginx, which
+is much faster, so that it shows what the other hides.
+"""
+import hashlib
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+from . import report
+from .servers import BENCH, BenchError, Server, need
+
+BUCKET = "models"
+NAMES = {"s3": "s3rver", "web": "nginx"}
+# Anonymous, and nothing of this machine's configuration.
+ENV = {"HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
+DONE = re.compile(r"downloaded and checked, .* in ([0-9]+) ms")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+class Stores:
+    """The file, and both servers that have it."""
+
+    def __init__(self, site, size, stack):
+        self.site = site
+        root = Path(site.temp, "stores", BUCKET)
+        root.mkdir(parents=True)
+        # s3rver keeps an object in a file of such a name; nginx serves the same bytes by another.
+        file = root / "large.onnx._S3rver_object"
+        subprocess.run([sys.executable, BENCH / "peers/make_large.py", file, str(size)], check=True)
+        (root / "large.onnx").hardlink_to(file)
+        self.size = file.stat().st_size
+        with open(file, "rb") as bytes_:
+            self.sha256 = hashlib.file_digest(bytes_, "sha256").hexdigest()
+        modules = need(site.root / ".deps/clients/node_modules/@20minutes/s3rver",
+                       "./dev setup fetches it").parent.parent
+        s3 = Server("s3rver", ["node", site.root / "tests/e2e/lib/s3rver.js", modules, root.parent,
+                               BUCKET], site.temp, env={"S3RVER_PORT": str(port := free_port())},
+                    port=port)
+        stack.callback(s3.stop)
+        self.ports = {"s3": port, "web": free_port()}
+        text = (BENCH / "limits/nginx_files.conf.in").read_text()
+        Path(site.temp, "files.conf").write_text(
+            text.replace("@PORT@", str(self.ports["web"])).replace("@ROOT@", str(root.parent)))
+        nginx = Server("nginx for files", ["nginx", "-p", f"{site.temp}/", "-c", "files.conf", "-e",
+                                           "stderr"], site.temp, port=self.ports["web"])
+        stack.callback(nginx.stop)
+
+    def object_url(self, store):
+        return f"http://127.0.0.1:{self.ports[store]}/{BUCKET}/large.onnx"
+
+    def model_url(self, store):
+        if store == "s3":
+            return f"s3://{BUCKET}/large.onnx"
+        return f"{self.object_url(store)}#sha256={self.sha256}"
+
+    def curl(self, store):
+        """Seconds."""
+        out = Path(self.site.temp, "curled")
+        began = time.monotonic()
+        subprocess.run(["curl", "--fail", "--silent", "--show-error", "-o", out,
+                        self.object_url(store)], check=True)
+        took = time.monotonic() - began
+        if out.stat().st_size != self.size:
+            raise BenchError("curl got another size than the file's")
+        out.unlink()
+        return took
+
+    def sluice(self, store):
+        """Seconds to ready, and of the download."""
+        cache = Path(self.site.temp, "cache")
+        env = {**ENV, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports['s3']}"}
+        began = time.monotonic()
+        server = self.site.serve(f"sluice from {store}", self.model_url(store), "--cache-dir",
+                                 cache, env=env)
+        took = time.monotonic() - began
+        server.stop()
+        shutil.rmtree(cache)
+        said = DONE.search(server.log.read_text())
+        return took, int(said[1]) / 1000 if said else took
+
+
+def measure(site, rounds, size, say, stack):
+    stores, out = Stores(site, size, stack), Sources(size)
+    for store in NAMES:
+        stores.curl(store)  # warm-up: the file is in memory, and s3rver knows its digest
+    for number in range(1, rounds + 1):
+        for store, name in NAMES.items():
+            curl = stores.curl(store)
+            ready, download = stores.sluice(store)
+            say(f"round {number}/{rounds}  {name}: curl {curl:.2f} s, Sluice downloads in "
+                f"{download:.2f} s and is ready after {ready:.2f} s")
+            out.rounds.setdefault(store, []).append(
+                {"curl": curl, "download": download, "ready": ready})
+    return out
+
+
+class Sources:
+    """Seconds of each round: {store: [{curl, download, ready}]}."""
+
+    def __init__(self, size):
+        self.size, self.rounds = size, {}
+
+    def table(self):
+        lines = [("", "curl s", "download and check s", "to ready s", "curl MB/s", "download MB/s")]
+        for store, rounds in self.rounds.items():
+            cell = {key: median(one[key] for one in rounds) for key in rounds[0]}
+            rates = [f"{self.size / 1e6 / cell[key]:,.0f}" for key in ("curl", "download")]
+            lines.append((NAMES[store], *(f"{cell[key]:.2f}" for key in
+                                          ("curl", "download", "ready")), *rates))
+        return (f"A model of {self.size / 1e9:.2f} GB from a store on loopback, an empty cache\n" +
+                report.aligned(lines))
+
+    def cells(self):
+        return [{"store": NAMES[store], "bytes": self.size, "rounds": rounds}
+                for store, rounds in self.rounds.items()]
+
+    def reach(self):
+        for store, rounds in self.rounds.items():
+            for key, what in (("ready", "to ready"), ("download", "downloaded and checked")):
+                yield report.entry(f"sources, from {NAMES[store]}, {what}, of curl's rate",
+                                   [one["curl"] / one[key] for one in rounds], report.AT_LEAST,
+                                   0.8, "")

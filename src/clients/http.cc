@@ -1,0 +1,279 @@
+#include "clients/http.h"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "base/text.h"
+
+namespace sluice::clients {
+namespace {
+
+constexpr std::size_t kErrorBody = 64 << 10;
+constexpr std::size_t kMaxHeaders = 256;
+
+// libcurl wants to be initialised once in a process, by one thread.
+void initialise_curl() {
+  static std::once_flag once;
+  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+}
+
+// What one request has come to.
+struct Exchange {
+  const HttpRequest& request;
+  const HttpSink& sink;
+  HttpAnswer answer{};
+  bool enough = false;     // the sink wants no more
+  bool too_large = false;  // more than the request allows
+
+  bool good() const { return answer.status >= 200 && answer.status < 300; }
+};
+
+void begin_head(Exchange& exchange, std::string_view line) {
+  // Of an interim answer or a redirect before this one nothing is kept.
+  exchange.answer = {};
+  const auto space = line.find(' ');
+  if (space == std::string_view::npos) return;
+  exchange.answer.status = static_cast<int>(parse_int(line.substr(space + 1, 3)).value_or(0));
+}
+
+std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& exchange = *static_cast<Exchange*>(user);
+  std::string_view line(data, size * count);
+  while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
+  if (line.starts_with("HTTP/")) {
+    begin_head(exchange, line);
+  } else if (const auto colon = line.find(':');
+             colon != std::string_view::npos && exchange.answer.headers.size() < kMaxHeaders) {
+    exchange.answer.headers.emplace_back(line.substr(0, colon), trim(line.substr(colon + 1)));
+  }
+  return size * count;
+}
+
+std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& exchange = *static_cast<Exchange*>(user);
+  const std::size_t length = size * count;
+  if (exchange.sink && exchange.good()) {
+    exchange.enough = !exchange.sink(exchange.answer, std::as_bytes(std::span(data, length)));
+    return exchange.enough ? 0 : length;
+  }
+  auto& body = exchange.answer.body;
+  if (exchange.sink) {
+    body.append(data, std::min(length, kErrorBody - std::min(kErrorBody, body.size())));
+    return length;
+  }
+  if (body.size() + length > exchange.request.max_body) {
+    exchange.too_large = true;
+    return 0;
+  }
+  body.append(data, length);
+  return length;
+}
+
+int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  const auto* stop = static_cast<Exchange*>(user)->request.stop;
+  return stop != nullptr && stop->load(std::memory_order_relaxed) ? 1 : 0;
+}
+
+bool is_this_machine(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+struct List {
+  ~List() { curl_slist_free_all(items); }
+  void add(const std::string& line) { items = curl_slist_append(items, line.c_str()); }
+  curl_slist* items = nullptr;
+};
+
+void set_limits(CURL* curl, const HttpRequest& request) {
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+                   static_cast<long>(request.connect_timeout.count()));
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
+  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, static_cast<long>(request.stall_rate));
+  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.stall_time.count()));
+  curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, 512L << 10);
+  const bool tls = request.url.starts_with("https://");
+  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, tls ? "https" : "http");
+  curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, tls ? "https" : "http,https");
+  curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, request.follow ? 1L : 0L);
+  curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 5L);
+  const auto url = parse_http_url(request.url);
+  if (url && is_this_machine(url->host)) curl_easy_setopt(curl, CURLOPT_PROXY, "");
+}
+
+void set_request(CURL* curl, const HttpRequest& request, List& headers) {
+  curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
+  // The path goes out as it was signed.
+  curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+  if (request.method == "HEAD") {
+    curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+  } else if (request.method != "GET") {
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request.body.size()));
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  }
+  headers.add("Expect:");
+  for (const auto& [name, value] : request.headers) headers.add(name + ": " + value);
+  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.items);
+  curl_easy_setopt(curl, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
+}
+
+Failure failure_of(CURLcode code, const Exchange& exchange) {
+  if (exchange.too_large) {
+    return fail(Code::kResourceExhausted, "too_large",
+                "the answer is larger than " + human_bytes(exchange.request.max_body));
+  }
+  const std::string why = curl_easy_strerror(code);
+  switch (code) {
+    case CURLE_ABORTED_BY_CALLBACK: return fail(Code::kCancelled, "stopped", "it was broken off");
+    case CURLE_OPERATION_TIMEDOUT: return unavailable("stalled", "too slow, or no answer in time");
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+      return fail(Code::kFailedPrecondition, "bad_certificate",
+                  "the server's certificate cannot be trusted");
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL: return invalid("bad_url", "not a URL that can be asked");
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_GOT_NOTHING: return unavailable("cut", "the connection was cut: " + why);
+    default: return unavailable("unreachable", why);
+  }
+}
+
+}  // namespace
+
+struct HttpClient::Pool {
+  ~Pool() {
+    for (CURL* curl : idle) curl_easy_cleanup(curl);
+  }
+  CURL* take() {
+    const std::lock_guard lock(mutex);
+    if (idle.empty()) return curl_easy_init();
+    CURL* curl = idle.back();
+    idle.pop_back();
+    return curl;
+  }
+  // The connection stays with the handle; its options do not.
+  void give_back(CURL* curl) {
+    curl_easy_reset(curl);
+    const std::lock_guard lock(mutex);
+    idle.push_back(curl);
+  }
+
+  std::mutex mutex;
+  std::vector<CURL*> idle;  // guarded by mutex
+};
+
+HttpClient::HttpClient() : pool_(std::make_unique<Pool>()) { initialise_curl(); }
+HttpClient::~HttpClient() = default;
+
+Result<HttpAnswer> HttpClient::send(const HttpRequest& request, const HttpSink& sink) const {
+  CURL* curl = pool_->take();
+  if (curl == nullptr) return internal("no HTTP request can be made: memory is short");
+  Exchange exchange{request, sink};
+  List headers;
+  set_limits(curl, request);
+  set_request(curl, request, headers);
+  curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(curl, CURLOPT_HEADERDATA, &exchange);
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &exchange);
+  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &exchange);
+  const CURLcode code = curl_easy_perform(curl);
+  pool_->give_back(curl);
+  if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && exchange.enough)) {
+    return std::move(exchange.answer);
+  }
+  return failure_of(code, exchange);
+}
+
+const std::string* find_header(const HttpHeaders& headers, std::string_view name) {
+  for (const auto& [key, value] : headers) {
+    if (iequals(key, name)) return &value;
+  }
+  return nullptr;
+}
+
+std::string percent_encode(std::string_view text, bool keep_slashes) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~' || (keep_slashes && c == '/');
+    if (plain) {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += '%';
+      out += kDigits[byte >> 4];
+      out += kDigits[byte & 15];
+    }
+  }
+  return out;
+}
+
+std::string percent_decode(std::string_view text) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    c = static_cast<char>(c | 32);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool coded =
+        text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0;
+    if (coded) {
+      out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+Result<Url> parse_http_url(std::string_view text) {
+  Url out;
+  const auto colon = text.find("://");
+  out.scheme = text.substr(0, colon == std::string_view::npos ? 0 : colon);
+  if (out.scheme != "http" && out.scheme != "https") {
+    return invalid("bad_url", "'" + printable(text.substr(0, text.find_first_of("?#@"))) +
+                                  "' is not a URL that starts with http:// or https://");
+  }
+  text.remove_prefix(colon + 3);
+  if (const auto hash = text.find('#'); hash != std::string_view::npos) {
+    out.fragment = text.substr(hash + 1);
+    text = text.substr(0, hash);
+  }
+  if (const auto mark = text.find('?'); mark != std::string_view::npos) {
+    out.query = text.substr(mark + 1);
+    text = text.substr(0, mark);
+  }
+  const auto slash = text.find('/');
+  out.path = slash == std::string_view::npos ? "/" : text.substr(slash);
+  auto authority = text.substr(0, slash);
+  out.authority = authority;
+  if (authority.find('@') != std::string_view::npos) {
+    return invalid("bad_url", "the URL has a user or password in it; leave it out");
+  }
+  out.port = out.scheme == "https" ? "443" : "80";
+  const auto port = authority.rfind(':');
+  if (port != std::string_view::npos && authority.find(']', port) == std::string_view::npos) {
+    out.port = authority.substr(port + 1);
+    authority = authority.substr(0, port);
+  }
+  if (authority.starts_with('[') && authority.ends_with(']')) {
+    authority = authority.substr(1, authority.size() - 2);
+  }
+  if (authority.empty()) return invalid("bad_url", "the URL has no host");
+  out.host = authority;
+  return out;
+}
+
+}  // namespace sluice::clients

@@ -1,0 +1,167 @@
+#include "sources/bucket.h"
+
+#include "base/text.h"
+#include "sources/listing_xml.h"
+#include "sources/retry.h"
+#include "sources/store_http.h"
+
+namespace sluice::sources {
+namespace {
+
+constexpr std::chrono::seconds kListTimeout{60};
+
+class Bucket final : public ObjectStore {
+ public:
+  Bucket(BucketPlace place, Authorize authorize, OnRegion on_region)
+      : place_(std::move(place)),
+        authorize_(std::move(authorize)),
+        on_region_(std::move(on_region)) {}
+
+  std::string_view name() const override { return place_.title; }
+  Result<std::vector<Object>> list() override;
+  Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
+                        const std::atomic<bool>& stop) override;
+  std::uint64_t part_size(const Object& object) override;
+
+ private:
+  using Query = std::vector<std::pair<std::string, std::string>>;
+
+  Result<clients::HttpRequest> prepare(std::string_view method, const std::string& key,
+                                       const Query& query, clients::HttpHeaders headers) const;
+  Result<ListingPage> page(const std::string& token) const;
+  bool is_elsewhere(const clients::HttpAnswer& answer) const;
+
+  const BucketPlace place_;
+  const Authorize authorize_;
+  const OnRegion on_region_;
+  const clients::HttpClient client_;
+};
+
+Result<clients::HttpRequest> Bucket::prepare(std::string_view method, const std::string& key,
+                                             const Query& query,
+                                             clients::HttpHeaders headers) const {
+  ToSign to_sign;
+  to_sign.method = method;
+  to_sign.host = place_.host;
+  // A bucket in the path has no slash behind it, as the SDKs write it.
+  to_sign.path = key.empty() && !place_.path.empty()
+                     ? place_.path
+                     : place_.path + "/" + clients::percent_encode(key, true);
+  to_sign.query = query;
+  to_sign.headers = headers;
+  clients::HttpRequest request;
+  request.method = method;
+  request.url = place_.origin + to_sign.path;
+  if (!query.empty()) request.url += "?" + canonical_query(query);
+  request.headers = std::move(headers);
+  SLUICE_CHECK(authorize_(to_sign, request.headers));
+  return request;
+}
+
+// S3 says so where a bucket is in another region than the request was signed for.
+bool Bucket::is_elsewhere(const clients::HttpAnswer& answer) const {
+  const auto* region = clients::find_header(answer.headers, "x-amz-bucket-region");
+  return answer.status >= 300 && answer.status < 500 && region != nullptr && on_region_ &&
+         on_region_(*region);
+}
+
+Result<ListingPage> Bucket::page(const std::string& token) const {
+  Query query = {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", place_.prefix}};
+  if (!token.empty()) query.emplace_back("continuation-token", token);
+  for (int tries = 0;; ++tries) {
+    SLUICE_TRY(auto request, prepare("GET", "", query, {}));
+    request.timeout = kListTimeout;
+    auto answer = client_.send(request);
+    if (!answer) return Failure(named(std::move(answer).error(), place_.title));
+    if (tries == 0 && is_elsewhere(*answer)) continue;
+    if (answer->status == 404) {
+      return not_found("no_such_path", place_.title + " does not exist");
+    }
+    SLUICE_CHECK(check_status(*answer, place_.title));
+    auto read = read_listing(answer->body);
+    if (!read) return Failure(named(std::move(read).error(), place_.title));
+    return read;
+  }
+}
+
+Result<std::vector<Object>> Bucket::list() {
+  const std::atomic<bool> never = false;
+  std::vector<Object> out;
+  std::string token;
+  do {
+    SLUICE_TRY(auto found, with_retries(never, [&] { return page(token); }));
+    for (auto& object : found.objects) {
+      // A key that ends with a slash is what some tools make for a directory.
+      if (!object.key.starts_with(place_.prefix) || object.key.ends_with('/')) continue;
+      object.key.erase(0, place_.prefix.size());
+      out.push_back(std::move(object));
+    }
+    if (out.size() > kMaxObjects) {
+      return fail(Code::kResourceExhausted, "too_many",
+                  place_.title + " has more than " + std::to_string(kMaxObjects) +
+                      " objects below this prefix; name a prefix that holds models alone");
+    }
+    if (!found.next.empty() && found.next == token) {
+      return unavailable("not_a_store", place_.title + " lists the same page again and again");
+    }
+    token = std::move(found.next);
+  } while (!token.empty());
+  return out;
+}
+
+Result<Fetched> Bucket::fetch(const Object& object, Range range, const ByteSink& sink,
+                              const std::atomic<bool>& stop) {
+  SLUICE_TRY(auto request,
+             prepare("GET", place_.prefix + object.key, {}, range_headers(object, range)));
+  request.stop = &stop;
+  SLUICE_TRY(const auto answer,
+             fetch_range(client_, std::move(request), object, range, place_.title, sink));
+  const auto* encryption = clients::find_header(answer.headers, "x-amz-server-side-encryption");
+  const auto* by_client =
+      clients::find_header(answer.headers, "x-amz-server-side-encryption-customer-algorithm");
+  Fetched out;
+  out.etag_is_digest =
+      by_client == nullptr && (encryption == nullptr || !encryption->starts_with("aws:kms"));
+  return out;
+}
+
+// HEAD of part 1, where the store knows parts.
+std::uint64_t Bucket::part_size(const Object& object) {
+  auto request = prepare("HEAD", place_.prefix + object.key, {{"partNumber", "1"}}, {});
+  if (!request) return 0;
+  request->timeout = kListTimeout;
+  const auto answer = client_.send(*request);
+  if (!answer || answer->status != 206) return 0;
+  const auto* count = clients::find_header(answer->headers, "x-amz-mp-parts-count");
+  const auto* length = clients::find_header(answer->headers, "Content-Length");
+  if (count == nullptr || length == nullptr) return 0;
+  return parse_uint(*length).value_or(0);
+}
+
+}  // namespace
+
+std::unique_ptr<ObjectStore> make_bucket(BucketPlace place, Authorize authorize,
+                                         OnRegion on_region) {
+  return std::make_unique<Bucket>(std::move(place), std::move(authorize), std::move(on_region));
+}
+
+Result<BucketPath> split_bucket(std::string_view text, std::string_view scheme) {
+  const auto slash = text.find('/');
+  const auto bucket = text.substr(0, slash);
+  if (bucket.empty() || bucket.find_first_of("?#@:%") != std::string_view::npos) {
+    return invalid("bad_url", "the URL names no bucket; write " + std::string(scheme) +
+                                  "://bucket or " + std::string(scheme) + "://bucket/prefix");
+  }
+  auto path = slash == std::string_view::npos ? std::string_view() : text.substr(slash + 1);
+  while (path.ends_with('/')) path.remove_suffix(1);
+  return BucketPath{std::string(bucket), std::string(path)};
+}
+
+std::string host_header(const clients::Url& url) {
+  const std::string usual = url.scheme == "https" ? ":443" : ":80";
+  auto out = url.authority;
+  if (out.ends_with(usual)) out.resize(out.size() - usual.size());
+  return out;
+}
+
+}  // namespace sluice::sources

@@ -1,0 +1,258 @@
+#include "sources/download.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "sources/object_tree.h"
+#include "sources/retry.h"
+
+namespace sluice::sources {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kTellEvery{3};
+constexpr std::size_t kBuffer = 256 << 10;
+constexpr std::size_t kMaxNotes = std::size_t{64} << 20;
+
+Failure disk_failure(int error) {
+  const bool full = error == ENOSPC || error == EDQUOT;
+  return unavailable(full ? "disk_full" : "disk_failed",
+                     std::string("the cache cannot be written: ") + std::strerror(error));
+}
+
+bool write_at(const Fd& fd, std::span<const std::byte> bytes, std::uint64_t offset) {
+  while (!bytes.empty()) {
+    const auto put = ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+    offset += static_cast<std::uint64_t>(put);
+  }
+  return true;
+}
+
+}  // namespace
+
+Download::Download(ObjectStore& store, DownloadPlan plan, std::function<bool()> wanted)
+    : store_(store), plan_(std::move(plan)), wanted_(std::move(wanted)), buffer_(kBuffer) {}
+
+Result<void> Download::open_files() {
+  for (const auto& object : plan_.objects) {
+    if (!is_safe_key(object.key)) return invalid("unsafe_path", "a file's name is not safe");
+    const auto path = plan_.directory / object.key;
+    std::error_code error;
+    fs::create_directories(path.parent_path(), error);
+    File file;
+    file.fd = Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+    if (!file.fd || ::ftruncate(file.fd.get(), static_cast<off_t>(object.size)) != 0) {
+      return disk_failure(errno);
+    }
+    files_.push_back(std::move(file));
+    total_ += object.size;
+  }
+  notes_ = Fd(::open(plan_.notes.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!notes_) return disk_failure(errno);
+  return {};
+}
+
+void Download::cut_in_pieces() {
+  const auto most = store_.has_ranges() ? plan_.piece : std::uint64_t(-1);
+  for (std::size_t i = 0; i < plan_.objects.size(); ++i) {
+    const auto size = plan_.objects[i].size;
+    for (std::uint64_t at = 0; at < size; at += std::min(most, size - at)) {
+      pieces_.push_back({i, {at, std::min(most, size - at)}, false});
+    }
+  }
+}
+
+// Lines of "object offset length". They are of these same objects: the directory is named by them.
+void Download::read_notes() {
+  const auto text = read_text(plan_.notes, kMaxNotes, "the note of what was fetched");
+  if (!text) return;
+  for (const auto line : split(*text, '\n')) {
+    const auto words = split(line, ' ');
+    if (words.size() != 3) continue;
+    const auto object = parse_uint(words[0]);
+    const auto offset = parse_uint(words[1]);
+    const auto length = parse_uint(words[2]);
+    if (!object || !offset || !length) continue;
+    for (auto& piece : pieces_) {
+      if (piece.object != *object || piece.range.offset != *offset ||
+          piece.range.length != *length || std::exchange(piece.done, true)) {
+        continue;
+      }
+      received_ += *length;
+    }
+  }
+  if (received_ > 0) {
+    log::info(plan_.title + ": goes on after " + human_bytes(received_) + " of " +
+              human_bytes(total_));
+  }
+}
+
+// What was received before a cut is kept: the next try asks for the rest.
+Result<Fetched> Download::fetch(const Piece& piece) {
+  std::uint64_t got = 0;
+  int written = 0;
+  const auto& file = files_[piece.object];
+  auto fetched = with_retries(stop_, [&]() -> Result<Fetched> {
+    if (!store_.has_ranges()) received_ -= std::exchange(got, 0);
+    const auto take = [&](std::span<const std::byte> bytes) {
+      if (!write_at(file.fd, bytes, piece.range.offset + got)) {
+        written = errno == 0 ? EIO : errno;
+        return false;
+      }
+      got += bytes.size();
+      received_ += bytes.size();
+      return true;
+    };
+    auto result = store_.fetch(plan_.objects[piece.object],
+                               {piece.range.offset + got, piece.range.length - got}, take, stop_);
+    if (written != 0) return fail(Code::kAborted, "disk_failed", "");
+    return result;
+  });
+  if (written != 0) return disk_failure(written);
+  return fetched;
+}
+
+void Download::finish_piece(std::size_t index, const Result<Fetched>& fetched) {
+  Piece& piece = pieces_[index];
+  const auto line = std::to_string(piece.object) + ' ' + std::to_string(piece.range.offset) + ' ' +
+                    std::to_string(piece.range.length) + '\n';
+  const std::lock_guard lock(mutex_);
+  if (fetched) {
+    piece.done = true;
+    if (!fetched->etag_is_digest) files_[piece.object].etag_counts = false;
+    // Where it cannot be noted it is fetched again some day: that is all.
+    [[maybe_unused]] const auto noted = ::write(notes_.get(), line.data(), line.size());
+  } else {
+    if (!error_) error_ = fetched.error();
+    stop_ = true;
+  }
+  changed_.notify_all();
+}
+
+void Download::work() {
+  pthread_setname_np(pthread_self(), "download");
+  while (!stop_) {
+    const auto index = next_++;
+    if (index >= pieces_.size()) return;
+    if (pieces_[index].done) continue;  // noted before any of these threads began
+    finish_piece(index, fetch(pieces_[index]));
+  }
+}
+
+void Download::tell_progress() {
+  const auto now = Clock::now();
+  if (now - told_ < kTellEvery) return;
+  told_ = now;
+  const auto received = received_.load();
+  const auto seconds = std::chrono::duration<double>(now - began_).count();
+  const auto rate = static_cast<std::uint64_t>(static_cast<double>(received) / seconds);
+  log::info(plan_.title + ": downloading, " + human_bytes(received) + " of " + human_bytes(total_) +
+            " (" + std::to_string(total_ > 0 ? received * 100 / total_ : 100) + " %), " +
+            human_bytes(rate) + " a second");
+}
+
+// False when it will not come any more.
+bool Download::wait_for(std::size_t index) {
+  std::unique_lock lock(mutex_);
+  while (!pieces_[index].done && !error_) {
+    changed_.wait_for(lock, std::chrono::milliseconds(200));
+    lock.unlock();
+    tell_progress();
+    const bool go_on = wanted_();
+    lock.lock();
+    if (!go_on && !error_) {
+      error_ = Error{Code::kCancelled, "stopped", "nobody wants it any more", {}};
+      stop_ = true;
+    }
+  }
+  return !error_;
+}
+
+Result<void> Download::digest_piece(const Piece& piece, ObjectDigest& digest) {
+  auto at = piece.range.offset;
+  auto left = piece.range.length;
+  while (left > 0) {
+    const auto got = ::pread(files_[piece.object].fd.get(), buffer_.data(),
+                             std::min<std::uint64_t>(left, buffer_.size()), static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return disk_failure(got < 0 ? errno : EIO);
+    digest.update(std::span(buffer_).first(static_cast<std::size_t>(got)));
+    at += static_cast<std::uint64_t>(got);
+    left -= static_cast<std::uint64_t>(got);
+  }
+  return {};
+}
+
+// `piece` is the first of this object, and then of the next.
+Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece) {
+  const auto& object = plan_.objects[index];
+  const bool in_parts = object.sha256.empty() && parts_of_etag(object.etag) > 0;
+  ObjectDigest digest(object, in_parts ? store_.part_size(object) : 0);
+  for (; piece < pieces_.size() && pieces_[piece].object == index; ++piece) {
+    if (!wait_for(piece)) return Failure(*error_);
+    SLUICE_CHECK(digest_piece(pieces_[piece], digest));
+  }
+  bool etag_counts = true;
+  {
+    const std::lock_guard lock(mutex_);
+    etag_counts = files_[index].etag_counts;
+  }
+  const auto verdict = digest.finish(etag_counts);
+  const auto name = printable(object.key.substr(object.key.rfind('/') + 1));
+  if (!verdict.right) {
+    return unavailable("damaged", "'" + name +
+                                      "' is not what its digest says: it was damaged on "
+                                      "the way, or in the store");
+  }
+  if (!verdict.checked) {
+    log::warn(plan_.title + ": nothing is known that the content of '" + name +
+              "' could be checked against; its length is right. A manifest.sha256 beside it helps");
+  }
+  return Downloaded{object.key, object.size, verdict.record};
+}
+
+Result<std::vector<Downloaded>> Download::check() {
+  std::vector<Downloaded> out;
+  std::size_t piece = 0;
+  for (std::size_t i = 0; i < plan_.objects.size(); ++i) {
+    SLUICE_TRY(auto checked, check_object(i, piece));
+    out.push_back(std::move(checked));
+  }
+  return out;
+}
+
+Result<std::vector<Downloaded>> Download::run() {
+  SLUICE_CHECK(open_files());
+  cut_in_pieces();
+  read_notes();
+  began_ = told_ = Clock::now();
+  std::vector<std::jthread> threads;
+  const auto count =
+      std::min<std::size_t>(static_cast<std::size_t>(plan_.connections), pieces_.size());
+  for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
+  auto out = check();
+  stop_ = true;
+  threads.clear();
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_);
+  if (out) {
+    log::info(plan_.title + ": downloaded and checked, " + human_bytes(total_) + " in " +
+              std::to_string(took.count()) + " ms");
+  }
+  return out;
+}
+
+}  // namespace sluice::sources

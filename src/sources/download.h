@@ -1,0 +1,95 @@
+// Fetches objects into a directory: several at once, large ones in pieces over several connections,
+// and checks what came.
+//
+// What was fetched before the process ended stays: a note of finished pieces lies beside the files,
+// and a later download of the same objects goes on from there. Nothing is believed without the
+// digest of the whole file, which the calling thread computes while the rest still comes.
+//
+// Thread-safety: one download is one thread's; any number beside each other, in directories of
+// their own.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "sources/object_digest.h"
+#include "sources/object_store.h"
+
+namespace sluice::sources {
+
+struct DownloadPlan {
+  std::string title;                // "model fraud version v2", for progress in the log
+  std::filesystem::path directory;  // exists; files go below it
+  std::filesystem::path notes;      // the note of finished pieces
+  std::vector<Object> objects;      // with safe keys
+  int connections = 4;
+  std::uint64_t piece = std::uint64_t{16} << 20;
+};
+
+struct Downloaded {
+  std::string key;
+  std::uint64_t size = 0;
+  std::string digest;  // ObjectDigest's record
+};
+
+class Download {
+ public:
+  // `wanted` is asked now and then; false breaks off.
+  Download(ObjectStore& store, DownloadPlan plan, std::function<bool()> wanted);
+
+  // Errors: the store's; kCancelled when broken off; kUnavailable/`damaged` where a digest is
+  // wrong: then nothing that came may be kept. kUnavailable/`disk_full`.
+  Result<std::vector<Downloaded>> run();
+
+ private:
+  struct Piece {
+    std::size_t object;
+    Range range;
+    bool done = false;
+  };
+  struct File {
+    Fd fd;
+    bool etag_counts = true;
+  };
+
+  Result<void> open_files();
+  void cut_in_pieces();
+  void read_notes();
+  void work();
+  Result<Fetched> fetch(const Piece& piece);
+  void finish_piece(std::size_t index, const Result<Fetched>& fetched);
+  bool wait_for(std::size_t index);
+  void tell_progress();
+  Result<std::vector<Downloaded>> check();
+  Result<Downloaded> check_object(std::size_t index, std::size_t& piece);
+  Result<void> digest_piece(const Piece& piece, ObjectDigest& digest);
+
+  ObjectStore& store_;
+  const DownloadPlan plan_;
+  const std::function<bool()> wanted_;
+  std::vector<File> files_;
+  Fd notes_;
+  std::atomic<std::size_t> next_{0};
+  std::atomic<bool> stop_{false};
+  std::atomic<std::uint64_t> received_{0};
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Piece> pieces_;   // `done` guarded by mutex_
+  std::optional<Error> error_;  // the first; guarded by mutex_
+
+  // Of the calling thread.
+  std::uint64_t total_ = 0;
+  std::chrono::steady_clock::time_point began_;
+  std::chrono::steady_clock::time_point told_;
+  std::vector<std::byte> buffer_;
+};
+
+}  // namespace sluice::sources

@@ -1,0 +1,294 @@
+// Downloads from a store in this process into a cache on the disk.
+
+#include "sources/download.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/digest.h"
+#include "sources/download_cache.h"
+#include "sources/remote_listing.h"
+
+namespace sluice::sources {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TempDirectory {
+ public:
+  TempDirectory() {
+    std::string path = (fs::temp_directory_path() / "sluice-cache-XXXXXX").string();
+    path_ = ::mkdtemp(path.data());
+  }
+  ~TempDirectory() { fs::remove_all(path_); }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+// Objects in memory. `broken`: how many fetches end after half of what they should give.
+class MemoryStore final : public ObjectStore {
+ public:
+  std::string_view name() const override { return "the store"; }
+  Result<std::vector<Object>> list() override { return std::vector<Object>(); }
+  Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
+                        const std::atomic<bool>&) override {
+    ++fetches;
+    const auto& content = contents.at(object.key);
+    const bool breaks = broken-- > 0;
+    const auto length = breaks ? range.length / 2 : range.length;
+    fetched += length;
+    sink(std::as_bytes(std::span(content).subspan(range.offset, length)));
+    if (breaks) return unavailable("cut", "the connection was cut");
+    return Fetched{};
+  }
+
+  std::map<std::string, std::string> contents;
+  std::atomic<int> broken{0};
+  std::atomic<int> fetches{0};
+  std::atomic<std::uint64_t> fetched{0};
+};
+
+std::string text_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::vector<Object> all_of(const MemoryStore& store) {
+  std::vector<Object> out;
+  for (const auto& [key, content] : store.contents) {
+    out.push_back({key, content.size(), {}, sha256_hex(std::string_view(content)), {}});
+  }
+  return out;
+}
+
+DownloadPlan plan_for(const MemoryStore& store, const fs::path& directory) {
+  DownloadPlan plan;
+  plan.title = "test";
+  plan.directory = directory / "part";
+  plan.notes = directory / "pieces";
+  fs::create_directories(plan.directory);
+  plan.objects = all_of(store);
+  plan.piece = 1000;
+  return plan;
+}
+
+std::string pattern(std::size_t size) {
+  std::string out(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<char>(i * i % 251);
+  return out;
+}
+
+TEST(Download, PiecesAndCuts) {
+  const TempDirectory temp;
+  MemoryStore store;
+  store.contents = {{"m/v1/model.onnx", pattern(10'500)}, {"m/v1/labels", "a"}, {"m/v1/none", ""}};
+  store.broken = 3;
+  Download download(store, plan_for(store, temp.path()), [] { return true; });
+  const auto done = download.run();
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->size(), 3U);
+  EXPECT_EQ(text_of(temp.path() / "part/m/v1/model.onnx"), pattern(10'500));
+  EXPECT_EQ(store.fetched, 10'501U) << "what came before a cut is kept";
+}
+
+TEST(Download, GoesOnWhereAnotherEnded) {
+  const TempDirectory temp;
+  MemoryStore store;
+  store.contents = {{"a", pattern(10'000)}};
+  {
+    Download first(store, plan_for(store, temp.path()), [&] { return true; });
+    ASSERT_TRUE(first.run());
+  }
+  // As if the process had ended before the last three pieces.
+  const auto notes = text_of(temp.path() / "pieces");
+  std::ofstream(temp.path() / "pieces") << notes.substr(0, notes.find("0 7000"));
+  store.fetches = 0;
+  Download again(store, plan_for(store, temp.path()), [] { return true; });
+  ASSERT_TRUE(again.run());
+  EXPECT_LT(store.fetches, 10);
+  EXPECT_GE(store.fetches, 1);
+}
+
+TEST(Download, WrongContentIsNotBelieved) {
+  const TempDirectory temp;
+  MemoryStore store;
+  store.contents = {{"a", pattern(5000)}};
+  auto plan = plan_for(store, temp.path());
+  store.contents["a"][1234] ^= 1;
+  Download download(store, std::move(plan), [] { return true; });
+  const auto done = download.run();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().reason, "damaged");
+  EXPECT_EQ(done.error().code, Code::kUnavailable);
+}
+
+TEST(Download, EndsWhenNobodyWantsIt) {
+  const TempDirectory temp;
+  MemoryStore store;
+  store.contents = {{"a", pattern(5000)}};
+  store.broken = 1'000'000;
+  Download download(store, plan_for(store, temp.path()), [] { return false; });
+  const auto done = download.run();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Code::kCancelled);
+}
+
+// An entry with one file of so many bytes.
+DownloadCache::Entry fill(DownloadCache& cache, const std::string& id, std::size_t size) {
+  auto entry = cache.enter(id, [] { return true; });
+  EXPECT_TRUE(entry);
+  EXPECT_FALSE(entry->whole);
+  EXPECT_TRUE(cache.make_room(*entry, size));
+  const auto part = cache.begin(*entry);
+  EXPECT_TRUE(part);
+  const auto content = pattern(size);
+  std::ofstream(*part / "a", std::ios::binary) << content;
+  EXPECT_TRUE(
+      cache.complete(*entry, {{"a", size, "sha256:" + sha256_hex(std::string_view(content))}}));
+  return std::move(*entry);
+}
+
+bool has(DownloadCache& cache, const std::string& id) {
+  return cache.enter(id, [] { return true; })->whole;
+}
+
+TEST(DownloadCache, MakesRoomButNotOfWhatIsUsed) {
+  const TempDirectory temp;
+  constexpr std::size_t kSize = 100'000;
+  const auto cache = DownloadCache::open(temp.path(), 3 * kSize + 20'000, "store");
+  ASSERT_TRUE(cache);
+  auto used = fill(**cache, "first", kSize);
+  (void)fill(**cache, "second", kSize);
+  (void)fill(**cache, "third", kSize);
+  const auto aged = fs::file_time_type::clock::now() - std::chrono::hours(1);
+  fs::last_write_time(temp.path() / "store/first/record.json", aged);
+  fs::last_write_time(temp.path() / "store/second/record.json", aged + std::chrono::minutes(1));
+  // Another process, as far as locks can tell.
+  const auto other = DownloadCache::open(temp.path(), 3 * kSize + 20'000, "other");
+  (void)fill(**other, "fourth", kSize);
+  EXPECT_TRUE(has(**cache, "first")) << "the oldest, but in use";
+  EXPECT_FALSE(has(**cache, "second")) << "the oldest that nobody uses";
+  EXPECT_TRUE(has(**cache, "third"));
+  const auto entry = (*other)->enter("fifth", [] { return true; });
+  const auto room = (*other)->make_room(*entry, 4 * kSize);
+  ASSERT_FALSE(room);
+  EXPECT_EQ(room.error().reason, "no_room");
+}
+
+TEST(DownloadCache, DamageIsFound) {
+  const TempDirectory temp;
+  constexpr std::size_t kSize = 10'000;
+  {
+    const auto cache = DownloadCache::open(temp.path(), 1 << 20, "store");
+    const auto entry = fill(**cache, "a", kSize);
+    EXPECT_TRUE((*cache)->check(entry));
+  }
+  const auto cache = DownloadCache::open(temp.path(), 1 << 20, "store");
+  auto entry = (*cache)->enter("a", [] { return true; });
+  ASSERT_TRUE(entry->whole);
+  auto content = pattern(kSize);
+  content[99] ^= 4;
+  std::ofstream(entry->directory / "files/a", std::ios::binary) << content;
+  EXPECT_FALSE((*cache)->check(*entry));
+  (*cache)->set_aside(*entry);
+  EXPECT_FALSE(has(**cache, "a"));
+}
+
+TEST(DownloadCache, OneFillsAndOthersWait) {
+  const TempDirectory temp;
+  const auto cache = DownloadCache::open(temp.path(), 1 << 20, "store");
+  const auto first = (*cache)->enter("a", [] { return true; });
+  ASSERT_TRUE(first && !first->whole);
+  int asked = 0;
+  const auto second = (*cache)->enter("a", [&] { return ++asked < 3; });
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::kCancelled);
+}
+
+WantedModel model_with(const std::string& fingerprint, bool complete = false) {
+  WantedModel model{*ModelName::parse("m"), {}, {}, {}, {}, {}};
+  model.versions.push_back(
+      {*VersionName::parse("v1"), "m/v1/a.onnx", "m/v1", fingerprint, complete, {}});
+  return model;
+}
+
+TEST(Settling, WhatChangesIsHeldBackUntilItStays) {
+  using std::chrono::milliseconds;
+  Settling settling(milliseconds(1000));
+  const Settling::TimePoint start{milliseconds(1'000'000)};
+  const auto at = [&](int ms, std::vector<WantedModel> models) {
+    auto out = settling.believe(std::move(models), start + milliseconds(ms));
+    return out.empty() ? std::string("nothing") : out[0].versions[0].fingerprint;
+  };
+  EXPECT_EQ(at(0, {}), "nothing");
+  EXPECT_EQ(at(100, {model_with("a")}), "nothing");
+  EXPECT_TRUE(settling.waits());
+  EXPECT_EQ(at(1000, {model_with("a")}), "nothing");
+  EXPECT_EQ(at(1100, {model_with("a")}), "a");
+  EXPECT_FALSE(settling.waits());
+  EXPECT_EQ(at(2000, {model_with("b")}), "a") << "the one before goes on";
+  EXPECT_EQ(at(2500, {model_with("c")}), "a");
+  EXPECT_EQ(at(3100, {model_with("c")}), "a") << "not yet a second the same";
+  EXPECT_EQ(at(3500, {model_with("c")}), "c");
+  EXPECT_EQ(at(3600, {model_with("d", true)}), "d") << "a manifest speaks for itself";
+  EXPECT_EQ(at(3700, {}), "nothing");
+}
+
+TEST(Settling, WhatIsReplacedStaysUntilItsSuccessorIsBelieved) {
+  using std::chrono::milliseconds;
+  Settling settling(milliseconds(1000));
+  const Settling::TimePoint start{milliseconds(1'000'000)};
+  auto other = model_with("b");
+  other.versions[0].name = *VersionName::parse("v2");
+  const auto names = [&](int ms, const WantedModel& model) {
+    const auto models = settling.believe({model}, start + milliseconds(ms));
+    std::string out;
+    for (const auto& each : models[0].versions) out += each.name.str() + " ";
+    return out;
+  };
+  EXPECT_EQ(names(0, model_with("a")), "v1 ");
+  EXPECT_EQ(names(100, other), "v1 ");
+  EXPECT_EQ(names(600, other), "v1 ");
+  EXPECT_EQ(names(1100, other), "v2 ");
+}
+
+TEST(Settling, TheFirstListingIsBelieved) {
+  Settling settling(std::chrono::milliseconds(1000));
+  EXPECT_EQ(settling.believe({model_with("a")}, {})[0].versions.size(), 1U);
+}
+
+TEST(RemoteListing, WhatIsKeptIsReadAgain) {
+  const std::vector<Object> objects = {{"a/b", 7, "\"e\"", "", ""}, {"c", 0, "", "00", "x"}};
+  const KnownTexts texts = {{"a/model.yaml", {"e1", "warmup: 1\n"}}};
+  std::vector<Object> read;
+  KnownTexts read_texts;
+  ASSERT_TRUE(read_kept_listing(write_listing(objects, texts), read, read_texts));
+  EXPECT_EQ(read, objects);
+  EXPECT_EQ(read_texts.at("a/model.yaml").text, "warmup: 1\n");
+  for (const char* bad : {"", "{}", R"({"objects":[["a",-1,"","",""]],"texts":{}})",
+                          R"({"objects":[["a"]],"texts":{}})", R"({"objects":[],"texts":[]})"}) {
+    std::vector<Object> none;
+    EXPECT_FALSE(read_kept_listing(bad, none, read_texts)) << bad;
+  }
+}
+
+TEST(RemoteListing, WhatAVersionConsistsOf) {
+  const std::vector<Object> objects = {
+      {"a.onnx", 1, "", "", ""},   {"a.onnx.data", 1, "", "", ""},
+      {"b.onnx", 1, "", "", ""},   {"m/v1/x.onnx", 1, "", "", ""},
+      {"m/v1/d/w", 1, "", "", ""}, {"m/v10/x.onnx", 1, "", "", ""}};
+  const auto keys = [&](const WantedVersion& version, bool flat) {
+    std::string out;
+    for (const auto& object : objects_of(objects, version, flat)) out += object.key + " ";
+    return out;
+  };
+  const auto name = *VersionName::parse("v1");
+  EXPECT_EQ(keys({name, "m/v1/x.onnx", "m/v1", {}, false, {}}, true), "m/v1/d/w m/v1/x.onnx ");
+  EXPECT_EQ(keys({name, "a.onnx", "", {}, false, {}}, true), "a.onnx a.onnx.data ");
+}
+
+}  // namespace
+}  // namespace sluice::sources

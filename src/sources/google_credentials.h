@@ -1,0 +1,51 @@
+// An access token for Google's APIs, from where its own tools look: GOOGLE_OAUTH_ACCESS_TOKEN, the
+// file that GOOGLE_APPLICATION_CREDENTIALS names (a service account's key, or a user's), the user's
+// own default file, the machine's metadata server. None: anonymous.
+//
+// Tokens are fetched again five minutes before they expire.
+//
+// Thread-safety: any number of threads.
+#pragma once
+
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "clients/http.h"
+#include "sources/aws_credentials.h"
+
+namespace sluice::sources {
+
+// The assertion that a service account exchanges for a token: a JWT signed with its key. Errors:
+// kInvalidArgument/`bad_credentials` where the key is none.
+Result<std::string> service_account_assertion(const std::string& email, const std::string& key,
+                                              const std::string& audience, std::int64_t now);
+
+class GoogleToken {
+ public:
+  explicit GoogleToken(Environment environment) : environment_(std::move(environment)) {}
+
+  // Nothing: anonymous. Errors: one is named, but cannot be had.
+  Result<std::optional<std::string>> get();
+
+ private:
+  struct Token {
+    std::string text;
+    std::chrono::steady_clock::time_point until;
+  };
+  using Found = Result<std::optional<Token>>;
+  Found from_file(const std::string& path) const;
+  Found from_machine() const;
+  Found exchange(const std::string& url, const std::string& form) const;
+  Found look() const;
+
+  const Environment environment_;
+  const clients::HttpClient client_;
+  std::mutex mutex_;
+  bool known_ = false;                              // guarded by mutex_
+  std::optional<Token> held_;                       // guarded by mutex_
+  std::chrono::steady_clock::time_point looked_{};  // guarded by mutex_
+};
+
+}  // namespace sluice::sources

@@ -1,0 +1,220 @@
+// https://host/fraud.onnx#sha256=HEX      one file, with its digest
+// https://host/fraud.onnx                 the digest is in fraud.onnx.sha256 beside it, if at all
+// https://host/models/                    a tree, whose files manifest.sha256 lists with digests
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "sources/manifest.h"
+#include "sources/retry.h"
+#include "sources/store_http.h"
+#include "sources/stores.h"
+
+namespace sluice::sources {
+namespace {
+
+constexpr std::string_view kTitle = "the web server";
+constexpr std::chrono::seconds kShort{60};
+constexpr std::uint64_t kMaxManifest = std::uint64_t{64} << 20;
+
+clients::HttpRequest request_of(std::string_view method, std::string url) {
+  clients::HttpRequest out;
+  out.method = method;
+  out.url = std::move(url);
+  out.follow = true;
+  return out;
+}
+
+std::optional<std::string> digest_of(std::string_view text) {
+  text = text.substr(0, 64);
+  const bool hex = text.size() == 64 && std::ranges::all_of(text, [](char c) {
+                     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                   });
+  return hex ? std::optional<std::string>(text) : std::nullopt;
+}
+
+class WebServer : public ObjectStore {
+ public:
+  // `base`: everything before the files' paths, with a slash at its end. `query` goes with each.
+  WebServer(std::string base, std::string query)
+      : base_(std::move(base)), query_(std::move(query)) {}
+
+  std::string_view name() const override { return kTitle; }
+  bool has_ranges() const override { return ranges_.load(); }
+
+  Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
+                        const std::atomic<bool>& stop) override {
+    auto request = request_of("GET", url_of(object.key));
+    if (has_ranges()) request.headers = range_headers(object, range);
+    request.stop = &stop;
+    SLUICE_CHECK(fetch_range(client_, std::move(request), object, range, kTitle, sink));
+    return Fetched{false};  // a web server's ETag is no digest
+  }
+
+ protected:
+  std::string url_of(const std::string& key) const {
+    return base_ + clients::percent_encode(key, true) + (query_.empty() ? "" : "?" + query_);
+  }
+
+  // Size and ETag, by HEAD.
+  Result<Object> look_at(const std::string& key) {
+    auto request = request_of("HEAD", url_of(key));
+    request.timeout = kShort;
+    const std::atomic<bool> never = false;
+    SLUICE_TRY(const auto answer, with_retries(never, [&]() -> Result<clients::HttpAnswer> {
+                 auto got = client_.send(request);
+                 if (!got) return Failure(named(std::move(got).error(), kTitle));
+                 SLUICE_CHECK(check_status(*got, kTitle));
+                 return got;
+               }));
+    const auto* length = clients::find_header(answer.headers, "Content-Length");
+    const auto size = length == nullptr ? std::nullopt : parse_uint(*length);
+    const auto* type = clients::find_header(answer.headers, "Content-Type");
+    if (!size || (type != nullptr && type->starts_with("text/html"))) {
+      return unavailable("not_a_store", std::string(kTitle) +
+                                            " answers with a web page, or does not say how large "
+                                            "the file is");
+    }
+    const auto* etag = clients::find_header(answer.headers, "ETag");
+    const auto* modified = clients::find_header(answer.headers, "Last-Modified");
+    const auto* ranges = clients::find_header(answer.headers, "Accept-Ranges");
+    ranges_ = ranges != nullptr && ranges->find("bytes") != std::string::npos;
+    return Object{key, *size, etag ? *etag : modified ? *modified : std::string(), {}, {}};
+  }
+
+  // A small text; nothing where there is no such file.
+  Result<std::optional<std::string>> text_of(const std::string& key, std::uint64_t limit) {
+    auto request = request_of("GET", url_of(key));
+    request.timeout = kShort;
+    request.max_body = limit;
+    const std::atomic<bool> never = false;
+    auto answer = with_retries(never, [&] { return fetch_document(client_, request, kTitle); });
+    if (answer) return std::move(answer->body);
+    if (answer.error().code == Code::kNotFound) return std::nullopt;
+    return Failure(std::move(answer).error());
+  }
+
+ private:
+  const std::string base_;
+  const std::string query_;
+  const clients::HttpClient client_;
+  std::atomic<bool> ranges_{false};
+};
+
+class OneFile final : public WebServer {
+ public:
+  OneFile(std::string base, std::string query, std::string file, std::string sha256)
+      : WebServer(std::move(base), std::move(query)),
+        file_(std::move(file)),
+        sha256_(std::move(sha256)) {}
+
+  Result<std::vector<Object>> list() override {
+    SLUICE_TRY(auto object, look_at(file_));
+    object.sha256 = sha256_;
+    if (sha256_.empty()) {
+      SLUICE_TRY(object.sha256, beside());
+      if (object.sha256.empty() && !warned_) {
+        log::warn(
+            "the model's file has no digest: add #sha256=… to its URL, or put a .sha256 file "
+            "beside it; only its length can be checked");
+        warned_ = true;
+      }
+    }
+    return std::vector{std::move(object)};
+  }
+
+ private:
+  Result<std::string> beside() {
+    auto text = text_of(file_ + ".sha256", 1 << 16);
+    // Servers that answer everything with a page have no such file either.
+    if (!text && text.error().reason == "not_a_store") return std::string();
+    if (!text) return Failure(std::move(text).error());
+    if (!*text) return std::string();
+    const auto digest = digest_of(trim(**text));
+    if (digest) return *digest;
+    return fail(Code::kFailedPrecondition, "bad_manifest",
+                "the .sha256 file beside the model is not of the form that sha256sum writes");
+  }
+
+  const std::string file_;
+  const std::string sha256_;
+  bool warned_ = false;
+};
+
+class WebTree final : public WebServer {
+ public:
+  using WebServer::WebServer;
+
+  bool lists_whole_versions() const override { return true; }
+
+  Result<std::vector<Object>> list() override {
+    SLUICE_TRY(const auto text, text_of(std::string(kManifest), kMaxManifest));
+    if (!text) {
+      return not_found("no_such_path", std::string(kTitle) +
+                                           " has no manifest.sha256 there; write one with "
+                                           "sha256sum, for all files below it");
+    }
+    SLUICE_TRY(const auto lines, read_manifest(*text, true));
+    std::vector<Object> out;
+    std::map<std::string, Object> seen;
+    for (const auto& line : lines) {
+      // What has the same digest has the same size: files are asked for once.
+      const auto known = seen_.find(line.file + ":" + line.digest);
+      Object object;
+      if (known != seen_.end()) {
+        object = known->second;
+      } else {
+        SLUICE_TRY(object, look_at(line.file));
+        object.sha256 = line.digest;
+        object.etag = line.digest;
+      }
+      seen.emplace(line.file + ":" + line.digest, object);
+      out.push_back(std::move(object));
+    }
+    seen_ = std::move(seen);
+    return out;
+  }
+
+ private:
+  std::map<std::string, Object> seen_;
+};
+
+}  // namespace
+
+Result<Located> open_https(std::string_view text, const Layout& layout, const Environment&) {
+  SLUICE_TRY(const auto url, clients::parse_http_url(text));
+  const auto path = clients::percent_decode(url.path);
+  if (path.ends_with('/')) {
+    auto base = url.origin() + url.path;
+    const auto split = split_file(path, layout);
+    return Located{std::make_unique<WebTree>(std::move(base), url.query),
+                   split.name.empty() ? url.host : split.name, "", std::string(text)};
+  }
+  constexpr std::string_view kDigest = "sha256=";
+  std::string sha256;
+  if (!url.fragment.empty()) {
+    const auto digest = url.fragment.starts_with(kDigest)
+                            ? digest_of(std::string_view(url.fragment).substr(kDigest.size()))
+                            : std::nullopt;
+    if (!digest || url.fragment.size() != kDigest.size() + 64) {
+      return invalid("bad_url",
+                     "after # only sha256= and 64 lower-case hexadecimal digits are "
+                     "expected");
+    }
+    sha256 = *digest;
+  }
+  const auto slash = path.rfind('/');
+  const auto file = path.substr(slash + 1);
+  if (auto known = layout.check_file(file); !known) {
+    return invalid("unknown_format",
+                   known.error().message + "; the URL of a directory ends with a slash");
+  }
+  auto base = url.origin() + clients::percent_encode(path.substr(0, slash + 1), true);
+  return Located{std::make_unique<OneFile>(std::move(base), url.query, file, sha256), "", file,
+                 std::string(text)};
+}
+
+}  // namespace sluice::sources

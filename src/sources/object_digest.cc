@@ -1,0 +1,141 @@
+#include "sources/object_digest.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+
+namespace sluice::sources {
+namespace {
+
+constexpr std::uint64_t kMiB = 1 << 20;
+// What the tools of the trade upload with: AWS CLI and MinIO 8 and 16, boto and Java 5, rclone 5,
+// s3cmd 15, Ceph 15, Hadoop 64 and 100 …
+constexpr std::array<std::uint64_t, 17> kPartSizes = {5,  6,  8,  10, 12,  15,  16,  20, 25,
+                                                      32, 50, 64, 96, 100, 128, 256, 512};
+
+bool is_hex(std::string_view text, std::size_t length) {
+  return text.size() == length && std::ranges::all_of(text, [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+std::string plain(std::string_view etag) {
+  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') {
+    etag = etag.substr(1, etag.size() - 2);
+  }
+  std::string out(etag);
+  std::ranges::transform(out, out.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  });
+  return out;
+}
+
+bool fits(std::uint64_t size, std::uint64_t part, std::uint64_t count) {
+  return part > 0 && (size + part - 1) / part == count;
+}
+
+std::vector<std::uint64_t> likely_sizes(std::uint64_t size, std::uint64_t count) {
+  std::vector<std::uint64_t> out;
+  for (const auto mebibytes : kPartSizes) {
+    if (fits(size, mebibytes * kMiB, count)) out.push_back(mebibytes * kMiB);
+  }
+  // Or whole mebibytes, as few as make so many parts.
+  const auto least = ((size + count - 1) / count + kMiB - 1) / kMiB * kMiB;
+  if (fits(size, least, count) && std::ranges::find(out, least) == out.end()) out.push_back(least);
+  return out;
+}
+
+}  // namespace
+
+std::uint64_t parts_of_etag(std::string_view etag) {
+  const auto text = plain(etag);
+  const auto dash = text.find('-');
+  if (dash == std::string::npos || !is_hex(std::string_view(text).substr(0, dash), 32)) return 0;
+  return parse_uint(std::string_view(text).substr(dash + 1)).value_or(0);
+}
+
+ObjectDigest::ObjectDigest(const Object& object, std::uint64_t part_size) {
+  const auto etag = plain(object.etag);
+  if (!object.sha256.empty()) {
+    wanted_ = object.sha256;
+  } else if (is_hex(etag, 32)) {
+    kind_ = Kind::kMd5;
+    wanted_ = etag;
+    from_etag_ = true;
+  } else if (const auto count = parts_of_etag(etag); count > 0 && count <= 10'000) {
+    exact_ = fits(object.size, part_size, count);
+    auto sizes = exact_ ? std::vector{part_size} : likely_sizes(object.size, count);
+    for (const auto size : sizes) {
+      Parts parts;
+      parts.size = size;
+      parts_.push_back(std::move(parts));
+    }
+    if (!parts_.empty()) {
+      kind_ = Kind::kParts;
+      wanted_ = etag;
+      from_etag_ = true;
+    }
+  }
+  if (kind_ == Kind::kSha256) whole_.emplace_back(Digest::Kind::kSha256);
+  if (kind_ == Kind::kMd5) whole_.emplace_back(Digest::Kind::kMd5);
+}
+
+ObjectDigest ObjectDigest::of_record(const std::string& record, std::uint64_t size) {
+  const auto colon = record.find(':');
+  Object object;
+  object.size = size;
+  const auto kind = std::string_view(record).substr(0, colon);
+  const auto value = colon == std::string::npos ? std::string() : record.substr(colon + 1);
+  (kind == "sha256" ? object.sha256 : object.etag) = value;
+  constexpr std::string_view kParts = "parts-";
+  const bool in_parts = kind.starts_with(kParts);
+  return {object, in_parts ? parse_uint(kind.substr(kParts.size())).value_or(0) : 0};
+}
+
+void ObjectDigest::end_part(Parts& parts) {
+  const auto digest = parts.part.finish();
+  parts.whole.update(std::as_bytes(std::span(digest)));
+  parts.in_part = 0;
+  ++parts.count;
+}
+
+void ObjectDigest::update(std::span<const std::byte> bytes) {
+  for (auto& digest : whole_) digest.update(bytes);
+  for (auto& parts : parts_) {
+    auto rest = bytes;
+    while (!rest.empty()) {
+      const auto piece =
+          rest.first(std::min<std::uint64_t>(rest.size(), parts.size - parts.in_part));
+      parts.part.update(piece);
+      parts.in_part += piece.size();
+      rest = rest.subspan(piece.size());
+      if (parts.in_part == parts.size) end_part(parts);
+    }
+  }
+}
+
+ObjectDigest::Verdict ObjectDigest::finish(bool etag_counts) {
+  const bool known = !wanted_.empty() && (etag_counts || !from_etag_);
+  if (kind_ != Kind::kParts) {
+    const auto digest = to_hex(whole_[0].finish());
+    const std::string_view name = kind_ == Kind::kMd5 ? "md5:" : "sha256:";
+    return {!known || digest == wanted_, known, std::string(name) + digest};
+  }
+  Verdict out;
+  for (auto& parts : parts_) {
+    if (parts.in_part > 0) end_part(parts);
+    const auto digest = to_hex(parts.whole.finish()) + "-" + std::to_string(parts.count);
+    out.right = digest == wanted_;
+    if (out.record.empty() || out.right) {
+      out.record = "parts-" + std::to_string(parts.size) + ":" + digest;
+    }
+    if (out.right) break;
+  }
+  out.checked = known && (out.right || exact_);
+  // A size that nobody knows may be an uncommon one: that proves nothing.
+  if (!out.checked) out.right = true;
+  return out;
+}
+
+}  // namespace sluice::sources

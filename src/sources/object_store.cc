@@ -1,0 +1,26 @@
+#include "sources/object_store.h"
+
+#include "base/text.h"
+#include "sources/retry.h"
+
+namespace sluice::sources {
+
+Result<std::string> read_object(ObjectStore& store, const Object& object, std::uint64_t limit) {
+  if (object.size > limit) {
+    return invalid("too_large", "'" + printable(object.key.substr(object.key.rfind('/') + 1)) +
+                                    "' is larger than " + human_bytes(limit));
+  }
+  if (object.size == 0) return std::string();
+  const std::atomic<bool> never = false;
+  return with_retries(never, [&]() -> Result<std::string> {
+    std::string out;
+    const auto take = [&](std::span<const std::byte> piece) {
+      out.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+      return true;
+    };
+    SLUICE_CHECK(store.fetch(object, {0, object.size}, take, never));
+    return out;
+  });
+}
+
+}  // namespace sluice::sources

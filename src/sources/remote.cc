@@ -1,0 +1,382 @@
+#include "sources/remote.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "base/checked.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/worker.h"
+#include "sources/download_cache.h"
+#include "sources/manifest.h"
+#include "sources/object_tree.h"
+#include "sources/remote_listing.h"
+
+namespace sluice::sources {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t kMaxText = 1 << 20;
+// A store that takes long to list is listed less often: at most a fifth of the time.
+constexpr int kRestFactor = 4;
+
+// One that is done.
+struct Listing {
+  std::vector<Object> objects;
+  std::vector<WantedModel> models;  // what is believed of it
+  // What the versions really are in it, by `key_of`: one that is held back is another there.
+  std::map<std::string, std::string> fingerprints;
+};
+
+std::string key_of(const WantedVersion& version) {
+  return version.name.str() + '\n' + version.location + '\n' + version.directory;
+}
+
+void note_fingerprints(Listing& listing, const std::vector<WantedModel>& models) {
+  for (const auto& model : models) {
+    for (const auto& version : model.versions) {
+      listing.fingerprints.emplace(key_of(version), version.fingerprint);
+    }
+  }
+}
+
+class Remote final : public Source {
+ public:
+  Remote(Located located, Layout layout, std::unique_ptr<DownloadCache> cache,
+         const RemoteOptions& options)
+      : located_(std::move(located)),
+        layout_(std::move(layout)),
+        cache_(std::move(cache)),
+        options_(options),
+        settling_(located_.store->lists_whole_versions() || options.only_when_asked
+                      ? std::chrono::milliseconds(0)
+                      : options.settle) {}
+
+  ~Remote() override {
+    stop_ = true;
+    worker_.reset();
+  }
+
+  Result<std::vector<WantedModel>> list() override;
+  Result<ModelFile> open(const WantedVersion& version) override;
+  void watch(const std::function<void()>& changed) override {
+    const std::lock_guard lock(mutex_);
+    changed_ = changed;
+  }
+
+ private:
+  // On the listing thread, or before there is any other.
+  Result<void> look();
+  Result<std::vector<WantedModel>> find(const std::vector<Object>& objects,
+                                        const ObjectTree::ReadText& read) const;
+  Result<std::string> text_of(const Object& object);
+  Result<void> start_from_cache(const Error& why);
+  void publish(Listing listing);
+  void plan_look();
+  void look_again();
+  void tell(const std::optional<Error>& trouble);
+
+  // On loader threads.
+  // The newest listing, where it still has this version as it is here; else null.
+  std::shared_ptr<const Listing> listing_with(const WantedVersion& version) const;
+  Result<void> fetch(DownloadCache::Entry& entry, const WantedVersion& version,
+                     std::vector<Object> objects);
+  Result<void> read_manifest_of(const WantedVersion& version, std::vector<Object>& objects);
+  static Result<ModelFile> read_entry(const DownloadCache::Entry& entry,
+                                      const WantedVersion& version);
+
+  const Located located_;
+  const Layout layout_;
+  const std::unique_ptr<DownloadCache> cache_;
+  const RemoteOptions options_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> reachable_{true};
+
+  // Of the listing thread.
+  Settling settling_;
+  KnownTexts texts_;
+  std::vector<Object> kept_;  // as the cache has them
+  std::string last_trouble_;
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Listing> newest_;  // guarded by mutex_
+  std::function<void()> changed_;          // guarded by mutex_
+  bool looking_ = false;                   // or planned; guarded by mutex_
+  Clock::time_point next_look_{};          // guarded by mutex_
+
+  std::optional<Worker> worker_{"store listing"};
+};
+
+// ---- Listing ----
+
+Result<std::vector<WantedModel>> Remote::list() {
+  std::shared_ptr<const Listing> listing;
+  {
+    const std::lock_guard lock(mutex_);
+    listing = newest_;
+  }
+  if (listing && !options_.only_when_asked) {
+    plan_look();
+    return listing->models;
+  }
+  if (listing) {
+    const auto looked = look();
+    tell(looked ? std::nullopt : std::optional(looked.error()));
+    if (!looked) return listing->models;
+    const std::lock_guard lock(mutex_);
+    return newest_->models;
+  }
+  if (auto looked = look(); !looked) {
+    if (looked.error().code != Code::kUnavailable) return Failure(looked.error());
+    SLUICE_CHECK(start_from_cache(looked.error()));
+  }
+  const std::lock_guard lock(mutex_);
+  return newest_->models;
+}
+
+void Remote::plan_look() {
+  const std::lock_guard lock(mutex_);
+  if (looking_ || Clock::now() < next_look_) return;
+  looking_ = true;
+  worker_->post([this] { look_again(); });
+}
+
+void Remote::look_again() {
+  const auto began = Clock::now();
+  const auto looked = look();
+  tell(looked ? std::nullopt : std::optional(looked.error()));
+  const auto took = Clock::now() - began;
+  {
+    const std::lock_guard lock(mutex_);
+    looking_ = looked && settling_.waits() && !stop_;
+    next_look_ = Clock::now() + took * kRestFactor;
+    if (!looking_) return;
+  }
+  worker_->post_at(Clock::now() + options_.settle, [this] { look_again(); });
+}
+
+void Remote::tell(const std::optional<Error>& trouble) {
+  reachable_ = !trouble;
+  const auto message = trouble ? trouble->message : std::string();
+  if (message == std::exchange(last_trouble_, message)) return;
+  if (trouble) {
+    log::warn("the models cannot be listed; what was listed before goes on: " + message);
+  } else {
+    log::info(std::string(located_.store->name()) + " can be listed again");
+  }
+}
+
+Result<void> Remote::look() {
+  const auto began = Clock::now();
+  SLUICE_TRY(auto objects, located_.store->list());
+  std::ranges::sort(objects, {}, &Object::key);
+  SLUICE_TRY(auto models, find(objects, [this](const Object& object) { return text_of(object); }));
+  // What is not there any more is not remembered.
+  std::erase_if(texts_, [&](const auto& known) {
+    return !std::ranges::binary_search(objects, known.first, {}, &Object::key);
+  });
+  if (objects != kept_) {
+    cache_->keep_listing(write_listing(objects, texts_));
+    kept_ = objects;
+  }
+  Listing listing;
+  note_fingerprints(listing, models);
+  listing.models = settling_.believe(std::move(models), began);
+  listing.objects = std::move(objects);
+  publish(std::move(listing));
+  return {};
+}
+
+void Remote::publish(Listing listing) {
+  std::function<void()> changed;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto same = [](const WantedModel& a, const WantedModel& b) {
+      return a.name == b.name && a.fingerprint == b.fingerprint && a.problem == b.problem &&
+             std::ranges::equal(a.versions, b.versions, [](const auto& x, const auto& y) {
+               return x.name == y.name && x.fingerprint == y.fingerprint && x.problem == y.problem;
+             });
+    };
+    if (!newest_ || !std::ranges::equal(newest_->models, listing.models, same)) changed = changed_;
+    newest_ = std::make_shared<const Listing>(std::move(listing));
+  }
+  if (changed) changed();
+}
+
+Result<std::vector<WantedModel>> Remote::find(const std::vector<Object>& objects,
+                                              const ObjectTree::ReadText& read) const {
+  const ObjectTree tree(objects, read);
+  if (!located_.file.empty() && tree.find(located_.file) == nullptr) {
+    return not_found("no_such_path",
+                     std::string(located_.store->name()) + " has no file of that name");
+  }
+  auto models = located_.file.empty()
+                    ? Result<std::vector<WantedModel>>(layout_.find(tree, located_.name))
+                    : layout_.find_file(tree, located_.file, located_.name);
+  // What could not be read is not gone.
+  if (const auto& trouble = tree.trouble()) return Failure(*trouble);
+  return models;
+}
+
+Result<std::string> Remote::text_of(const Object& object) {
+  const auto version = object.etag + "." + object.sha256 + "." + std::to_string(object.size);
+  if (const auto known = texts_.find(object.key);
+      known != texts_.end() && known->second.etag == version) {
+    return known->second.text;
+  }
+  SLUICE_TRY(auto text, read_object(*located_.store, object, kMaxText));
+  texts_[object.key] = {version, text};
+  return text;
+}
+
+Result<void> Remote::start_from_cache(const Error& why) {
+  const auto text = cache_->listing();
+  Listing listing;
+  KnownTexts texts;
+  if (!text || !read_kept_listing(*text, listing.objects, texts)) return Failure(why);
+  auto models = find(listing.objects, [&](const Object& object) -> Result<std::string> {
+    const auto known = texts.find(object.key);
+    if (known == texts.end()) return not_found("unreadable", "not in the cache");
+    return known->second.text;
+  });
+  if (!models) return Failure(why);
+  tell(why);
+  log::warn("serving what the cache has; the store is asked again");
+  note_fingerprints(listing, *models);
+  listing.models = std::move(*models);
+  for (auto& model : listing.models) {
+    for (auto& version : model.versions) version.complete = true;
+  }
+  texts_ = std::move(texts);
+  kept_ = listing.objects;
+  publish(std::move(listing));
+  return {};
+}
+
+// ---- Opening ----
+
+std::shared_ptr<const Listing> Remote::listing_with(const WantedVersion& version) const {
+  std::shared_ptr<const Listing> listing;
+  {
+    const std::lock_guard lock(mutex_);
+    listing = newest_;
+  }
+  const auto found = listing->fingerprints.find(key_of(version));
+  const bool same = found != listing->fingerprints.end() && found->second == version.fingerprint;
+  return same && !stop_ ? listing : nullptr;
+}
+
+// The manifest's word on each file is worth more than the store's.
+Result<void> Remote::read_manifest_of(const WantedVersion& version, std::vector<Object>& objects) {
+  const auto below = version.directory.empty() ? std::string() : version.directory + "/";
+  const auto manifest = std::ranges::find(objects, below + std::string(kManifest), &Object::key);
+  if (manifest == objects.end()) return {};
+  SLUICE_TRY(const auto text, read_object(*located_.store, *manifest, kMaxText));
+  SLUICE_TRY(const auto lines, read_manifest(text));
+  const auto unfinished = [](const std::string& file) {
+    return unavailable("unfinished", "'" + printable(file) +
+                                         "' is in manifest.sha256 or should be, but not both there "
+                                         "and in the store: not all of the version is there yet");
+  };
+  for (const auto& line : lines) {
+    const auto object = std::ranges::find(objects, below + line.file, &Object::key);
+    if (object == objects.end()) return unfinished(line.file);
+    object->sha256 = line.digest;
+  }
+  const auto model = std::ranges::find(objects, version.location, &Object::key);
+  if (model == objects.end() || model->sha256.empty()) {
+    return unfinished(version.location.substr(version.location.rfind('/') + 1));
+  }
+  return {};
+}
+
+Result<void> Remote::fetch(DownloadCache::Entry& entry, const WantedVersion& version,
+                           std::vector<Object> objects) {
+  if (!reachable_) {
+    return unavailable("unreachable",
+                       "it is not in the cache, and the store cannot be reached now");
+  }
+  SLUICE_CHECK(read_manifest_of(version, objects));
+  std::uint64_t bytes = 0;
+  for (const auto& object : objects) {
+    const auto sum = checked_add(bytes, object.size);
+    if (!sum) return invalid("too_large", "the version's files are larger than any disk");
+    bytes = *sum;
+  }
+  SLUICE_CHECK(cache_->make_room(entry, bytes));
+  DownloadPlan plan;
+  plan.title = "version " + version.name.str() + " of '" + printable(version.location) + "'";
+  SLUICE_TRY(plan.directory, cache_->begin(entry));
+  plan.notes = entry.directory / "pieces";
+  plan.objects = std::move(objects);
+  plan.connections = options_.connections;
+  Download download(*located_.store, std::move(plan),
+                    [&] { return listing_with(version) != nullptr; });
+  auto downloaded = download.run();
+  if (downloaded) return cache_->complete(entry, *downloaded);
+  const auto& error = downloaded.error();
+  if (error.reason == "damaged" || error.reason == "changing") cache_->discard(entry);
+  // Keys may be mended, and a store may be told of a file late: the repository asks again.
+  if (error.code == Code::kPermissionDenied || error.code == Code::kNotFound ||
+      error.code == Code::kCancelled) {
+    return unavailable(error.reason, error.message);
+  }
+  return Failure(error);
+}
+
+Result<ModelFile> Remote::read_entry(const DownloadCache::Entry& entry,
+                                     const WantedVersion& version) {
+  // Whoever has the file or the directory open keeps the entry from being removed.
+  struct Kept {
+    Fd fd;
+    std::shared_ptr<const Fd> lock;
+  };
+  const auto keep = [&](Fd fd) {
+    auto kept = std::make_shared<const Kept>(std::move(fd), entry.lock);
+    return std::shared_ptr<const Fd>(kept, &kept->fd);
+  };
+  SLUICE_TRY(const auto root, open_directory(entry.directory / "files"));
+  SLUICE_TRY(auto file, open_beneath(root, version.location));
+  SLUICE_TRY(auto directory,
+             open_beneath(root, version.directory.empty() ? "." : version.directory));
+  ModelFile out;
+  out.name = version.location.substr(version.location.rfind('/') + 1);
+  SLUICE_TRY(out.contents, FileBytes::map(keep(std::move(file)), "the model file"));
+  out.directory = keep(std::move(directory));
+  return out;
+}
+
+Result<ModelFile> Remote::open(const WantedVersion& version) {
+  const auto listing = listing_with(version);
+  if (!listing) return unavailable("changing", "the store has other files of it by now");
+  auto objects = objects_of(listing->objects, version, listing->models.size() > 1);
+  std::string all;
+  for (const auto& object : objects) {
+    all += object.key + '\n' + std::to_string(object.size) + '\n' + object.etag + '\n' +
+           object.sha256 + '\n';
+  }
+  const auto id = sha256_hex(all).substr(0, 32);
+  const auto wanted = [&] { return listing_with(version) != nullptr; };
+  SLUICE_TRY(auto entry, cache_->enter(id, wanted));
+  if (entry.whole && !cache_->check(entry)) {
+    log::warn("a downloaded version is damaged on this disk; it is downloaded again");
+    cache_->set_aside(entry);
+    SLUICE_TRY(entry, cache_->enter(id, wanted));
+  }
+  if (!entry.whole) SLUICE_CHECK(fetch(entry, version, std::move(objects)));
+  return read_entry(entry, version);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> make_remote(Located located, Layout layout,
+                                            const RemoteOptions& options) {
+  const auto digest = sha256_hex(located.identity + '\n' + located.file).substr(0, 24);
+  SLUICE_TRY(auto cache, DownloadCache::open(options.cache_directory, options.cache_bytes, digest));
+  return std::make_unique<Remote>(std::move(located), std::move(layout), std::move(cache), options);
+}
+
+}  // namespace sluice::sources

@@ -1,0 +1,119 @@
+#include "sources/remote_listing.h"
+
+#include <algorithm>
+
+#include "sources/json_fields.h"
+
+namespace sluice::sources {
+namespace {
+
+using nlohmann::json;
+
+bool is_below(std::string_view key, std::string_view directory) {
+  return directory.empty() || (key.starts_with(directory) && key.size() > directory.size() &&
+                               key[directory.size()] == '/');
+}
+
+bool belongs(std::string_view key, const WantedVersion& version, bool flat) {
+  if (key == version.location) return true;
+  if (!version.directory.empty()) return is_below(key, version.directory);
+  if (!flat) return true;
+  // fraud.onnx, and fraud.onnx.data or fraud.onnx_data, where its weights may be.
+  return key.starts_with(version.location) && key.find('/') == std::string_view::npos;
+}
+
+}  // namespace
+
+std::string write_listing(const std::vector<Object>& objects, const KnownTexts& texts) {
+  json listed = json::array();
+  for (const auto& object : objects) {
+    listed.push_back({object.key, object.size, object.etag, object.sha256, object.place});
+  }
+  json read = json::object();
+  for (const auto& [key, known] : texts) read[key] = {{"etag", known.etag}, {"text", known.text}};
+  // Keys are bytes: what is no UTF-8 is replaced, and such a model is then not found in the cache.
+  return json({{"objects", std::move(listed)}, {"texts", std::move(read)}})
+      .dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+bool read_kept_listing(const std::string& text, std::vector<Object>& objects, KnownTexts& texts) {
+  const auto kept = json::parse(text, nullptr, false);
+  const auto* listed = member_of(kept, "objects");
+  const auto* read = member_of(kept, "texts");
+  if (listed == nullptr || !listed->is_array() || read == nullptr || !read->is_object()) {
+    return false;
+  }
+  for (const auto& item : *listed) {
+    const bool good = item.is_array() && item.size() == 5 && item[0].is_string() &&
+                      item[1].is_number_unsigned() && item[2].is_string() && item[3].is_string() &&
+                      item[4].is_string();
+    if (!good) return false;
+    objects.push_back({item[0].get<std::string>(), item[1].get<std::uint64_t>(),
+                       item[2].get<std::string>(), item[3].get<std::string>(),
+                       item[4].get<std::string>()});
+  }
+  for (const auto& [key, known] : read->items()) {
+    texts[key] = {text_of(known, "etag"), text_of(known, "text")};
+  }
+  return true;
+}
+
+std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedVersion& version,
+                               bool flat) {
+  std::vector<Object> out;
+  for (const auto& object : objects) {
+    if (belongs(object.key, version, flat)) out.push_back(object);
+  }
+  std::ranges::sort(out, {}, &Object::key);
+  return out;
+}
+
+// What is gone stays while its successor is held back: somebody has to answer meanwhile.
+void Settling::keep_believed(const std::string& model, std::vector<WantedVersion>& versions,
+                             std::map<std::string, WantedVersion>& believed) const {
+  const auto start = model + "/";
+  for (auto it = believed_.lower_bound(start);
+       it != believed_.end() && it->first.starts_with(start); ++it) {
+    if (believed.emplace(it->first, it->second).second) versions.push_back(it->second);
+  }
+}
+
+std::vector<WantedModel> Settling::believe(std::vector<WantedModel> models, TimePoint now) {
+  std::map<std::string, Seen> seen;
+  std::map<std::string, WantedVersion> believed;
+  waits_ = false;
+  for (auto& model : models) {
+    std::vector<WantedVersion> versions;
+    bool held_back = false;
+    for (auto& version : model.versions) {
+      const auto name = model.name.str() + "/" + version.name.str();
+      auto& mine = seen[name];
+      const auto before = seen_.find(name);
+      const bool same = before != seen_.end() && before->second.fingerprint == version.fingerprint;
+      mine = same ? before->second : Seen{version.fingerprint, now};
+      const bool settled = first_ || version.complete || now - mine.since >= settle_;
+      const auto last = believed_.find(name);
+      if (!settled) waits_ = true;
+      held_back = held_back || !settled;
+      if (!settled && last == believed_.end()) continue;
+      if (!settled) version = last->second;
+      // Seen to be settled here, where it is known when the store was asked.
+      version.complete = true;
+      believed.emplace(name, version);
+      versions.push_back(std::move(version));
+    }
+    if (held_back) keep_believed(model.name.str(), versions, believed);
+    model.versions = std::move(versions);
+  }
+  // A model of which nothing is there yet, apart from one whose configuration says what is wrong.
+  if (waits_) {
+    std::erase_if(
+        models, [](const auto& model) { return model.versions.empty() && model.problem.empty(); });
+  }
+  seen_ = std::move(seen);
+  believed_ = std::move(believed);
+  first_ = false;
+  return models;
+}
+
+}  // namespace sluice::sources

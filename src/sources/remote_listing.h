@@ -1,0 +1,61 @@
+// From what a store has to what is wanted of it, step by step, without a network or a clock.
+//
+// Thread-safety: one thread at a time.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/source.h"
+#include "sources/object_store.h"
+
+namespace sluice::sources {
+
+// Texts of configuration files by key, each with the ETag that it was read for.
+struct KnownText {
+  std::string etag;
+  std::string text;
+};
+using KnownTexts = std::map<std::string, KnownText>;
+
+// A listing with its texts, as the cache keeps it.
+std::string write_listing(const std::vector<Object>& objects, const KnownTexts& texts);
+// False where that is not what `write_listing` wrote.
+bool read_kept_listing(const std::string& text, std::vector<Object>& objects, KnownTexts& texts);
+
+// The objects that a version consists of: its directory's and its file. Where the directory is the
+// root and holds other models as well (`flat`), the file and what is called like it.
+std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedVersion& version,
+                               bool flat);
+
+// Holds back versions that are still being uploaded.
+class Settling {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  explicit Settling(std::chrono::milliseconds settle) : settle_(settle) {}
+
+  // `models` is what a listing that began at `now` has; what is answered is what to believe of it.
+  // All of the first is believed.
+  std::vector<WantedModel> believe(std::vector<WantedModel> models, TimePoint now);
+  // Something was held back: another listing after `settle` may show it.
+  bool waits() const { return waits_; }
+
+ private:
+  struct Seen {
+    std::string fingerprint;
+    TimePoint since;
+  };
+  void keep_believed(const std::string& model, std::vector<WantedVersion>& versions,
+                     std::map<std::string, WantedVersion>& believed) const;
+
+  const std::chrono::milliseconds settle_;
+  std::map<std::string, Seen> seen_;               // by model and version
+  std::map<std::string, WantedVersion> believed_;  // by the same
+  bool first_ = true;
+  bool waits_ = false;
+};
+
+}  // namespace sluice::sources

@@ -1,0 +1,121 @@
+#include "sources/store_http.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace sluice::sources {
+namespace {
+
+// Never what the store says itself: that may have names and keys of others in it.
+std::string refusal(int status) {
+  switch (status) {
+    case 401:
+    case 403: return "refuses access; check the credentials and what they may read";
+    case 404: return "does not have what was asked for";
+    case 412: return "has another object by now than the one that was listed";
+    case 408:
+    case 429: return "asks to be left alone for a while (" + std::to_string(status) + ")";
+    default: break;
+  }
+  if (status >= 500) return "fails with status " + std::to_string(status);
+  return "answers with status " + std::to_string(status) + ", which is not expected here";
+}
+
+bool is_html(const clients::HttpAnswer& answer) {
+  const auto* type = clients::find_header(answer.headers, "Content-Type");
+  if (type != nullptr && type->starts_with("text/html")) return true;
+  return trim(answer.body).starts_with("<!") || trim(answer.body).starts_with("<html");
+}
+
+// The first byte of a 206, by its Content-Range ("bytes 5-9/100").
+std::optional<std::uint64_t> range_start(const clients::HttpAnswer& answer) {
+  const auto* text = clients::find_header(answer.headers, "Content-Range");
+  if (text == nullptr || !text->starts_with("bytes ")) return std::nullopt;
+  const auto first = std::string_view(*text).substr(6);
+  return parse_uint(first.substr(0, first.find('-')));
+}
+
+}  // namespace
+
+Result<void> check_status(const clients::HttpAnswer& answer, std::string_view what) {
+  const int status = answer.status;
+  if (status >= 200 && status < 300) return {};
+  auto message = std::string(what) + " " + refusal(status);
+  if (status == 401 || status == 403) {
+    return fail(Code::kPermissionDenied, "refused", std::move(message));
+  }
+  if (status == 404 || status == 410) return not_found("no_such_object", std::move(message));
+  if (status == 412) return unavailable("changing", std::move(message));
+  if (status == 408 || status == 429 || status >= 500) {
+    return unavailable("store_busy", std::move(message));
+  }
+  return fail(Code::kFailedPrecondition, "strange_answer", std::move(message));
+}
+
+Error named(Error error, std::string_view what) {
+  error.message = std::string(what) + ": " + error.message;
+  return error;
+}
+
+clients::HttpHeaders range_headers(const Object& object, Range range) {
+  clients::HttpHeaders out;
+  if (range.length > 0) {
+    out.emplace_back("Range", "bytes=" + std::to_string(range.offset) + "-" +
+                                  std::to_string(range.offset + range.length - 1));
+  }
+  // Weak ETags never match, and what is not quoted is none (a date, a version).
+  if (object.etag.starts_with('"')) out.emplace_back("If-Match", object.etag);
+  return out;
+}
+
+Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
+                                        clients::HttpRequest request, const Object& object,
+                                        Range range, std::string_view what, const ByteSink& sink) {
+  (void)object;
+  std::uint64_t left = range.length;
+  std::optional<std::uint64_t> skip;
+  bool misplaced = false;
+  const auto take = [&](const clients::HttpAnswer& head, std::span<const std::byte> piece) {
+    if (!skip) {
+      const auto start = head.status == 206 ? range_start(head) : std::optional<std::uint64_t>(0);
+      misplaced = !start || *start > range.offset;
+      if (misplaced) return false;
+      skip = range.offset - *start;
+    }
+    // More than was asked for: the rest of a whole object. A body that ends here ends by itself,
+    // and leaves the connection to be used again.
+    if (left == 0) return false;
+    const auto before = std::min<std::uint64_t>(*skip, piece.size());
+    *skip -= before;
+    piece = piece.subspan(before);
+    piece = piece.first(std::min<std::uint64_t>(piece.size(), left));
+    left -= piece.size();
+    return piece.empty() || sink(piece);
+  };
+  auto answer = client.send(request, take);
+  if (!answer) return Failure(named(std::move(answer).error(), what));
+  SLUICE_CHECK(check_status(*answer, what));
+  if (misplaced) {
+    return fail(Code::kFailedPrecondition, "strange_answer",
+                std::string(what) + " answers with another range than the one asked for");
+  }
+  if (left > 0) return unavailable("cut", std::string(what) + " sent less than it has");
+  return answer;
+}
+
+Result<clients::HttpAnswer> fetch_document(const clients::HttpClient& client,
+                                           const clients::HttpRequest& request,
+                                           std::string_view what) {
+  auto answer = client.send(request);
+  if (!answer) return Failure(named(std::move(answer).error(), what));
+  SLUICE_CHECK(check_status(*answer, what));
+  if (is_html(*answer)) {
+    return unavailable("not_a_store", std::string(what) +
+                                          " answers with a web page; a proxy or a login page is in "
+                                          "between, or the address is another service's");
+  }
+  return answer;
+}
+
+}  // namespace sluice::sources

@@ -1,0 +1,34 @@
+// What all stores that speak HTTP share: statuses as errors, and pieces of an object.
+//
+// Thread-safety: functions without state.
+#pragma once
+
+#include "clients/http.h"
+#include "sources/object_store.h"
+
+namespace sluice::sources {
+
+// Nothing for a 2xx. `what` begins the message ("the S3 bucket").
+// Errors: kPermissionDenied for 401 and 403, kNotFound, kUnavailable for 408, 429 and 5xx,
+// kUnavailable/`changing` for 412 (the object is another by now), else kFailedPrecondition.
+Result<void> check_status(const clients::HttpAnswer& answer, std::string_view what);
+
+// Puts the store's name before the message of an error.
+Error named(Error error, std::string_view what);
+
+// GET of a range with If-Match. A server that answers with the whole object is put up with: what
+// lies before the range is thrown away. Errors: those of check_status and of the client.
+Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
+                                        clients::HttpRequest request, const Object& object,
+                                        Range range, std::string_view what, const ByteSink& sink);
+
+// The headers that ask for this range of this object.
+clients::HttpHeaders range_headers(const Object& object, Range range);
+
+// A small JSON or XML document. Errors: as above; kUnavailable/`not_a_store` where HTML came, which
+// is what proxies and login pages answer.
+Result<clients::HttpAnswer> fetch_document(const clients::HttpClient& client,
+                                           const clients::HttpRequest& request,
+                                           std::string_view what);
+
+}  // namespace sluice::sources

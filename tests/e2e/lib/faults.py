@@ -1,0 +1,149 @@
+"""A proxy in front of a store that does to its answers what networks and stores do."""
+
+import http.client
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+PIECE = 64 << 10
+
+
+class Web:
+    """`with Web(answer) as web:` calls answer(handler) for each GET, HEAD, POST and PUT."""
+
+    def __init__(self, answer):
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                length = int(self.headers.get("Content-Length") or 0)
+                self.body = self.rfile.read(length)
+                try:
+                    answer(self)
+                except (BrokenPipeError, ConnectionResetError):
+                    self.close_connection = True
+
+            def handle(self):
+                try:
+                    super().handle()
+                except ConnectionResetError:  # a client that was killed, or gave up
+                    pass
+
+            do_HEAD = do_POST = do_PUT = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_port
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+
+def reply(handler, body=b"", status=200, kind="application/octet-stream", **headers):
+    """Understands ranges where it is given Accept-Ranges."""
+    first, last, size = 0, len(body) - 1, len(body)
+    asked = handler.headers.get("Range")
+    if asked and status == 200 and "accept_ranges" in headers:
+        first, last = (int(part) for part in asked.removeprefix("bytes=").split("-"))
+        status = 206
+        headers["content_range"] = f"bytes {first}-{last}/{size}"
+    handler.send_response(status)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Content-Length", str(last - first + 1))
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    if handler.command != "HEAD":
+        handler.wfile.write(memoryview(body)[first:last + 1])
+
+
+class FaultProxy(Web):
+    """Passes everything on to 127.0.0.1:`port`; its members say what goes wrong meanwhile."""
+
+    def __init__(self, port):
+        super().__init__(self.forward)
+        self.upstream = port
+        self.lock = threading.Lock()
+        self.calm()
+        self.log = []  # (path, first byte asked for, bytes sent)
+
+    def calm(self):
+        self.fails = 0  # answers that are 503
+        self.cuts = 0  # of large answers, that end after cut_after bytes
+        self.cut_after = 3 << 20
+        self.flips = 0  # of large answers, that have a wrong byte
+        self.stalls = 0  # of large answers, that stop without an end
+        self.rate = 0  # bytes a second of each answer
+
+    def take(self, name):
+        with self.lock:
+            left = getattr(self, name)
+            setattr(self, name, max(0, left - 1))
+            return left > 0
+
+    def forward(self, handler):
+        if self.take("fails"):
+            return reply(handler, b"busy", 503)
+        upstream = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=30)
+        try:
+            # The Host header is signed: it goes on as it came.
+            upstream.request(handler.command, handler.path, headers=dict(handler.headers))
+            answer = upstream.getresponse()
+            handler.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("connection", "transfer-encoding", "date", "server"):
+                    handler.send_header(name, value)
+            chunked = answer.getheader("Content-Length") is None
+            body = answer.read() if chunked else None
+            if chunked:
+                handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            if chunked:
+                handler.wfile.write(body)
+            elif handler.command != "HEAD":
+                self.pour(handler, answer, int(answer.getheader("Content-Length")))
+        finally:
+            upstream.close()
+
+    def pour(self, handler, answer, length):
+        large = length > self.cut_after
+        limit = self.cut_after if large and self.take("cuts") else length
+        flip = large and self.take("flips")
+        stall = large and self.take("stalls")
+        asked = handler.headers.get("Range", "bytes=0-")
+        sent, began = 0, time.monotonic()
+        while sent < limit:
+            piece = bytearray(answer.read(min(PIECE, limit - sent)))
+            if not piece:
+                break
+            if flip and sent == 0:
+                piece[len(piece) // 2] ^= 1
+            if stall and sent > 0:
+                time.sleep(30)
+                break
+            handler.wfile.write(piece)
+            sent += len(piece)
+            if self.rate:
+                time.sleep(max(0, began + sent / self.rate - time.monotonic()))
+        with self.lock:
+            self.log.append((handler.path, int(asked.removeprefix("bytes=").split("-")[0]), sent))
+        if sent < length:
+            handler.close_connection = True
+
+    def poured(self, word):
+        """Bytes of answers whose path has this word."""
+        with self.lock:
+            return sum(sent for path, _, sent in self.log if word in path)
