@@ -19,9 +19,9 @@ struct Everything {
   Everything() {
     auto opened = app::Stack::open(SLUICE_SOURCE_DIR "/examples/models");
     stack = std::move(*opened);
-    add_builtin(
-        router, methods,
-        {stack->pipeline(), stack->tables(), stack->repository(), stack->trace(), shared_memory, settings});
+    add_builtin(router, methods,
+                {stack->pipeline(), stack->tables(), stack->repository(), stack->trace(),
+                 shared_memory, settings});
   }
   std::unique_ptr<app::Stack> stack;
   clients::SharedMemory shared_memory{false};

@@ -94,7 +94,7 @@ class WorkerPool {
   void start_worker(Slot& slot);
   void wait_for_events();
   void look_at(Slot& slot, bool ended);
-  void hear(Slot& slot);
+  bool hear(Slot& slot);
   void loaded(Slot& slot, std::string said);
   void check_limits(Slot& slot);
   void end(Slot& slot, std::string_view why);

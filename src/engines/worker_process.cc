@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -233,6 +234,11 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const ProcessOrder& 
 }
 
 WorkerProcess::~WorkerProcess() { bury(); }
+
+void WorkerProcess::wait(std::chrono::milliseconds most) const {
+  pollfd end{ended_.get(), POLLIN, 0};
+  ::poll(&end, 1, static_cast<int>(most.count()));
+}
 
 std::string WorkerProcess::bury() {
   if (buried_) return {};

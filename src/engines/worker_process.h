@@ -50,6 +50,8 @@ class WorkerProcess {
   // "a process namespace", "a user of its own" …
   const std::vector<std::string>& missing() const { return missing_; }
 
+  // Until it has ended by itself, but no longer than this.
+  void wait(std::chrono::milliseconds most) const;
   // Kills it and its process group, waits for its end and answers how it came: "exit status 3",
   // "SIGSEGV".
   std::string bury();

@@ -18,7 +18,8 @@ using std::chrono::seconds;
 // Importing scikit-learn, by the clock: disks may be slow.
 constexpr seconds kStartLimit{120};
 constexpr seconds kProven{10};  // having lived so long
-constexpr int kLookMs = 100;    // at the processor time of those that load
+constexpr Millis kLastWords{500};
+constexpr int kLookMs = 100;  // at the processor time of those that load
 constexpr std::size_t kMostLines = 20;
 constexpr std::size_t kMostOfLine = 300;
 
@@ -113,25 +114,27 @@ void WorkerPool::look_at(Slot& slot, bool ended) {
     const std::lock_guard lock(mutex_);
     condemned = slot.condemned;
   }
-  // What it said before it ended is heard first: why it could not load the model, perhaps.
-  if (slot.state != Slot::State::kReady) hear(slot);
+  // All that it said before it ended is heard first: why it could not load the model, perhaps.
+  while (slot.worker != nullptr && slot.state != Slot::State::kReady && hear(slot)) {
+  }
   if (slot.worker == nullptr) return;
   if (ended || condemned) return end(slot, condemned ? "it was given up" : "it ended");
   if (slot.state != Slot::State::kReady) check_limits(slot);
 }
 
-void WorkerPool::hear(Slot& slot) {
+// False when it has said no more.
+bool WorkerPool::hear(Slot& slot) {
   std::string said;
   switch (slot.worker->news(said)) {
-    case WorkerNews::kNothing: return;
+    case WorkerNews::kNothing: return false;
     case WorkerNews::kHello: {
       slot.used = slot.worker->process().processor_time();
       const std::lock_guard lock(mutex_);
       slot.state = Slot::State::kLoading;
       slot.since = Clock::now();
-      return;
+      break;
     }
-    case WorkerNews::kLoaded: return loaded(slot, std::move(said));
+    case WorkerNews::kLoaded: loaded(slot, std::move(said)); break;
     case WorkerNews::kRefused:
       if (!described_) {
         fail_first({Code::kInvalidArgument,
@@ -139,9 +142,11 @@ void WorkerPool::hear(Slot& slot) {
                     "scikit-learn cannot serve it: " + without_paths(said, 500),
                     {}});
       }
-      return end(slot, "it could not load the model");
-    case WorkerNews::kGone: return end(slot, "it ended");
+      end(slot, "it could not load the model");
+      break;
+    case WorkerNews::kGone: end(slot, "it ended"); break;
   }
+  return true;
 }
 
 void WorkerPool::loaded(Slot& slot, std::string said) {
@@ -193,6 +198,8 @@ void WorkerPool::check_limits(Slot& slot) {
 void WorkerPool::end(Slot& slot, std::string_view why) {
   const bool before_hello = slot.state == Slot::State::kStarting;
   slot.worker->hang_up();
+  // Its socket closes before it has ended: how it ends is to be its own doing.
+  if (slot.state != Slot::State::kReady) slot.worker->process().wait(kLastWords);
   const auto how = slot.worker->process().bury();
   read_output(slot);
   // The same for its packages. Never once it has worked: whoever ends a process that starts must

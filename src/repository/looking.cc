@@ -32,8 +32,8 @@ Result<void> Repository::load_all() {
   const auto table = tables_.get();
   const auto& named = options_.live.default_model;
   if (!named.empty() && table->find(named) == nullptr) {
-    return not_found("unknown_model", "default_model is '" + printable(named) +
-                                          "', but there is no such model");
+    return not_found("unknown_model",
+                     "default_model is '" + printable(named) + "', but there is no such model");
   }
   for (const auto& name : options_.load_first) {
     if (options_.on_request && name != "*" && table->find(name) == nullptr) {
