@@ -18,12 +18,14 @@ import socket
 import struct
 import sys
 import warnings
+from time import perf_counter
 
 SOCKET, MODEL, MEMORY = 3, 5, 6
 MESSAGE = struct.Struct("=IIQQQ")
 RUN, REMAP = 1, 2                                    # Sluice says
 HELLO, LOADED, REFUSED, DONE, RAISED = 1, 2, 3, 4, 5  # the worker says
 INPUT_ERROR, OTHER_ERROR, MEMORY_ERROR = 1, 2, 3      # what was raised
+WAIT_AWAKE = 50e-6                                    # seconds, for the next run
 
 # Classifiers of scikit-learn whose `predict` answers the class of the largest probability, or of
 # the largest score of which the probability is a rising function. Where one probability is larger
@@ -42,7 +44,7 @@ TEXT = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"}
 
 
 class Refusal(Exception):
-    """Why this model cannot be served, in a sentence."""
+    """Why this model cannot be served."""
 
 
 def own_class(estimator):
@@ -136,8 +138,6 @@ class Worker:
         self.memory[:len(data)] = data
         self.say(kind, detail, len(data))
 
-    # ---- Loading ----
-
     def load(self):
         """Answers what the model takes and gives, for the C++ side's signature."""
         with warnings.catch_warnings(record=True) as caught:
@@ -177,7 +177,7 @@ class Worker:
         out["kinds"] = self.kinds if "text" in self.kinds else []
 
     def needs_frame(self, names):
-        """A ColumnTransformer that was fitted on a DataFrame finds its columns by their names."""
+        """One that was fitted on a DataFrame finds its columns by their names."""
         if not names or own_class(inner(self.model, 0)) != "ColumnTransformer":
             return None
         try:
@@ -195,10 +195,8 @@ class Worker:
                 return self.read_classes(classes, out)
         self.answer = self.predict_values
         sample = self.try_values()
-        if sample.dtype.kind not in "fiub":
-            raise Refusal("it predicts texts, several a row; only numbers can be")
-        if sample.ndim > 2:
-            raise Refusal(f"a prediction of it has {sample.ndim - 1} dimensions; 1 is the most")
+        if sample.dtype.kind not in "fiub" or sample.ndim > 2:
+            raise Refusal("a prediction of it is neither a number nor a list of numbers")
         whole = sample.dtype.kind != "f"
         self.values = numpy.dtype("<i8" if whole else "<f8")
         self.columns = sample.shape[1] if sample.ndim == 2 else 0
@@ -239,8 +237,6 @@ class Worker:
         except (ValueError, TypeError, KeyError):
             return numpy.zeros(1)
 
-    # ---- Inputs ----
-
     def take_numbers(self, rows, width):
         return numpy.frombuffer(self.memory, self.dtype, rows * width).reshape(rows, width)
 
@@ -265,8 +261,6 @@ class Worker:
         for place, column in enumerate(columns):
             out[:, place] = column
         return out
-
-    # ---- Predictions ----
 
     def write(self, place, dtype, values):
         data = numpy.asarray(values, dtype).tobytes()
@@ -308,11 +302,9 @@ class Worker:
         else:
             self.write_labels(indexes, rows, place)
 
-    # ---- Requests ----
-
     def serve(self):
         buffer = bytearray(MESSAGE.size)
-        while self.socket.recv_into(buffer) == MESSAGE.size:
+        while self.receive(buffer) == MESSAGE.size:
             kind, width, rows, first, second = MESSAGE.unpack(buffer)
             if kind == REMAP:
                 self.remap()
@@ -327,6 +319,16 @@ class Worker:
             except Exception as error:
                 self.say_text(RAISED, f"{type(error).__name__}: {error}", OTHER_ERROR)
 
+    def receive(self, buffer):
+        """Stays awake for a moment, letting others run: being woken up takes longer than that."""
+        until = perf_counter() + WAIT_AWAKE
+        while perf_counter() < until:
+            try:
+                return self.socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                os.sched_yield()
+        return self.socket.recv_into(buffer)
+
     def remap(self):
         """The next message brings another memory."""
         _, descriptors, _, _ = socket.recv_fds(self.socket, MESSAGE.size, 1)
@@ -338,11 +340,10 @@ class Worker:
 def read_model():
     with open(MODEL, "rb") as file:
         try:
-            import joblib
+            import joblib as reader
         except ImportError:
-            import pickle
-            return pickle.load(file)
-        return joblib.load(file)
+            import pickle as reader
+        return reader.load(file)
 
 
 def describe(model):
@@ -372,7 +373,7 @@ def explain(error):
     if isinstance(error, MemoryError):
         return "it needs more memory than python.memory in model.yaml allows"
     if isinstance(error, ModuleNotFoundError):
-        return f"it needs the Python module '{error.name}', which this Python does not have"
+        return f"it needs the Python module '{error.name}', which this Python lacks"
     if isinstance(error, AttributeError) and "__main__" in str(error):
         return ("it needs a class or function that was defined in the program that wrote it; put "
                 "it into a module that this Python can import")
@@ -394,7 +395,6 @@ def main():
 
 
 import numpy  # noqa: E402  what takes long comes last, so that reading errors come first
-import sklearn  # noqa: E402
 import sklearn.base  # noqa: E402
 
 main()
