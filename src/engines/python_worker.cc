@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 
@@ -21,6 +22,8 @@ namespace {
 enum Said : std::uint32_t { kRun = 1, kRemap = 2 };
 enum Heard : std::uint32_t { kHello = 1, kLoaded = 2, kRefused = 3, kDone = 4, kRaisedError = 5 };
 enum Raised : std::uint32_t { kInputError = 1, kOtherError = 2, kMemoryError = 3 };
+
+constexpr std::chrono::microseconds kWaitAwake{150};
 
 constexpr std::size_t kFirstMemory = std::size_t{1} << 20;
 // More is not kept for the next run.
@@ -243,11 +246,22 @@ WorkerOutcome PythonWorker::run(const WorkerJob& job, std::string& said) {
   return answered(job, message, said);
 }
 
+// Where nobody else runs, the answer is looked for again and again for as long as a small model
+// takes: on an idle machine being woken up takes as long as the model.
+ssize_t PythonWorker::receive(Message& answer, bool awake) const {
+  const auto until = std::chrono::steady_clock::now() + kWaitAwake;
+  while (awake && std::chrono::steady_clock::now() < until) {
+    const auto got = ::recv(socket_.get(), &answer, sizeof(answer), MSG_DONTWAIT);
+    if (got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) return got;
+  }
+  return ::recv(socket_.get(), &answer, sizeof(answer), 0);
+}
+
 WorkerOutcome PythonWorker::answered(const WorkerJob& job, const Message& sent, std::string& said) {
   Message answer;
   ssize_t got = 0;
   do {
-    got = ::recv(socket_.get(), &answer, sizeof(answer), 0);
+    got = receive(answer, job.alone);
   } while (got < 0 && errno == EINTR);
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return WorkerOutcome::kLate;
   if (got != static_cast<ssize_t>(sizeof(answer))) return WorkerOutcome::kDied;

@@ -40,6 +40,7 @@ struct WorkerJob {
   std::span<const TensorView> inputs;
   std::size_t rows = 0;
   std::span<const std::span<std::byte>> outputs;  // at most two
+  bool alone = false;                             // no other worker of the version is running now
 };
 
 enum class WorkerOutcome {
@@ -83,6 +84,7 @@ class PythonWorker {
   bool map_memory(std::size_t size);
   bool make_room(std::size_t size);
   bool send(const Message& message, const Fd* with = nullptr);
+  ssize_t receive(Message& answer, bool awake) const;
   std::string text_of(const Message& message) const;
   WorkerOutcome answered(const WorkerJob& job, const Message& sent, std::string& said);
 

@@ -75,12 +75,13 @@ Result<void> WorkerPool::wait_for_first() {
   return {};
 }
 
-Result<void> WorkerPool::run(const WorkerJob& job) {
+Result<void> WorkerPool::run(WorkerJob job) {
   int ended = 0;
   int unsent = 0;
   while (true) {
     SLUICE_TRY(const auto lent, take());
     std::string said;
+    job.alone = lent.alone;
     const auto outcome = lent.worker->run(job, said);
     give_back(lent, outcome);
     if (outcome == WorkerOutcome::kDone) return {};
@@ -146,7 +147,8 @@ Result<WorkerPool::Lent> WorkerPool::take() {
                        "none of the model's processes is ready; they are being started again");
   }
   slot->busy = true;
-  return Lent{static_cast<std::size_t>(slot - slots_.data()), slot->worker};
+  const bool alone = std::ranges::count(slots_, true, &Slot::busy) == 1;
+  return Lent{static_cast<std::size_t>(slot - slots_.data()), slot->worker, alone};
 }
 
 void WorkerPool::give_back(const Lent& lent, WorkerOutcome outcome) {

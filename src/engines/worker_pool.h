@@ -56,7 +56,7 @@ class WorkerPool {
   // kInternal/`engine_failed` when it raised something else or ended its process;
   // kDeadlineExceeded/`run_limit` when it took too long; kUnavailable/`no_worker` while none is
   // ready.
-  Result<void> run(const WorkerJob& job);
+  Result<void> run(WorkerJob job);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -77,6 +77,7 @@ class WorkerPool {
   struct Lent {
     std::size_t slot = 0;
     std::shared_ptr<PythonWorker> worker;
+    bool alone = false;
   };
 
   explicit WorkerPool(PoolOptions options);
