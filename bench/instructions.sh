@@ -16,7 +16,7 @@ run() {
     --http 127.0.0.1:0 --grpc 127.0.0.1:0 --management 127.0.0.1:0 \
     > "$WORK/$name.log" 2> /dev/null &
   local pid=$! port=
-  for _ in $(seq 200); do
+  for _ in $(seq 900); do  # loading under callgrind is slow
     port=$(sed -n 's/.*http 127.0.0.1:\([0-9]*\).*/\1/p' "$WORK/$name.log")
     if [[ -n $port ]] && curl -fs "http://127.0.0.1:$port/ready" > /dev/null; then break; fi
     sleep 0.2

@@ -14,11 +14,10 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <cstring>
 #include <ctime>
 
-#include "base/text.h"
+#include "base/process_memory.h"
 
 namespace sluice::engines {
 namespace {
@@ -263,18 +262,6 @@ std::chrono::nanoseconds WorkerProcess::processor_time() const {
   return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
 }
 
-std::uint64_t WorkerProcess::memory() const {
-  std::FILE* status = std::fopen(("/proc/" + std::to_string(pid_) + "/status").c_str(), "r");
-  if (status == nullptr) return 0;
-  std::array<char, 256> line{};
-  std::uint64_t kib = 0;
-  while (std::fgets(line.data(), line.size(), status) != nullptr) {
-    const std::string_view text(line.data());
-    if (!text.starts_with("RssAnon:")) continue;
-    kib = parse_uint(trim(text.substr(8, text.find(" kB") - 8))).value_or(0);
-  }
-  std::fclose(status);
-  return kib * 1024;
-}
+std::uint64_t WorkerProcess::memory() const { return own_memory(std::to_string(pid_)); }
 
 }  // namespace sluice::engines

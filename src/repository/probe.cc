@@ -14,7 +14,7 @@
 #include <cstring>
 #include <optional>
 
-#include "base/text.h"
+#include "base/process_memory.h"
 #include "core/sample.h"
 
 namespace sluice::repository {
@@ -135,22 +135,6 @@ void be_first_to_go() {
   }
 }
 
-// Bytes of memory that are this process's own.
-std::uint64_t own_memory() {
-  std::FILE* status = std::fopen("/proc/self/status", "r");
-  if (status == nullptr) return 0;
-  std::array<char, 256> line{};
-  std::uint64_t kib = 0;
-  while (std::fgets(line.data(), line.size(), status) != nullptr) {
-    const std::string_view text(line.data());
-    if (!text.starts_with("RssAnon:")) continue;
-    const auto digits = trim(text.substr(8, text.find(" kB") - 8));
-    kib = parse_uint(digits).value_or(0);
-  }
-  std::fclose(status);
-  return kib * 1024;
-}
-
 Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order& order,
                                    std::vector<Fd>& fds) {
   ModelFile file;
@@ -162,7 +146,7 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   if (order.has_directory) file.directory = std::make_shared<Fd>(std::move(fds.at(next)));
   const Engine* engine = engines.find(order.engine.data());
   if (engine == nullptr) return internal("there is no such engine");
-  const auto before = own_memory();
+  const auto before = own_memory("self");
   LoadOptions options;
   options.threads = order.threads;
   options.parallel = order.parallel;
@@ -175,7 +159,7 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
     // Zeros need not be valid for every model.
     if (!model->run(inputs, outputs, arena)) break;
   }
-  const auto after = own_memory();
+  const auto after = own_memory("self");
   return after > before ? after - before : 0;
 }
 
