@@ -54,18 +54,15 @@ def read(path):
 few, many = read(sys.argv[1]), read(sys.argv[2])
 PARTS = [
     ("everything in user space", "PROGRAM TOTALS"),
-    ("read head: framing check, Beast, route", "Http1::read_head"),
-    ("  framing check", "check_framing"),
-    ("  Beast's parser", "parse_head"),
+    ("read head", "Http1::read_head"),
+    ("  parse and check", "parse_head"),
     ("  route and media type", "Router::admit"),
-    ("serve: bytes to answer", "Router::serve"),
+    ("serve: bytes to a request", "Router::serve"),
     ("  decode JSON", "decode_simple_json("),
-    ("  pipeline", "Pipeline::submit"),
-    ("    model (ONNX Runtime)", "OnnxModel::run"),
-    ("    interpret", "serving::interpret("),
-    ("  encode JSON", "encode_simple_json"),
+    ("model (ONNX Runtime)", "OnnxModel::run"),
+    ("interpret", "serving::interpret("),
+    ("encode JSON", "encode_simple_json"),
     ("write answer", "Http1::write("),
-    ("send", "Connection::flush"),
 ]
 print(f"{'part':44}{'instructions a request':>24}")
 for title, needle in PARTS:
