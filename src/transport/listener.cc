@@ -24,15 +24,20 @@ void Listener::begin() {
   loop_.post([self = shared_from_this()] { self->wait(); });
 }
 
+// By level, not by edge: some may be left waiting.
 void Listener::wait() {
-  if (socket_) loop_.watch(socket_.get(), *this, EPOLLIN);  // by level: some may be left waiting
+  if (socket_ && !loop_.watch(socket_.get(), *this, EPOLLIN)) wait_later();
+}
+
+void Listener::wait_later() {
+  loop_.after(kPause, [self = shared_from_this()] { self->wait(); });
 }
 
 void Listener::on_ready(std::uint32_t) {
   if (!socket_ || accept_all()) return;
   // Out of descriptors: wait until some are free again.
   loop_.unwatch(socket_.get());
-  loop_.after(kPause, [self = shared_from_this()] { self->wait(); });
+  wait_later();
 }
 
 bool Listener::accept_all() {

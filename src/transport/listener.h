@@ -25,6 +25,7 @@ class Listener final : public EventLoop::Watcher, public std::enable_shared_from
 
  private:
   void wait();
+  void wait_later();
   // False when the process is out of descriptors.
   bool accept_all();
 
