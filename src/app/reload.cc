@@ -21,23 +21,12 @@ std::vector<std::string> take_over(const ServeOptions& next, ServeOptions& now) 
   out.allow_pickle = next.allow_pickle;
   out.drain_timeout = next.drain_timeout;
   out.log_level = next.log_level;
-  const std::vector<std::pair<std::string, bool>> others = {
-      {"models", next.models == now.models},
-      {"http", next.http == now.http},
-      {"grpc", next.grpc == now.grpc},
-      {"management", next.management == now.management},
-      {"state_dir", next.state_dir == now.state_dir},
-      {"cache_dir", next.cache_dir == now.cache_dir},
-      {"cache_size", next.cache_size == now.cache_size},
-      {"model_control", next.model_control == now.model_control},
-      {"load_model", next.load_model == now.load_model},
-      {"allow_client_shm", next.allow_client_shm == now.allow_client_shm},
-      {"io_threads", next.io_threads == now.io_threads},
-      {"max_body", next.max_body.value == now.max_body.value},
-  };
+  // Whatever else differs, by what it would be shown as.
+  const auto wanted = ServeOptions::schema().describe(next);
+  const auto have = ServeOptions::schema().describe(out);
   std::vector<std::string> fixed;
-  for (const auto& [key, same] : others) {
-    if (!same) fixed.push_back(key);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i].default_value != have[i].default_value) fixed.push_back(wanted[i].key);
   }
   now = std::move(out);
   return fixed;

@@ -109,10 +109,11 @@ class Schema {
     return out;
   }
 
-  std::vector<OptionInfo> describe() const {
+  std::vector<OptionInfo> describe() const { return describe(S{}); }
+  // The same with the values that these options have, in place of the defaults.
+  std::vector<OptionInfo> describe(const S& values) const {
     std::vector<OptionInfo> out;
-    const S defaults{};
-    for (const auto& declared : declared_) declared.describe(defaults, out);
+    for (const auto& declared : declared_) declared.describe(values, out);
     return out;
   }
 
@@ -136,7 +137,7 @@ class Schema {
   static void describe_value(const std::string& key, const M& value, const std::string& help,
                              std::vector<OptionInfo>& out) {
     if constexpr (HasSchema<M>) {
-      for (auto info : M::schema().describe()) {
+      for (auto info : M::schema().describe(value)) {
         info.key = key + "." + info.key;
         out.push_back(std::move(info));
       }

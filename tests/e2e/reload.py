@@ -80,7 +80,8 @@ def mistakes(report):
             report.check(f"why: {text!r}", expected in server.stderr(), server.stderr())
             report.equal(f"nothing changed: {text!r}", server.predict(unknwon=1), 200)
         report.check("what needs a start is named", server.reload(
-            "io_threads: 1\nmax_body: 1MiB\n", "io_threads and max_body"), server.stderr())
+            "python: /none\nio_threads: 1\nmax_body: 1MiB\n",
+            "python, io_threads and max_body will change"), server.stderr())
 
 
 def looks_at_models(report):
