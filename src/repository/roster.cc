@@ -55,10 +55,13 @@ WantedModel believe(ModelSlot& slot, const WantedModel& wanted, TimePoint now,
 }
 
 bool may_retire(const ModelSlot& model) {
+  const bool lazy = model.wanted.config.loading.kind == Loading::Kind::kLazy;
   bool any = false;
   for (const auto& [name, version] : model.versions) {
     if (version.retiring) continue;
-    if (version.servable == nullptr && !version.hopeless()) return false;
+    // One that is loaded for whoever asks shows nothing until then, and is not waited for.
+    const bool rests = lazy && !version.loading && !version.demanded;
+    if (version.servable == nullptr && !version.hopeless() && !rests) return false;
     any = any || version.servable != nullptr;
   }
   return any;

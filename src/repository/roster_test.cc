@@ -278,6 +278,29 @@ TEST(MayRetire, WhereWhatIsToBeServedIsThere) {
   EXPECT_FALSE(may_retire(model)) << "of all that are to be served none can be";
 }
 
+// Found by hot_swap.py, seed 552093519: a removed version went on for ever beside a cold one.
+TEST(MayRetire, ALazyVersionThatRestsIsNotWaitedFor) {
+  One old;
+  ModelSlot& model = old.model;
+  model.wanted.config.loading.kind = Loading::Kind::kLazy;
+  const auto add = [&](const std::string& version) -> VersionSlot& {
+    return model.versions.try_emplace(version_name(version), wanted(version)).first->second;
+  };
+  auto& cold = add("1");
+  auto& ready = add("2");
+  auto& removed = add("3");
+  removed.servable = std::make_shared<FakeServable>();
+  removed.retiring = true;
+  EXPECT_FALSE(may_retire(model)) << "nothing takes over";
+  ready.servable = removed.servable;
+  EXPECT_TRUE(may_retire(model));
+  cold.loading = true;
+  EXPECT_FALSE(may_retire(model)) << "it is on its way";
+  cold.loading = false;
+  cold.demanded = true;
+  EXPECT_FALSE(may_retire(model)) << "somebody asks for it";
+}
+
 TEST(BackOff, DoublesUpToAMinute) {
   EXPECT_EQ(back_off(1), 500ms);
   EXPECT_EQ(back_off(2), 1s);
