@@ -58,10 +58,7 @@ void Repository::finish_load(const std::string& name, VersionSlot& slot, const s
   slot.loading = false;
   // With explicit control a model may have been unloaded meanwhile.
   if (model.active) settle(name, model, slot, seen, std::move(loaded));
-  if (should_load(model, slot, Clock::now())) {
-    start_load(name, model, slot);
-    publish_model(name);
-  }
+  start_loads(name);  // also of another, where this one was to take over and cannot
 }
 
 VersionSlot* Repository::find_slot(const std::string& name, const VersionName& version) {

@@ -24,9 +24,8 @@ bool should_load(const ModelSlot& model, const VersionSlot& version, TimePoint n
   if (version.loading || version.seen.empty() || now < version.retry_at) return false;
   const bool loads_again = version.demanded && version.seen != version.failed;
   const auto& loading = model.wanted.config.loading;
-  if (version.servable == nullptr && loading.kind == Loading::Kind::kLazy && !version.demanded) {
-    return false;
-  }
+  const bool rests = version.servable == nullptr && loading.kind == Loading::Kind::kLazy;
+  if (rests && !version.demanded && !takes_over(model, version)) return false;
   if (loads_again) return true;  // whoever asks takes what is there
   if (!version.settled || version.seen == version.failed) return false;
   if (version.seen != version.running) return true;
@@ -52,6 +51,21 @@ WantedModel believe(ModelSlot& slot, const WantedModel& wanted, TimePoint now,
     out.fingerprint = slot.wanted.fingerprint;
   }
   return out;
+}
+
+bool takes_over(const ModelSlot& model, const VersionSlot& version) {
+  const VersionSlot* newest = nullptr;
+  bool awaited = false;
+  for (const auto& [name, other] : model.versions) {
+    if (other.retiring) {
+      awaited = awaited || other.servable != nullptr;
+    } else if (other.servable != nullptr || other.loading || other.demanded) {
+      return false;
+    } else if (!other.hopeless()) {
+      newest = &other;
+    }
+  }
+  return awaited && newest == &version;
 }
 
 bool may_retire(const ModelSlot& model) {

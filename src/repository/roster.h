@@ -59,7 +59,8 @@ struct ModelSlot {
 // "model fraud version v2", as messages call it.
 std::string title(const std::string& model, const WantedVersion& version);
 
-// Whether a version is to be loaded now. `lazy`: only for somebody.
+// Whether a version is to be loaded now. `lazy`: only for somebody, or to take over from those that
+// retire.
 bool should_load(const ModelSlot& model, const VersionSlot& version, TimePoint now);
 
 // Takes note of a look at the configuration, and answers what is to be believed of the model: a
@@ -71,6 +72,10 @@ WantedModel believe(ModelSlot& slot, const WantedModel& wanted, TimePoint now,
 // files must stay as they are before they are believed to be all there.
 bool note_look(VersionSlot& slot, const WantedVersion& wanted, const std::string& fingerprint,
                TimePoint now, std::chrono::milliseconds settle);
+
+// Whether the version is the one that has to be loaded so that those that retire can go: the newest
+// that can be served, where all that are to be served rest.
+bool takes_over(const ModelSlot& model, const VersionSlot& version);
 
 // Whether those that retire may go: no version that is to be served is still to come, and one of
 // them is there.

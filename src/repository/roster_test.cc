@@ -301,6 +301,35 @@ TEST(MayRetire, ALazyVersionThatRestsIsNotWaitedFor) {
   EXPECT_FALSE(may_retire(model)) << "somebody asks for it";
 }
 
+TEST(ShouldLoad, ALazyVersionIsLoadedToTakeOverFromOneThatRetires) {
+  ModelSlot model = model_slot("m");
+  model.wanted.config.loading.kind = Loading::Kind::kLazy;
+  const auto add = [&](const std::string& version) -> VersionSlot& {
+    auto& slot = model.versions.try_emplace(version_name(version), wanted(version)).first->second;
+    slot.seen = "files";
+    slot.settled = true;
+    return slot;
+  };
+  auto& first = add("1");
+  auto& second = add("2");
+  auto& removed = add("3");
+  removed.servable = std::make_shared<FakeServable>();
+  removed.retiring = true;
+  EXPECT_TRUE(should_load(model, second, {}));
+  EXPECT_FALSE(should_load(model, first, {})) << "only the newest";
+  second.failed = second.seen;
+  EXPECT_TRUE(should_load(model, first, {})) << "the newest cannot be served";
+  first.settled = false;
+  EXPECT_FALSE(should_load(model, first, {})) << "it may be half written";
+  second.failed.clear();
+  first.settled = true;
+  first.servable = removed.servable;
+  EXPECT_FALSE(should_load(model, second, {})) << "another is there already";
+  first.servable = nullptr;
+  removed.retiring = false;
+  EXPECT_FALSE(should_load(model, second, {})) << "nothing retires";
+}
+
 TEST(BackOff, DoublesUpToAMinute) {
   EXPECT_EQ(back_off(1), 500ms);
   EXPECT_EQ(back_off(2), 1s);

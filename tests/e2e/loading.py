@@ -207,6 +207,26 @@ def lazy_newer(report):
                      folder.ask(), (200, "v1", 1001))
 
 
+def lazy_removed(report):
+    """The only loaded version is removed: the newest of the others is loaded unasked, and it goes."""
+    with Folder() as folder:
+        for number in (1, 2, 4):
+            folder.put("m", f"v{number}", 1000 * number + 1)
+        folder.put("m", "v3", b"no model")
+        folder.yaml("m", LAZY)
+        folder.serve()
+        report.equal("v4 is loaded", folder.ask(), (200, "v4", 4001))
+        with Asking(folder) as asking:
+            folder.remove("m", "v4")
+            took = wait_until(lambda: folder.state("m", "v2") == "ready")
+            report.check("v2 is loaded, as v3 is bad", took is not None, folder.models()["m"])
+            took = wait_until(lambda: "v4" not in folder.models()["m"])
+            report.check("v4 goes", took is not None, folder.models()["m"])
+        nobody_failed(report, "while it is removed", asking)
+        report.equal("v2 answers", folder.ask(), (200, "v2", 2001))
+        report.equal("v1 still rests", folder.state("m", "v1"), "unloaded")
+
+
 # ---- Again and again ----
 
 
@@ -374,8 +394,8 @@ def manifest(report):
 
 
 def main():
-    Report("loading").run(lazy, every_api, deadline, waiting, lazy_and_bad, lazy_newer, ttl,
-                          memory, no_room, poll_off, order, choice, manifest)
+    Report("loading").run(lazy, every_api, deadline, waiting, lazy_and_bad, lazy_newer,
+                          lazy_removed, ttl, memory, no_room, poll_off, order, choice, manifest)
 
 
 if __name__ == "__main__":
