@@ -13,7 +13,7 @@ MAX_LINES = 400
 
 LAYERS = [
     "base",
-    "config telemetry clients transport",
+    "config telemetry statistics clients transport",
     "core",
     "engines sources features state routing codecs observers access",
     "repository",
@@ -27,13 +27,14 @@ LAYER_OF = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.
 THIRD_PARTY = {
     "nghttp2/": {"transport"},
     "openssl/": {"base"},
-    "xxhash": {"serving"},
+    "xxhash": {"base", "serving"},
     "onnxruntime": {"engines"},
     "xgboost/": {"engines"},
     "yaml-cpp/": {"config"},
     "utf8proc": {"engines"},
     "simdjson": {"codecs"},
     "curl/": {"clients"},
+    "sqlite3": {"clients"},
     "pugixml": {"sources"},
     "CLI/": {"app"},
     "spdlog/": {"base"},

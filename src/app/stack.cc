@@ -1,7 +1,7 @@
 #include "app/stack.h"
 
 #include "observers/builtin.h"
-#include "routing/builtin.h"
+#include "routing/newest.h"
 #include "serving/model_servable.h"
 #include "sources/builtin.h"
 
@@ -12,7 +12,6 @@ Stack::Stack(const engines::EngineOptions& engines)
       tables_(std::make_shared<const ServingTable>()),
       observers_(observers::make_builtin(trace_)) {
   engines::register_builtin(engines_, engines);
-  routing::register_builtin(policies_);
 }
 
 Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
@@ -28,8 +27,9 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
   SLUICE_TRY(stack->source_,
              sources::make_source(path, sources::Layout(std::move(extensions)), remote));
   stack->repository_ = std::make_unique<repository::Repository>(
-      *stack->source_, stack->engines_, *stack->servables_, stack->policies_, probe, stack->tables_,
-      std::move(options));
+      *stack->source_, stack->engines_, *stack->servables_, routing::make_newest(),
+      [](const ModelName&, const Node&) { return std::shared_ptr<const Route>(); }, probe,
+      stack->tables_, std::move(options));
   stack->pipeline_ = std::make_unique<const serving::Pipeline>(stack->tables_, stack->observers_,
                                                                *stack->repository_);
   return stack;

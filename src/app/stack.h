@@ -11,7 +11,6 @@
 #include "app/commands.h"
 #include "core/engine.h"
 #include "core/observer.h"
-#include "core/policy.h"
 #include "core/registry.h"
 #include "core/serving_table.h"
 #include "core/source.h"
@@ -51,7 +50,6 @@ class Stack {
   explicit Stack(const engines::EngineOptions& engines);
 
   Registry<Engine> engines_;
-  Registry<PolicyFactory> policies_;
   std::unique_ptr<const ServableFactory> servables_;
   std::unique_ptr<Source> source_;
   ServingTables tables_;

@@ -1,15 +1,17 @@
 // Who gets which version: a pure choice, no clock, no lock, no disk.
 //
-// To add one: write `routing/<name>.cc` and one line in `routing/builtin.cc`.
+// A Route says what a release wants of a model's traffic, whatever is loaded; the repository, which
+// knows what is, makes a Policy of it for the serving table. Without a release the newest version
+// takes everything (routing/newest).
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/document.h"
-#include "base/error.h"
 #include "base/names.h"
 
 namespace sluice {
@@ -19,20 +21,38 @@ struct RouteQuery {
   std::string_view user_id;  // empty: anonymous
 };
 
-// Thread-safety: immutable; `choose` is called from every I/O thread.
+// What was chosen, and what has to be known to learn from it.
+struct Choice {
+  std::size_t version = 0;    // an index into the ready versions that the policy was made for
+  std::uint64_t release = 0;  // whose evidence the request is; 0: nobody's
+  std::uint32_t arm = 0;      // of that release
+  float probability = 1;      // with which this arm was chosen
+  std::uint32_t epoch = 0;    // of the release's shares, when it was chosen
+  std::uint64_t unit = 0;     // a hash of the user; 0: anonymous
+};
+
+// Thread-safety: immutable; called from every I/O thread.
 class Policy {
  public:
   virtual ~Policy() = default;
-  // An index into the ready versions that the policy was made for.
-  virtual std::size_t choose(const RouteQuery& query) const = 0;
+  virtual Choice choose(const RouteQuery& query) const = 0;
+  // The version that most get: what requests are read for before it is known who gets which.
+  virtual std::size_t usual() const = 0;
+  // Versions that are asked too after the answer has left, without anybody hearing of it.
+  virtual const std::vector<std::size_t>& shadows() const {
+    static const std::vector<std::size_t> kNone;
+    return kNone;
+  }
 };
 
-class PolicyFactory {
+// Thread-safety: immutable.
+class Route {
  public:
-  virtual ~PolicyFactory() = default;
-  // `ready` is in natural order and not empty; `release` is the model's `release:` or null.
-  virtual Result<std::shared_ptr<const Policy>> make(const std::vector<VersionName>& ready,
-                                                     const Node& release) const = 0;
+  virtual ~Route() = default;
+  // `ready` is in natural order and not empty. Null: none of the versions that it names is there.
+  virtual std::shared_ptr<const Policy> over(const std::vector<VersionName>& ready) const = 0;
+  // Versions that must be loaded and stay so, whatever else is said of the model.
+  virtual std::vector<VersionName> needed() const { return {}; }
 };
 
 }  // namespace sluice

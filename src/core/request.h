@@ -24,6 +24,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "core/observer.h"
+#include "core/policy.h"
 #include "core/prediction.h"
 #include "core/signature.h"
 #include "core/tensor.h"
@@ -31,6 +32,7 @@
 namespace sluice {
 
 class Servable;
+struct ModelEntry;
 class Turn;
 struct Request;
 
@@ -114,6 +116,11 @@ struct Request {
 
   // Set by routing: the version that answers, kept loaded until the request is gone.
   std::shared_ptr<const Servable> servable;
+  Choice choice;  // of the release policy; its release is 0 where a version was named
+  // The model as it was then, where versions of it are to be asked too once the answer has left.
+  std::shared_ptr<const ModelEntry> shadowed;
+  // It fitted the version that it was read for, and not the one that the release chose.
+  bool misfit = false;
   std::uint8_t stage = 0;
   const Onward* onward = nullptr;
   // The event loop's turn that it came in with, for what is done together at its end; null where

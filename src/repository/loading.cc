@@ -47,6 +47,7 @@ void Repository::start_load(const std::string& name, ModelSlot& model, VersionSl
             finish_load(name, *slot, seen, std::move(loaded));
           }
           answer_asked();
+          answer_needed();
           finish_first();
         });
   });

@@ -172,7 +172,12 @@ void Repository::note_model(const WantedModel& seen, bool twice, TimePoint now,
       models_.try_emplace(name, ModelSlot{seen, {}, {}, true, false, false, {}});
   ModelSlot& model = found->second;
   if (fresh) model.active = wanted_first(name);
-  const WantedModel wanted = fresh ? seen : believe(model, seen, now, settle);
+  WantedModel wanted = fresh ? seen : believe(model, seen, now, settle);
+  if (wanted.problem.empty() && wanted.config.release) {
+    if (auto route = declared_(wanted.name, *wanted.config.release); !route) {
+      wanted.problem = "release: " + route.error().message;
+    }
+  }
   const bool changed = fresh || model.wanted.fingerprint != wanted.fingerprint ||
                        model.wanted.problem != wanted.problem || model.twice != twice;
   model.twice = twice;
@@ -200,7 +205,13 @@ bool Repository::note_versions(const std::string& name, ModelSlot& model, bool t
   if (!wanted.problem.empty() && wanted.versions.empty()) return false;
   std::vector<VersionName> existing;
   for (const auto& version : wanted.versions) existing.push_back(version.name);
-  const auto chosen = choose_versions(existing, wanted.config.versions);
+  auto chosen = choose_versions(existing, wanted.config.versions);
+  const auto needed = needed_versions(name);
+  for (const auto& version : needed) {
+    if (std::ranges::find(existing, version) == existing.end()) continue;
+    const auto place = std::ranges::lower_bound(chosen.wanted, version);
+    if (place == chosen.wanted.end() || *place != version) chosen.wanted.insert(place, version);
+  }
   for (const auto& missing : chosen.missing) {
     if (tell) {
       log::warn("model " + name + ": version " + missing + " is named in model.yaml but not there");
@@ -212,7 +223,9 @@ bool Repository::note_versions(const std::string& name, ModelSlot& model, bool t
     const auto [slot, added] = model.versions.try_emplace(version, *seen);
     const bool other =
         note_look(slot->second, *seen, seen->fingerprint + "|" + wanted.fingerprint, now, settle);
-    changed = changed || added || other;
+    const bool is_needed = std::ranges::find(needed, version) != needed.end();
+    changed = changed || added || other || is_needed != slot->second.needed;
+    slot->second.needed = is_needed;
   }
   for (auto it = model.versions.begin(); it != model.versions.end();) {
     VersionSlot& slot = it->second;

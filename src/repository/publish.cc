@@ -7,9 +7,6 @@
 namespace sluice::repository {
 namespace {
 
-// Until releases choose another: the newest version takes the traffic.
-constexpr std::string_view kDefaultPolicy = "newest";
-
 bool runs(const ModelSlot& model) {
   return std::ranges::any_of(model.versions,
                              [](const auto& each) { return each.second.servable != nullptr; });
@@ -17,7 +14,7 @@ bool runs(const ModelSlot& model) {
 
 VersionEntry version_entry(const ModelSlot& model, const VersionSlot& slot) {
   VersionEntry out{slot.wanted.name, VersionState::kLoading, slot.reason, slot.servable, false};
-  const bool lazy = model.wanted.config.loading.kind == Loading::Kind::kLazy;
+  const bool lazy = model.wanted.config.loading.kind == Loading::Kind::kLazy && !slot.needed;
   if (slot.servable != nullptr) {
     out.state = VersionState::kReady;
     if (slot.retiring) out.reason = "not wanted any more; serves until another version does";
@@ -42,43 +39,85 @@ VersionEntry version_entry(const ModelSlot& model, const VersionSlot& slot) {
 
 }  // namespace
 
-std::shared_ptr<const ModelEntry> Repository::entry_of(const ModelSlot& slot) const {
+std::shared_ptr<ModelEntry> Repository::entry_of(const ModelSlot& slot) const {
   auto entry = std::make_shared<ModelEntry>(
       ModelEntry{slot.wanted.name, slot.wanted.config, slot.wanted.problem, {}, {}, {}, false});
   if (slot.twice) {
     entry->reason = "the model exists twice, as a file and as a directory; keep one of them";
   }
-  std::vector<VersionName> ready;
   for (const auto& [name, version] : slot.versions) {
     auto& made = entry->versions.emplace_back(version_entry(slot, version));
-    if (made.servable != nullptr && !slot.twice) {
-      ready.push_back(name);
-      entry->ready.push_back(made.servable);
-    }
+    if (made.servable != nullptr && !slot.twice) entry->ready.push_back(made.servable);
     // Its place is in front of what is ready: newer than all of it.
     const bool counts = made.state != VersionState::kFailed && !version.retiring;
     if (counts) entry->cold = made.cold;
   }
-  if (ready.empty()) return entry;
-  const Node none;
-  const auto* factory = policies_.find(kDefaultPolicy);
-  Result<std::shared_ptr<const Policy>> policy = internal("there is no such policy");
-  if (factory != nullptr) policy = factory->make(ready, none);
-  if (policy) {
-    entry->policy = std::move(*policy);
-    return entry;
-  }
-  entry->ready.clear();
-  entry->reason = policy.error().message;
-  log::error("model " + entry->name.str() + " is not served: " + entry->reason);
   return entry;
+}
+
+void Repository::route_entry(ModelEntry& entry) const {
+  entry.policy = nullptr;
+  const auto found = routes_.find(entry.name.str());
+  auto route = found == routes_.end() ? nullptr : found->second;
+  if (route == nullptr && entry.config.release) {
+    // It was checked when the configuration was read.
+    if (auto declared = declared_(entry.name, *entry.config.release)) route = *declared;
+  }
+  const bool released = route != nullptr;
+  if (!released) route = without_release_;
+  // Its versions are loaded unasked, and no other takes their place.
+  if (released) entry.cold = false;
+  if (entry.ready.empty()) return;
+  std::vector<VersionName> ready;
+  for (const auto& servable : entry.ready) ready.push_back(servable->version());
+  entry.policy = route->over(ready);
+  if (entry.policy == nullptr && entry.reason.empty()) {
+    entry.reason = "none of the versions that its release names is loaded";
+  }
 }
 
 void Repository::publish_model(const std::string& name) {
   const auto found = models_.find(name);
   if (found == models_.end()) return;
   auto entry = entry_of(found->second);
-  publish([&](ServingTable& table) { table.models[name] = std::move(entry); });
+  publish([&](ServingTable& table) {
+    route_entry(*entry);
+    table.models[name] = std::move(entry);
+  });
+}
+
+void Repository::set_route(const ModelName& model, std::shared_ptr<const Route> route) {
+  publish([&](ServingTable& table) {
+    if (route == nullptr) {
+      routes_.erase(model.str());
+    } else {
+      routes_[model.str()] = std::move(route);
+    }
+    const auto found = table.models.find(model.str());
+    if (found == table.models.end()) return;
+    auto entry = std::make_shared<ModelEntry>(*found->second);
+    route_entry(*entry);
+    found->second = std::move(entry);
+  });
+  // What it needs is loaded, and what the last one needed may go.
+  control_.post([this, name = model.str()] {
+    if (!closing_ && models_.contains(name)) look_again();
+  });
+}
+
+std::vector<VersionName> Repository::needed_versions(const std::string& model) const {
+  std::vector<VersionName> out;
+  {
+    const std::lock_guard lock(publishing_);
+    if (const auto found = routes_.find(model); found != routes_.end()) {
+      out = found->second->needed();
+    }
+  }
+  for (const auto& needed : needed_) {
+    if (needed.model == model)
+      out.insert(out.end(), needed.versions.begin(), needed.versions.end());
+  }
+  return out;
 }
 
 void Repository::publish(const std::function<void(ServingTable&)>& change) {

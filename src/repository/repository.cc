@@ -14,10 +14,12 @@ using Clock = std::chrono::steady_clock;
 }  // namespace
 
 Repository::Repository(Source& source, const Registry<Engine>& engines,
-                       const ServableFactory& servables, const Registry<PolicyFactory>& policies,
+                       const ServableFactory& servables,
+                       std::shared_ptr<const Route> without_release, DeclaredRoute declared,
                        const Probe* probe, ServingTables& tables, RepositoryOptions options)
     : source_(source),
-      policies_(policies),
+      without_release_(std::move(without_release)),
+      declared_(std::move(declared)),
       tables_(tables),
       options_(std::move(options)),
       loader_(source, engines, servables, probe, options_.parallel),

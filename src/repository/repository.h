@@ -9,6 +9,7 @@
 //
 // Thread-safety: all state is of one control thread, which never loads a model itself; every public
 // function may be called from any thread, `load_all` and `close` once. The table is read by anyone.
+// Routes are published on the caller's thread, so that taking a version back waits for nothing.
 #pragma once
 
 #include <atomic>
@@ -24,6 +25,7 @@
 #include "base/option.h"
 #include "base/worker.h"
 #include "core/on_demand.h"
+#include "core/policy.h"
 #include "core/registry.h"
 #include "core/serving_table.h"
 #include "core/source.h"
@@ -52,6 +54,11 @@ struct RepositoryOptions {
   std::vector<std::string> load_first;
 };
 
+// What model.yaml's `release:` means for the traffic before anybody has acted on it. Errors: of the
+// release; then the model's configuration has a mistake.
+using DeclaredRoute = std::function<Result<std::shared_ptr<const Route>>(const ModelName& model,
+                                                                         const Node& release)>;
+
 class Repository final : public OnDemand {
  public:
   // Called on the repository's thread when it is done.
@@ -59,8 +66,8 @@ class Repository final : public OnDemand {
 
   // `probe` may be null: versions are loaded without a trial.
   Repository(Source& source, const Registry<Engine>& engines, const ServableFactory& servables,
-             const Registry<PolicyFactory>& policies, const Probe* probe, ServingTables& tables,
-             RepositoryOptions options);
+             std::shared_ptr<const Route> without_release, DeclaredRoute declared,
+             const Probe* probe, ServingTables& tables, RepositoryOptions options);
   ~Repository() override;
 
   // The first look; returns when all that is to be loaded at start has been, or has failed. Errors:
@@ -73,6 +80,14 @@ class Repository final : public OnDemand {
   void unload(ModelName model, Done done);
   void want(std::string_view model, std::string_view version, TimePoint deadline,
             Then then) override;
+  // Who gets which version, from the next request on: it holds when it returns. The versions that
+  // the route needs are loaded, whatever model.yaml says of versions and loading. Null: as without
+  // a release. The model need not be there yet.
+  void set_route(const ModelName& model, std::shared_ptr<const Route> route);
+  // Loads these versions, whatever model.yaml says, for a route that is about to be set; `done` is
+  // called when all of them are ready. Errors: kNotFound; kFailedPrecondition/`version_failed` with
+  // the reason; then those that were loaded for it go again.
+  void need(ModelName model, std::vector<VersionName> versions, Done done);
   // Takes other options over and looks at the source; they hold when it returns. What could not be
   // loaded has another chance.
   void change(LiveOptions live);
@@ -87,6 +102,11 @@ class Repository final : public OnDemand {
  private:
   struct Asked {  // `load`, until the last of its versions is there
     std::string model;
+    Done done;
+  };
+  struct Needed {
+    std::string model;
+    std::vector<VersionName> versions;
     Done done;
   };
 
@@ -128,21 +148,30 @@ class Repository final : public OnDemand {
   void expire_guests();
   void begin_load(const ModelName& model, Done done);
   void answer_asked();
+  void begin_need(const ModelName& model, std::vector<VersionName> versions, Done done);
+  void answer_needed();
+  // Nothing: it is still on its way.
+  std::optional<Result<void>> outcome(const Needed& needed) const;
+  std::vector<VersionName> needed_versions(const std::string& model) const;
   Result<void> outcome(const ModelSlot& model) const;
   void finish_first();
   bool wanted_first(const std::string& model) const;
 
-  std::shared_ptr<const ModelEntry> entry_of(const ModelSlot& slot) const;
+  std::shared_ptr<ModelEntry> entry_of(const ModelSlot& slot) const;
+  // Who of the ready versions gets what, by the model's route; under `publishing_`.
+  void route_entry(ModelEntry& entry) const;
   void publish_model(const std::string& name);
   // Publishes what `change` makes of the newest table.
   void publish(const std::function<void(ServingTable&)>& change);
 
   Source& source_;
-  const Registry<PolicyFactory>& policies_;
+  const std::shared_ptr<const Route> without_release_;
+  const DeclaredRoute declared_;
   ServingTables& tables_;
   const RepositoryOptions options_;  // without what is live
   const VersionLoader loader_;
-  std::mutex publishing_;
+  mutable std::mutex publishing_;
+  std::map<std::string, std::shared_ptr<const Route>> routes_;  // guarded by publishing_
   std::atomic<int> loading_{0};
   std::atomic<bool> closing_{false};
 
@@ -152,6 +181,7 @@ class Repository final : public OnDemand {
   std::map<std::string, ModelSlot> models_;
   WaitingRoom guests_;
   std::vector<Asked> asked_;
+  std::vector<Needed> needed_;
   bool first_done_ = false;
   bool hinted_ = false;
   std::string last_trouble_;  // with the source, so that it is told once

@@ -24,7 +24,8 @@ bool should_load(const ModelSlot& model, const VersionSlot& version, TimePoint n
   if (version.loading || version.seen.empty() || now < version.retry_at) return false;
   const bool loads_again = version.demanded && version.seen != version.failed;
   const auto& loading = model.wanted.config.loading;
-  const bool rests = version.servable == nullptr && loading.kind == Loading::Kind::kLazy;
+  const bool rests =
+      version.servable == nullptr && loading.kind == Loading::Kind::kLazy && !version.needed;
   if (rests && !version.demanded && !takes_over(model, version)) return false;
   if (loads_again) return true;  // whoever asks takes what is there
   if (!version.settled || version.seen == version.failed) return false;
@@ -74,7 +75,7 @@ bool may_retire(const ModelSlot& model) {
   for (const auto& [name, version] : model.versions) {
     if (version.retiring) continue;
     // One that is loaded for whoever asks shows nothing until then, and is not waited for.
-    const bool rests = lazy && !version.loading && !version.demanded;
+    const bool rests = lazy && !version.loading && !version.demanded && !version.needed;
     if (version.servable == nullptr && !version.hopeless() && !rests) return false;
     any = any || version.servable != nullptr;
   }
@@ -117,7 +118,7 @@ Eviction make_room(const std::map<std::string, ModelSlot>& models, std::uint64_t
     for (const auto& [version, slot] : model.versions) {
       if (slot.servable == nullptr || &slot == keep) continue;
       total += slot.bytes;
-      if (lazy) candidates.push_back({last_use(slot), slot.bytes, name, version});
+      if (lazy && !slot.needed) candidates.push_back({last_use(slot), slot.bytes, name, version});
     }
   }
   std::ranges::sort(candidates, {}, &Candidate::used);

@@ -37,6 +37,7 @@ struct VersionSlot {
   std::shared_ptr<std::atomic<bool>> abandoned = std::make_shared<std::atomic<bool>>(false);
   // Not among the versions that are to be served any more; serves until one of those does.
   bool retiring = false;
+  bool needed = false;    // by a release: loaded and kept, whatever model.yaml says
   bool demanded = false;  // somebody waits for it, or asked for it to be loaded again
   std::string failed;     // fingerprint that cannot be served: not tried again until it changes
   std::string reason;     // why it failed

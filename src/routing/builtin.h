@@ -1,11 +1,11 @@
-// The traffic policies that exist. To add one, write its file and add its line to builtin.cc.
+// The bandit algorithms that exist. To add one, write its file and add its line to builtin.cc.
 #pragma once
 
-#include "core/policy.h"
 #include "core/registry.h"
+#include "routing/bandit_algorithm.h"
 
 namespace sluice::routing {
 
-void register_builtin(Registry<PolicyFactory>& registry);
+void register_builtin(Registry<BanditAlgorithm>& registry);
 
 }  // namespace sluice::routing

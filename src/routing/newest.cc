@@ -6,22 +6,22 @@ namespace {
 class Newest final : public Policy {
  public:
   explicit Newest(std::size_t newest) : newest_(newest) {}
-  std::size_t choose(const RouteQuery&) const override { return newest_; }
+  Choice choose(const RouteQuery&) const override { return {.version = newest_}; }
+  std::size_t usual() const override { return newest_; }
 
  private:
   const std::size_t newest_;
 };
 
-class NewestFactory final : public PolicyFactory {
+class NewestRoute final : public Route {
  public:
-  Result<std::shared_ptr<const Policy>> make(const std::vector<VersionName>& ready,
-                                             const Node&) const override {
+  std::shared_ptr<const Policy> over(const std::vector<VersionName>& ready) const override {
     return std::make_shared<Newest>(ready.size() - 1);
   }
 };
 
 }  // namespace
 
-std::shared_ptr<const PolicyFactory> make_newest() { return std::make_shared<NewestFactory>(); }
+std::shared_ptr<const Route> make_newest() { return std::make_shared<NewestRoute>(); }
 
 }  // namespace sluice::routing

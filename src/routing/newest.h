@@ -1,4 +1,4 @@
-// The policy of a model without a release: the newest ready version takes all the traffic.
+// The route of a model without a release: the newest ready version takes all the traffic.
 #pragma once
 
 #include <memory>
@@ -7,6 +7,6 @@
 
 namespace sluice::routing {
 
-std::shared_ptr<const PolicyFactory> make_newest();
+std::shared_ptr<const Route> make_newest();
 
 }  // namespace sluice::routing

@@ -84,7 +84,8 @@ Result<std::shared_ptr<const Servable>> Pipeline::find(std::string_view model,
   if (version.empty()) {
     if (entry->cold) return cold(entry->name.str());
     if (entry->ready.empty()) return not_ready(*entry, nullptr);
-    return entry->ready.back();
+    if (entry->policy == nullptr) return not_ready(*entry, nullptr);
+    return entry->ready[entry->policy->usual()];
   }
   const VersionEntry* found = entry->find(version);
   if (found == nullptr) return no_version(*entry, version);
@@ -164,12 +165,16 @@ struct Stages {
     const ModelEntry* entry = table.find(request->model);
     // Taken out of the table since it was aimed at: the lease from then still answers.
     if (entry == nullptr || entry->ready.empty()) return Step::kNext;
-    const auto choice = entry->policy->choose({request->user_id});
-    if (choice >= entry->ready.size()) {
+    if (entry->policy == nullptr) return Step::kNext;
+    request->choice = entry->policy->choose({request->user_id});
+    if (request->choice.version >= entry->ready.size()) {
       return refuse(request,
                     internal("the release policy chose a version that is not there").error());
     }
-    request->servable = entry->ready[choice];
+    request->servable = entry->ready[request->choice.version];
+    // Shared only where it is looked at again, after the answer.
+    if (!entry->policy->shadows().empty())
+      request->shadowed = table.models.find(request->model)->second;
     return Step::kNext;
   }
 
@@ -180,6 +185,7 @@ struct Stages {
     const bool same = request->bound_to == signature.fingerprint && request->bound_to != 0;
     if (!same && request->rebind != nullptr) {
       if (auto bound = request->rebind(*request, signature); !bound) {
+        request->misfit = request->bound_to != 0;
         return refuse(request, std::move(bound).error());
       }
       request->bound_to = signature.fingerprint;

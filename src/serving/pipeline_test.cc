@@ -43,7 +43,8 @@ class FakeServable final : public Servable {
 
 class First final : public Policy {
  public:
-  std::size_t choose(const RouteQuery&) const override { return 0; }
+  Choice choose(const RouteQuery&) const override { return {}; }
+  std::size_t usual() const override { return 0; }
 };
 
 class Nobody final : public OnDemand {

@@ -1,0 +1,43 @@
+// How one request of a release ended: what the release learns from.
+//
+// Thread-safety: plain values.
+#pragma once
+
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "core/policy.h"
+
+namespace sluice {
+
+enum class Ending : std::uint8_t {
+  kAnswered,
+  kFailed,  // by a fault of the model's or of ours
+  kShed,    // refused for want of room or time: overload hits all arms
+  kMistake  // the client's
+};
+
+// A request's id by which feedback finds it: a 128-bit hash, so that all have one size.
+struct RequestKey {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  friend bool operator==(const RequestKey&, const RequestKey&) = default;
+};
+
+struct Outcome {
+  Choice choice;
+  Ending ending = Ending::kAnswered;
+  bool not_finite = false;  // answered with NaN or infinity
+  bool recalled = false;    // from the cache: says nothing of the model's speed
+  float millis = 0;         // from its arrival to its answer
+  RequestKey id;
+  double prediction = kNone;  // of one row; NaN: none, or not a number
+  double label = kNone;       // `true_label` of the request itself
+  std::chrono::steady_clock::time_point at{};
+
+  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+};
+
+}  // namespace sluice

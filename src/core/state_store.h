@@ -1,0 +1,81 @@
+// Where releases, their evidence, pending feedback and decisions are kept: what must survive a
+// restart, and what replicas share.
+//
+// Three shapes are enough for all of it, so that another store is one file:
+//   documents   small texts by (kind, key) with a revision: written with compare-and-set
+//   journals    texts that are only appended, by (journal, key): the decision history
+//   blobs       bytes by (kind, key, number) that come and go in pieces: pending feedback
+//
+// To add one: write `state/<name>.cc` and one line in `state/builtin.cc`.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace sluice {
+
+struct StoredDocument {
+  std::string key;
+  std::uint64_t revision =
+      0;  // counts from 1; never falls, also not when it is removed and made anew
+  std::string body;
+};
+
+// An entry that is appended with a document, or neither is.
+struct JournalEntry {
+  std::string journal;
+  std::string key;
+  std::string body;
+};
+
+struct StoredBlob {
+  std::uint64_t number = 0;
+  std::string bytes;
+};
+
+// Thread-safety: every function may be called from any thread; they block for as long as the disk
+// or network takes. Errors: kUnavailable/`state_unavailable`; kDataLoss/`bad_state` where what is
+// there cannot be read; none shows a path.
+class StateStore {
+ public:
+  virtual ~StateStore() = default;
+
+  // --- documents
+  virtual Result<std::vector<StoredDocument>> documents(std::string_view kind) = 0;
+  virtual Result<std::optional<StoredDocument>> document(std::string_view kind,
+                                                         std::string_view key) = 0;
+  // Durable when it returns, the entry with it. `expected`: the revision that is there (0: none),
+  // else kAborted/`revision_conflict` and nothing has changed. Answers the new revision.
+  virtual Result<std::uint64_t> put(std::string_view kind, std::string_view key,
+                                    std::string_view body, std::uint64_t expected,
+                                    const std::optional<JournalEntry>& entry) = 0;
+  // The same for removing it.
+  virtual Result<void> remove(std::string_view kind, std::string_view key, std::uint64_t expected,
+                              const std::optional<JournalEntry>& entry) = 0;
+
+  // --- counters and evidence: written every second, whole, and not before it returns on the disk;
+  // a crash of the process loses nothing that was saved, one of the machine the last seconds.
+  virtual Result<void> save(std::string_view kind, std::string_view key, std::string_view body) = 0;
+  virtual Result<std::optional<std::string>> saved(std::string_view kind, std::string_view key) = 0;
+  virtual Result<void> forget(std::string_view kind, std::string_view key) = 0;
+
+  // --- journals: the newest `limit`, oldest first.
+  virtual Result<std::vector<std::string>> journal(std::string_view journal, std::string_view key,
+                                                   std::size_t limit) = 0;
+
+  // --- blobs, by number.
+  virtual Result<void> put_blob(std::string_view kind, std::string_view key, std::uint64_t number,
+                                std::string_view bytes) = 0;
+  virtual Result<std::vector<StoredBlob>> blobs(std::string_view kind, std::string_view key) = 0;
+  // Those with numbers below.
+  virtual Result<void> drop_blobs(std::string_view kind, std::string_view key,
+                                  std::uint64_t below) = 0;
+};
+
+}  // namespace sluice
