@@ -20,8 +20,8 @@ struct Everything {
     auto opened = app::Stack::open(SLUICE_SOURCE_DIR "/examples/models");
     stack = std::move(*opened);
     add_builtin(router, methods,
-                {stack->pipeline(), stack->tables(), stack->repository(), stack->trace(),
-                 shared_memory, settings});
+                {stack->pipeline(), stack->tables(), stack->repository(), stack->releases(),
+                 stack->trace(), shared_memory, settings});
   }
   std::unique_ptr<app::Stack> stack;
   clients::SharedMemory shared_memory{false};

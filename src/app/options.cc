@@ -75,6 +75,8 @@ const Schema<ServeOptions>& ServeOptions::schema() {
                   {address_problem})
           .option("default_model", &S::default_model, "model of POST /predict")
           .option("strict", &S::strict, "an unknown key in a request is an error")
+          .option("version_header", &S::version_header,
+                  "X-Sluice-Version chooses the version, for testers")
           .option("allow_pickle", &S::allow_pickle, "run .pkl and .joblib files")
           .option("python", &S::python,
                   "the Python that runs them; else the first of python3 and the system's that "
@@ -105,7 +107,7 @@ const Schema<ServeOptions>& ServeOptions::schema() {
 }
 
 const std::vector<std::string>& ServeOptions::not_acted_on() {
-  static const std::vector<std::string> kKeys = {"state_dir"};
+  static const std::vector<std::string> kKeys = {};
   return kKeys;
 }
 

@@ -22,6 +22,7 @@ struct ServeOptions {
   std::string management = "127.0.0.1:8002";
   std::string default_model;
   bool strict = false;
+  bool version_header = true;
   bool allow_pickle = false;
   std::string python;
   std::string state_dir;

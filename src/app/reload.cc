@@ -14,6 +14,7 @@ namespace {
 std::vector<std::string> take_over(const ServeOptions& next, ServeOptions& now) {
   ServeOptions out = now;
   out.strict = next.strict;
+  out.version_header = next.version_header;
   out.metrics = next.metrics;
   out.default_model = next.default_model;
   out.poll = next.poll;
@@ -43,7 +44,9 @@ log::Level log_level_of(const ServeOptions& options) {
 }
 
 frontends::Settings settings_of(const ServeOptions& options) {
-  return {.strict = options.strict, .public_metrics = options.metrics.is_public};
+  return {.strict = options.strict,
+          .version_header = options.version_header,
+          .public_metrics = options.metrics.is_public};
 }
 
 repository::LiveOptions live_options_of(const ServeOptions& options) {

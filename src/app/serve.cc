@@ -98,6 +98,17 @@ sources::RemoteOptions remote_options(const ServeOptions& options,
   return out;
 }
 
+// Beside the models, unless it is said; a repository elsewhere has no beside.
+StateOptions state_options(const ServeOptions& options) {
+  namespace fs = std::filesystem;
+  if (!options.state_dir.empty()) return {options.state_dir, true};
+  if (options.models.find("://") != std::string::npos) return {".sluice", false};
+  std::error_code ignored;
+  const fs::path models(options.models);
+  const fs::path beside = fs::is_directory(models, ignored) ? models : models.parent_path();
+  return {(beside / ".sluice").string(), false};
+}
+
 // How long the end waits for a model that is being loaded, which nothing can break off.
 constexpr Millis kLoadingGrace{3000};
 
@@ -109,8 +120,8 @@ class Frontends {
         shared_memory_(options.allow_client_shm),
         router_({options.max_body.value, explicit_control(options)}, settings_) {
     frontends::add_builtin(router_, methods_,
-                           {stack.pipeline(), stack.tables(), stack.repository(), stack.trace(),
-                            shared_memory_, settings_, explicit_control(options)});
+                           {stack.pipeline(), stack.tables(), stack.repository(), stack.releases(),
+                            stack.trace(), shared_memory_, settings_, explicit_control(options)});
     transport::Services services;
     services.http = &router_;
     services.grpc = &methods_;
@@ -190,7 +201,7 @@ int serve(Reloader& reloader) {
   auto repository = repository_options(options);
   auto remote = remote_options(options, repository.live.poll);
   auto stack = Stack::open(options.models, std::move(repository), engine_options, probe->get(),
-                           std::move(remote));
+                           std::move(remote), state_options(options));
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());

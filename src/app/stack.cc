@@ -1,24 +1,42 @@
 #include "app/stack.h"
 
+#include "base/log.h"
 #include "observers/builtin.h"
+#include "release/releases.h"
 #include "routing/newest.h"
 #include "serving/model_servable.h"
 #include "sources/builtin.h"
+#include "state/builtin.h"
 
 namespace sluice::app {
+namespace {
+
+Result<std::unique_ptr<StateStore>> open_state(const StateOptions& options) {
+  auto opened = state::open_state(options.where);
+  if (opened || options.required) return opened;
+  log::warn("there is no room for state beside the models (" + opened.error().message +
+            "); releases last until the server ends, unless --state-dir says where to keep them");
+  return state::open_state(":memory:");
+}
+
+}  // namespace
 
 Stack::Stack(const engines::EngineOptions& engines)
     : servables_(serving::make_servable_factory()),
       tables_(std::make_shared<const ServingTable>()),
-      observers_(observers::make_builtin(trace_)) {
+      observers_(observers::make_builtin(trace_, evidence_)),
+      policies_(std::make_unique<const release::Policies>(release::Policies::builtin())) {
   engines::register_builtin(engines_, engines);
 }
+
+Stack::~Stack() = default;
 
 Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
                                            repository::RepositoryOptions options,
                                            const engines::EngineOptions& engines,
                                            const repository::Probe* probe,
-                                           sources::RemoteOptions remote) {
+                                           sources::RemoteOptions remote,
+                                           const StateOptions& state) {
   std::unique_ptr<Stack> stack(new Stack(engines));
   std::vector<std::string> extensions;
   for (const auto& [name, engine] : stack->engines_.items()) {
@@ -28,8 +46,13 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
              sources::make_source(path, sources::Layout(std::move(extensions)), remote));
   stack->repository_ = std::make_unique<repository::Repository>(
       *stack->source_, stack->engines_, *stack->servables_, routing::make_newest(),
-      [](const ModelName&, const Node&) { return std::shared_ptr<const Route>(); }, probe,
-      stack->tables_, std::move(options));
+      [&policies = *stack->policies_](const ModelName& model, const Node& declared) {
+        return release::declared_route(policies, model, declared);
+      },
+      probe, stack->tables_, std::move(options));
+  SLUICE_TRY(auto store, open_state(state));
+  stack->releases_ = std::make_unique<release::Releases>(
+      *stack->policies_, *stack->repository_, stack->tables_, stack->evidence_, std::move(store));
   stack->pipeline_ = std::make_unique<const serving::Pipeline>(stack->tables_, stack->observers_,
                                                                *stack->repository_);
   return stack;
@@ -41,7 +64,20 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickle
   options.live.allow_code = pickles.allowed;
   sources::RemoteOptions remote;
   remote.cache_directory = sources::default_cache_directory("");
-  return open(path, std::move(options), {pickles.python}, nullptr, std::move(remote));
+  return open(path, std::move(options), {pickles.python}, nullptr, std::move(remote), {});
+}
+
+// Releases are known before the first request can come, and look when there is something to see.
+Result<void> Stack::load() {
+  SLUICE_CHECK(releases_->restore());
+  SLUICE_CHECK(repository_->load_all());
+  releases_->start();
+  return {};
+}
+
+bool Stack::close(Millis grace) {
+  releases_->close();
+  return repository_->close(grace);
 }
 
 }  // namespace sluice::app

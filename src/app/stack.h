@@ -15,35 +15,52 @@
 #include "core/serving_table.h"
 #include "core/source.h"
 #include "engines/builtin.h"
+#include "observers/evidence.h"
 #include "observers/trace_log.h"
 #include "repository/repository.h"
 #include "serving/pipeline.h"
 #include "sources/remote.h"
 
+namespace sluice::release {
+class Releases;
+struct Policies;
+}  // namespace sluice::release
+
 namespace sluice::app {
+
+// Where releases are kept.
+struct StateOptions {
+  std::string where = ":memory:";  // or a directory
+  bool required = true;            // else they are kept in memory where that cannot be used
+};
 
 class Stack {
  public:
   // `path`: or a URL, for which `remote` is. Errors: kNotFound when there is nothing there,
   // kInvalidArgument when it is no model. `probe`: tries versions before they are loaded; may be
   // null.
+  // Errors also: of the state, where that is required.
   static Result<std::unique_ptr<Stack>> open(const std::string& path,
                                              repository::RepositoryOptions options,
                                              const engines::EngineOptions& engines,
                                              const repository::Probe* probe,
-                                             sources::RemoteOptions remote);
+                                             sources::RemoteOptions remote,
+                                             const StateOptions& state);
   // For commands that end after their answer: whatever is there is loaded at once.
   static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles = {});
 
-  Result<void> load() { return repository_->load_all(); }
+  ~Stack();
+
+  Result<void> load();
   void announce_drain() { repository_->announce_drain(); }
-  // See Repository::close.
-  bool close(Millis grace) { return repository_->close(grace); }
+  // What releases have seen is kept; then see Repository::close.
+  bool close(Millis grace);
 
   const serving::Pipeline& pipeline() const { return *pipeline_; }
   const ServingTables& tables() const { return tables_; }
   const Registry<Engine>& engines() const { return engines_; }
   repository::Repository& repository() { return *repository_; }
+  release::Releases& releases() { return *releases_; }
   observers::TraceControl& trace() { return trace_; }
 
  private:
@@ -54,8 +71,11 @@ class Stack {
   std::unique_ptr<Source> source_;
   ServingTables tables_;
   observers::TraceControl trace_;
+  observers::EvidenceLog evidence_;
   Observers observers_;
+  const std::unique_ptr<const release::Policies> policies_;
   std::unique_ptr<repository::Repository> repository_;
+  std::unique_ptr<release::Releases> releases_;
   std::unique_ptr<const serving::Pipeline> pipeline_;
 };
 

@@ -69,7 +69,7 @@ Result<void> apply_parameter(const OipParameter& parameter, OipCall& call, Reque
     SLUICE_TRY(call.binary_outputs, flag(parameter));
   } else if (key == "user_id") {
     SLUICE_TRY(const auto value, text(parameter));
-    request.user_id = request.arena.copy(value);
+    return set_user(request, request.arena.copy(value));
   } else if (key == "cache_key") {
     SLUICE_TRY(const auto value, text(parameter));
     request.cache_key = request.arena.copy(value);

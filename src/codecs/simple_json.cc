@@ -31,14 +31,16 @@ constexpr std::array<std::string_view, kKeyCount> kKeys = {"features",  "user_id
                                                            "explain",   "request_id"};
 
 // Text of the client's choosing, kept with the request; identifiers may be written as numbers.
-Result<std::string_view> read_id(od::value value, std::string_view name, Arena& arena) {
+Result<std::string_view> read_id(od::value value, std::string_view name, Arena& arena,
+                                 std::size_t most = kMaxId) {
   std::int64_t number = 0;
   if (value.get_int64().get(number) == simdjson::SUCCESS) {
     return arena.copy(std::to_string(number));
   }
   SLUICE_TRY(const auto text, read_string(value, name));
-  if (text.size() > kMaxId) {
-    return invalid("too_long", "'" + std::string(name) + "' has more than 128 bytes");
+  if (text.size() > most) {
+    return invalid("too_long",
+                   "'" + std::string(name) + "' has more than " + std::to_string(most) + " bytes");
   }
   return arena.copy(text);
 }
@@ -62,7 +64,7 @@ class Decoder {
     seen_ |= 1U << known;
     switch (static_cast<Key>(known)) {
       case kFeatures: return read_features(value, signature_, out_);
-      case kUserId: return store(read_id(value, key, out_.arena), out_.user_id);
+      case kUserId: return read_user(value, key);
       case kEntityId: return store(read_id(value, key, out_.arena), out_.entity_id);
       case kCacheKey: return store(read_id(value, key, out_.arena), out_.cache_key);
       case kRequestId: return store(read_id(value, key, out_.arena), out_.request_id);
@@ -72,6 +74,11 @@ class Decoder {
       case kKeyCount: break;
     }
     return {};
+  }
+
+  Result<void> read_user(od::value value, std::string_view key) {
+    SLUICE_TRY(const auto user, read_id(value, key, out_.arena, 256));
+    return set_user(out_, user);
   }
 
   template <class T, class M>

@@ -217,10 +217,10 @@ Result<void> decode_simple_proto(const SimpleProtoMessage& message, const Signat
   out.payload = &message;
   out.rebind = rebind;
   constexpr std::size_t kMaxId = 128;
-  for (const auto* text : {&proto.user_id(), &proto.entity_id(), &proto.cache_key()}) {
+  for (const auto* text : {&proto.entity_id(), &proto.cache_key()}) {
     if (text->size() > kMaxId) return invalid("too_long", "an identifier has more than 128 bytes");
   }
-  out.user_id = proto.user_id();
+  if (!proto.user_id().empty()) SLUICE_CHECK(set_user(out, proto.user_id()));
   out.entity_id = proto.entity_id();
   out.cache_key = proto.cache_key();
   if (proto.request_id().size() <= kMaxId) out.request_id = proto.request_id();

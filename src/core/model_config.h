@@ -154,8 +154,7 @@ struct ModelConfig {
 
   static const Schema<ModelConfig>& schema();
 
-  static constexpr std::array<std::string_view, 4> kNotActedOn = {"guard", "features", "log",
-                                                                  "release"};
+  static constexpr std::array<std::string_view, 3> kNotActedOn = {"guard", "features", "log"};
 };
 
 }  // namespace sluice

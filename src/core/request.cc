@@ -56,6 +56,16 @@ void FinishRequest::operator()(Request* request) const noexcept {
 
 RequestPtr make_request() { return RequestPtr(new Request); }
 
+Result<void> set_user(Request& request, std::string_view user) {
+  constexpr std::size_t kMost = 256;
+  if (user.empty() || user.size() > kMost) {
+    return invalid("bad_user_id",
+                   "the user id must have 1 to 256 bytes; leave it out where nobody is known");
+  }
+  request.user_id = user;
+  return {};
+}
+
 void finish(RequestPtr request, Error error) {
   request->reply.error = std::move(error);
   finish(std::move(request));

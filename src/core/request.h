@@ -143,6 +143,10 @@ struct Request {
 // Made by the Pipeline (`Pipeline::new_request`), which sets who observes it.
 RequestPtr make_request();
 
+// Who asks; the text must live as long as the request. Errors: kInvalidArgument/`bad_user_id` where
+// it is empty (all who have no name would be one user) or has more than 256 bytes.
+Result<void> set_user(Request& request, std::string_view user);
+
 // Answers with what is in `reply` and lets the request go.
 inline void finish(RequestPtr request) { request.reset(nullptr); }
 

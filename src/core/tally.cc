@@ -53,6 +53,21 @@ void Tally::failed(Nanos total) {
   auto mine = shards_.mine();
   mine.bump(mine.shard.fail.count, 1);
   mine.bump(mine.shard.fail.ns, ns_of(total));
+  // Failures are rare; whoever runs a release wants to know whether they come in bursts.
+  const std::lock_guard lock(failing_);
+  bursts_.bad(finished() - 1);
+}
+
+std::uint64_t Tally::finished() const {
+  std::uint64_t out = 0;
+  shards_.each(
+      [&](const Shard& shard) { out += shard.success.count.value() + shard.fail.count.value(); });
+  return out;
+}
+
+std::pair<statistics::Burstiness, std::uint64_t> Tally::bursts() const {
+  const std::lock_guard lock(failing_);
+  return {bursts_, finished()};
 }
 
 void Tally::recalled(Nanos total) {

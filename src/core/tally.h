@@ -11,8 +11,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
+#include <utility>
 #include <vector>
 
+#include "statistics/burstiness.h"
 #include "telemetry/sharded.h"
 
 namespace sluice {
@@ -58,6 +61,8 @@ class Tally {
   void missed(Nanos looking);
 
   Sums sums() const;
+  // How failures came together, and in how many requests.
+  std::pair<statistics::Burstiness, std::uint64_t> bursts() const;
   // By size; a thread remembers its first 64 sizes, the sums have them all.
   std::vector<Batch> batches() const;
 
@@ -81,7 +86,11 @@ class Tally {
     std::array<Size, kSizes> sizes;
   };
 
+  std::uint64_t finished() const;
+
   Sharded<Shard> shards_;
+  mutable std::mutex failing_;
+  statistics::Burstiness bursts_;  // guarded by failing_
 };
 
 }  // namespace sluice

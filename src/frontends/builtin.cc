@@ -6,6 +6,7 @@
 #include "frontends/grpc_simple.h"
 #include "frontends/management.h"
 #include "frontends/metrics.h"
+#include "frontends/release_api.h"
 #include "frontends/rest_oip.h"
 #include "frontends/rest_simple.h"
 #include "frontends/rest_tfserving.h"
@@ -17,6 +18,7 @@ void add_builtin(Router& router, transport::GrpcMethods& methods, const Parts& p
   add_rest_oip(router, parts);
   add_rest_tfserving(router, parts);
   add_management(router, parts);
+  add_release_api(router, parts);
   add_metrics(router, parts);
   add_grpc_simple(methods, parts);
   add_grpc_oip(methods, parts);

@@ -23,15 +23,14 @@ void enter(const Parts& parts, transport::GrpcCall& call, std::string_view messa
   request->deadline = call.deadline();
   request->cancelled = &call.cancelled();
   request->turn = &call.turn();
-  if (const auto user = call.head().find("x-user-id"); user && user->size() <= 128) {
-    request->user_id = *user;
-  }
-  Result<void> names;
-  if (target.model.empty()) names = invalid("invalid_name", "the request names no model");
+  Result<void> names = read_user(call.head(), *request);
+  if (names && target.model.empty()) names = invalid("invalid_name", "the request names no model");
   if (names) names = check_name(target.model, "model");
   if (names) names = check_name(target.version, "version");
   if (!names) return finish(std::move(request), std::move(names).error());
-  parts.pipeline.enter(std::move(request), target.model, target.version,
+  const auto version = asked_version(call.head(), target.version, *parts.settings.read());
+  if (!version) return finish(std::move(request), version.error());
+  parts.pipeline.enter(std::move(request), target.model, *version,
                        [message, memory = &parts.shared_memory](Request& to) {
                          return codecs::decode_oip_proto(message, to.servable->signature(), *memory,
                                                          to);

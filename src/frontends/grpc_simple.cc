@@ -22,17 +22,16 @@ void answer(const GrpcCallPtr& call, const Request& request) {
 Result<void> decode(const codecs::SimpleProtoMessage& message, const transport::RequestHead& head,
                     Request& request) {
   SLUICE_CHECK(codecs::decode_simple_proto(message, request.servable->signature(), request));
-  const auto user = head.find("x-user-id");
-  if (request.user_id.empty() && user && user->size() <= 128) request.user_id = *user;
+  if (request.user_id.empty()) SLUICE_CHECK(read_user(head, request));
   if (request.request_id.empty()) request.request_id = new_request_id(request.arena);
   return {};
 }
 
-void predict(const Pipeline& pipeline, const GrpcCallPtr& call, std::string_view bytes) {
+void predict(const Parts& parts, const GrpcCallPtr& call, std::string_view bytes) {
   auto parsed = codecs::parse_simple_proto(bytes);
   if (!parsed) return call->finish(parsed.error().code, parsed.error().message);
   const codecs::SimpleProtoMessage& message = **parsed;
-  auto request = pipeline.new_request();
+  auto request = parts.pipeline.new_request();
   request->deadline = call->deadline();
   request->cancelled = &call->cancelled();
   request->turn = &call->turn();
@@ -42,8 +41,10 @@ void predict(const Pipeline& pipeline, const GrpcCallPtr& call, std::string_view
   auto names = check_name(message.model(), "model");
   if (names) names = check_name(message.version(), "version");
   if (!names) return finish(std::move(request), std::move(names).error());
-  pipeline.enter(
-      std::move(request), message.model(), message.version(),
+  const auto version = asked_version(call->head(), message.version(), *parts.settings.read());
+  if (!version) return finish(std::move(request), version.error());
+  parts.pipeline.enter(
+      std::move(request), message.model(), *version,
       [&message, head = &call->head()](Request& to) { return decode(message, *head, to); });
 }
 
@@ -51,8 +52,8 @@ void predict(const Pipeline& pipeline, const GrpcCallPtr& call, std::string_view
 
 void add_grpc_simple(transport::GrpcMethods& methods, const Parts& parts) {
   methods.add("/PredictionService/Predict",
-              {[&pipeline = parts.pipeline](const GrpcCallPtr& call, std::string_view message) {
-                 predict(pipeline, call, message);
+              {[parts](const GrpcCallPtr& call, std::string_view message) {
+                 predict(parts, call, message);
                },
                nullptr});
 }

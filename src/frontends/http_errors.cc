@@ -23,10 +23,11 @@ transport::Response without_body(const Error& error) {
 }  // namespace
 
 int http_status(const Error& error) {
-  static constexpr std::array<std::pair<std::string_view, int>, 6> kByReason = {
+  static constexpr std::array<std::pair<std::string_view, int>, 7> kByReason = {
       {{"bounds", 422},
        {"guard", 422},
        {"too_large", 413},
+       {"expired", 410},
        {"unsupported_media", 415},
        {"method_not_allowed", 405},
        {"rate_limited", 429}}};

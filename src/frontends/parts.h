@@ -8,12 +8,17 @@
 #include "repository/repository.h"
 #include "serving/pipeline.h"
 
+namespace sluice::release {
+class Releases;
+}
+
 namespace sluice::frontends {
 
 struct Parts {
   const serving::Pipeline& pipeline;
   const ServingTables& tables;
   repository::Repository& repository;
+  release::Releases& releases;
   observers::TraceControl& trace;
   clients::SharedMemory& shared_memory;
   const LiveSettings& settings;

@@ -38,10 +38,29 @@ Result<void> begin_rest(transport::Exchange& exchange, Request& request) {
   if (const auto id = head.find("x-request-id"); id && id->size() <= kMaxId) {
     request.request_id = *id;
   }
-  if (const auto user = head.find("x-user-id"); user && user->size() <= kMaxId) {
-    request.user_id = *user;
+  return read_user(head, request);
+}
+
+Result<void> read_user(const transport::RequestHead& head, Request& request) {
+  const auto user = head.find("x-user-id");
+  return user ? set_user(request, *user) : Result<void>();
+}
+
+Result<std::string_view> asked_version(const transport::RequestHead& head, std::string_view named,
+                                       const Settings& settings) {
+  const auto header = head.find("x-sluice-version");
+  if (!header) return named;
+  if (!settings.version_header) {
+    return fail(Code::kPermissionDenied, "version_header",
+                "X-Sluice-Version is not allowed here (version_header: false)");
   }
-  return {};
+  const auto version = trim(*header);
+  if (version.empty()) return invalid("invalid_name", "X-Sluice-Version names no version");
+  SLUICE_CHECK(check_name(version, "version"));
+  if (!named.empty() && named != version) {
+    return invalid("two_versions", "the request names one version and X-Sluice-Version another");
+  }
+  return version;
 }
 
 }  // namespace sluice::frontends

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/request.h"
+#include "frontends/parts.h"
 #include "serving/pipeline.h"
 #include "transport/http.h"
 
@@ -18,16 +19,26 @@ Result<void> check_name(std::string_view name, std::string_view what);
 // X-Request-Timeout-Ms.
 Result<void> begin_rest(transport::Exchange& exchange, Request& request);
 
+// Who asks, by the header or metadata X-User-Id, where it is there. Errors: `bad_user_id`.
+Result<void> read_user(const transport::RequestHead& head, Request& request);
+
+// The version that is to answer: `named`, by the path or message, or that of X-Sluice-Version, by
+// which testers choose. Errors: kPermissionDenied where the header is not allowed; of the name.
+Result<std::string_view> asked_version(const transport::RequestHead& head, std::string_view named,
+                                       const Settings& settings);
+
 // Sends a request on its way to the model and version that the path names; its continuation holds
 // the exchange. Decode: Result<void>(Request&).
 template <class Decode>
-void enter_rest(const serving::Pipeline& pipeline, transport::Exchange& exchange,
-                RequestPtr request, Decode decode) {
+void enter_rest(const Parts& parts, transport::Exchange& exchange, RequestPtr request,
+                Decode decode) {
   if (auto begun = begin_rest(exchange, *request); !begun) {
     return finish(std::move(request), std::move(begun).error());
   }
   const auto& names = exchange.admission().parameters;
-  pipeline.enter(std::move(request), names[0], names[1], std::move(decode));
+  const auto version = asked_version(exchange.head(), names[1], *parts.settings.read());
+  if (!version) return finish(std::move(request), version.error());
+  parts.pipeline.enter(std::move(request), names[0], *version, std::move(decode));
 }
 
 }  // namespace sluice::frontends

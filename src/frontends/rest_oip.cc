@@ -56,7 +56,7 @@ void answer(const ExchangePtr& exchange, Request& request) {
 void infer(const Parts& parts, const ExchangePtr& exchange) {
   auto request = parts.pipeline.new_request();
   request->on_done = [exchange](Request* done) { answer(exchange, *done); };
-  enter_rest(parts.pipeline, *exchange, std::move(request),
+  enter_rest(parts, *exchange, std::move(request),
              [memory = &parts.shared_memory, from = exchange.get()](Request& to) {
                return decode(*memory, *from, to);
              });

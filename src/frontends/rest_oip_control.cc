@@ -4,6 +4,7 @@
 #include "base/json_writer.h"
 #include "base/text.h"
 #include "codecs/proto_json.h"
+#include "frontends/json_body.h"
 #include "frontends/oip_answers.h"
 #include "frontends/oip_control.h"
 #include "frontends/oip_settings.h"
@@ -15,16 +16,6 @@ namespace {
 using nlohmann::json;
 using transport::ExchangePtr;
 using transport::Response;
-
-// A small body: an object, or nothing at all.
-Result<json> read_object(const transport::Exchange& exchange) {
-  const auto body = trim(exchange.body());
-  if (body.empty()) return json::object();
-  auto out = json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (out.is_discarded()) return invalid("not_json", "the body is not valid JSON");
-  if (!out.is_object()) return invalid("wrong_type", "the body must be a JSON object");
-  return out;
-}
 
 // The answer to `work`'s result: nothing but 200, or the error.
 void tell(const ExchangePtr& exchange, const Result<void>& result) {

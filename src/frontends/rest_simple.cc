@@ -32,11 +32,12 @@ void answer(const ExchangePtr& exchange, const Request& request) {
   exchange->respond(std::move(response));
 }
 
-void predict(const Pipeline& pipeline, bool strict, const ExchangePtr& exchange) {
-  auto request = pipeline.new_request();
+void predict(const Parts& parts, const ExchangePtr& exchange) {
+  auto request = parts.pipeline.new_request();
+  const bool strict = parts.settings.read()->strict;
   request->wants_prediction = true;
   request->on_done = [exchange](Request* done) { answer(exchange, *done); };
-  enter_rest(pipeline, *exchange, std::move(request),
+  enter_rest(parts, *exchange, std::move(request),
              [strict, from = exchange.get()](Request& to) { return decode(strict, *from, to); });
 }
 
@@ -64,9 +65,7 @@ void ready(const Pipeline& pipeline, const ExchangePtr& exchange) {
 
 void add_rest_simple(Router& router, const Parts& parts) {
   const Pipeline& pipeline = parts.pipeline;
-  const auto serve_predict = [&pipeline, &live = parts.settings](const ExchangePtr& exchange) {
-    predict(pipeline, live.read()->strict, exchange);
-  };
+  const auto serve_predict = [parts](const ExchangePtr& exchange) { predict(parts, exchange); };
   router.serve("POST", "/predict", serve_predict);
   router.serve("POST", "/models/{}/predict", serve_predict);
   router.serve("POST", "/models/{}/versions/{}/predict", serve_predict);

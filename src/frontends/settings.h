@@ -9,6 +9,7 @@ namespace sluice::frontends {
 
 struct Settings {
   bool strict = false;         // an unknown key of a simple request is an error
+  bool version_header = true;  // X-Sluice-Version chooses the version
   bool public_metrics = true;  // public listeners answer /metrics
 };
 

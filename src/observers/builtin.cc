@@ -4,10 +4,11 @@
 
 namespace sluice::observers {
 
-Observers make_builtin(const TraceControl& trace) {
+Observers make_builtin(const TraceControl& trace, EvidenceLog& evidence) {
   Observers out;
   out.push_back(make_statistics());
   out.push_back(make_trace_log(trace));
+  out.push_back(make_evidence(evidence));
   return out;
 }
 

@@ -3,11 +3,12 @@
 #pragma once
 
 #include "core/observer.h"
+#include "observers/evidence.h"
 #include "observers/trace_log.h"
 
 namespace sluice::observers {
 
-// `trace` outlives the observers.
-Observers make_builtin(const TraceControl& trace);
+// All outlive the observers.
+Observers make_builtin(const TraceControl& trace, EvidenceLog& evidence);
 
 }  // namespace sluice::observers

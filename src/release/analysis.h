@@ -14,6 +14,7 @@
 
 namespace sluice::release {
 
+using nlohmann::json;
 using TimePoint = std::chrono::steady_clock::time_point;
 
 struct AnalysisOptions {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/random.h"
 #include "base/text.h"
@@ -38,6 +39,8 @@ using statistics::RewardSums;
 
 constexpr std::chrono::hours kDay{24};
 constexpr double kCredible = 0.95;
+// How often the shares follow what was learned.
+constexpr Millis kShares{100};
 
 struct BanditSpec {
   std::vector<std::string> arms;
@@ -125,7 +128,9 @@ class Bandit final : public ReleasePolicy {
   }
 
   Next next(const Standing& standing) override {
-    fade(standing.passed);
+    waited_ += standing.passed;
+    if (waited_ < kShares) return {};
+    fade(std::exchange(waited_, Millis(0)));
     if (standing.state != State::kRunning || (!learned_ && pulled_ == 0)) return {};
     Next out;
     out.shares = shares();
@@ -252,6 +257,7 @@ class Bandit final : public ReleasePolicy {
   std::vector<routing::BanditArm> state_;
   std::vector<OffPolicySums> off_policy_;
   std::vector<std::uint64_t> pulls_;
+  Millis waited_{0};
   std::size_t pulled_ = 0;  // since the shares were made
   bool learned_ = false;
 };

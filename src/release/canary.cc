@@ -124,6 +124,12 @@ class Canary final : public ReleasePolicy {
     return advance(standing);
   }
 
+  std::optional<Next> lost(std::size_t arm, const Standing& standing) override {
+    const bool done = standing.state == State::kRolledBack || standing.state == State::kPromoted;
+    if (arm != 1 || done) return std::nullopt;
+    return take_back("it is not loaded any more");
+  }
+
   Result<Next> command(Command command, std::string_view version,
                        const Standing& standing) override {
     switch (command) {

@@ -18,6 +18,10 @@ std::vector<T> list_of(const json& from) {
 
 }  // namespace
 
+std::string text_of(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 const json& part_of(const json& from, const char* key) {
   static const json kNull;
   if (!from.is_object()) return kNull;

@@ -30,6 +30,9 @@ void from_json_state(const json& from, statistics::RewardSums& to);
 json to_json(const statistics::OffPolicySums& sums);
 void from_json_state(const json& from, statistics::OffPolicySums& to);
 
+// On one line; bytes that are not UTF-8 are replaced.
+std::string text_of(const json& value);
+
 // `from[key]`, or `otherwise` where it is not there or of another type.
 double number_in(const json& from, const char* key, double otherwise);
 std::uint64_t count_in(const json& from, const char* key, std::uint64_t otherwise = 0);

@@ -29,6 +29,8 @@
 
 namespace sluice::release {
 
+using nlohmann::json;
+
 enum class State { kRunning, kPaused, kRolledBack, kPromoted, kInconclusive };
 std::string_view word_of(State state);
 std::optional<State> state_of(std::string_view word);
@@ -101,6 +103,12 @@ class ReleasePolicy {
   virtual Result<Next> command(Command command, std::string_view version,
                                const Standing& standing) = 0;
 
+  // The version of an arm is not loaded any more: what follows, if anything does.
+  virtual std::optional<Next> lost(std::size_t arm, const Standing& standing) {
+    (void)arm;
+    (void)standing;
+    return std::nullopt;
+  }
   // How the stable arm's errors came together before.
   virtual void learn(const statistics::Burstiness& bursts, std::uint64_t requests) {
     (void)bursts;

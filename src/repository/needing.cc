@@ -49,13 +49,14 @@ std::optional<Result<void>> Repository::outcome(const Needed& needed) const {
     const VersionSlot& slot = found->second;
     if (slot.servable != nullptr) continue;
     if (slot.loading || (slot.reason.empty() && !slot.hopeless())) return std::nullopt;
-    return fail(Code::kFailedPrecondition, "version_failed",
+    return fail(Code::kAborted, "version_failed",
                 title(needed.model, slot.wanted) + " cannot be served: " + slot.reason);
   }
   return Result<void>();
 }
 
 void Repository::answer_needed() {
+  if (closing_) return;
   std::vector<std::pair<Done, Result<void>>> ready;
   std::erase_if(needed_, [&](Needed& needed) {
     auto result = outcome(needed);

@@ -87,7 +87,14 @@ void Repository::publish_model(const std::string& name) {
 }
 
 void Repository::set_route(const ModelName& model, std::shared_ptr<const Route> route) {
+  bool other_versions = false;
   publish([&](ServingTable& table) {
+    const auto needs = [](const auto& of) {
+      return of == nullptr ? std::vector<VersionName>() : of->needed();
+    };
+    const auto before = routes_.find(model.str());
+    other_versions = (before == routes_.end() ? needs(route) != std::vector<VersionName>()
+                                              : needs(before->second) != needs(route));
     if (route == nullptr) {
       routes_.erase(model.str());
     } else {
@@ -100,6 +107,7 @@ void Repository::set_route(const ModelName& model, std::shared_ptr<const Route> 
     found->second = std::move(entry);
   });
   // What it needs is loaded, and what the last one needed may go.
+  if (!other_versions) return;
   control_.post([this, name = model.str()] {
     if (!closing_ && models_.contains(name)) look_again();
   });

@@ -85,7 +85,7 @@ class Repository final : public OnDemand {
   // a release. The model need not be there yet.
   void set_route(const ModelName& model, std::shared_ptr<const Route> route);
   // Loads these versions, whatever model.yaml says, for a route that is about to be set; `done` is
-  // called when all of them are ready. Errors: kNotFound; kFailedPrecondition/`version_failed` with
+  // called when all of them are ready. Errors: kNotFound; kAborted/`version_failed` with
   // the reason; then those that were loaded for it go again.
   void need(ModelName model, std::vector<VersionName> versions, Done done);
   // Takes other options over and looks at the source; they hold when it returns. What could not be

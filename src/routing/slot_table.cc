@@ -47,12 +47,27 @@ SlotTable::SlotTable(std::span<const double> shares) {
 }
 
 SlotTable SlotTable::moved_to(std::span<const double> shares) const {
+  std::vector<std::size_t> same(shares.size());
+  std::iota(same.begin(), same.end(), std::size_t{0});
+  return moved_to(shares, same);
+}
+
+SlotTable SlotTable::moved_to(std::span<const double> shares,
+                              std::span<const std::size_t> before) const {
   if (owned_.empty()) return SlotTable(shares);
-  SlotTable out = *this;
-  out.owned_.resize(std::max(out.owned_.size(), shares.size()));
-  auto counts = counts_of(shares);
-  counts.resize(out.owned_.size());
+  SlotTable out;
+  out.owned_.resize(shares.size());
+  std::vector<bool> taken(kSlots);
+  for (std::size_t arm = 0; arm < shares.size(); ++arm) {
+    if (before[arm] >= owned_.size()) continue;
+    out.owned_[arm] = owned_[before[arm]];
+    for (const auto slot : out.owned_[arm]) taken[slot] = true;
+  }
   std::vector<std::uint16_t> freed;
+  for (std::size_t slot = kSlots; slot-- > 0;) {
+    if (!taken[slot]) freed.push_back(static_cast<std::uint16_t>(slot));
+  }
+  const auto counts = counts_of(shares);
   for (std::size_t arm = 0; arm < counts.size(); ++arm) {
     auto& slots = out.owned_[arm];
     while (slots.size() > counts[arm]) {

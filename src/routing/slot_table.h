@@ -28,8 +28,12 @@ class SlotTable {
   // `shares`: one an arm, at most kMostArms, that sum to 1.
   explicit SlotTable(std::span<const double> shares);
 
-  // The table with other shares. There may be more of them than before, not fewer.
+  // The table with other shares of the same arms, and of further ones behind them.
   SlotTable moved_to(std::span<const double> shares) const;
+  // The table for other arms: `before[i]` is what the new arm i was, kNone where it is new. The
+  // slots of arms that are gone are dealt out anew.
+  static constexpr std::size_t kNone = ~std::size_t{0};
+  SlotTable moved_to(std::span<const double> shares, std::span<const std::size_t> before) const;
 
   std::size_t arm(std::size_t slot) const { return arms_[slot]; }
   // Of the slots, which is within 1/20,000 of what was asked for.

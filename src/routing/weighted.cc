@@ -46,7 +46,8 @@ class Weighted final : public Policy {
     if (unit != 0 && plan_->sticky) arm = settled(query.user_id, unit);
     if (arm == kAbsent) arm = below(thread_random().uniform());
     return {.version = versions_[arm],
-            .release = plan_->release,
+            // Without all of its arms a release learns nothing.
+            .release = all_there_ ? plan_->release : 0,
             .arm = static_cast<std::uint32_t>(arm),
             .probability = static_cast<float>(shares_[arm]),
             .epoch = plan_->epoch,

@@ -24,8 +24,10 @@ FREE = "127.0.0.1:0"
 
 
 def environment():
-    """Without the variables that configure Sluice: what is tested is what the flags say."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+    """Without the variables that configure Sluice: what is tested is what the flags say. State is
+    kept nowhere unless a test says where: tests share models."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+    return {**kept, "SLUICE_STATE_DIR": ":memory:"}
 
 
 def command(path, http=FREE, grpc=FREE, management=FREE, extra=()):

@@ -26,7 +26,7 @@ start_server() {
   local path=${1:-$ROOT/examples/models} line='' i
   shift || true
   : > "$SCRATCH/stdout"
-  env -u SLUICE_SERVER "$@" "$SERVER" serve "$path" --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
+  env -u SLUICE_SERVER SLUICE_STATE_DIR=:memory: "$@" "$SERVER" serve "$path" --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
     --management 127.0.0.1:0 > "$SCRATCH/stdout" 2> "$SCRATCH/stderr" < /dev/null &
   SERVER_PID=$!
   for ((i = 0; i < 600; i++)); do

@@ -1,0 +1,264 @@
+// What people ask of releases: the answering half of releases.h.
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "release/json_state.h"
+#include "release/option_types.h"
+#include "release/releases.h"
+#include "release/wall_clock.h"
+
+namespace sluice::release {
+namespace {
+
+constexpr std::size_t kHistory = 200;
+
+Failure no_model(const std::string& model) {
+  return not_found("unknown_model", "there is no model '" + printable(model) + "'");
+}
+
+Failure no_release(const std::string& model) {
+  return not_found("no_release", "model '" + printable(model) +
+                                     "' has no release; PUT /api/models/" + printable(model) +
+                                     "/release starts one");
+}
+
+}  // namespace
+
+std::uint64_t Releases::revision_of(const std::string& model) const {
+  const auto found = releases_.find(model);
+  return found == releases_.end() ? 0 : found->second->revision;
+}
+
+Result<void> Releases::check_revision(const std::string& model,
+                                      std::optional<std::uint64_t> given) const {
+  const auto now = revision_of(model);
+  if (!given || *given == now) return {};
+  return fail(Code::kAborted, "revision_conflict",
+              "the release has revision " + std::to_string(now) + ", not " +
+                  std::to_string(*given) + ": somebody has changed it; look at it and try again");
+}
+
+// Where only shadows are named, the version that serves goes on alone.
+Result<Spec> Releases::complete(const ModelEntry& entry, Spec spec) const {
+  if (!spec.policy.empty()) return spec;
+  const auto shadow = [&](const VersionName& version) {
+    return std::ranges::find(spec.shadows, version) != spec.shadows.end();
+  };
+  std::string serves;
+  if (entry.policy != nullptr && !shadow(entry.ready[entry.policy->usual()]->version())) {
+    serves = entry.ready[entry.policy->usual()]->version().str();
+  }
+  for (const auto& servable : entry.ready) {
+    if (serves.empty() && !shadow(servable->version())) serves = servable->version().str();
+  }
+  if (serves.empty()) {
+    return invalid("bad_release", "a shadow needs another version beside it that serves users");
+  }
+  auto document = spec.document;
+  document["policy"] = "split";
+  document["weights"] = {{serves, 1.0}};
+  return parse_spec(document);
+}
+
+void Releases::put(std::string model, json body, std::optional<std::uint64_t> revision,
+                   Answer answer) {
+  thread_.post([this, model = std::move(model), body = std::move(body), revision,
+                answer = std::move(answer)]() mutable {
+    auto spec = parse_spec(body);
+    if (!spec) return answer(Failure(spec.error()));
+    if (revision) spec->revision = revision;
+    const auto table = tables_.get();
+    const auto* entry = table->find(model);
+    const std::string declared = entry != nullptr && entry->config.release
+                                     ? text_of(json_of(*entry->config.release))
+                                     : std::string();
+    begin_put(model, std::move(*spec), "api", declared, std::move(answer));
+  });
+}
+
+void Releases::begin_put(const std::string& model, Spec spec, std::string source,
+                         std::string declared, Answer answer) {
+  if (closing_) return answer(unavailable("draining", "the server is shutting down"));
+  if (auto same = check_revision(model, spec.revision); !same) return answer(Failure(same.error()));
+  const auto table = tables_.get();
+  const auto* entry = table->find(model);
+  if (entry == nullptr) return answer(no_model(model));
+  auto whole = complete(*entry, std::move(spec));
+  if (!whole) return answer(Failure(whole.error()));
+  const auto policy = policies_.make(*whole);
+  if (!policy) return answer(Failure(policy.error()));
+  std::vector<VersionName> needed = (*policy)->arms();
+  needed.insert(needed.end(), whole->shadows.begin(), whole->shadows.end());
+  busy_.push_back(model);
+  repository_.need(
+      entry->name, std::move(needed),
+      [this, name = entry->name, spec = std::move(*whole), expected = revision_of(model),
+       source = std::move(source), declared = std::move(declared),
+       answer = std::move(answer)](const Result<void>& loaded) mutable {
+        thread_.post([this, name, spec = std::move(spec), expected, source = std::move(source),
+                      declared = std::move(declared), answer = std::move(answer),
+                      loaded]() mutable {
+          if (const auto busy = std::ranges::find(busy_, name.str()); busy != busy_.end()) {
+            busy_.erase(busy);
+          }
+          if (!loaded) return answer(Failure(loaded.error()));
+          finish_put(name, std::move(spec), expected, std::move(source), std::move(declared),
+                     std::move(answer));
+        });
+      });
+}
+
+void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expected,
+                          std::string source, std::string declared, Answer answer) {
+  // Somebody else may have been quicker while the versions were loaded.
+  const std::optional<std::uint64_t> wanted = spec.revision ? spec.revision : expected;
+  if (auto same = check_revision(model.str(), wanted); !same) return answer(Failure(same.error()));
+  auto policy = policies_.make(spec);
+  if (!policy) return answer(Failure(policy.error()));
+  auto salt = source == "file" ? declared_salt(declared) : random_salt();
+  auto release = std::make_unique<RunningRelease>(model, std::move(spec), std::move(*policy),
+                                                  next_id_++, std::move(salt), std::move(source));
+  learn();
+  if (const auto* before = find(model.str())) release->follow(*before);
+  if (const auto table = tables_.get(); const auto* entry = table->find(model.str())) {
+    const auto* stable = entry->find(release->policy().arms()[0].str());
+    if (stable != nullptr && stable->servable != nullptr) {
+      const auto [bursts, requests] = stable->servable->tally().bursts();
+      release->policy().learn(bursts, requests);
+    }
+  }
+  release->revision = expected;
+  release->declared = std::move(declared);
+  const Decision start{"start",
+                       "Started a " + release->spec().policy + " by " +
+                           (release->source() == "file" ? "model.yaml" : "hand") + ".",
+                       State::kRunning,
+                       {}};
+  const auto written =
+      write(*release, entry_of(*release, start, release->source(), release->weights()));
+  if (!written) return answer(Failure(written.error()));
+  forget_feedback(model.str());
+  log::info("model " + model.str() + ": " + start.reason);
+  auto& installed = *release;
+  install(std::move(release));
+  save(installed);
+  answer(status_of(installed));
+}
+
+void Releases::remove(std::string model, std::optional<std::uint64_t> revision, Answer answer) {
+  thread_.post([this, model = std::move(model), revision, answer = std::move(answer)]() mutable {
+    RunningRelease* release = find(model);
+    if (release == nullptr) return answer(no_release(model));
+    if (auto same = check_revision(model, revision); !same) return answer(Failure(same.error()));
+    const Decision end{
+        "remove", "Removed: the newest version takes the traffic again.", State::kRunning, {}};
+    const auto entry = entry_of(*release, end, "api", json::object());
+    if (auto gone = store_->remove("release", model, release->revision,
+                                   JournalEntry{"release", model, text_of(entry)});
+        !gone) {
+      return answer(Failure(gone.error()));
+    }
+    (void)store_->forget("evidence", model);
+    forget_feedback(model);
+    repository_.set_route(release->model(), nullptr);
+    by_id_.erase(release->id());
+    releases_.erase(model);
+    log::info("model " + model + ": its release is removed");
+    answer(without_release(model));
+  });
+}
+
+void Releases::command(std::string model, Command command, std::string version,
+                       std::optional<std::uint64_t> revision, Answer answer) {
+  thread_.post([this, model = std::move(model), command, version = std::move(version), revision,
+                answer = std::move(answer)]() mutable {
+    RunningRelease* release = find(model);
+    if (release == nullptr) return answer(no_release(model));
+    if (auto same = check_revision(model, revision); !same) return answer(Failure(same.error()));
+    learn();
+    const auto next = release->command(command, version);
+    if (!next) return answer(Failure(next.error()));
+    if (auto done = carry_out(*release, *next, "api"); !done) return answer(Failure(done.error()));
+    answer(status_of(*release));
+  });
+}
+
+void Releases::forget_feedback(const std::string& model) {
+  Pieces& pieces = pieces_[model];
+  (void)store_->drop_blobs("feedback", model, pieces.next);
+  pieces.kept.clear();
+  pieces.entries = 0;
+}
+
+json Releases::status_of(const RunningRelease& release) {
+  json out = release.status();
+  out["history"] = json::array();
+  const auto history = store_->journal("release", release.model().str(), kHistory);
+  if (!history) return out;
+  for (const auto& entry : *history) {
+    auto read = json::parse(entry, nullptr, /*allow_exceptions=*/false);
+    if (read.is_object()) out["history"].push_back(std::move(read));
+  }
+  return out;
+}
+
+Result<json> Releases::without_release(const std::string& model) const {
+  const auto table = tables_.get();
+  const auto* entry = table->find(model);
+  if (entry == nullptr) return no_model(model);
+  json weights = json::object();
+  if (entry->policy != nullptr) {
+    weights[entry->ready[entry->policy->usual()]->version().str()] = 1.0;
+  }
+  return json{{"model", model},          {"policy", "none"},
+              {"state", "running"},      {"revision", revision_of(model)},
+              {"weights", weights},      {"arms", json::object()},
+              {"history", json::array()}};
+}
+
+void Releases::status(std::string model, Answer answer) {
+  thread_.post([this, model = std::move(model), answer = std::move(answer)]() mutable {
+    learn();
+    const auto* release = find(model);
+    if (release != nullptr) return answer(status_of(*release));
+    answer(without_release(model));
+  });
+}
+
+void Releases::bandit(std::string model, Answer answer) {
+  thread_.post([this, model = std::move(model), answer = std::move(answer)]() mutable {
+    learn();
+    const auto* release = find(model);
+    auto arms = release == nullptr ? json() : release->bandit();
+    if (arms.is_null()) {
+      return answer(tables_.get()->find(model) == nullptr
+                        ? no_model(model)
+                        : not_found("no_bandit", "model '" + model + "' has no bandit running"));
+    }
+    answer(std::move(arms));
+  });
+}
+
+void Releases::feedback(std::string model, Feedback told, Answer answer) {
+  thread_.post([this, model = std::move(model), told = std::move(told),
+                answer = std::move(answer)]() mutable {
+    learn();  // the request may have ended a moment ago
+    Result<std::pair<std::size_t, double>> result = not_found(
+        "unknown_request", "no prediction with this request_id waits for feedback" +
+                               (model.empty() ? "" : " of model '" + printable(model) + "'"));
+    for (auto& [name, release] : releases_) {
+      if (!model.empty() && name != model) continue;
+      auto taken = release->feedback(told, wall_millis());
+      if (!taken && taken.error().reason == "unknown_request") continue;
+      if (!taken) return answer(Failure(taken.error()));
+      return answer(json{{"request_id", told.request_id},
+                         {"model", name},
+                         {"model_version", release->policy().arms()[taken->first].str()},
+                         {"reward", taken->second}});
+    }
+    answer(Failure(result.error()));
+  });
+}
+
+}  // namespace sluice::release

@@ -1,0 +1,76 @@
+#include "release/feedback_book.h"
+
+#include <cstring>
+#include <type_traits>
+
+namespace sluice::release {
+
+void FeedbackBook::add(const RequestKey& id, const Waiting& waiting) {
+  if (waiting.arm >= pending_.size() || !waiting_.try_emplace(id, waiting).second) return;
+  order_.emplace_back(id, waiting.at);
+  news_.push_back({id, waiting});
+  if (waiting.answered == 0) pending_[waiting.arm] += 1;
+  while (order_.size() > most_) {
+    ++given_up_;
+    forget_oldest();
+  }
+}
+
+const Waiting* FeedbackBook::find(const RequestKey& id) const {
+  const auto found = waiting_.find(id);
+  return found == waiting_.end() ? nullptr : &found->second;
+}
+
+void FeedbackBook::answer(const RequestKey& id) {
+  const auto found = waiting_.find(id);
+  if (found == waiting_.end() || found->second.answered != 0) return;
+  found->second.answered = 1;
+  pending_[found->second.arm] -= 1;
+  news_.push_back({id, found->second});
+}
+
+void FeedbackBook::forget_oldest() {
+  const auto found = waiting_.find(order_.front().first);
+  if (found != waiting_.end()) {
+    if (found->second.answered == 0) pending_[found->second.arm] -= 1;
+    waiting_.erase(found);
+  }
+  order_.pop_front();
+}
+
+std::vector<std::uint64_t> FeedbackBook::expire(WallMillis before) {
+  std::vector<std::uint64_t> out(pending_.size());
+  // Ordered by arrival: a clock that was set back delays an end, and never brings it forward.
+  while (!order_.empty() && order_.front().second < before) {
+    const auto* waiting = find(order_.front().first);
+    if (waiting != nullptr && waiting->answered == 0) ++out[waiting->arm];
+    forget_oldest();
+  }
+  return out;
+}
+
+std::string FeedbackBook::take_news() {
+  static_assert(std::is_trivially_copyable_v<Entry>);
+  std::string out(news_.size() * sizeof(Entry), '\0');
+  if (!news_.empty()) std::memcpy(out.data(), news_.data(), out.size());
+  news_.clear();
+  return out;
+}
+
+std::size_t FeedbackBook::entries(const std::string& news) { return news.size() / sizeof(Entry); }
+
+void FeedbackBook::restore(const std::string& news) {
+  for (std::size_t at = 0; at + sizeof(Entry) <= news.size(); at += sizeof(Entry)) {
+    Entry entry;
+    std::memcpy(&entry, news.data() + at, sizeof(Entry));
+    if (entry.waiting.arm >= pending_.size()) continue;
+    if (find(entry.id) == nullptr) {
+      add(entry.id, entry.waiting);
+    } else if (entry.waiting.answered != 0) {
+      answer(entry.id);
+    }
+  }
+  news_.clear();
+}
+
+}  // namespace sluice::release

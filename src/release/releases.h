@@ -1,0 +1,142 @@
+// All releases of the server: the loop that learns from finished requests, decides, and changes
+// routes; and what people ask of it.
+//
+// It runs on a thread of its own, some fifty times a second while there is a release, and is never
+// on the way of a request. Taking a version back is published first and written down then; every
+// other decision is on the disk before it takes effect, so that none that anybody has seen is lost.
+//
+// Thread-safety: every function may be called from any thread; answers come on the releases' own
+// thread unless it is said otherwise.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/worker.h"
+#include "core/serving_table.h"
+#include "core/state_store.h"
+#include "observers/evidence.h"
+#include "release/running_release.h"
+#include "release/spec.h"
+#include "repository/repository.h"
+
+namespace sluice::release {
+
+class Releases {
+ public:
+  using Answer = std::move_only_function<void(Result<nlohmann::json>)>;
+
+  // All outlive it; `store` is its own.
+  Releases(const Policies& policies, repository::Repository& repository,
+           const ServingTables& tables, observers::EvidenceLog& evidence,
+           std::unique_ptr<StateStore> store);
+  ~Releases();
+
+  // Takes up what was stored. Before the repository's first look, so that no request is ever routed
+  // without its release. Errors: of the store.
+  Result<void> restore();
+  // Begins to look; model.yaml's releases are seen from now on.
+  void start();
+  // Writes the evidence down; nothing is decided any more.
+  void close();
+
+  // A new release in the place of whatever there was. `revision`: the one that it is to replace.
+  // Answers its status. Errors: kInvalidArgument/`bad_release`, kNotFound, kAborted where the
+  // revision is another or a version cannot be loaded; then nothing has changed.
+  void put(std::string model, nlohmann::json body, std::optional<std::uint64_t> revision,
+           Answer answer);
+  void remove(std::string model, std::optional<std::uint64_t> revision, Answer answer);
+  void command(std::string model, Command command, std::string version,
+               std::optional<std::uint64_t> revision, Answer answer);
+  void status(std::string model, Answer answer);
+  void bandit(std::string model, Answer answer);
+  // `model`: empty, or of which it must be. Errors: see RunningRelease::feedback.
+  void feedback(std::string model, Feedback told, Answer answer);
+
+  // For metrics: the status of each, as it was some time in the last second. Any thread.
+  std::shared_ptr<const std::map<std::string, nlohmann::json>> latest() const {
+    return latest_.get();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using ReleasePtr = std::unique_ptr<RunningRelease>;
+
+  // What model.yaml said that could not be had.
+  struct Refused {
+    std::string declared;
+    Clock::time_point again{};
+  };
+  // The feedback book of a model as it is stored.
+  struct Pieces {
+    struct Piece {
+      std::uint64_t number;
+      WallMillis at;
+      std::size_t entries;
+    };
+    std::uint64_t next = 0;
+    std::size_t entries = 0;
+    std::deque<Piece> kept;
+  };
+
+  // All on the thread.
+  void plan_tick();
+  void tick();
+  void learn();
+  void decide(RunningRelease& release, std::chrono::milliseconds passed);
+  void look_at_tables();
+  void look_at(const ModelEntry& entry);
+  void save();
+  void save(RunningRelease& release);
+  void save_feedback(RunningRelease& release);
+  void forget_feedback(const std::string& model);
+  void begin_put(const std::string& model, Spec spec, std::string source, std::string declared,
+                 Answer answer);
+  void finish_put(const ModelName& model, Spec spec, std::uint64_t expected, std::string source,
+                  std::string declared, Answer answer);
+  Result<void> carry_out(RunningRelease& release, const Next& next, std::string_view by);
+  Result<void> write(RunningRelease& release, const json& entry);
+  json entry_of(const RunningRelease& release, const Decision& decision, std::string_view by,
+                const json& weights) const;
+  void install(ReleasePtr release);
+  json status_of(const RunningRelease& release);
+  Result<json> without_release(const std::string& model) const;
+  Result<void> check_revision(const std::string& model, std::optional<std::uint64_t> given) const;
+  std::uint64_t revision_of(const std::string& model) const;
+  RunningRelease* find(const std::string& model);
+  Result<Spec> complete(const ModelEntry& entry, Spec spec) const;
+  Result<ReleasePtr> rebuild(const StoredDocument& stored);
+
+  const Policies& policies_;
+  repository::Repository& repository_;
+  const ServingTables& tables_;
+  observers::EvidenceLog& evidence_;
+  const std::unique_ptr<StateStore> store_;
+  Snapshot<std::map<std::string, nlohmann::json>> latest_;
+  std::atomic<bool> closing_{false};
+
+  // Of the thread.
+  std::map<std::string, ReleasePtr, std::less<>> releases_;
+  std::map<std::uint64_t, RunningRelease*> by_id_;
+  std::map<std::string, Refused> refused_;
+  std::map<std::string, Pieces> pieces_;
+  std::vector<std::string> busy_;  // models whose next release is being loaded
+  std::vector<Outcome> outcomes_;
+  std::uint64_t next_id_ = 1;
+  Clock::time_point ticked_{};
+  Clock::time_point saved_{};
+  Clock::time_point looked_{};
+
+  Worker thread_{"release"};
+};
+
+}  // namespace sluice::release

@@ -1,0 +1,118 @@
+// One model's release while it runs: its policy, who gets which version, what the arms have done,
+// and the rewards that are still to come.
+//
+// Thread-safety: one owner. No clock, lock or disk inside.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/policy.h"
+#include "release/feedback_book.h"
+#include "release/policy.h"
+#include "release/spec.h"
+#include "routing/slot_table.h"
+#include "statistics/latency_sketch.h"
+#include "statistics/posterior.h"
+#include "statistics/sample_ratio.h"
+#include "statistics/unit_filter.h"
+
+namespace sluice::release {
+
+struct ArmStatistics {
+  std::uint64_t requests = 0;  // answered or failed
+  std::uint64_t errors = 0;
+  std::uint64_t shed = 0;
+  std::uint64_t client_errors = 0;
+  statistics::LatencySketch latency;
+  statistics::RewardSums rewards;
+};
+
+// What was told of a request: its true label, a reward, or both.
+struct Feedback {
+  std::string request_id;
+  std::optional<double> label;
+  std::optional<double> reward;
+};
+
+class RunningRelease {
+ public:
+  // `id`: of this process' life, never 0. `salt`: where the spec has none.
+  RunningRelease(ModelName model, Spec spec, std::unique_ptr<ReleasePolicy> policy,
+                 std::uint64_t id, std::string salt, std::string source);
+
+  // Users stay where they were, and what was learned of versions stays known.
+  void follow(const RunningRelease& before);
+
+  void observe(const Outcome& outcome, WallMillis now);
+  // True: something other than the policy's own decision has changed the shares, or it has one.
+  Next next(std::chrono::milliseconds passed);
+  Result<Next> command(Command command, std::string_view version);
+  // Errors: of the arm's loss; see ReleasePolicy::lost.
+  std::optional<Next> lost(std::size_t arm);
+  // Takes over what follows; the route changes with it.
+  void apply(const Next& next);
+  // Errors: kNotFound/`unknown_request`, kAborted/`repeated_feedback`, kNotFound/`expired`,
+  // kInvalidArgument/`bad_reward`; then nothing has changed. Answers the arm and its reward.
+  Result<std::pair<std::size_t, double>> feedback(const Feedback& told, WallMillis now);
+  // Rewards that did not come in time.
+  void expire(WallMillis now);
+
+  std::shared_ptr<const Route> route() const;
+
+  // For storage: what a decision has made of it, and what it has seen since.
+  json document() const;
+  json evidence() const;
+  void restore(const json& document, const json& evidence);
+
+  json status() const;  // without history
+  json bandit() const;  // per arm, or null where it learns from no rewards
+  json weights() const;
+
+  const ModelName& model() const { return model_; }
+  std::uint64_t id() const { return id_; }
+  State state() const { return state_; }
+  ReleasePolicy& policy() { return *policy_; }
+  const ReleasePolicy& policy() const { return *policy_; }
+  const Spec& spec() const { return spec_; }
+  const std::string& source() const { return source_; }
+  FeedbackBook& book() { return book_; }
+  bool mismatch() const { return ratio_.alarm(); }
+
+  std::uint64_t revision = 0;
+  std::string declared;  // what model.yaml said of it when this was made
+  bool dirty = false;    // there is evidence that was not saved
+
+ private:
+  std::span<const double> shares_at(std::uint32_t epoch) const;
+  void set_shares(std::vector<double> shares);
+  Standing standing(std::chrono::milliseconds passed) const;
+  void learn(const Outcome& outcome, WallMillis now);
+  void pay(std::size_t arm, const Waiting& waiting, double reward, std::optional<bool> right);
+  std::optional<bool> judged(double prediction, double label) const;
+
+  const ModelName model_;
+  const Spec spec_;
+  const std::unique_ptr<ReleasePolicy> policy_;
+  const std::uint64_t id_;
+  std::string salt_;
+  const std::string source_;
+  State state_ = State::kRunning;
+  std::vector<double> shares_;
+  std::uint32_t epoch_ = 0;
+  std::deque<std::pair<std::uint32_t, std::vector<double>>> earlier_;  // shares by epoch
+  routing::SlotTable slots_;
+  std::vector<ArmStatistics> arms_;
+  statistics::SampleRatio ratio_;
+  statistics::UnitFilter units_;
+  bool users_ = false;  // some units were users, that must be counted once
+  FeedbackBook book_;
+};
+
+}  // namespace sluice::release

@@ -1,0 +1,16 @@
+// The time of day, for what is kept and shown. Nothing that is decided depends on it.
+//
+// Thread-safety: functions without state.
+#pragma once
+
+#include <string>
+
+#include "release/feedback_book.h"
+
+namespace sluice::release {
+
+WallMillis wall_millis();
+// "2026-11-26T17:00:00.123Z".
+std::string wall_text(WallMillis millis);
+
+}  // namespace sluice::release
