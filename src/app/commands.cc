@@ -29,6 +29,13 @@ constexpr Command kCommands[] = {
     {"inspect", "What a model takes and gives", "sluice inspect fraud.onnx", add_inspect},
     {"models", "What a running server has", "sluice models --url http://127.0.0.1:8002",
      add_models},
+    {"release", "Decide which version of a model gets how much of its traffic",
+     "sluice release fraud canary --stable v1 --canary v2 --step 10 --interval 60s\n"
+     "  sluice release fraud status --watch\n"
+     "  sluice release fraud split v1=0.9 v2=0.1\n"
+     "  sluice release fraud shadow v3\n"
+     "  sluice release fraud rollback",
+     add_release},
     {"config", "Work on configuration files", "sluice config check model.yaml", add_config},
     {"bench", "Load a server, or measure a model here: in this process, or served in three ways",
      "sluice bench http://127.0.0.1:8000/models/fraud/predict --data '[1, 2, 3]' --concurrency 64\n"

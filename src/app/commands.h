@@ -39,6 +39,7 @@ Action add_serve(CLI::App& app);
 Action add_predict(CLI::App& app);
 Action add_inspect(CLI::App& app);
 Action add_models(CLI::App& app);
+Action add_release(CLI::App& app);
 Action add_config(CLI::App& app);
 Action add_bench(CLI::App& app);
 Action add_completion(CLI::App& app);

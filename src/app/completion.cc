@@ -95,7 +95,7 @@ void print_man(const CLI::App& root) {
   }
   std::printf(
       ".SH EXIT STATUS\n0 success; 64 usage; 65 bad data; 66 no such input; "
-      "69 server unreachable; 70 internal.\n");
+      "69 server unreachable; 70 internal; 1 a watched release was not promoted.\n");
 }
 
 }  // namespace

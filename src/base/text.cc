@@ -73,6 +73,11 @@ std::string printable(std::string_view text, std::size_t limit) {
   std::string out;
   for (const char c : text.substr(0, limit)) {
     const auto byte = static_cast<unsigned char>(c);
+    // U+0080 to U+009F steer terminals too: 0xC2 and this byte in UTF-8.
+    if (byte >= 0x80 && byte < 0xA0 && out.ends_with('\xC2')) {
+      out.back() = '?';
+      continue;
+    }
     out += byte < 0x20 || byte == 0x7f ? '?' : c;
   }
   if (text.size() > limit) {

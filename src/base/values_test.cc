@@ -109,6 +109,9 @@ TEST(Text, MessagesStayOneLineAndShort) {
   EXPECT_EQ(printable("a\r\nb\x1b[31m"), "a??b?[31m");
   EXPECT_EQ(printable(std::string(100, 'x'), 5), "xxxxx...");
   EXPECT_EQ(printable("abc\xC3\xA9", 4), "abc...");  // no half of a character
+  EXPECT_EQ(printable("a\xC2\x9B"
+                      "31m\xC2\xA9"),
+            "a?31m\xC2\xA9");  // a control sequence of one character
 }
 
 }  // namespace

@@ -22,8 +22,9 @@ namespace sluice {
 
 struct StoredDocument {
   std::string key;
-  std::uint64_t revision =
-      0;  // counts from 1; never falls, also not when it is removed and made anew
+  // Counts from 1 and rises by one with every put. It never falls, also not when the document is
+  // removed and made anew: what was decided about an older one never fits a newer one.
+  std::uint64_t revision = 0;
   std::string body;
 };
 
@@ -40,13 +41,17 @@ struct StoredBlob {
 };
 
 // Thread-safety: every function may be called from any thread; they block for as long as the disk
-// or network takes. Errors: kUnavailable/`state_unavailable`; kDataLoss/`bad_state` where what is
-// there cannot be read; none shows a path.
+// or network takes. Keys, texts and bytes are kept as they are, whatever is in them. What there is
+// not is nothing, and no error: forgetting or dropping it succeeds.
+// Errors: kUnavailable/`state_unavailable`; kDataLoss/`bad_state` where what is there cannot be
+// read; kResourceExhausted/`too_large` for what the store cannot hold. None shows a path, and
+// nothing has changed after one.
 class StateStore {
  public:
   virtual ~StateStore() = default;
 
   // --- documents
+  // By key.
   virtual Result<std::vector<StoredDocument>> documents(std::string_view kind) = 0;
   virtual Result<std::optional<StoredDocument>> document(std::string_view kind,
                                                          std::string_view key) = 0;
@@ -55,12 +60,14 @@ class StateStore {
   virtual Result<std::uint64_t> put(std::string_view kind, std::string_view key,
                                     std::string_view body, std::uint64_t expected,
                                     const std::optional<JournalEntry>& entry) = 0;
-  // The same for removing it.
+  // The same for removing it. With 0 there is nothing to remove, and only the entry is appended.
   virtual Result<void> remove(std::string_view kind, std::string_view key, std::uint64_t expected,
                               const std::optional<JournalEntry>& entry) = 0;
 
-  // --- counters and evidence: written every second, whole, and not before it returns on the disk;
-  // a crash of the process loses nothing that was saved, one of the machine the last seconds.
+  // --- counters and evidence: written every second, each time whole, without waiting for the disk.
+  // A crash of the process loses nothing that was saved. One of the machine may lose what came
+  // after the newest `put` and was not written back yet (with Linux as it is set up, half a
+  // minute).
   virtual Result<void> save(std::string_view kind, std::string_view key, std::string_view body) = 0;
   virtual Result<std::optional<std::string>> saved(std::string_view kind, std::string_view key) = 0;
   virtual Result<void> forget(std::string_view kind, std::string_view key) = 0;
@@ -69,7 +76,7 @@ class StateStore {
   virtual Result<std::vector<std::string>> journal(std::string_view journal, std::string_view key,
                                                    std::size_t limit) = 0;
 
-  // --- blobs, by number.
+  // --- blobs, by number; as lasting as what is saved. One that is put again is replaced.
   virtual Result<void> put_blob(std::string_view kind, std::string_view key, std::uint64_t number,
                                 std::string_view bytes) = 0;
   virtual Result<std::vector<StoredBlob>> blobs(std::string_view kind, std::string_view key) = 0;

@@ -1,0 +1,314 @@
+#include "clients/sqlite.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/file.h"
+
+namespace sluice::clients {
+namespace {
+
+constexpr int kBusyMilliseconds = 5000;
+
+Failure unavailable_state(std::string_view what) {
+  return unavailable("state_unavailable", "the state store " + std::string(what));
+}
+
+Failure bad_state(std::string_view what) {
+  return fail(Code::kDataLoss, "bad_state",
+              "the state store " + std::string(what) +
+                  "; put a copy of it back, or move its file away to begin with nothing");
+}
+
+// The system's words for an error, which name no file.
+Failure system_failure(std::string_view what, int error) {
+  return unavailable_state(std::string(what) + ": " + std::strerror(error) +
+                           "; check its directory and who may write there");
+}
+
+// sqlite3_errstr says what kind of error it was; sqlite3_errmsg may show names and is not used.
+Failure failure(int code) {
+  const std::string why = sqlite3_errstr(code);
+  if (code == SQLITE_IOERR_CORRUPTFS) return bad_state("cannot be read (" + why + ")");
+  switch (code & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return bad_state("cannot be read (" + why + ")");
+    // The statements are ours and right for the layout: it is the tables that are not.
+    case SQLITE_ERROR:
+    case SQLITE_SCHEMA:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH: return bad_state("has other tables than it should (" + why + ")");
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return unavailable_state("is held by another process for too long; see which, and try again");
+    case SQLITE_FULL: return unavailable_state("cannot be written: its disk is full");
+    case SQLITE_TOOBIG:
+      return fail(Code::kResourceExhausted, "too_large",
+                  "what was to be kept in the state store is too large for one entry");
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+    case SQLITE_CANTOPEN:
+      return unavailable_state("cannot be opened for writing (" + why +
+                               "); check who may write its directory and file");
+    default: return unavailable_state("cannot be used (" + why + ")");
+  }
+}
+
+Result<void> checked(int code) {
+  if (code == SQLITE_OK) return {};
+  return failure(code);
+}
+
+// A null pointer would be bound as null, also where its length is 0.
+const char* data_of(std::string_view text) { return text.data() ? text.data() : ""; }
+
+// Whatever SQLite keeps beside a file that is only being made goes with it.
+struct Draft {
+  std::string path;
+  explicit Draft(std::string path) : path(std::move(path)) {}
+  Draft(const Draft&) = delete;
+  Draft& operator=(const Draft&) = delete;
+  ~Draft() {
+    for (const char* end : {"", "-wal", "-shm", "-journal"}) ::unlink((path + end).c_str());
+  }
+};
+
+// A name that is to survive a power cut must itself be on the disk.
+Result<void> sync_directory(const std::filesystem::path& directory) {
+  const auto fd = open_directory(directory);
+  if (!fd || ::fsync(fd->get()) != 0) {
+    return system_failure("could not be made", errno);
+  }
+  return {};
+}
+
+}  // namespace
+
+void SqliteStatement::Finalize::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
+
+void SqliteStatement::bound(int code) {
+  if (failed_ == SQLITE_OK) failed_ = code;
+}
+
+SqliteStatement& SqliteStatement::text(std::string_view value) {
+  bound(sqlite3_bind_text64(statement_.get(), ++parameter_, data_of(value), value.size(),
+                            SQLITE_STATIC, SQLITE_UTF8));
+  return *this;
+}
+
+SqliteStatement& SqliteStatement::bytes(std::string_view value) {
+  bound(sqlite3_bind_blob64(statement_.get(), ++parameter_, data_of(value), value.size(),
+                            SQLITE_STATIC));
+  return *this;
+}
+
+SqliteStatement& SqliteStatement::number(std::int64_t value) {
+  bound(sqlite3_bind_int64(statement_.get(), ++parameter_, value));
+  return *this;
+}
+
+Result<bool> SqliteStatement::step() {
+  if (failed_ != SQLITE_OK) return failure(failed_);
+  const int code = sqlite3_step(statement_.get());
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return failure(code);
+}
+
+Result<void> SqliteStatement::run() {
+  while (true) {
+    SLUICE_TRY(const bool row, step());
+    if (!row) return {};
+  }
+}
+
+std::string SqliteStatement::column(int index) const {
+  // As bytes: a text is kept in UTF-8, and may hold a zero. The length is only right afterwards.
+  const void* data = sqlite3_column_blob(statement_.get(), index);
+  const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), index));
+  return data ? std::string(static_cast<const char*>(data), size) : std::string();
+}
+
+std::int64_t SqliteStatement::column_number(int index) const {
+  return sqlite3_column_int64(statement_.get(), index);
+}
+
+bool SqliteStatement::column_is_null(int index) const {
+  return sqlite3_column_type(statement_.get(), index) == SQLITE_NULL;
+}
+
+SqliteTransaction::~SqliteTransaction() {
+  // After some errors SQLite has rolled back by itself; a rollback that fails leaves nothing to do.
+  if (database_ && sqlite3_get_autocommit(database_) == 0) {
+    sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
+  }
+}
+
+Result<void> SqliteTransaction::commit() {
+  return checked(sqlite3_exec(database_, "COMMIT", nullptr, nullptr, nullptr));
+}
+
+void SqliteDatabase::Close::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+
+Result<SqliteDatabase> SqliteDatabase::in_memory(const SqliteLayout& layout) {
+  return open(":memory:", layout, true);
+}
+
+Result<SqliteDatabase> SqliteDatabase::in_file(const std::filesystem::path& file,
+                                               const SqliteLayout& layout) {
+  struct stat info {};
+  const bool logged = ::stat((file.string() + "-wal").c_str(), &info) == 0;
+  if (::stat(file.c_str(), &info) != 0) {
+    if (errno != ENOENT) return system_failure("cannot be opened", errno);
+    SLUICE_CHECK(make_file(file, layout));
+    return open(file, layout, false);
+  } else if (!S_ISREG(info.st_mode)) {
+    return bad_state("cannot be read (what has its name is not a file)");
+  } else if (info.st_size == 0) {
+    return bad_state("cannot be read (its file is empty)");
+  }
+  SLUICE_TRY(auto database, open(file, layout, false));
+  // SQLite would read zeros for what is missing of the last page. After a crash that may be so: the
+  // log has the page then.
+  SLUICE_TRY(const auto page, database.ask_number("PRAGMA page_size"));
+  if (!logged && info.st_size % page != 0) return bad_state("is damaged (its file is cut off)");
+  return database;
+}
+
+// Under another name first. Closing the last connection writes the log into the file and removes
+// it; then the file gets its name, unless another process was faster and has given it to its own.
+Result<void> SqliteDatabase::make_file(const std::filesystem::path& file,
+                                       const SqliteLayout& layout) {
+  std::string name = file.string() + ".XXXXXX";
+  {
+    // Mode 0600, as what SQLite puts beside it. Closed again before SQLite opens it: closing a
+    // descriptor takes away all locks that this process has on the file.
+    const Fd made(::mkostemp(name.data(), O_CLOEXEC));
+    if (!made) return system_failure("could not be made", errno);
+  }
+  const Draft draft(name);
+  SLUICE_CHECK(open(name, layout, true));
+  if (::link(name.c_str(), file.c_str()) != 0 && errno != EEXIST) {
+    return system_failure("could not be made", errno);
+  }
+  return sync_directory(file.parent_path());
+}
+
+Result<SqliteDatabase> SqliteDatabase::open(const std::string& name, const SqliteLayout& layout,
+                                            bool make) {
+  sqlite3* opened = nullptr;
+  // The owner's mutex is the only one.
+  const int code =
+      sqlite3_open_v2(name.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  SqliteDatabase database(opened);  // also after an error: it has to be closed
+  SLUICE_CHECK(checked(code));
+  SLUICE_CHECK(database.harden());
+  if (name != ":memory:") SLUICE_CHECK(database.use_wal());
+  if (!make) SLUICE_CHECK(database.check(layout));
+  SLUICE_CHECK(database.upgrade(layout));
+  return database;
+}
+
+// A file that somebody has tampered with can hold wrong values, but nothing that runs.
+Result<void> SqliteDatabase::harden() {
+  sqlite3* const database = database_.get();
+  sqlite3_extended_result_codes(database, 1);
+  sqlite3_busy_timeout(database, kBusyMilliseconds);
+  for (const int off : {SQLITE_DBCONFIG_TRUSTED_SCHEMA, SQLITE_DBCONFIG_ENABLE_TRIGGER,
+                        SQLITE_DBCONFIG_ENABLE_VIEW}) {
+    SLUICE_CHECK(checked(sqlite3_db_config(database, off, 0, nullptr)));
+  }
+  SLUICE_CHECK(checked(sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr)));
+  // A file that may not be written is opened for reading without a word.
+  if (sqlite3_db_readonly(database, "main") == 1) return failure(SQLITE_READONLY);
+  SLUICE_CHECK(run("PRAGMA synchronous = FULL"));  // the default can be another
+  return run("PRAGMA cell_size_check = ON");
+}
+
+Result<void> SqliteDatabase::use_wal() {
+  SLUICE_TRY(auto mode, prepare("PRAGMA journal_mode = WAL"));
+  SLUICE_TRY(const bool row, mode.step());
+  if (!row || mode.column(0) != "wal") {
+    return unavailable_state(
+        "cannot be kept there: its file system has no shared memory; give it a local disk");
+  }
+  // What a burst has made of the log is given back.
+  return run("PRAGMA journal_size_limit = 16777216");
+}
+
+Result<void> SqliteDatabase::check(const SqliteLayout& layout) {
+  SLUICE_TRY(const auto application, ask_number("PRAGMA application_id"));
+  if (application != layout.application) {
+    return bad_state("cannot be read (its file is a database of another program)");
+  }
+  SLUICE_TRY(const auto version, ask_number("PRAGMA user_version"));
+  const auto known = static_cast<std::int64_t>(layout.steps.size());
+  if (version > known) {
+    return fail(Code::kDataLoss, "bad_state",
+                "the state store was written by a newer Sluice (layout " + std::to_string(version) +
+                    ", this one knows those up to " + std::to_string(known) +
+                    "); start that one, or give this one a directory of its own");
+  }
+  SLUICE_TRY(auto damage, prepare("PRAGMA quick_check(1)"));
+  SLUICE_TRY(const bool row, damage.step());
+  if (!row || damage.column(0) != "ok") return bad_state("is damaged");
+  return {};
+}
+
+Result<void> SqliteDatabase::upgrade(const SqliteLayout& layout) {
+  SLUICE_TRY(auto transaction, begin(Survives::kPowerCut));
+  // Read in it: another process may have done it while this one waited.
+  SLUICE_TRY(const auto version, ask_number("PRAGMA user_version"));
+  const auto known = static_cast<std::int64_t>(layout.steps.size());
+  if (version >= known) return {};
+  for (auto step = version; step < known; ++step) {
+    const char* const sql = layout.steps[static_cast<std::size_t>(step)];
+    SLUICE_CHECK(checked(sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr)));
+  }
+  // Pragmas take no parameters; these are numbers of ours.
+  SLUICE_CHECK(run("PRAGMA application_id = " + std::to_string(layout.application)));
+  SLUICE_CHECK(run("PRAGMA user_version = " + std::to_string(known)));
+  return transaction.commit();
+}
+
+Result<SqliteStatement> SqliteDatabase::prepare(std::string_view sql) {
+  sqlite3_stmt* prepared = nullptr;
+  SLUICE_CHECK(checked(sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()),
+                                          &prepared, nullptr)));
+  return SqliteStatement(prepared);
+}
+
+// One connection and a pragma, and not two connections: a database in memory has only one, and a
+// second one would wait for the first through file locks. The pragma only sets a flag, which the
+// next commit looks at; a commit that is written through carries all before it along.
+Result<SqliteTransaction> SqliteDatabase::begin(Survives survives) {
+  if (survives != survives_) {
+    SLUICE_CHECK(run(survives == Survives::kPowerCut ? "PRAGMA synchronous = FULL"
+                                                     : "PRAGMA synchronous = NORMAL"));
+    survives_ = survives;
+  }
+  SLUICE_CHECK(run("BEGIN IMMEDIATE"));
+  return SqliteTransaction(database_.get());
+}
+
+Result<void> SqliteDatabase::run(std::string_view sql) {
+  SLUICE_TRY(auto statement, prepare(sql));
+  return statement.run();
+}
+
+Result<std::int64_t> SqliteDatabase::ask_number(std::string_view sql) {
+  SLUICE_TRY(auto statement, prepare(sql));
+  SLUICE_TRY(const bool row, statement.step());
+  if (!row) return bad_state("cannot be read (it does not say which layout it has)");
+  return statement.column_number(0);
+}
+
+}  // namespace sluice::clients
