@@ -125,6 +125,7 @@ void declare(CLI::App& app, const ReleaseOption& option,
            arguments->options.emplace_back(key, value);
          },
          option.help)
+      ->type_name(option.kind == ReleaseOption::Kind::kNumber ? "NUMBER" : "TEXT")
       ->group(group);
 }
 
