@@ -21,7 +21,7 @@ struct Everything {
     stack = std::move(*opened);
     add_builtin(router, methods,
                 {stack->pipeline(), stack->tables(), stack->repository(), stack->trace(),
-                 shared_memory, settings});
+                 shared_memory, settings, stack->shadows()});
   }
   std::unique_ptr<app::Stack> stack;
   clients::SharedMemory shared_memory{false};

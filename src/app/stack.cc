@@ -7,10 +7,19 @@
 
 namespace sluice::app {
 
-Stack::Stack(const engines::EngineOptions& engines)
-    : servables_(serving::make_servable_factory()),
+namespace {
+
+// How long the end waits for a shadow's run; one that hangs is left behind.
+constexpr Millis kShadowGrace{500};
+
+}  // namespace
+
+Stack::Stack(const engines::EngineOptions& engines, serving::FaultTable faults)
+    : servables_(serving::make_servable_factory(std::move(faults))),
       tables_(std::make_shared<const ServingTable>()),
+      shadows_(tables_),
       observers_(observers::make_builtin(trace_)) {
+  observers_.push_back(serving::make_shadow_observer(shadows_));
   engines::register_builtin(engines_, engines);
 }
 
@@ -18,8 +27,9 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
                                            repository::RepositoryOptions options,
                                            const engines::EngineOptions& engines,
                                            const repository::Probe* probe,
-                                           sources::RemoteOptions remote) {
-  std::unique_ptr<Stack> stack(new Stack(engines));
+                                           sources::RemoteOptions remote,
+                                           serving::FaultTable faults) {
+  std::unique_ptr<Stack> stack(new Stack(engines, std::move(faults)));
   std::vector<std::string> extensions;
   for (const auto& [name, engine] : stack->engines_.items()) {
     for (const auto end : engine->extensions()) extensions.emplace_back(end);
@@ -42,6 +52,11 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickle
   sources::RemoteOptions remote;
   remote.cache_directory = sources::default_cache_directory("");
   return open(path, std::move(options), {pickles.python}, nullptr, std::move(remote));
+}
+
+bool Stack::close(Millis grace) {
+  const bool shadows_ended = shadows_.close(kShadowGrace);
+  return repository_->close(grace) && shadows_ended;
 }
 
 }  // namespace sluice::app

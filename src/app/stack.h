@@ -17,7 +17,9 @@
 #include "engines/builtin.h"
 #include "observers/trace_log.h"
 #include "repository/repository.h"
+#include "serving/faults.h"
 #include "serving/pipeline.h"
+#include "serving/shadow_runner.h"
 #include "sources/remote.h"
 
 namespace sluice::app {
@@ -26,34 +28,37 @@ class Stack {
  public:
   // `path`: or a URL, for which `remote` is. Errors: kNotFound when there is nothing there,
   // kInvalidArgument when it is no model. `probe`: tries versions before they are loaded; may be
-  // null.
+  // null. `faults`: what is put into versions on purpose.
   static Result<std::unique_ptr<Stack>> open(const std::string& path,
                                              repository::RepositoryOptions options,
                                              const engines::EngineOptions& engines,
                                              const repository::Probe* probe,
-                                             sources::RemoteOptions remote);
+                                             sources::RemoteOptions remote,
+                                             serving::FaultTable faults = {});
   // For commands that end after their answer: whatever is there is loaded at once.
   static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles = {});
 
   Result<void> load() { return repository_->load_all(); }
   void announce_drain() { repository_->announce_drain(); }
-  // See Repository::close.
-  bool close(Millis grace) { return repository_->close(grace); }
+  // See Repository::close. False also where a shadow's run does not end.
+  bool close(Millis grace);
 
   const serving::Pipeline& pipeline() const { return *pipeline_; }
   const ServingTables& tables() const { return tables_; }
   const Registry<Engine>& engines() const { return engines_; }
   repository::Repository& repository() { return *repository_; }
   observers::TraceControl& trace() { return trace_; }
+  serving::ShadowRunner& shadows() { return shadows_; }
 
  private:
-  explicit Stack(const engines::EngineOptions& engines);
+  Stack(const engines::EngineOptions& engines, serving::FaultTable faults);
 
   Registry<Engine> engines_;
   std::unique_ptr<const ServableFactory> servables_;
   std::unique_ptr<Source> source_;
   ServingTables tables_;
   observers::TraceControl trace_;
+  serving::ShadowRunner shadows_;
   Observers observers_;
   std::unique_ptr<repository::Repository> repository_;
   std::unique_ptr<const serving::Pipeline> pipeline_;

@@ -109,6 +109,8 @@ constexpr std::array kEndpoints = {
              "models, versions and why one failed"},
     Endpoint{kManagementApi, "GET", "/api/cost", Surface::kManagement, kNone,
              "what batching and the cache have saved"},
+    Endpoint{kManagementApi, "GET", "/api/models/{}/shadow", Surface::kManagement, kNone,
+             "how far shadow versions are from what users got"},
     Endpoint{kManagementApi, "GET", "/metrics", Surface::kMetrics, kNone,
              "counts, as Prometheus reads them"},
 };
