@@ -2,158 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <thread>
-
-#include "observers/builtin.h"
-#include "routing/weighted.h"
-#include "serving/model_servable.h"
-#include "serving/pipeline.h"
-#include "serving/testing/fakes.h"
+#include "serving/testing/shadows.h"
 
 namespace sluice::serving {
 namespace {
 
 using namespace testing;
-
-// y = first input − second input, found by their names; with one input, `factor` times it.
-class Linear final : public Model {
- public:
-  Linear(std::vector<std::string> inputs, float factor, std::int64_t width = -1) : factor_(factor) {
-    for (auto& name : inputs) {
-      signature_.inputs.push_back({std::move(name), DType::kFloat32, {-1, width}, Role::kUnknown});
-    }
-    signature_.outputs.push_back({"y", DType::kFloat32, {-1, width}, Role::kUnknown});
-  }
-  const Signature& signature() const override { return signature_; }
-  Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
-                   Arena& arena) const override {
-    const auto a = inputs[inputs.size() == 1 ? 0 : signature_.input_named("a")].as<float>();
-    auto out = arena.array<float>(a.size());
-    std::ranges::transform(a, out.begin(), [&](float x) { return factor_ * x; });
-    if (inputs.size() > 1) {
-      const auto b = inputs[signature_.input_named("b")].as<float>();
-      for (std::size_t i = 0; i < out.size(); ++i) out[i] -= b[i];
-    }
-    outputs[0] = inputs[0];
-    outputs[0].data = std::as_bytes(out);
-    return {};
-  }
-  std::string_view platform() const override { return "test"; }
-  std::vector<Fact> facts() const override { return {{"kind", "test"}}; }
-  std::uint64_t parameters() const override { return 0; }
-
- private:
-  const float factor_;
-  Signature signature_;
-};
-
-std::unique_ptr<Model> times(float factor) {
-  return std::make_unique<Linear>(std::vector<std::string>{"x"}, factor);
-}
-
-class Nobody final : public OnDemand {
- public:
-  void want(std::string_view, std::string_view, TimePoint, Then then) override {
-    then(unavailable("not_ready", "nothing is loaded here"));
-  }
-};
-
-// Long enough that nothing is late however busy the machine is.
-ShadowOptions patient() {
-  ShadowOptions out;
-  out.max_wait = Millis(600'000);
-  return out;
-}
-
-// Model m: v1 answers, the others are its shadows.
-struct Fixture {
-  explicit Fixture(ShadowOptions options = patient()) : runner(tables, options) {
-    observers = observers::make_builtin(trace);
-    observers.push_back(make_shadow_observer(runner));
-  }
-
-  const Model& add(std::unique_ptr<Model> model) {
-    const Model& out = *model;
-    const auto name = *VersionName::parse("v" + std::to_string(servables.size() + 1));
-    servables.push_back(*make_servable_factory()->make(
-        *ModelName::parse("m"), name, std::move(model), {}, 1, std::make_shared<Tally>()));
-    return out;
-  }
-  const Doubler& add_doubler() {
-    return static_cast<const Doubler&>(add(std::make_unique<Doubler>()));
-  }
-
-  // From now on all but v1 are shadows, or none is.
-  void publish(bool with_shadows = true) {
-    auto made = std::make_shared<ModelEntry>(
-        ModelEntry{*ModelName::parse("m"), {}, {}, {}, servables, {}, false});
-    std::vector<VersionName> ready;
-    for (const auto& servable : servables) ready.push_back(servable->version());
-    routing::WeightedPlan plan;
-    plan.arms = {ready[0]};
-    plan.shares = {1};
-    plan.model = "m";
-    if (with_shadows) plan.shadows.assign(ready.begin() + 1, ready.end());
-    made->policy = routing::make_weighted(std::move(plan))->over(ready);
-    entry = made;
-    auto table = std::make_shared<ServingTable>();
-    table->models["m"] = entry;
-    table->loading = false;
-    tables.publish(table);
-  }
-
-  // The answer's values; its buffer is overwritten with it, as the transport does.
-  Floats ask(Floats values, std::size_t inputs = 1, bool simple = true) {
-    Floats out;
-    auto request = pipeline.new_request();
-    request->wants_prediction = simple;
-    request->request_id = "id-1";
-    EXPECT_TRUE(pipeline.aim(*request, "m", ""));
-    request->inputs = request->arena.array<TensorView>(inputs);
-    for (std::size_t i = 0; i < inputs; ++i) {
-      const std::size_t each = values.size() / inputs;
-      TensorView tensor;
-      tensor.shape = {static_cast<std::int64_t>(each), 1};
-      tensor.data = std::as_bytes(std::span(values).subspan(i * each, each));
-      request->inputs[i] = tensor;
-    }
-    request->bound_to = request->servable->signature().fingerprint;
-    request->on_done = [&](Request* done) {
-      if (!done->reply.error) {
-        const auto floats = done->reply.outputs[0].as<float>();
-        out.assign(floats.begin(), floats.end());
-      }
-      std::ranges::fill(values, -777.0F);
-    };
-    pipeline.submit(std::move(request));
-    return out;
-  }
-
-  ShadowStatus status(std::size_t shadow = 0) const { return runner.status(*entry).at(shadow); }
-  ShadowCounts counts(std::size_t shadow = 0) const {
-    return runner.counts(*entry).at(shadow).second;
-  }
-  static bool until(const std::function<bool()>& done) {
-    const auto end = Clock::now() + kLong;
-    while (!done()) {
-      if (Clock::now() > end) return false;
-      std::this_thread::sleep_for(1ms);
-    }
-    return true;
-  }
-  bool until_predicted(std::uint64_t rows, std::size_t shadow = 0) const {
-    return until([&] { return counts(shadow).predictions == rows; });
-  }
-
-  ServingTables tables{std::make_shared<const ServingTable>()};
-  observers::TraceControl trace;
-  Nobody on_demand;
-  std::vector<std::shared_ptr<const Servable>> servables;
-  std::shared_ptr<const ModelEntry> entry;
-  ShadowRunner runner;
-  Observers observers;
-  Pipeline pipeline{tables, observers, on_demand};
-};
+using Fixture = ShadowFixture;
 
 TEST(ShadowRunner, AsksWhatUsersAskedAndCompares) {
   Fixture fixture;
@@ -218,49 +73,6 @@ TEST(ShadowRunner, AShadowsRunsAreNoRequests) {
   EXPECT_EQ(shadow.fail.count, 0U);
 }
 
-TEST(ShadowRunner, AHangingShadowFillsItsQueueAndNothingElse) {
-  auto options = patient();
-  options.max_requests = 8;
-  Fixture fixture(options);
-  fixture.add(times(2));
-  const Doubler& shadow = fixture.add_doubler();
-  fixture.publish();
-  shadow.hold();
-  EXPECT_EQ(fixture.ask({1}), Floats{2});
-  ASSERT_TRUE(shadow.wait_inside());
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(fixture.ask({2}), Floats{4});
-  EXPECT_EQ(fixture.counts().waiting, 8U);
-  EXPECT_EQ(fixture.counts().full, 92U);
-  shadow.let_go();
-  ASSERT_TRUE(fixture.until_predicted(9));
-  EXPECT_EQ(shadow.most_at_once(), 1);
-  EXPECT_EQ(fixture.counts().disagreements, 0U);
-}
-
-TEST(ShadowRunner, WhatHasWaitedTooLongIsDropped) {
-  ShadowOptions options;
-  options.max_wait = Millis(50);
-  Fixture fixture(options);
-  fixture.add(times(2));
-  const Doubler& shadow = fixture.add_doubler();
-  fixture.publish();
-  shadow.hold();
-  // On a busy machine the thread may come too late even for the first.
-  std::uint64_t asked = 0;
-  ASSERT_TRUE(Fixture::until([&] {
-    fixture.ask({1});
-    ++asked;
-    const auto handled = [&] { return !shadow.runs().empty() || fixture.counts().late == asked; };
-    return Fixture::until(handled) && !shadow.runs().empty();
-  }));
-  const auto before = fixture.counts().late;
-  for (int i = 0; i < 3; ++i) fixture.ask({1});
-  std::this_thread::sleep_for(60ms);
-  shadow.let_go();
-  ASSERT_TRUE(Fixture::until([&] { return fixture.counts().late == before + 3; }));
-  EXPECT_EQ(fixture.counts().predictions, 1U);
-}
-
 TEST(ShadowRunner, LargeRequestsAreNotCopied) {
   auto options = patient();
   options.max_request_bytes = 1000;
@@ -272,35 +84,6 @@ TEST(ShadowRunner, LargeRequestsAreNotCopied) {
   EXPECT_EQ(fixture.counts().large, 1U);
   fixture.ask({1});
   ASSERT_TRUE(fixture.until_predicted(1));
-}
-
-TEST(ShadowRunner, BytesThatWaitAreBounded) {
-  auto options = patient();
-  options.max_bytes = 40'000;  // each case is a few KiB by itself
-  Fixture fixture(options);
-  fixture.add(times(2));
-  const Doubler& shadow = fixture.add_doubler();
-  fixture.publish();
-  shadow.hold();
-  fixture.ask({1});
-  ASSERT_TRUE(shadow.wait_inside());
-  for (int i = 0; i < 50; ++i) fixture.ask(Floats(1000, 1));
-  const auto counts = fixture.counts();
-  EXPECT_GE(counts.waiting, 1U);
-  EXPECT_LE(counts.waiting * 8000, 40'000U) << "inputs and outputs are 8,000 bytes";
-  EXPECT_EQ(counts.waiting + counts.full, 50U);
-  shadow.let_go();
-}
-
-TEST(ShadowRunner, AFailingShadowIsCountedAndGoesOn) {
-  Fixture fixture;
-  fixture.add(times(2));
-  fixture.add_doubler();  // refuses -1
-  fixture.publish();
-  EXPECT_EQ(fixture.ask({-1}), Floats{-2});
-  EXPECT_EQ(fixture.ask({1}), Floats{2});
-  ASSERT_TRUE(fixture.until_predicted(1));
-  EXPECT_EQ(fixture.counts().errors, 1U);
 }
 
 TEST(ShadowRunner, WhatWasNotAnsweredIsSkipped) {
@@ -390,29 +173,6 @@ TEST(ShadowRunner, AVersionThatIsNoShadowAnyMoreBeginsAnew) {
   fixture.ask({1});
   ASSERT_TRUE(fixture.until_predicted(1));
   EXPECT_EQ(fixture.status().report.rows, 1U);
-}
-
-TEST(ShadowRunner, InputsAreFoundByTheirNames) {
-  Fixture fixture;
-  fixture.add(std::make_unique<Linear>(std::vector<std::string>{"a", "b"}, 1));
-  fixture.add(std::make_unique<Linear>(std::vector<std::string>{"b", "a"}, 1));
-  fixture.publish();
-  EXPECT_EQ(fixture.ask({5, 3}, 2), Floats{2});
-  ASSERT_TRUE(fixture.until_predicted(1));
-  EXPECT_EQ(fixture.counts().disagreements, 0U);
-}
-
-TEST(ShadowRunner, WhatDoesNotFitTheShadowIsAnError) {
-  Fixture fixture;
-  fixture.add(times(2));
-  fixture.add(std::make_unique<Linear>(std::vector<std::string>{"x"}, 2, 3));      // width
-  fixture.add(std::make_unique<Linear>(std::vector<std::string>{"a", "b"}, 2));    // inputs
-  fixture.add(std::make_unique<Linear>(std::vector<std::string>{"other"}, 2, 1));  // fits
-  fixture.publish();
-  EXPECT_EQ(fixture.ask({1}), Floats{2});
-  ASSERT_TRUE(Fixture::until([&] { return fixture.counts(0).errors == 1; }));
-  ASSERT_TRUE(Fixture::until([&] { return fixture.counts(1).errors == 1; }));
-  ASSERT_TRUE(fixture.until_predicted(1, 2));
 }
 
 }  // namespace
