@@ -1,6 +1,9 @@
 #include "serving/shadow_line.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "serving/testing/shadows.h"
 
@@ -103,6 +106,44 @@ TEST(ShadowLine, WhatDoesNotFitTheShadowIsAnError) {
   ASSERT_TRUE(Fixture::until([&] { return fixture.counts(0).errors == 1; }));
   ASSERT_TRUE(Fixture::until([&] { return fixture.counts(1).errors == 1; }));
   ASSERT_TRUE(fixture.until_predicted(1, 2));
+}
+
+// Tells with its answer how the system schedules the thread that it ran on.
+class Scheduled final : public Model {
+ public:
+  Scheduled() {
+    signature_.inputs.push_back({"x", DType::kFloat32, {-1, 1}, Role::kUnknown});
+    signature_.outputs.push_back({"y", DType::kFloat32, {-1, 1}, Role::kUnknown});
+  }
+  const Signature& signature() const override { return signature_; }
+  Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
+                   Arena& arena) const override {
+    const bool idle = sched_getscheduler(0) == SCHED_IDLE ||
+                      getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())) == 19;
+    auto out = arena.array<float>(1);
+    out[0] = idle ? 1 : 0;
+    outputs[0] = inputs[0];
+    outputs[0].data = std::as_bytes(out);
+    return {};
+  }
+  std::string_view platform() const override { return "test"; }
+  std::vector<Fact> facts() const override { return {{"kind", "test"}}; }
+  std::uint64_t parameters() const override { return 0; }
+
+ private:
+  Signature signature_;
+};
+
+TEST(ShadowLine, RunsOnWhatNobodyElseWants) {
+  Fixture fixture;
+  fixture.add(std::make_unique<Scheduled>());
+  fixture.add(std::make_unique<Scheduled>());
+  fixture.publish();
+  EXPECT_EQ(fixture.ask({5}), Floats{0}) << "users' runs do not";
+  ASSERT_TRUE(fixture.until_predicted(1));
+  const auto worst = fixture.status().report.worst;
+  ASSERT_EQ(worst.size(), 1U);
+  EXPECT_EQ(worst[0].shadow, "1");
 }
 
 }  // namespace

@@ -113,9 +113,13 @@ ShadowRunner::ShadowRunner(const ServingTables& tables, ShadowOptions options)
 ShadowRunner::~ShadowRunner() { close(kLastGrace); }
 
 void ShadowRunner::set_tolerance(const ModelName& model, double tolerance) {
-  const std::lock_guard lock(mutex_);
-  tolerances_[model.str()] = tolerance;
-  for (const auto& line : *lines_.get()) {
+  std::shared_ptr<const Lines> lines;
+  {
+    const std::lock_guard lock(mutex_);
+    tolerances_[model.str()] = tolerance;
+    lines = lines_.get();
+  }
+  for (const auto& line : *lines) {
     if (line->model() == model.str()) line->comparison().set_tolerance(tolerance);
   }
 }
@@ -132,12 +136,13 @@ std::shared_ptr<ShadowLine> ShadowRunner::find(const Servable& servable) const {
   return nullptr;
 }
 
-// The version's line, made with its first request. Null: not at this moment.
+// The version's line, made with its first request. Threads that answer requests may wait for each
+// other then; no idle one ever has this lock. Null: there is no thread to be had, or it is over.
 std::shared_ptr<ShadowLine> ShadowRunner::open(
     const std::shared_ptr<const Servable>& servable) const {
   if (auto found = find(*servable)) return found;
-  const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock || closed_) return nullptr;
+  const std::lock_guard lock(mutex_);
+  if (closed_) return nullptr;
   auto next = std::make_shared<Lines>(*lines_.get());
   for (const auto& line : *next) {
     if (line->is_of(*servable) && !line->ended()) return line;  // another thread's

@@ -46,7 +46,7 @@ namespace sluice::serving {
 struct ShadowOptions {
   std::size_t max_requests = 256;  // that wait
   std::size_t max_bytes = std::size_t{64} << 20;
-  std::size_t max_request_bytes = std::size_t{4} << 20;  // of one: copying is before the answer
+  std::size_t max_request_bytes = std::size_t{1} << 20;  // of one: it is copied before the answer
   Millis max_wait{1000};
   Millis idle{5000};  // a thread without work asks so often whether it is still wanted
 };

@@ -5,7 +5,7 @@
 
 #include <thread>
 
-#include "observers/builtin.h"
+#include "observers/statistics.h"
 #include "routing/weighted.h"
 #include "serving/model_servable.h"
 #include "serving/pipeline.h"
@@ -67,7 +67,7 @@ inline ShadowOptions patient() {
 // Model m: v1 answers, the others are its shadows.
 struct ShadowFixture {
   explicit ShadowFixture(ShadowOptions options = patient()) : runner(tables, options) {
-    observers = observers::make_builtin(trace);
+    observers.push_back(observers::make_statistics());
     observers.push_back(make_shadow_observer(runner));
   }
 
@@ -145,7 +145,6 @@ struct ShadowFixture {
   }
 
   ServingTables tables{std::make_shared<const ServingTable>()};
-  observers::TraceControl trace;
   NothingElse on_demand;
   std::vector<std::shared_ptr<const Servable>> servables;
   std::shared_ptr<const ModelEntry> entry;
