@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "config/yaml.h"
+#include "serving/faults.h"
 #include "transport/server.h"
 
 namespace sluice::app {
@@ -35,6 +36,12 @@ std::optional<std::string> poll_problem(const std::string& text) {
   OptionType<Millis>::read(Node::text(text), value, problems);
   if (problems.empty()) return std::nullopt;
   return problems[0].message + "; or off";
+}
+
+std::optional<std::string> faults_problem(const std::string& text) {
+  auto parsed = serving::FaultTable::parse(text);
+  if (parsed) return std::nullopt;
+  return parsed.error().message;
 }
 
 std::string variable_name(std::string_view key) {
@@ -102,6 +109,9 @@ const Schema<ServeOptions>& ServeOptions::schema() {
                   "most memory for models: lazy ones make room for others; 0: no limit")
           .option("log_level", &S::log_level, "debug | info | warn | error | off",
                   {one_of({"debug", "info", "warn", "error", "off"})})
+          .option("inject_faults", &S::inject_faults,
+                  "for tests and drills: versions that fail, hang or answer NaN on purpose",
+                  {faults_problem})
           .option("metrics", &S::metrics, "metrics");
   return kSchema;
 }

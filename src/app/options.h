@@ -37,6 +37,7 @@ struct ServeOptions {
   Millis drain_timeout{30'000};
   Bytes max_models_memory{0};
   std::string log_level = "info";
+  std::string inject_faults;
   MetricsOptions metrics;
 
   static const Schema<ServeOptions>& schema();

@@ -121,7 +121,8 @@ class Frontends {
         router_({options.max_body.value, explicit_control(options)}, settings_) {
     frontends::add_builtin(router_, methods_,
                            {stack.pipeline(), stack.tables(), stack.repository(), stack.releases(),
-                            stack.trace(), shared_memory_, settings_, explicit_control(options)});
+                            stack.trace(), shared_memory_, settings_, stack.shadows(),
+                            explicit_control(options)});
     transport::Services services;
     services.http = &router_;
     services.grpc = &methods_;
@@ -200,8 +201,13 @@ int serve(Reloader& reloader) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   auto repository = repository_options(options);
   auto remote = remote_options(options, repository.live.poll);
+  auto faults = serving::FaultTable::parse(options.inject_faults);
+  if (!faults) return complain(faults.error());
+  if (!faults->empty()) {
+    log::warn("inject_faults is set: versions fail on purpose; never where answers matter");
+  }
   auto stack = Stack::open(options.models, std::move(repository), engine_options, probe->get(),
-                           std::move(remote), state_options(options));
+                           std::move(remote), {state_options(options), *std::move(faults)});
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());

@@ -19,13 +19,18 @@ Result<std::unique_ptr<StateStore>> open_state(const StateOptions& options) {
   return state::open_state(":memory:");
 }
 
+// How long the end waits for a shadow's run; one that hangs is left behind.
+constexpr Millis kShadowGrace{500};
+
 }  // namespace
 
-Stack::Stack(const engines::EngineOptions& engines)
-    : servables_(serving::make_servable_factory()),
+Stack::Stack(const engines::EngineOptions& engines, serving::FaultTable faults)
+    : servables_(serving::make_servable_factory(std::move(faults))),
       tables_(std::make_shared<const ServingTable>()),
+      shadows_(tables_),
       observers_(observers::make_builtin(trace_, evidence_)),
       policies_(std::make_unique<const release::Policies>(release::Policies::builtin())) {
+  observers_.push_back(serving::make_shadow_observer(shadows_));
   engines::register_builtin(engines_, engines);
 }
 
@@ -36,8 +41,8 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
                                            const engines::EngineOptions& engines,
                                            const repository::Probe* probe,
                                            sources::RemoteOptions remote,
-                                           const StateOptions& state) {
-  std::unique_ptr<Stack> stack(new Stack(engines));
+                                           StackOptions more) {
+  std::unique_ptr<Stack> stack(new Stack(engines, std::move(more.faults)));
   std::vector<std::string> extensions;
   for (const auto& [name, engine] : stack->engines_.items()) {
     for (const auto end : engine->extensions()) extensions.emplace_back(end);
@@ -50,7 +55,7 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
         return release::declared_route(policies, model, declared);
       },
       probe, stack->tables_, std::move(options));
-  SLUICE_TRY(auto store, open_state(state));
+  SLUICE_TRY(auto store, open_state(more.state));
   stack->releases_ = std::make_unique<release::Releases>(
       *stack->policies_, *stack->repository_, stack->tables_, stack->evidence_, std::move(store));
   stack->pipeline_ = std::make_unique<const serving::Pipeline>(stack->tables_, stack->observers_,
@@ -77,7 +82,8 @@ Result<void> Stack::load() {
 
 bool Stack::close(Millis grace) {
   releases_->close();
-  return repository_->close(grace);
+  const bool shadows_ended = shadows_.close(kShadowGrace);
+  return repository_->close(grace) && shadows_ended;
 }
 
 }  // namespace sluice::app

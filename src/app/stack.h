@@ -18,7 +18,9 @@
 #include "observers/evidence.h"
 #include "observers/trace_log.h"
 #include "repository/repository.h"
+#include "serving/faults.h"
 #include "serving/pipeline.h"
+#include "serving/shadow_runner.h"
 #include "sources/remote.h"
 
 namespace sluice::release {
@@ -34,18 +36,22 @@ struct StateOptions {
   bool required = true;            // else they are kept in memory where that cannot be used
 };
 
+struct StackOptions {
+  StateOptions state;
+  serving::FaultTable faults;  // what is put into versions on purpose
+};
+
 class Stack {
  public:
   // `path`: or a URL, for which `remote` is. Errors: kNotFound when there is nothing there,
   // kInvalidArgument when it is no model. `probe`: tries versions before they are loaded; may be
-  // null.
-  // Errors also: of the state, where that is required.
+  // null. Errors also: of the state, where that is required.
   static Result<std::unique_ptr<Stack>> open(const std::string& path,
                                              repository::RepositoryOptions options,
                                              const engines::EngineOptions& engines,
                                              const repository::Probe* probe,
                                              sources::RemoteOptions remote,
-                                             const StateOptions& state);
+                                             StackOptions more);
   // For commands that end after their answer: whatever is there is loaded at once.
   static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles = {});
 
@@ -53,7 +59,8 @@ class Stack {
 
   Result<void> load();
   void announce_drain() { repository_->announce_drain(); }
-  // What releases have seen is kept; then see Repository::close.
+  // What releases have seen is kept; then see Repository::close. False also where a shadow's run
+  // does not end.
   bool close(Millis grace);
 
   const serving::Pipeline& pipeline() const { return *pipeline_; }
@@ -62,9 +69,10 @@ class Stack {
   repository::Repository& repository() { return *repository_; }
   release::Releases& releases() { return *releases_; }
   observers::TraceControl& trace() { return trace_; }
+  serving::ShadowRunner& shadows() { return shadows_; }
 
  private:
-  explicit Stack(const engines::EngineOptions& engines);
+  Stack(const engines::EngineOptions& engines, serving::FaultTable faults);
 
   Registry<Engine> engines_;
   std::unique_ptr<const ServableFactory> servables_;
@@ -72,6 +80,7 @@ class Stack {
   ServingTables tables_;
   observers::TraceControl trace_;
   observers::EvidenceLog evidence_;
+  serving::ShadowRunner shadows_;
   Observers observers_;
   const std::unique_ptr<const release::Policies> policies_;
   std::unique_ptr<repository::Repository> repository_;

@@ -43,6 +43,8 @@ class Policy {
     static const std::vector<std::size_t> kNone;
     return kNone;
   }
+  // How far apart a shadow's prediction may be and still agree.
+  virtual double tolerance() const { return 0.01; }
 };
 
 // Thread-safety: immutable.

@@ -48,6 +48,9 @@ void FinishRequest::operator()(Request* request) const noexcept {
                           "the request was dropped before it was answered; send it again",
                           {}};
     }
+    if (owned->shadowed && owned->observers != nullptr) {
+      for (const auto& observer : *owned->observers) observer->before_answer(*owned);
+    }
     done(owned.get());
     if (owned->observers == nullptr) return;
     for (const auto& observer : *owned->observers) observer->on_finish(*owned);

@@ -119,6 +119,8 @@ struct Request {
   Choice choice;  // of the release policy; its release is 0 where a version was named
   // The model as it was then, where versions of it are to be asked too once the answer has left.
   std::shared_ptr<const ModelEntry> shadowed;
+  // What `before_answer` kept of it for `on_finish`.
+  std::shared_ptr<void> aside;
   // It fitted the version that it was read for, and not the one that the release chose.
   bool misfit = false;
   std::uint8_t stage = 0;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,14 @@ class Servable {
   // Runs the request's inputs and fills its reply: outputs, and the prediction where it is wanted.
   // True: done on this thread. False: the request was taken and goes on through its `onward`.
   virtual bool run(RequestPtr& request) const = 0;
+
+  // What the simple protocols would say of these outputs, whichever protocol asked. Memory comes
+  // from `arena`; texts view the model's own or the outputs'.
+  virtual Result<Prediction> interpret(std::span<const TensorView> outputs, std::size_t rows,
+                                       Arena& arena) const {
+    (void)outputs, (void)rows, (void)arena;
+    return fail(Code::kUnimplemented, "not_interpreted", "outputs are not interpreted here");
+  }
 
   // Runs `warmup` times on inputs made from the signature, and learns how long that takes.
   virtual Result<void> warm_up() const = 0;

@@ -126,6 +126,8 @@ constexpr std::array kEndpoints = {
              kSettings, "go on"},
     Endpoint{kManagementApi, "GET", "/api/models/{}/bandit", Surface::kManagement, kNone,
              "what the arms have brought"},
+    Endpoint{kManagementApi, "GET", "/api/models/{}/shadow", Surface::kManagement, kNone,
+             "how far shadow versions are from what users got"},
     Endpoint{kManagementApi, "GET", "/metrics", Surface::kMetrics, kNone,
              "counts, as Prometheus reads them"},
 };

@@ -113,16 +113,38 @@ void write_states(Text& text, const ServingTable& table) {
   }
 }
 
+void write_shadows(Text& text, const ServingTable& table, const serving::ShadowRunner& shadows) {
+  using serving::ShadowCounts;
+  const auto family = [&](std::string_view name, std::string_view help, auto value) {
+    text.family(name, "counter", help);
+    for (const auto& [model, entry] : table.models) {
+      for (const auto& [version, counts] : shadows.counts(*entry)) {
+        text.sample(name, fmt::format("model=\"{}\",version=\"{}\"", model, version.str()),
+                    value(counts));
+      }
+    }
+  };
+  family("sluice_shadow_predictions_total", "Rows that a shadow version was compared on.",
+         [](const ShadowCounts& counts) { return counts.predictions; });
+  family("sluice_shadow_disagreements_total", "Rows that it answered otherwise.",
+         [](const ShadowCounts& counts) { return counts.disagreements; });
+  family("sluice_shadow_dropped_total", "Requests that it was not asked, for want of capacity.",
+         [](const ShadowCounts& counts) { return counts.dropped(); });
+  family("sluice_shadow_errors_total", "Requests that it failed at, or that do not fit it.",
+         [](const ShadowCounts& counts) { return counts.errors; });
+}
+
 }  // namespace
 
 void add_metrics(Router& router, const Parts& parts) {
-  router.serve("GET", "/metrics", [&tables = parts.tables](const transport::ExchangePtr& exchange) {
-    const auto table = tables.get();
+  router.serve("GET", "/metrics", [parts](const transport::ExchangePtr& exchange) {
+    const auto table = parts.tables.get();
     Text text;
     write_states(text, *table);
     write_counts(text, *table);
     write_batches(text, *table);
     write_cost(text, *table);
+    write_shadows(text, *table, parts.shadows);
     transport::Response response;
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     response.body = text.take();

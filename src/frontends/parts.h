@@ -7,6 +7,7 @@
 #include "observers/trace_log.h"
 #include "repository/repository.h"
 #include "serving/pipeline.h"
+#include "serving/shadow_runner.h"
 
 namespace sluice::release {
 class Releases;
@@ -22,6 +23,7 @@ struct Parts {
   observers::TraceControl& trace;
   clients::SharedMemory& shared_memory;
   const LiveSettings& settings;
+  const serving::ShadowRunner& shadows;
   bool model_control = false;  // models are loaded and unloaded by calls
 };
 

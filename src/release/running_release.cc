@@ -196,6 +196,7 @@ std::shared_ptr<const Route> RunningRelease::route() const {
   plan.model = model_.str();
   plan.salt = salt_;
   plan.shadows = spec_.shadows;
+  plan.tolerance = spec_.tolerance;
   return routing::make_weighted(std::move(plan));
 }
 

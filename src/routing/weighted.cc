@@ -56,6 +56,7 @@ class Weighted final : public Policy {
 
   std::size_t usual() const override { return usual_; }
   const std::vector<std::size_t>& shadows() const override { return shadows_; }
+  double tolerance() const override { return plan_->tolerance; }
 
  private:
   // The arm of a user's slot; one that is not there gives its users to the others.

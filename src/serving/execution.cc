@@ -63,14 +63,15 @@ Result<void> put_row(TensorView& whole, const TensorView& part, std::size_t row,
 
 Execution::Execution(std::unique_ptr<Model> loaded, Signature signature, OutputPlan plan,
                      std::optional<PadPlan> padding, const ModelConfig& config,
-                     std::shared_ptr<Tally> tally)
+                     std::shared_ptr<Tally> tally, std::shared_ptr<const Fault> fault)
     : loaded_(std::move(loaded)),
       signature_(std::move(signature)),
       plan_(std::move(plan)),
       padding_(std::move(padding)),
       warmup_(static_cast<int>(config.warmup)),
       batchable_(signature_.batchable() && config.batching.value_or(Batching()).max_batch_size > 1),
-      tally_(std::move(tally)) {}
+      tally_(std::move(tally)),
+      fault_(std::move(fault)) {}
 
 void Execution::run(std::span<RequestPtr> members) const {
   if (members.size() == 1) return run_alone(*members[0]);
@@ -81,6 +82,7 @@ void Execution::run(std::span<RequestPtr> members) const {
   Result<void> ran;
   {
     const auto turn = take_turn();
+    if (fault_ != nullptr) fault_->hold_up();
     ran = run_batch(*loaded_, members, rows, *arena);
   }
   const auto ended = Clock::now();
@@ -126,6 +128,7 @@ void Execution::run_alone(Request& request) const {
 }
 
 void Execution::conclude(Request& request, Result<void> ran) const {
+  if (ran && fault_ != nullptr) ran = fault_->spoil(request);
   if (ran && padding_) padding_->cut(request);
   if (ran) ran = predict(request);
   request.reply.answered = ran.has_value();
@@ -147,6 +150,7 @@ Result<void> Execution::run_model(Request& request) const {
   request.reply.outputs = request.arena.array<TensorView>(signature_.outputs.size());
   std::ranges::fill(request.reply.outputs, TensorView{});
   const auto turn = take_turn();
+  if (fault_ != nullptr) fault_->hold_up();
   const bool row_by_row = request.rows > 1 && takes_single_rows();
   return row_by_row ? run_rows(request)
                     : loaded_->run(request.inputs, request.reply.outputs, request.arena);

@@ -17,6 +17,7 @@
 #include "core/request.h"
 #include "core/tally.h"
 #include "serving/cost_model.h"
+#include "serving/faults.h"
 #include "serving/output_plan.h"
 #include "serving/padding.h"
 
@@ -25,8 +26,8 @@ namespace sluice::serving {
 class Execution {
  public:
   Execution(std::unique_ptr<Model> loaded, Signature signature, OutputPlan plan,
-            std::optional<PadPlan> padding, const ModelConfig& config,
-            std::shared_ptr<Tally> tally);
+            std::optional<PadPlan> padding, const ModelConfig& config, std::shared_ptr<Tally> tally,
+            std::shared_ptr<const Fault> fault = nullptr);
 
   // All of `members` as one run, or a single one alone. Every reply is filled.
   void run(std::span<RequestPtr> members) const;
@@ -46,6 +47,10 @@ class Execution {
   }
   // Fills the prediction from outputs that are there, where it is wanted.
   Result<void> predict(Request& request) const;
+  Result<Prediction> interpreted(std::span<const TensorView> outputs, std::size_t rows,
+                                 Arena& arena) const {
+    return interpret(plan_, outputs, rows, arena);
+  }
 
  private:
   void run_alone(Request& request) const;
@@ -63,7 +68,8 @@ class Execution {
   mutable std::atomic<bool> batchable_;
   mutable CostModel costs_;
   const std::shared_ptr<Tally> tally_;
-  mutable std::mutex running_;  // taken by models that only one thread may run
+  const std::shared_ptr<const Fault> fault_;  // null: none is put into it
+  mutable std::mutex running_;                // taken by models that only one thread may run
 };
 
 }  // namespace sluice::serving

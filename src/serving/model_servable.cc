@@ -34,11 +34,11 @@ BatcherOptions batcher_options(const Execution& execution, const ModelName& mode
 class ModelServable final : public Servable {
  public:
   ModelServable(ModelName model, VersionName version, std::unique_ptr<Execution> execution,
-                const ModelConfig& config, int parallel)
+                const ModelConfig& config, int parallel, bool hangs)
       : model_(std::move(model)),
         version_(std::move(version)),
         execution_(std::move(execution)),
-        apart_(execution_->model().answers_from_afar()),
+        apart_(hangs || execution_->model().answers_from_afar()),
         limited_(config.instances.count > 0 || !execution_->model().thread_safe()),
         waits_(config.batching.value_or(Batching()).policy == BatchPolicy::kWait),
         together_(eager(BatchRules::of(config.batching.value_or(Batching()), true))),
@@ -60,6 +60,11 @@ class ModelServable final : public Servable {
   }
   void close() const override { batcher_.close(); }
   std::size_t waiting() const override { return batcher_.waiting(); }
+
+  Result<Prediction> interpret(std::span<const TensorView> outputs, std::size_t rows,
+                               Arena& arena) const override {
+    return execution_->interpreted(outputs, rows, arena);
+  }
 
   Recall recall(RequestPtr& request) const override {
     return memory_ == nullptr ? Recall::kMiss : memory_->recall(request);
@@ -198,6 +203,8 @@ Result<void> name_columns(Signature& signature, const ModelConfig& config) {
 
 class ModelServables final : public ServableFactory {
  public:
+  explicit ModelServables(FaultTable faults) : faults_(std::move(faults)) {}
+
   Result<std::shared_ptr<const Servable>> make(const ModelName& model, const VersionName& version,
                                                std::unique_ptr<Model> loaded,
                                                const ModelConfig& config, int parallel,
@@ -208,17 +215,22 @@ class ModelServables final : public ServableFactory {
     SLUICE_TRY(auto padding, PadPlan::make(signature, config));
     signature.class_names = plan.names;
     signature.seal();
+    const auto fault = faults_.of(model, version);
     auto execution =
         std::make_unique<Execution>(std::move(loaded), std::move(signature), std::move(plan),
-                                    std::move(padding), config, std::move(tally));
-    return std::make_shared<ModelServable>(model, version, std::move(execution), config, parallel);
+                                    std::move(padding), config, std::move(tally), fault);
+    return std::make_shared<ModelServable>(model, version, std::move(execution), config, parallel,
+                                           fault != nullptr && fault->delays());
   }
+
+ private:
+  const FaultTable faults_;
 };
 
 }  // namespace
 
-std::unique_ptr<const ServableFactory> make_servable_factory() {
-  return std::make_unique<ModelServables>();
+std::unique_ptr<const ServableFactory> make_servable_factory(FaultTable faults) {
+  return std::make_unique<ModelServables>(std::move(faults));
 }
 
 }  // namespace sluice::serving

@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "core/servable.h"
+#include "serving/faults.h"
 
 namespace sluice::serving {
 
@@ -20,6 +21,7 @@ inline constexpr std::chrono::microseconds kInlineBelow{300};
 // … and neither do further ones once those of a turn have taken so long.
 inline constexpr std::chrono::microseconds kInlineTurn{1000};
 
-std::unique_ptr<const ServableFactory> make_servable_factory();
+// `faults`: what is put into versions on purpose.
+std::unique_ptr<const ServableFactory> make_servable_factory(FaultTable faults = {});
 
 }  // namespace sluice::serving
