@@ -14,6 +14,8 @@ namespace sluice::clients {
 namespace {
 
 constexpr int kBusyMilliseconds = 5000;
+// About 4 MB, as SQLite's own limit.
+constexpr int kMostLogPages = 1000;
 
 Failure unavailable_state(std::string_view what) {
   return unavailable("state_unavailable", "the state store " + std::string(what));
@@ -67,6 +69,17 @@ Result<void> checked(int code) {
 
 // A null pointer would be bound as null, also where its length is 0.
 const char* data_of(std::string_view text) { return text.data() ? text.data() : ""; }
+
+// After each commit: writes a log that has become long into the file. SQLite's own way lets other
+// connections write meanwhile, and versions before 3.51.3 can then lose what they have committed
+// (https://sqlite.org/wal.html#the_wal_reset_bug); in this mode writers wait until it is done.
+// What does not succeed is tried again after the next commit: this one is in the log.
+int shorten_log(void*, sqlite3* database, const char* name, int pages) {
+  if (pages >= kMostLogPages) {
+    sqlite3_wal_checkpoint_v2(database, name, SQLITE_CHECKPOINT_FULL, nullptr, nullptr);
+  }
+  return SQLITE_OK;
+}
 
 // Whatever SQLite keeps beside a file that is only being made goes with it.
 struct Draft {
@@ -240,6 +253,7 @@ Result<void> SqliteDatabase::use_wal() {
     return unavailable_state(
         "cannot be kept there: its file system has no shared memory; give it a local disk");
   }
+  sqlite3_wal_hook(database_.get(), shorten_log, nullptr);
   // What a burst has made of the log is given back.
   return run("PRAGMA journal_size_limit = 16777216");
 }
