@@ -6,14 +6,19 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "base/file.h"
 
 namespace sluice::clients {
 namespace {
 
-constexpr int kBusyMilliseconds = 5000;
+constexpr std::chrono::milliseconds kBusyPause{1};
+constexpr int kBusyPauses = 5000;  // 5 s, and a little more
+// About 4 MB, as SQLite's own limit.
+constexpr int kMostLogPages = 1000;
 
 Failure unavailable_state(std::string_view what) {
   return unavailable("state_unavailable", "the state store " + std::string(what));
@@ -67,6 +72,25 @@ Result<void> checked(int code) {
 
 // A null pointer would be bound as null, also where its length is 0.
 const char* data_of(std::string_view text) { return text.data() ? text.data() : ""; }
+
+// While another connection holds the lock. Nobody queues for it: SQLite's own waiting sleeps longer
+// and longer, up to 100 ms, and never meets the moment in which a busy writer has let go.
+int wait_for_lock(void*, int tries) {
+  if (tries >= kBusyPauses) return 0;
+  std::this_thread::sleep_for(kBusyPause);
+  return 1;
+}
+
+// After each commit: writes a log that has become long into the file. SQLite's own way lets other
+// connections write meanwhile, and versions before 3.51.3 can then lose what they have committed
+// (https://sqlite.org/wal.html#the_wal_reset_bug); in this mode writers wait until it is done.
+// What does not succeed is tried again after the next commit: this one is in the log.
+int shorten_log(void*, sqlite3* database, const char* name, int pages) {
+  if (pages >= kMostLogPages) {
+    sqlite3_wal_checkpoint_v2(database, name, SQLITE_CHECKPOINT_FULL, nullptr, nullptr);
+  }
+  return SQLITE_OK;
+}
 
 // Whatever SQLite keeps beside a file that is only being made goes with it.
 struct Draft {
@@ -221,7 +245,7 @@ Result<SqliteDatabase> SqliteDatabase::open(const std::string& name, const Sqlit
 Result<void> SqliteDatabase::harden() {
   sqlite3* const database = database_.get();
   sqlite3_extended_result_codes(database, 1);
-  sqlite3_busy_timeout(database, kBusyMilliseconds);
+  sqlite3_busy_handler(database, wait_for_lock, nullptr);
   for (const int off : {SQLITE_DBCONFIG_TRUSTED_SCHEMA, SQLITE_DBCONFIG_ENABLE_TRIGGER,
                         SQLITE_DBCONFIG_ENABLE_VIEW}) {
     SLUICE_CHECK(checked(sqlite3_db_config(database, off, 0, nullptr)));
@@ -240,6 +264,7 @@ Result<void> SqliteDatabase::use_wal() {
     return unavailable_state(
         "cannot be kept there: its file system has no shared memory; give it a local disk");
   }
+  sqlite3_wal_hook(database_.get(), shorten_log, nullptr);
   // What a burst has made of the log is given back.
   return run("PRAGMA journal_size_limit = 16777216");
 }

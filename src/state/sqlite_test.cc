@@ -187,6 +187,16 @@ TEST_F(StateFile, WhatMayNotBeWrittenIsUnavailable) {
   fs::permissions(directory_.text(), fs::perms(0700));
 }
 
+TEST_F(StateFile, TheLogDoesNotGrowForEver) {
+  const auto store = opened(directory_.text());
+  const std::string bytes(64 << 10, 'x');
+  for (std::uint64_t i = 0; i < 300; ++i) {  // 19 MB
+    ASSERT_TRUE(store->put_blob("pending", "fraud", i, bytes));
+  }
+  EXPECT_LT(fs::file_size(directory_.file().string() + "-wal"), 8U << 20);
+  EXPECT_GT(fs::file_size(directory_.file()), 10U << 20);
+}
+
 TEST_F(StateFile, TwoHandlesSeeEachOther) {
   const auto one = opened(directory_.text());
   const auto two = opened(directory_.text());
