@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "engines/onnx_scan.h"
 #include "engines/onnx_session.h"
+#include "engines/onnx_weights.h"
 
 namespace sluice::engines {
 namespace {
@@ -80,6 +83,19 @@ void add_external(Ort::SessionOptions& options, const OnnxFacts& facts,
 
 // Models up to this size have a session for each thread that runs them.
 constexpr std::size_t kCopiedWeights = std::size_t{16} << 20;
+// Of larger models, weights from this size on are handed over by themselves.
+constexpr std::size_t kLargeWeight = std::size_t{64} << 10;
+
+Ort::SessionOptions settings_for(const LoadOptions& options) {
+  Ort::SessionOptions out;
+  out.SetIntraOpNumThreads(options.threads);
+  out.SetInterOpNumThreads(1);
+  out.SetExecutionMode(ORT_SEQUENTIAL);
+  out.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
+  // A spinning pool would take the cores that the I/O threads need.
+  out.AddConfigEntry("session.intra_op.allow_spinning", "0");
+  return out;
+}
 
 class OnnxEngine final : public Engine {
  public:
@@ -98,20 +114,7 @@ class OnnxEngine final : public Engine {
     SLUICE_TRY(auto facts, scan_onnx(file.contents.text()));
     SLUICE_TRY(auto external, open_external(facts, file));
     try {
-      Ort::SessionOptions settings;
-      settings.SetIntraOpNumThreads(options.threads);
-      settings.SetInterOpNumThreads(1);
-      settings.SetExecutionMode(ORT_SEQUENTIAL);
-      settings.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
-      // A spinning pool would take the cores that the I/O threads need.
-      settings.AddConfigEntry("session.intra_op.allow_spinning", "0");
-      add_external(settings, facts, external);
-      const auto bytes = file.contents.bytes();
-      std::vector<Ort::Session> sessions;
-      const int count = bytes.size() <= kCopiedWeights && external.empty() ? options.parallel : 1;
-      for (int i = 0; i < count; ++i) {
-        sessions.emplace_back(*env_, bytes.data(), bytes.size(), settings);
-      }
+      auto sessions = open_sessions(file.contents, options, facts, external);
       auto model = std::make_unique<OnnxModel>(env_, std::move(sessions), std::move(facts),
                                                std::move(external));
       SLUICE_CHECK(model->describe());
@@ -123,6 +126,43 @@ class OnnxEngine final : public Engine {
   }
 
  private:
+  std::vector<Ort::Session> open_sessions(const FileBytes& contents, const LoadOptions& options,
+                                          const OnnxFacts& facts,
+                                          const std::vector<FileBytes>& external) const {
+    const auto bytes = contents.bytes();
+    const bool large = bytes.size() > kCopiedWeights;
+    std::vector<Ort::Session> out;
+    if (large && external.empty()) {
+      if (auto session = open_in_parts(contents, options)) {
+        out.push_back(std::move(*session));
+        return out;
+      }
+    }
+    auto settings = settings_for(options);
+    add_external(settings, facts, external);
+    const int count = large || !external.empty() ? 1 : options.parallel;
+    for (int i = 0; i < count; ++i) {
+      out.emplace_back(*env_, bytes.data(), bytes.size(), settings);
+    }
+    return out;
+  }
+
+  // Nothing where that cannot be done: then ONNX Runtime is given the file as it is, and says what
+  // is wrong with it, if anything is.
+  std::optional<Ort::Session> open_in_parts(const FileBytes& contents,
+                                            const LoadOptions& options) const {
+    const auto parts = take_out_weights(contents.text(), kLargeWeight);
+    if (parts.weights.empty()) return std::nullopt;
+    try {
+      auto settings = settings_for(options);
+      hand_over(settings, parts.weights);
+      return Ort::Session(*env_, parts.rest.data(), parts.rest.size(), settings);
+    } catch (const Ort::Exception& error) {
+      log::debug(std::string("ONNX Runtime, given the weights apart: ") + error.what());
+      return std::nullopt;
+    }
+  }
+
   std::shared_ptr<Ort::Env> env_;
 };
 

@@ -180,6 +180,20 @@ TensorView allocate(const TensorSpec& spec, std::int64_t rows, Arena& arena) {
 
 }  // namespace
 
+void hand_over(Ort::SessionOptions& options, const std::vector<OnnxWeight>& weights) {
+  const auto memory = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
+  std::vector<std::string> names;
+  std::vector<Ort::Value> values;
+  for (const auto& weight : weights) {
+    names.push_back(weight.name);
+    // The API wants void*, and only reads.
+    values.push_back(Ort::Value::CreateTensor(
+        memory, const_cast<char*>(weight.data.data()), weight.data.size(), weight.dims.data(),
+        weight.dims.size(), static_cast<ONNXTensorElementDataType>(weight.type)));
+  }
+  options.AddExternalInitializers(names, values);
+}
+
 OnnxModel::OnnxModel(std::shared_ptr<Ort::Env> env, std::vector<Ort::Session> sessions,
                      OnnxFacts facts, std::vector<FileBytes> kept)
     : env_(std::move(env)),

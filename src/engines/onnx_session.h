@@ -12,8 +12,13 @@
 #include "core/engine.h"
 #include "engines/onnx_scan.h"
 #include "engines/onnx_sessions.h"
+#include "engines/onnx_weights.h"
 
 namespace sluice::engines {
+
+// To sessions that are made of the rest of a model. ONNX Runtime copies the weights from where they
+// lie while it makes a session, and wants them no longer than that.
+void hand_over(Ort::SessionOptions& options, const std::vector<OnnxWeight>& weights);
 
 class OnnxModel final : public Model {
  public:
