@@ -66,6 +66,13 @@ Result<std::vector<FileBytes>> open_external(const OnnxFacts& facts, const Model
   return out;
 }
 
+OnnxFiles files_of(const OnnxFacts& facts, const std::vector<FileBytes>& external) {
+  OnnxFiles out;
+  auto file = external.begin();
+  for (const auto& name : facts.external_files) out.emplace(name, (file++)->text());
+  return out;
+}
+
 void add_external(Ort::SessionOptions& options, const OnnxFacts& facts,
                   const std::vector<FileBytes>& files) {
   if (files.empty()) return;
@@ -115,8 +122,7 @@ class OnnxEngine final : public Engine {
     SLUICE_TRY(auto external, open_external(facts, file));
     try {
       auto sessions = open_sessions(file.contents, options, facts, external);
-      auto model = std::make_unique<OnnxModel>(env_, std::move(sessions), std::move(facts),
-                                               std::move(external));
+      auto model = std::make_unique<OnnxModel>(env_, std::move(sessions), std::move(facts));
       SLUICE_CHECK(model->describe());
       return model;
     } catch (const Ort::Exception& error) {
@@ -131,32 +137,40 @@ class OnnxEngine final : public Engine {
                                           const std::vector<FileBytes>& external) const {
     const auto bytes = contents.bytes();
     const bool large = bytes.size() > kCopiedWeights;
+    const bool several = !large && external.empty();
     std::vector<Ort::Session> out;
-    if (large && external.empty()) {
-      if (auto session = open_in_parts(contents, options)) {
+    if (!several) {
+      if (auto session = open_in_parts(contents, options, facts, external)) {
         out.push_back(std::move(*session));
         return out;
       }
     }
     auto settings = settings_for(options);
     add_external(settings, facts, external);
-    const int count = large || !external.empty() ? 1 : options.parallel;
-    for (int i = 0; i < count; ++i) {
+    for (int i = 0; i < (several ? options.parallel : 1); ++i) {
       out.emplace_back(*env_, bytes.data(), bytes.size(), settings);
     }
     return out;
   }
 
-  // Nothing where that cannot be done: then ONNX Runtime is given the file as it is, and says what
-  // is wrong with it, if anything is.
-  std::optional<Ort::Session> open_in_parts(const FileBytes& contents,
-                                            const LoadOptions& options) const {
-    const auto parts = take_out_weights(contents.text(), kLargeWeight);
+  // Nothing where that cannot be done: then ONNX Runtime is given the files as they are, and says
+  // what is wrong with them, if anything is.
+  std::optional<Ort::Session> open_in_parts(const FileBytes& contents, const LoadOptions& options,
+                                            const OnnxFacts& facts,
+                                            const std::vector<FileBytes>& external) const {
+    OnnxParts parts;
+    if (external.empty()) {
+      parts = take_out_weights(contents.text(), kLargeWeight);
+    } else {
+      parts.weights = find_weights(contents.text(), files_of(facts, external), kLargeWeight);
+    }
     if (parts.weights.empty()) return std::nullopt;
+    const auto model = external.empty() ? std::string_view(parts.rest) : contents.text();
     try {
       auto settings = settings_for(options);
+      add_external(settings, facts, external);
       hand_over(settings, parts.weights);
-      return Ort::Session(*env_, parts.rest.data(), parts.rest.size(), settings);
+      return Ort::Session(*env_, model.data(), model.size(), settings);
     } catch (const Ort::Exception& error) {
       log::debug(std::string("ONNX Runtime, given the weights apart: ") + error.what());
       return std::nullopt;

@@ -195,12 +195,11 @@ void hand_over(Ort::SessionOptions& options, const std::vector<OnnxWeight>& weig
 }
 
 OnnxModel::OnnxModel(std::shared_ptr<Ort::Env> env, std::vector<Ort::Session> sessions,
-                     OnnxFacts facts, std::vector<FileBytes> kept)
+                     OnnxFacts facts)
     : env_(std::move(env)),
       sessions_(std::move(sessions)),
       memory_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)),
-      facts_(std::move(facts)),
-      kept_(std::move(kept)) {}
+      facts_(std::move(facts)) {}
 
 Result<TensorSpec> OnnxModel::describe_value(const Ort::TypeInfo& type, std::string name,
                                              OutputKind* output) const {

@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/protowire.h"
+#include "base/text.h"
 
 namespace sluice::engines {
 namespace {
@@ -75,38 +76,74 @@ bool read_dims(const WireReader& r, std::vector<std::int64_t>& out) {
   return packed.ok();
 }
 
-bool fits(const OnnxWeight& weight) {
+// Nothing where it does not fit into a number.
+std::optional<std::uint64_t> bytes_of(const OnnxWeight& weight) {
   std::uint64_t size = element_size(weight.type);
   for (const auto dim : weight.dims) {
-    if (dim < 0) return false;
     const auto more = checked_mul(size, static_cast<std::uint64_t>(dim));
-    if (!more) return false;
+    if (dim < 0 || !more) return std::nullopt;
     size = *more;
   }
-  return size == weight.data.size();
+  return size;
 }
 
-// Nothing for a tensor that has to stay where it is.
-std::optional<OnnxWeight> read_tensor(std::string_view bytes) {
-  OnnxWeight out;
+struct Tensor {
+  OnnxWeight weight;
+  int raws = 0;                                        // fields of data
+  bool elsewhere = false;                              // the data lie in a file of their own
+  std::map<std::string_view, std::string_view> place;  // and where
+};
+
+bool read_place(std::string_view entry, Tensor& out) {
+  std::string_view key;
+  std::string_view value;
+  const bool ok = each(entry, [&](const WireReader& r, std::string_view) {
+    if (r.field() == 1) key = r.bytes();
+    if (r.field() == 2) value = r.bytes();
+  });
+  const bool known = key == "location" || key == "offset" || key == "length";
+  return ok && known && out.place.emplace(key, value).second;
+}
+
+// Nothing for a tensor that holds anything out of the ordinary.
+std::optional<Tensor> read_tensor(std::string_view bytes) {
+  Tensor out;
   bool plain = true;
-  int raws = 0;
   const bool ok = each(bytes, [&](const WireReader& r, std::string_view) {
     switch (r.field()) {
-      case kDims: plain = read_dims(r, out.dims) && plain; break;
-      case kDataType: out.type = static_cast<int>(r.number()); break;
-      case kName: out.name = r.bytes(); break;
+      case kDims: plain = read_dims(r, out.weight.dims) && plain; break;
+      case kDataType: out.weight.type = static_cast<int>(r.number()); break;
+      case kName: out.weight.name = r.bytes(); break;
       case kRawData:
-        out.data = r.bytes();
-        ++raws;
+        out.weight.data = r.bytes();
+        ++out.raws;
         break;
       case kDocString:
       case kMetadata: break;
+      case kExternalData: plain = read_place(r.bytes(), out) && plain; break;
+      case kDataLocation: out.elsewhere = r.number() == 1; break;
       default: plain = false;
     }
   });
-  if (!ok || !plain || raws != 1 || out.name.empty() || !fits(out)) return std::nullopt;
+  if (!ok || !plain || out.weight.name.empty()) return std::nullopt;
   return out;
+}
+
+// The tensor's data, found in the file that it names.
+std::optional<std::string_view> look_up(const Tensor& tensor, const OnnxFiles& files) {
+  const auto text = [&](std::string_view key, std::string_view otherwise) {
+    const auto found = tensor.place.find(key);
+    return found == tensor.place.end() ? otherwise : found->second;
+  };
+  const auto file = files.find(std::string(text("location", "")));
+  const auto size = bytes_of(tensor.weight);
+  if (file == files.end() || !size) return std::nullopt;
+  const auto offset = parse_uint(text("offset", "0"));
+  const auto length = parse_uint(text("length", std::to_string(*size)));
+  if (!offset || !length || *length != *size) return std::nullopt;
+  const auto end = checked_add(*offset, *size);
+  if (!end || *end > file->second.size()) return std::nullopt;
+  return file->second.substr(*offset, *size);
 }
 
 // The tensor as one whose data lie elsewhere: everything but the data, and a place that is never
@@ -181,14 +218,33 @@ Names read_names(std::string_view graph) {
   return out;
 }
 
-// A large weight that can be taken out. ONNX Runtime forgets what nobody uses, and would miss it.
+// ONNX Runtime forgets what nobody uses, and would miss it.
+bool can_be_named(const OnnxWeight& weight, const Names& names) {
+  const auto given = names.given.find(weight.name);
+  return given != names.given.end() && given->second == 1 && names.used.contains(weight.name);
+}
+
+// A large weight that can be taken out.
 std::optional<OnnxWeight> read_weight(std::string_view tensor, std::size_t least,
                                       const Names& names) {
   if (tensor.size() < least) return std::nullopt;
-  auto out = read_tensor(tensor);
-  if (!out || out->data.size() < least) return std::nullopt;
-  const bool one = names.given.at(out->name) == 1 && names.used.contains(out->name);
-  return one ? std::move(out) : std::nullopt;
+  auto read = read_tensor(tensor);
+  if (!read || read->raws != 1 || read->elsewhere || !read->place.empty()) return std::nullopt;
+  auto& weight = read->weight;
+  if (weight.data.size() < least || bytes_of(weight) != weight.data.size()) return std::nullopt;
+  if (!can_be_named(weight, names)) return std::nullopt;
+  return std::move(weight);
+}
+
+// A large weight that lies in one of `files`.
+std::optional<OnnxWeight> find_weight(std::string_view tensor, const OnnxFiles& files,
+                                      std::size_t least, const Names& names) {
+  auto read = read_tensor(tensor);
+  if (!read || read->raws != 0 || !read->elsewhere) return std::nullopt;
+  const auto data = look_up(*read, files);
+  if (!data || data->size() < least || !can_be_named(read->weight, names)) return std::nullopt;
+  read->weight.data = *data;
+  return std::move(read->weight);
 }
 
 // The graph without its large weights, which go to `weights`; none go where most of the graph is
@@ -231,6 +287,24 @@ OnnxParts take_out_weights(std::string_view bytes, std::size_t least) {
   });
   // Protobuf makes one graph of several; nobody writes such files.
   if (!ok || graphs != 1 || out.weights.empty()) return {};
+  return out;
+}
+
+std::vector<OnnxWeight> find_weights(std::string_view bytes, const OnnxFiles& files,
+                                     std::size_t least) {
+  std::vector<OnnxWeight> out;
+  int graphs = 0;
+  const bool ok = each(bytes, [&](const WireReader& r, std::string_view) {
+    if (r.field() != kGraph || ++graphs > 1) return;
+    const auto names = read_names(r.bytes());
+    each(r.bytes(), [&](const WireReader& tensor, std::string_view) {
+      if (tensor.field() != kInitializer) return;
+      if (auto found = find_weight(tensor.bytes(), files, least, names)) {
+        out.push_back(std::move(*found));
+      }
+    });
+  });
+  if (!ok || graphs != 1) out.clear();
   return out;
 }
 

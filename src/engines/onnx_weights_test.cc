@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <set>
 
@@ -142,8 +144,7 @@ std::unique_ptr<OnnxModel> open(std::string_view whole, std::string_view given,
   auto env = environment();
   std::vector<Ort::Session> sessions;
   sessions.emplace_back(*env, given.data(), given.size(), options);
-  auto out = std::make_unique<OnnxModel>(env, std::move(sessions), *scan_onnx(whole),
-                                         std::vector<FileBytes>());
+  auto out = std::make_unique<OnnxModel>(env, std::move(sessions), *scan_onnx(whole));
   EXPECT_TRUE(out->describe());
   return out;
 }
@@ -298,6 +299,86 @@ TEST(OnnxWeights, TheEngineAnswersFromLargeModels) {
   ASSERT_TRUE((*model)->run({&input, 1}, {&output, 1}, arena));
   EXPECT_EQ(std::memcmp(output.data.data(), numbers(kFloat, 5 << 20, 1).data() + row * 16, 16), 0);
   EXPECT_EQ((*model)->parameters(), 5U << 20);
+}
+
+// The tensor w of `small`, with its data in a file.
+std::string outside(const std::vector<std::pair<std::string, std::string>>& place) {
+  std::string out = number(1, 64) + number(1, 4) + number(2, kFloat) + field(8, "w");
+  for (const auto& [key, text] : place) out += field(13, field(1, key) + field(2, text));
+  return field(5, out + number(14, 1));
+}
+
+TEST(OnnxWeights, WhatLiesWhollyInItsFileIsFound) {
+  const std::string file(3000, '.');
+  const OnnxFiles files = {{"f", file}};
+  const auto found = [&](const std::string& model) {
+    OnnxParts parts;
+    parts.weights = find_weights(model, files, kSmall);
+    return names(parts);
+  };
+  const std::set<std::string> none;
+  const auto good = outside({{"location", "f"}, {"offset", "1976"}, {"length", "1024"}});
+  EXPECT_EQ(found(small("w", good)), std::set<std::string>{"w"});
+  const auto at = find_weights(small("w", good), files, kSmall).at(0).data;
+  EXPECT_EQ(at.data() - file.data(), 1976);
+  EXPECT_EQ(at.size(), kSmall);
+  EXPECT_EQ(found(small("w", outside({{"location", "f"}}))), std::set<std::string>{"w"});
+  EXPECT_TRUE(find_weights(small("w", good), files, kSmall + 1).empty()) << "too small";
+  EXPECT_EQ(found(small("v", good)), none) << "unused";
+  EXPECT_EQ(found(small("w", good + good)), none) << "there twice";
+  EXPECT_EQ(found(small("w", weight("w"))), none) << "in the model";
+  for (const auto& bad : std::vector<std::vector<std::pair<std::string, std::string>>>{
+           {{"location", "g"}},
+           {{"location", "f"}, {"offset", "1977"}},
+           {{"location", "f"}, {"offset", "18446744073709551615"}},
+           {{"location", "f"}, {"offset", "-1"}},
+           {{"location", "f"}, {"length", "1023"}},
+           {{"location", "f"}, {"location", "f"}},
+           {{"location", "f"}, {"checksum", "0"}}}) {
+    EXPECT_EQ(found(small("w", outside(bad))), none) << bad.back().first << bad.back().second;
+  }
+}
+
+// One table is handed over from an odd place, one is too small for that.
+TEST(OnnxWeights, TheEngineAnswersFromFilesBesideTheModel) {
+  const auto raw = numbers(kFloat, kRows * 2, 1);
+  const auto few = numbers(kFloat, 2, 2);
+  const auto with = [&](const std::string& tensors) {
+    const auto graph = node("Gather", {"w", "i"}, "row") + node("Add", {"row", "few"}, "y") +
+                       tensors + value(11, "i", kInt64, 0) + value(12, "y", kFloat, 2);
+    return number(1, 8) + field(8, field(1, "") + number(2, 15)) + field(7, graph);
+  };
+  const auto whole = with(field(5, tensor("w", kFloat, {kRows, 2}, raw)) +
+                          field(5, tensor("few", kFloat, {2}, few)));
+  const auto lies = [](std::string_view name, const std::string& dims, const std::string& offset) {
+    return field(5, dims + number(2, kFloat) + field(8, name) +
+                        field(13, field(1, "location") + field(2, "weights.bin")) +
+                        field(13, field(1, "offset") + field(2, offset)) + number(14, 1));
+  };
+  const auto apart =
+      with(lies("w", number(1, kRows) + number(1, 2), "9") + lies("few", number(1, 2), "1"));
+  const auto folder =
+      std::filesystem::path(testing::TempDir()) / ("onnx_weights_" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "weights.bin", std::ios::binary) << '.' << few << raw;
+  ASSERT_EQ(find_weights(apart, {{"weights.bin", "." + few + raw}}, kLeast).size(), 1U);
+  auto file = file_of(apart);
+  file.directory = std::make_shared<const Fd>(*open_directory(folder));
+  const auto model = make_onnx()->load(file, {});
+  std::filesystem::remove_all(folder);
+  ASSERT_TRUE(model);
+  const auto same = open(whole, whole, {});
+  const std::vector<std::int64_t> rows = {0, 1, 77, kRows - 1};
+  TensorView input;
+  input.dtype = DType::kInt64;
+  input.shape = {4};
+  input.data = std::as_bytes(std::span(rows));
+  TensorView output;
+  TensorView expected;
+  Arena arena;
+  ASSERT_TRUE((*model)->run({&input, 1}, {&output, 1}, arena));
+  ASSERT_TRUE(same->run({&input, 1}, {&expected, 1}, arena));
+  EXPECT_TRUE(std::ranges::equal(output.data, expected.data));
 }
 
 // What ONNX Runtime says of a model is said of the file as it is.
