@@ -123,6 +123,7 @@ std::string model(std::size_t shift) {
     graph += field(5, weight);
   }
   graph += value(11, "x", kFloat, 2) + value(11, "i", kInt64, 0);
+  graph += value(11, "reals", kDouble, 3);  // as files of IR version 3 have it for all of them
   graph += value(12, "floats", kFloat, 8) + value(12, "integers", kInt64, 1) +
            value(12, "half", kHalf, 4) + value(12, "doubles", kDouble, 3) +
            value(12, "product", kFloat, 1) + value(12, "folded", kFloat, 2) +
