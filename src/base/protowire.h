@@ -9,6 +9,7 @@
 // Thread-safety: one owner; reads memory that it does not own.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -61,6 +62,8 @@ class WireReader {
     return 0;
   }
   bool at_end() const { return rest_.empty(); }
+  // Bytes behind the field that was read last.
+  std::size_t left() const { return rest_.size(); }
 
  private:
   template <class T>

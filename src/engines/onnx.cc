@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "engines/onnx_scan.h"
 #include "engines/onnx_session.h"
+#include "engines/onnx_weights.h"
 
 namespace sluice::engines {
 namespace {
@@ -63,6 +66,13 @@ Result<std::vector<FileBytes>> open_external(const OnnxFacts& facts, const Model
   return out;
 }
 
+OnnxFiles files_of(const OnnxFacts& facts, const std::vector<FileBytes>& external) {
+  OnnxFiles out;
+  auto file = external.begin();
+  for (const auto& name : facts.external_files) out.emplace(name, (file++)->text());
+  return out;
+}
+
 void add_external(Ort::SessionOptions& options, const OnnxFacts& facts,
                   const std::vector<FileBytes>& files) {
   if (files.empty()) return;
@@ -80,6 +90,19 @@ void add_external(Ort::SessionOptions& options, const OnnxFacts& facts,
 
 // Models up to this size have a session for each thread that runs them.
 constexpr std::size_t kCopiedWeights = std::size_t{16} << 20;
+// Of larger models, weights from this size on are handed over by themselves.
+constexpr std::size_t kLargeWeight = std::size_t{64} << 10;
+
+Ort::SessionOptions settings_for(const LoadOptions& options) {
+  Ort::SessionOptions out;
+  out.SetIntraOpNumThreads(options.threads);
+  out.SetInterOpNumThreads(1);
+  out.SetExecutionMode(ORT_SEQUENTIAL);
+  out.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
+  // A spinning pool would take the cores that the I/O threads need.
+  out.AddConfigEntry("session.intra_op.allow_spinning", "0");
+  return out;
+}
 
 class OnnxEngine final : public Engine {
  public:
@@ -98,22 +121,8 @@ class OnnxEngine final : public Engine {
     SLUICE_TRY(auto facts, scan_onnx(file.contents.text()));
     SLUICE_TRY(auto external, open_external(facts, file));
     try {
-      Ort::SessionOptions settings;
-      settings.SetIntraOpNumThreads(options.threads);
-      settings.SetInterOpNumThreads(1);
-      settings.SetExecutionMode(ORT_SEQUENTIAL);
-      settings.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
-      // A spinning pool would take the cores that the I/O threads need.
-      settings.AddConfigEntry("session.intra_op.allow_spinning", "0");
-      add_external(settings, facts, external);
-      const auto bytes = file.contents.bytes();
-      std::vector<Ort::Session> sessions;
-      const int count = bytes.size() <= kCopiedWeights && external.empty() ? options.parallel : 1;
-      for (int i = 0; i < count; ++i) {
-        sessions.emplace_back(*env_, bytes.data(), bytes.size(), settings);
-      }
-      auto model = std::make_unique<OnnxModel>(env_, std::move(sessions), std::move(facts),
-                                               std::move(external));
+      auto sessions = open_sessions(file.contents, options, facts, external);
+      auto model = std::make_unique<OnnxModel>(env_, std::move(sessions), std::move(facts));
       SLUICE_CHECK(model->describe());
       return model;
     } catch (const Ort::Exception& error) {
@@ -123,6 +132,51 @@ class OnnxEngine final : public Engine {
   }
 
  private:
+  std::vector<Ort::Session> open_sessions(const FileBytes& contents, const LoadOptions& options,
+                                          const OnnxFacts& facts,
+                                          const std::vector<FileBytes>& external) const {
+    const auto bytes = contents.bytes();
+    const bool large = bytes.size() > kCopiedWeights;
+    const bool several = !large && external.empty();
+    std::vector<Ort::Session> out;
+    if (!several) {
+      if (auto session = open_in_parts(contents, options, facts, external)) {
+        out.push_back(std::move(*session));
+        return out;
+      }
+    }
+    auto settings = settings_for(options);
+    add_external(settings, facts, external);
+    for (int i = 0; i < (several ? options.parallel : 1); ++i) {
+      out.emplace_back(*env_, bytes.data(), bytes.size(), settings);
+    }
+    return out;
+  }
+
+  // Nothing where that cannot be done: then ONNX Runtime is given the files as they are, and says
+  // what is wrong with them, if anything is.
+  std::optional<Ort::Session> open_in_parts(const FileBytes& contents, const LoadOptions& options,
+                                            const OnnxFacts& facts,
+                                            const std::vector<FileBytes>& external) const {
+    OnnxParts parts;
+    if (external.empty()) {
+      parts = take_out_weights(contents.text(), kLargeWeight);
+    } else {
+      parts.weights = find_weights(contents.text(), files_of(facts, external), kLargeWeight);
+    }
+    if (parts.weights.empty()) return std::nullopt;
+    const auto model = external.empty() ? std::string_view(parts.rest) : contents.text();
+    try {
+      auto settings = settings_for(options);
+      add_external(settings, facts, external);
+      hand_over(settings, parts.weights);
+      return Ort::Session(*env_, model.data(), model.size(), settings);
+    } catch (const Ort::Exception& error) {
+      log::debug(std::string("ONNX Runtime, given the weights apart: ") + error.what());
+      return std::nullopt;
+    }
+  }
+
   std::shared_ptr<Ort::Env> env_;
 };
 

@@ -180,13 +180,26 @@ TensorView allocate(const TensorSpec& spec, std::int64_t rows, Arena& arena) {
 
 }  // namespace
 
+void hand_over(Ort::SessionOptions& options, const std::vector<OnnxWeight>& weights) {
+  const auto memory = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
+  std::vector<std::string> names;
+  std::vector<Ort::Value> values;
+  for (const auto& weight : weights) {
+    names.push_back(weight.name);
+    // The API wants void*, and only reads.
+    values.push_back(Ort::Value::CreateTensor(
+        memory, const_cast<char*>(weight.data.data()), weight.data.size(), weight.dims.data(),
+        weight.dims.size(), static_cast<ONNXTensorElementDataType>(weight.type)));
+  }
+  options.AddExternalInitializers(names, values);
+}
+
 OnnxModel::OnnxModel(std::shared_ptr<Ort::Env> env, std::vector<Ort::Session> sessions,
-                     OnnxFacts facts, std::vector<FileBytes> kept)
+                     OnnxFacts facts)
     : env_(std::move(env)),
       sessions_(std::move(sessions)),
       memory_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)),
-      facts_(std::move(facts)),
-      kept_(std::move(kept)) {}
+      facts_(std::move(facts)) {}
 
 Result<TensorSpec> OnnxModel::describe_value(const Ort::TypeInfo& type, std::string name,
                                              OutputKind* output) const {

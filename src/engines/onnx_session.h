@@ -12,14 +12,17 @@
 #include "core/engine.h"
 #include "engines/onnx_scan.h"
 #include "engines/onnx_sessions.h"
+#include "engines/onnx_weights.h"
 
 namespace sluice::engines {
 
+// To sessions that are made of the rest of a model. ONNX Runtime copies the weights from where they
+// lie while it makes a session, and wants them no longer than that.
+void hand_over(Ort::SessionOptions& options, const std::vector<OnnxWeight>& weights);
+
 class OnnxModel final : public Model {
  public:
-  // `kept` are the mappings that the session's weights may point into.
-  OnnxModel(std::shared_ptr<Ort::Env> env, std::vector<Ort::Session> sessions, OnnxFacts facts,
-            std::vector<FileBytes> kept);
+  OnnxModel(std::shared_ptr<Ort::Env> env, std::vector<Ort::Session> sessions, OnnxFacts facts);
 
   // Reads inputs and outputs from the session. Errors: types that are not tensors.
   Result<void> describe();
@@ -46,7 +49,6 @@ class OnnxModel final : public Model {
   OnnxSessions sessions_;
   Ort::MemoryInfo memory_;
   OnnxFacts facts_;
-  std::vector<FileBytes> kept_;
   Signature signature_;
   std::vector<OutputKind> kinds_;
   std::vector<const char*> input_names_;  // into signature_
