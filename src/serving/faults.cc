@@ -17,8 +17,8 @@ bool by_chance(double share) { return share > 0 && thread_random().uniform() < s
 
 Failure bad(std::string_view part, const std::string& why) {
   return invalid("bad_faults", "'" + printable(part) + "': " + why +
-                                   "; write MODEL/VERSION: errors=0.05 delay=5s delay_rate=0.1 "
-                                   "nan=0.01, and ; before the next version");
+                                   " (the form is MODEL/VERSION: errors=0.05 delay=5s "
+                                   "delay_rate=0.1 nan=0.01, with a ; before the next version)");
 }
 
 Result<void> read_share(std::string_view part, std::string_view text, double& out) {

@@ -38,8 +38,8 @@ TEST(Faults, AreReadByVersion) {
 
 TEST(Faults, MistakesAreNamed) {
   const std::pair<const char*, const char*> cases[] = {
-      {"v2: errors=1", "MODEL/VERSION:"},
-      {"m/v2 errors=1", "MODEL/VERSION:"},
+      {"v2: errors=1", "does not begin with MODEL"},
+      {"m/v2 errors=1", "does not begin with MODEL"},
       {"m/v2:", "it names no fault"},
       {"m/v2: errors", "no '='"},
       {"m/v2: errors=2", "from 0 to 1"},
