@@ -18,8 +18,8 @@ using testing::Traffic;
 constexpr double kAlpha = 0.01;
 constexpr double kShares[] = {0.01, 0.1, 0.5};
 constexpr double kRates[] = {0.001, 0.01, 0.05};
-// The seed's rule is only shown beside: a tenth of the runs is enough to see what it does.
-constexpr std::uint64_t kSeedPart = 10;
+// The seed's rule is only shown beside: a twentieth of the runs is enough to see what it does.
+constexpr std::uint64_t kSeedPart = 20;
 
 using MakeJudge = std::unique_ptr<Analysis> (*)();
 std::unique_ptr<Analysis> sequential() { return make_sequential({}); }
@@ -60,7 +60,7 @@ void false_rollbacks(Report& report, std::uint64_t runs) {
   }
   rate_cells("share 10 %, tenfold swing in a day", {.share = 0.1, .swing = 10});
   rate_cells("share 1, 5, 25, 50 % one after the other", {.ramp = {0.01, 0.05, 0.25, 0.5}});
-  for (const std::uint64_t burst : {5, 20}) {
+  for (const std::uint64_t burst : {2, 5, 20}) {
     for (const double share : {0.1, 0.5}) {
       rate_cells(fmt::format("share {:g} %, bursts of {}", 100 * share, burst),
                  {.share = share, .burst = burst});

@@ -169,7 +169,7 @@ void drift(Report& report, std::uint64_t runs) {
 
 void learning(Report& report, std::uint64_t runs) {
   report.heading("What the bandits say of their choices, and arms that change");
-  estimates(report, runs);
+  estimates(report, std::max<std::uint64_t>(5'000, runs));  // they are cheap
   propensities(report, std::max<std::uint64_t>(10, runs / 50));
   drift(report, std::max<std::uint64_t>(10, runs / 50));
 }

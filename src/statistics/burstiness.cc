@@ -12,14 +12,18 @@ constexpr double kMargin = 1.1;
 constexpr std::uint64_t kFewestBlocks = 30;
 // As do fewer events.
 constexpr std::uint64_t kFewestEvents = 5;
+// The factor is rounded up to a multiple of 1/64: it seldom changes then, and who multiplies by
+// powers of it need not form them anew at every event.
+constexpr double kGrid = 64;
 // So many standard deviations above 1 are no chance.
 constexpr double kBeyondChance = 2;
 
 // Of `count` blocks: the ratio, or at most 1 where that may as well be so.
 double ratio_of(double sum, double squares, double count) {
   const double ratio = (squares * count - sum * sum) / ((count - 1) * sum);
-  const double chance = kBeyondChance * std::sqrt(2 / (count - 1));
-  return ratio > 1 + chance ? ratio : std::min(ratio, 1.0);
+  const double more = ratio - 1;
+  const bool chance = more <= 0 || more * more * (count - 1) < 2 * kBeyondChance * kBeyondChance;
+  return chance ? std::min(ratio, 1.0) : ratio;
 }
 
 }  // namespace
@@ -53,7 +57,8 @@ double Burstiness::factor(std::uint64_t requests) const {
     if (sum > 0) most = std::max(most, ratio_of(sum, squares, static_cast<double>(whole)));
     whole /= 2;
   }
-  return most == 0 ? kMargin : std::max(1.0, kMargin * most);
+  if (most == 0) return kMargin;
+  return std::ceil(std::max(1.0, kMargin * most) * kGrid) / kGrid;
 }
 
 void Burstiness::restore(const State& state) {

@@ -21,28 +21,29 @@ EProcess::EProcess(double tolerance, std::span<const double> multiples)
   std::ranges::copy(multiples.first(count_), multiples_.begin());
 }
 
-void EProcess::prepare(double share) {
+void EProcess::prepare(double share, double temper) {
   share_ = share;
+  temper_ = temper;
+  const double weight = 1 / std::max(1.0, temper);
   const double odds = tolerance_ * share / (1 - share);
   const double expected = odds / (1 + odds);
   for (std::size_t i = 0; i < count_; ++i) {
     const double claimed = multiples_[i] * odds / (1 + multiples_[i] * odds);
-    treated_[i] = std::log(claimed / expected);
-    other_[i] = std::log((1 - claimed) / (1 - expected));
+    treated_[i] = std::pow(claimed / expected, weight);
+    other_[i] = std::pow((1 - claimed) / (1 - expected), weight);
   }
 }
 
 void EProcess::add(bool treated, double share, double temper) {
   if (!(share > 0) || !(share < 1)) return;  // with one arm alone there is nothing to compare
-  if (share != share_) prepare(share);
+  if (share != share_ || temper != temper_) prepare(share, temper);
   const auto& steps = treated ? treated_ : other_;
-  const double weight = 1 / std::max(1.0, temper);
   // What begins now: of a reserve of 1/(k + 1) there remains 1/(k + 2).
   const double begins = reserve_ * reserve_ / (1 + reserve_);
   reserve_ -= begins;
   const double part = begins / static_cast<double>(count_);
   for (std::size_t i = 0; i < count_; ++i) {
-    worth_[i] = std::min(kGreatest, (worth_[i] + part) * std::exp(steps[i] * weight));
+    worth_[i] = std::min(kGreatest, (worth_[i] + part) * steps[i]);
   }
   best_ = std::max(best_, e());
 }

@@ -56,7 +56,7 @@ class EProcess {
   void restore(const State& state);
 
  private:
-  void prepare(double share);
+  void prepare(double share, double temper);
 
   double tolerance_;
   std::array<double, kMost> multiples_{};
@@ -64,8 +64,9 @@ class EProcess {
   std::array<double, kMost> worth_{};  // of each ratio: its part of E
   double reserve_ = 1;                 // after k events 1 / (k + 1)
   double best_ = 1;
-  // Of the share that was asked for last: the logarithms of what an event multiplies by.
+  // What an event multiplies by at the share and temper that were asked for last.
   double share_ = -1;
+  double temper_ = -1;
   std::array<double, kMost> treated_{};
   std::array<double, kMost> other_{};
 };
