@@ -61,7 +61,7 @@ class Sequential final : public Analysis {
     finite_.answered(canary, count);
     straight_[canary ? 1 : 0] = 0;
     if (warm_ || !canary) return;
-    canary_seen_ += count;
+    canary_seen_ = std::min(canary_seen_ + count, options_.warm_up_requests + 1);
     warm_ = canary_seen_ > options_.warm_up_requests;
   }
 
@@ -121,9 +121,11 @@ class Sequential final : public Analysis {
   // state. Only what slow is for stable is learned meanwhile.
   bool warm(const Observation& seen) {
     if (warm_) return true;
-    if (seen.canary && canary_seen_++ == 0) first_ = seen.at;
-    const bool long_enough =
-        canary_seen_ > 0 && first_ != TimePoint{} && seen.at - first_ >= options_.warm_up_time;
+    if (seen.canary) {
+      ++canary_seen_;
+      if (first_ == TimePoint{}) first_ = seen.at;  // also the first after a restart
+    }
+    const bool long_enough = first_ != TimePoint{} && seen.at - first_ >= options_.warm_up_time;
     warm_ = canary_seen_ > options_.warm_up_requests || long_enough;
     return warm_;
   }
