@@ -51,7 +51,8 @@ void observe(Analysis& judge, bool canary, std::size_t count, bool failed = fals
 }
 
 json metric(const Analysis& judge, const std::string& name) {
-  for (const auto& each : judge.evidence()) {
+  const auto metrics = judge.evidence();
+  for (const auto& each : metrics) {
     if (each["metric"] == name) return each;
   }
   return {};

@@ -17,9 +17,9 @@ class CanaryTest : public testing::Test {
   CanaryTest() { routing::register_builtin(algorithms_); }
 
   Result<std::unique_ptr<ReleasePolicy>> made(json options) {
-    for (const auto& [key, value] : json({{"stable", "v1"}, {"canary", "v2"}}).items()) {
-      if (!options.contains(key)) options[key] = value;
-    }
+    if (options.is_null()) options = json::object();
+    if (!options.contains("stable")) options["stable"] = "v1";
+    if (!options.contains("canary")) options["canary"] = "v2";
     return make_canary()->make(node_of(options), {.algorithms = algorithms_, .seed = 1});
   }
   void make(const json& options) {
@@ -63,7 +63,8 @@ class CanaryTest : public testing::Test {
     if (next.decision) state_ = next.decision->state;
   }
   json arm_of(const std::string& metric, const char* arm) {
-    for (const auto& each : policy_->summary()["metrics"]) {
+    const auto metrics = policy_->summary()["metrics"];
+    for (const auto& each : metrics) {
       if (each["metric"] == metric) return each[arm];
     }
     return {};
@@ -210,9 +211,9 @@ TEST_F(CanaryTest, WhatItCannotBeIsSaid) {
        std::vector<std::pair<json, std::string>>{{{{"canary", "v1"}}, "same version"},
                                                  {{{"start", 50}, {"target", 10}}, "below start"},
                                                  {{{"stable", ""}}, "needs both"},
-                                                 {{{"start", 0}}, "start"},
+                                                 {{{"start", 0}}, "0.01 to 99.99"},
                                                  {{{"analysis", "oracle"}}, "oracle"},
-                                                 {{{"alpha", 2}}, "alpha"},
+                                                 {{{"alpha", 2}}, "1e-06 to 0.5"},
                                                  {{{"speed", 1}}, "speed"}}) {
     const auto policy = made(options);
     ASSERT_FALSE(policy) << options;
