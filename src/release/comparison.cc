@@ -168,9 +168,7 @@ void LatencyComparison::observe(bool canary, double share, double millis) {
   if (millis > safe_limit) safe_.add(canary, share, temper_[0]);
 }
 
-bool LatencyComparison::safe(double alpha) const {
-  return frozen_ && safe_.best() >= 1 / alpha;
-}
+bool LatencyComparison::safe(double alpha) const { return frozen_ && safe_.best() >= 1 / alpha; }
 
 json LatencyComparison::evidence() const {
   return {{"metric", "latency"},

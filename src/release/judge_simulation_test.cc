@@ -1,5 +1,5 @@
-// A short version of `./dev bench release`, so that nobody makes the judge worse unnoticed. Seeds are
-// fixed: it says the same every time.
+// A short version of `./dev bench release`, so that nobody makes the judge worse unnoticed. Seeds
+// are fixed: it says the same every time.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -56,8 +56,7 @@ TEST(JudgeSimulation, HealthyCanariesAreKept) {
 
 TEST(JudgeSimulation, CanariesAsSlowAsAllowedAreKept) {
   for (const double sigma : {0.7, 1.2}) {
-    const Traffic traffic{.limit = 3'000,
-                          .durations = Durations{.sigma = sigma, .times = 1.5}};
+    const Traffic traffic{.limit = 3'000, .durations = Durations{.sigma = sigma, .times = 1.5}};
     EXPECT_LE(ended(traffic, 100, Ending::Kind::kHarmful), 4U) << sigma;
   }
 }

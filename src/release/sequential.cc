@@ -145,8 +145,7 @@ class Sequential final : public Analysis {
 
   std::string beyond(const json& evidence) const {
     return fmt::format("evidence {:.3g}, where {:.3g} is enough",
-                       1 / evidence["p_value"].get<double>(),
-                       evidence["limit"].get<double>());
+                       1 / evidence["p_value"].get<double>(), evidence["limit"].get<double>());
   }
 
   std::string harm() const {

@@ -24,7 +24,8 @@ class Burstiness {
 
   // The request with this number, counted from 0 and never falling, was bad.
   void bad(std::uint64_t position);
-  // At least 1, with a margin of a tenth, rounded up to 1/64. `requests`: how many there were so far.
+  // At least 1, with a margin of a tenth, rounded up to 1/64. `requests`: how many there were so
+  // far.
   double factor(std::uint64_t requests) const;
   std::uint64_t events() const { return events_; }
 

@@ -180,8 +180,8 @@ class Run {
   double share_ = 0;
   std::size_t step_ = 0;
   std::uint64_t step_end_ = 0;
-  std::uint64_t now_ = 0;     // requests of both
-  std::uint64_t canary_ = 0;  // of the canary
+  std::uint64_t now_ = 0;                // requests of both
+  std::uint64_t canary_ = 0;             // of the canary
   std::array<std::uint64_t, 2> left_{};  // of a burst that has begun: stable, canary
 };
 
