@@ -44,9 +44,9 @@ constexpr Worse kWorse[] = {{"errors 1 % to 10 %", 0.10, 0.5, 80},
 void errors(Report& report, std::uint64_t runs) {
   for (const auto& [what, rate, q, bound] : kWorse) {
     for (const std::uint64_t healthy : {std::uint64_t{0}, kWarmUp}) {
-      const auto name = fmt::format("share 10 %, {} {}, {}", what,
-                                    healthy == 0 ? "at once" : "after warm-up",
-                                    q == 0.5 ? "median" : "p99");
+      const auto name =
+          fmt::format("share 10 %, {} {}, {}", what, healthy == 0 ? "at once" : "after warm-up",
+                      q == 0.5 ? "median" : "p99");
       const Traffic traffic{.canary_errors = rate, .healthy = healthy, .limit = 20'000};
       report.at_most(name, quantile(delays(name, traffic, runs), q), bound, "");
     }
@@ -85,14 +85,13 @@ Traffic slower(double sigma, double times, std::uint64_t limit) {
 
 void latency(Report& report, std::uint64_t runs) {
   const auto cell = [&](double sigma, double times) {
-    return quantile(delays(fmt::format("slower {} {}", sigma, times),
-                           slower(sigma, times, 20'000), runs),
-                    0.5);
+    return quantile(
+        delays(fmt::format("slower {} {}", sigma, times), slower(sigma, times, 20'000), runs), 0.5);
   };
   report.at_most("share 10 %, twice as slow, sigma 0.7, from its first request, median",
                  cell(0.7, 2), 250, "");
-  report.note("share 10 %, twice as slow, sigma 1.2, from its first request, median",
-              cell(1.2, 2), "");
+  report.note("share 10 %, twice as slow, sigma 1.2, from its first request, median", cell(1.2, 2),
+              "");
   report.note("share 10 %, 3 times as slow, sigma 0.7, from its first request, median",
               cell(0.7, 3), "");
 }

@@ -31,8 +31,7 @@ Measured harmed(const std::string& cell, const Traffic& traffic, std::uint64_t r
     const auto judge = make();
     return testing::until_harmful(traffic, *judge, random).kind;
   });
-  return percent(count_if(endings, [](auto kind) { return kind == Ending::Kind::kHarmful; }),
-                 runs);
+  return percent(count_if(endings, [](auto kind) { return kind == Ending::Kind::kHarmful; }), runs);
 }
 
 void cell(Report& report, const std::string& name, const Traffic& traffic, std::uint64_t runs) {

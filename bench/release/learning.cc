@@ -1,5 +1,5 @@
-// What the bandit says of its choices: probabilities, estimates of what would have been, and whether
-// an arm that has become better is found.
+// What the bandit says of its choices: probabilities, estimates of what would have been, and
+// whether an arm that has become better is found.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -148,8 +148,7 @@ double found_after(const nlohmann::json& options, Random& random) {
 }
 
 void drift(Report& report, std::uint64_t runs) {
-  nlohmann::json options = {
-      {"arms", {"v1", "v2"}}, {"algorithm", "thompson"}, {"discount", 0.5}};
+  nlohmann::json options = {{"arms", {"v1", "v2"}}, {"algorithm", "thompson"}, {"discount", 0.5}};
   const auto found = [&](const char* name) {
     return each_run(name, runs, [&](Random& random) { return found_after(options, random); });
   };

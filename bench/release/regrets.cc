@@ -98,9 +98,8 @@ struct Result {
 
 Result played(const std::string& cell, const BanditAlgorithm& algorithm, const Problem& problem,
               std::size_t delay, std::uint64_t runs) {
-  const auto all = each_run(cell, runs, [&](Random& random) {
-    return play(algorithm, problem.means, delay, random);
-  });
+  const auto all = each_run(
+      cell, runs, [&](Random& random) { return play(algorithm, problem.means, delay, random); });
   Result out;
   for (const auto& each : all) {
     out.regrets.push_back(each.regret);
@@ -149,10 +148,10 @@ void regrets(Report& report, std::uint64_t runs) {
                       problem.best_share, "%");
     }
     const auto late = played(name("late"), *algorithms.find("thompson"), problem, kDelay, count);
-    report.at_most(name("thompson, rewards 1,000 pulls late"), mean(late.regrets),
-                   static_cast<double>(kDelay) * gap_of_chance(problem.means) +
-                       1.3 * problem.thompson.regret,
-                   "");
+    report.at_most(
+        name("thompson, rewards 1,000 pulls late"), mean(late.regrets),
+        static_cast<double>(kDelay) * gap_of_chance(problem.means) + 1.3 * problem.thompson.regret,
+        "");
     const auto ucb = played(name("ucb late"), *algorithms.find("ucb1"), problem, kDelay, count);
     report.note(fmt::format("{}, ucb1, rewards 1,000 pulls late (without pending: {:g})",
                             problem.name, problem.ucb_late),

@@ -17,8 +17,7 @@ Measured percent(std::uint64_t happened, std::uint64_t runs) {
   const double part = static_cast<double>(happened) / n;
   const double weight = 1 + kZ * kZ / n;
   const double middle = (part + kZ * kZ / (2 * n)) / weight;
-  const double half =
-      kZ / weight * std::sqrt(part * (1 - part) / n + kZ * kZ / (4 * n * n));
+  const double half = kZ / weight * std::sqrt(part * (1 - part) / n + kZ * kZ / (4 * n * n));
   return {100 * part, 100 * std::max(0.0, middle - half), 100 * std::min(1.0, middle + half)};
 }
 
@@ -59,7 +58,10 @@ void Report::add(Line line, std::string_view target) {
   const auto spread = fmt::format("({:.2f} – {:.2f})", line.measured.low, line.measured.high);
   const auto unit = line.unit + std::string(line.unit == "×" || line.unit.size() > 2 ? 0 : 1, ' ');
   fmt::print("{:<74} {:>9.2f} {:<4} {:<21} {:<14}{}\n", line.what, line.measured.value, unit,
-             spread, target, target.empty() ? "" : line.met ? "met" : "NOT MET");
+             spread, target,
+             target.empty() ? ""
+             : line.met     ? "met"
+                            : "NOT MET");
   std::fflush(stdout);
   lines_.push_back(std::move(line));
 }
@@ -90,8 +92,10 @@ void Report::note(std::string_view what, Measured measured, std::string_view uni
 bool Report::write(const std::filesystem::path& file) const {
   auto out = nlohmann::json::array();
   for (const auto& line : lines_) {
-    nlohmann::json entry = {{"target", line.what},         {"unit", line.unit},
-                            {"value", line.measured.value}, {"min", line.measured.low},
+    nlohmann::json entry = {{"target", line.what},
+                            {"unit", line.unit},
+                            {"value", line.measured.value},
+                            {"min", line.measured.low},
                             {"max", line.measured.high}};
     if (!line.sense.empty()) {
       entry.update({{"sense", line.sense}, {"bound", line.bound}, {"met", line.met}});

@@ -1,5 +1,5 @@
-// What a simulation has found: lines of value, target and `met` or `NOT MET`, as the other groups of
-// the benchmark print them, and the same as JSON for bench/run.py.
+// What a simulation has found: lines of value, target and `met` or `NOT MET`, as the other groups
+// of the benchmark print them, and the same as JSON for bench/run.py.
 //
 // Thread-safety: one owner.
 #pragma once

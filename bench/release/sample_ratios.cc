@@ -30,9 +30,8 @@ void sample_ratios(Report& report, std::uint64_t runs) {
   report.heading("Users that get lost, of two halves");
   const std::uint64_t few = std::max<std::uint64_t>(10, runs / 10);
   std::vector<double> found;
-  for (const auto users : each_run("lost", few, [](Random& random) {
-         return until_alarm(0.02, 5 * kUsers, random);
-       })) {
+  for (const auto users : each_run(
+           "lost", few, [](Random& random) { return until_alarm(0.02, 5 * kUsers, random); })) {
     found.push_back(static_cast<double>(users));
   }
   report.at_most("2 % of the second half's lost: users until the alarm, median",
