@@ -29,9 +29,9 @@ std::vector<Arms> situations() {
 // scipy.stats.chi2.isf(1e-4, 3)
 constexpr double kChi3 = 21.10751346616021;
 
-class Conformance : public testing::TestWithParam<std::string> {
+class BanditConformance : public testing::TestWithParam<std::string> {
  protected:
-  Conformance() {
+  BanditConformance() {
     register_builtin(registry_);
     algorithm_ = registry_.find(GetParam());
   }
@@ -43,7 +43,7 @@ class Conformance : public testing::TestWithParam<std::string> {
   const BanditAlgorithm* algorithm_ = nullptr;
 };
 
-TEST_P(Conformance, SharesSumToOne) {
+TEST_P(BanditConformance, SharesSumToOne) {
   Random random(1);
   for (const auto& each : options()) {
     for (const auto& arms : situations()) {
@@ -62,7 +62,7 @@ TEST_P(Conformance, SharesSumToOne) {
 }
 
 // Two samples: of picks, and of shares, which may be drawn themselves.
-TEST_P(Conformance, SharesAreTheFrequencyOfPicks) {
+TEST_P(BanditConformance, SharesAreTheFrequencyOfPicks) {
   constexpr int kPicks = 20'000;
   constexpr int kShares = 60;
   Random random(2);
@@ -90,7 +90,7 @@ TEST_P(Conformance, SharesAreTheFrequencyOfPicks) {
   }
 }
 
-TEST_P(Conformance, TheSameSeedIsTheSameChoice) {
+TEST_P(BanditConformance, TheSameSeedIsTheSameChoice) {
   for (const auto& arms : situations()) {
     Random one(3);
     Random other(3);
@@ -101,7 +101,7 @@ TEST_P(Conformance, TheSameSeedIsTheSameChoice) {
   }
 }
 
-TEST_P(Conformance, OneArmTakesEverything) {
+TEST_P(BanditConformance, OneArmTakesEverything) {
   Random random(4);
   for (const auto& each : options()) {
     for (const auto& only : {arm(0, 0), arm(10, 0.3), arm(3, 0, 4)}) {
@@ -112,7 +112,7 @@ TEST_P(Conformance, OneArmTakesEverything) {
   }
 }
 
-TEST_P(Conformance, EqualArmsArePickedEquallyOften) {
+TEST_P(BanditConformance, EqualArmsArePickedEquallyOften) {
   constexpr int kPicks = 20'000;
   Random random(5);
   for (const auto& each : {arm(0, 0), arm(30, 0.5)}) {
@@ -126,7 +126,7 @@ TEST_P(Conformance, EqualArmsArePickedEquallyOften) {
 }
 
 // 2,000 pulls of .8 and .3: the better arm gets most of them.
-TEST_P(Conformance, TheBetterArmIsFound) {
+TEST_P(BanditConformance, TheBetterArmIsFound) {
   Random random(6);
   Arms arms(2);
   double better = 0;
@@ -144,7 +144,7 @@ std::vector<std::string> names() {
   return registry.names();
 }
 
-INSTANTIATE_TEST_SUITE_P(Bandits, Conformance, testing::ValuesIn(names()),
+INSTANTIATE_TEST_SUITE_P(All, BanditConformance, testing::ValuesIn(names()),
                          [](const auto& each) { return each.param; });
 
 // Before the first reward has come, pulls go to all arms in turn.
