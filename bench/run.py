@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import batching, load, pickles, report, sources
+from lib import batching, load, pickles, releases, report, sources
 from lib.load import Load
 from lib.questions import Row, Tensor
 from lib.servers import BenchError, Site
@@ -94,6 +94,7 @@ LOADS = {
 }
 GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors", "cache", "batching", "sklearn",
           "sources")
+EXTRA = ("memory", "release")  # only where they are asked for
 
 
 def say(text):
@@ -242,25 +243,28 @@ def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     root = Path(__file__).resolve().parent.parent
     add = parser.add_argument
+    add("named", nargs="*", metavar="GROUP", help="the same as --only GROUP,…")
     add("--seconds", type=int, default=4, help="of each measurement (default 4)")
     add("--rounds", type=int, default=3, help="each cell is measured so often (default 3)")
     add("--only", default=",".join(GROUPS), metavar="GROUP,…",
-        help=f"{', '.join(GROUPS)}, memory (default: all but memory)")
+        help=f"{', '.join(GROUPS + EXTRA)} (default: all but {' and '.join(EXTRA)})")
     add("--full", action="store_true", help="memory too: some minutes more")
     add("--peers", metavar="KEY,…", help=f"only these of {', '.join(p.key for p in PEERS)}")
     add("--model-bytes", type=int, default=10**9, help="of the group sources (default 10^9)")
+    add("--runs", type=int, default=10_000, help="of each simulation of the group release")
     add("--json", type=Path, metavar="FILE", help="default: bench.json in the build's folder")
     add("--root", type=Path, default=root, help="repository with proto/ and examples/")
     add("--build", type=Path, help="folder of the binaries (default: ROOT/build/release)")
     options = parser.parse_args()
-    options.groups = options.only.split(",") + (["memory"] if options.full else [])
-    wrong = set(options.groups) - {*GROUPS, "memory"}
+    options.groups = options.named or options.only.split(",")
+    options.groups += ["memory"] if options.full else []
+    wrong = set(options.groups) - {*GROUPS, *EXTRA}
     keys = options.peers.split(",") if options.peers else [peer.key for peer in PEERS]
     wrong |= set(keys) - {peer.key for peer in PEERS}
     if wrong or not 1 <= options.seconds <= 60 or not 1 <= options.rounds <= 50:
         parser.error(f"not known: {', '.join(sorted(wrong))}" if wrong else
                      "--seconds is 1 to 60, --rounds 1 to 50")
-    if options.peers and options.only == parser.get_default("only"):
+    if options.peers and not options.named and options.only == parser.get_default("only"):
         for group in ("batching", "sources"):  # they have no peers
             options.groups.remove(group)
     options.peers = [peer for peer in PEERS if peer.key in keys]
@@ -302,10 +306,14 @@ def main():
             entries += fetched.reach()
         if "memory" in options.groups:
             entries += run_memory(site, options.peers)
+        found = []
+        if "release" in options.groups:
+            found = releases.simulate(site, options.runs)
 
     title = (f"{machine()}; {options.rounds} interleaved rounds of {options.seconds} s, medians.\n"
              "The load generators share these cores with the servers: read ratios, not rates.")
-    print(title)
+    if results or entries:
+        print(title)
     keys = [peer.key for peer in PEERS]
     rows = [(PEERS[keys.index(key)].name, shape, rounds) for (key, shape), rounds in sorted(
         results.items(), key=lambda item: (keys.index(item[0][0]), size(item[0][1])))]
@@ -327,7 +335,7 @@ def main():
         "batching": batches.cells() if batches else [],
         "sklearn": loops.cells() if loops else [],
         "sources": fetched.cells() if fetched else [],
-        "reach": entries}, indent=1) + "\n")
+        "reach": entries, "release": found}, indent=1) + "\n")
     say(f"\nas JSON: {file}")
 
 

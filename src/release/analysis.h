@@ -53,6 +53,8 @@ class Analysis {
  public:
   virtual ~Analysis() = default;
   virtual void observe(const Observation& observation) = 0;
+  // The same as `count` observations of good answers that say nothing of speed, at no fixed time.
+  virtual void answered(bool canary, std::uint64_t count) = 0;
   // A prediction of which it has become known whether it was right.
   virtual void label(bool canary, double share, bool wrong) = 0;
   // As cheap as it can be asked after every event; once true it stays so.

@@ -16,10 +16,10 @@ constexpr std::chrono::seconds kUnitWindow{1};
 constexpr std::size_t kMostUnits = 4096;
 // An error rate below this is as good as none.
 constexpr double kNegligible = 0.001;
+// Where a fifth of stable's are slow, no more than five times as many can be.
+constexpr std::array<double, 4> kSlower = {1.25, 1.5, 2, 3};
 // Twice as slow must be excluded before a promotion, where 1.5 times is allowed.
 constexpr double kSafeSlower = 4.0 / 3.0;
-
-double e_of(double log_e) { return std::exp(std::min(log_e, 700.0)); }
 
 }  // namespace
 
@@ -27,7 +27,7 @@ RateComparison::RateComparison(std::string what, double harm_ratio, double safe_
                                double budget)
     : what_(std::move(what)),
       budget_(budget),
-      limit_(-std::log(budget)),
+      limit_(1 / budget),
       harm_(harm_ratio, EProcess::worse()),
       safe_(safe_ratio, EProcess::better()),
       temper_(bursts_.factor(0)) {}
@@ -72,7 +72,7 @@ bool RateComparison::safe(double alpha, std::uint64_t min_requests) const {
   const ArmTotals& canary = arm(true);
   if (canary.requests < min_requests) return false;
   if (stable.bad == 0 && canary.bad == 0) return true;
-  if (safe_.log_best() >= -std::log(alpha)) return true;
+  if (safe_.best() >= 1 / alpha) return true;
   // Clopper and Pearson's upper bound of the canary's rate.
   const auto bad = static_cast<double>(canary.bad);
   const auto good = static_cast<double>(canary.requests) - bad;
@@ -82,12 +82,12 @@ bool RateComparison::safe(double alpha, std::uint64_t min_requests) const {
 json RateComparison::evidence() const {
   const auto n = static_cast<double>(std::max<std::uint64_t>(1, arm(true).requests));
   json out = {{"metric", what_},
-              {"e", e_of(harm_.log_e())},
+              {"e", harm_.e()},
               {"log_e", harm_.log_e()},
-              {"p_value", std::exp(-harm_.log_best())},
+              {"p_value", 1 / harm_.best()},
               {"limit", 1 / budget_},
               {"alpha", budget_},
-              {"safe_e", e_of(safe_.log_e())},
+              {"safe_e", safe_.e()},
               {"burst_size", temper_},
               {"stable", {{"requests", arm(false).requests}, {"bad", arm(false).bad}}},
               {"canary", {{"requests", arm(true).requests}, {"bad", arm(true).bad}}}};
@@ -124,8 +124,8 @@ LatencyComparison::LatencyComparison(double harm_ratio, double slack, double bud
       safe_ratio_(harm_ratio * kSafeSlower),
       slack_(slack),
       budget_(budget),
-      limit_(-std::log(budget)),
-      harm_{EProcess(1, EProcess::worse()), EProcess(1, EProcess::worse())},
+      limit_(1 / budget),
+      harm_{EProcess(1, kSlower), EProcess(1, kSlower)},
       safe_(1, EProcess::better()) {}
 
 void LatencyComparison::freeze() {
@@ -136,17 +136,12 @@ void LatencyComparison::freeze() {
 }
 
 // The mean of several e-values is one again.
-double LatencyComparison::log_mean_e() const {
-  const double one = harm_[0].log_e();
-  const double other = harm_[1].log_e();
-  const double most = std::max(one, other);
-  return most + std::log((std::exp(one - most) + std::exp(other - most)) / 2);
-}
+double LatencyComparison::mean_e() const { return (harm_[0].e() + harm_[1].e()) / 2; }
 
 void LatencyComparison::count(std::size_t place, bool canary, double share) {
   harm_[place].add(canary, share, temper_[place]);
   if (canary) {
-    best_ = std::max(best_, log_mean_e());
+    best_ = std::max(best_, mean_e());
     return;
   }
   bursts_[place].bad(stable_seen_ - 1);
@@ -154,12 +149,16 @@ void LatencyComparison::count(std::size_t place, bool canary, double share) {
   temper_[place] = std::max(1.0, bursts_[place].factor(stable_seen_));
 }
 
+void LatencyComparison::prepare(double millis) {
+  if (frozen_) return;
+  sketches_[0].add(millis);
+  if (sketches_[0].count() >= kFirst) freeze();
+}
+
 void LatencyComparison::observe(bool canary, double share, double millis) {
+  if (!frozen_ && !canary) return prepare(millis);
   sketches_[canary ? 1 : 0].add(millis);
-  if (!frozen_) {
-    if (sketches_[0].count() >= kFirst) freeze();
-    return;
-  }
+  if (!frozen_) return;
   if (!canary) ++stable_seen_;
   for (std::size_t i = 0; i < slow_.size(); ++i) {
     const double limit = canary ? slow_[i] * harm_ratio_ + slack_ : slow_[i];
@@ -169,19 +168,16 @@ void LatencyComparison::observe(bool canary, double share, double millis) {
   if (millis > safe_limit) safe_.add(canary, share, temper_[0]);
 }
 
-bool LatencyComparison::safe(double alpha) const {
-  return frozen_ && safe_.log_best() >= -std::log(alpha);
-}
+bool LatencyComparison::safe(double alpha) const { return frozen_ && safe_.best() >= 1 / alpha; }
 
 json LatencyComparison::evidence() const {
-  const double log_e = log_mean_e();
   return {{"metric", "latency"},
-          {"e", e_of(log_e)},
-          {"log_e", log_e},
-          {"p_value", std::exp(-best_)},
+          {"e", mean_e()},
+          {"log_e", std::log(mean_e())},
+          {"p_value", 1 / best_},
           {"limit", 1 / budget_},
           {"alpha", budget_},
-          {"safe_e", e_of(safe_.log_e())},
+          {"safe_e", safe_.e()},
           {"burst_size", std::max(temper_[0], temper_[1])},
           {"slow_ms", frozen_ ? json(slow_) : json()},
           {"stable", {{"p50", sketches_[0].quantile(0.5)}, {"p95", p95(false)}}},
@@ -203,7 +199,7 @@ json LatencyComparison::state() const {
 void LatencyComparison::restore(const json& state) {
   frozen_ = flag_in(state, "frozen");
   stable_seen_ = count_in(state, "stable_seen");
-  best_ = number_in(state, "best", 0);
+  best_ = number_in(state, "best", 1);
   from_json_state(part_of(state, "safe"), safe_);
   const auto pair = [&](const char* key, auto restore_one) {
     const auto& part = part_of(state, key);

@@ -32,7 +32,9 @@ class RateComparison {
   RateComparison(std::string what, double harm_ratio, double safe_ratio, double budget);
 
   void observe(bool canary, double share, bool bad, std::uint64_t unit, TimePoint at);
-  bool harmful() const { return harm_.log_best() >= limit_; }
+  // So many good ones at once.
+  void answered(bool canary, std::uint64_t count) { arms_[canary ? 1 : 0].requests += count; }
+  bool harmful() const { return harm_.best() >= limit_; }
   // Not worse than `safe_ratio` times stable, with an error of at most `alpha`.
   bool safe(double alpha, std::uint64_t min_requests) const;
 
@@ -50,7 +52,7 @@ class RateComparison {
 
   const std::string what_;
   const double budget_;
-  const double limit_;  // of log E
+  const double limit_;  // of E
   statistics::EProcess harm_;
   statistics::EProcess safe_;
   statistics::Burstiness bursts_;  // of stable
@@ -66,6 +68,9 @@ class LatencyComparison {
  public:
   LatencyComparison(double harm_ratio, double slack, double budget);
 
+  // A duration of stable's from before the canary is looked at: what slow is may be learned from
+  // it, as from anything that was known before.
+  void prepare(double millis);
   void observe(bool canary, double share, double millis);
   bool harmful() const { return best_ >= limit_; }
   bool safe(double alpha) const;
@@ -81,7 +86,7 @@ class LatencyComparison {
   static constexpr std::array<double, 2> kQuantiles = {0.80, 0.95};
 
   void freeze();
-  double log_mean_e() const;
+  double mean_e() const;
   void count(std::size_t place, bool canary, double share);
 
   const double harm_ratio_;
@@ -96,7 +101,7 @@ class LatencyComparison {
   std::array<statistics::Burstiness, 2> bursts_;
   std::array<double, 2> temper_{1, 1};
   std::uint64_t stable_seen_ = 0;  // since slow is known
-  double best_ = 0;                // greatest log of the mean E
+  double best_ = 1;                // greatest mean E
   std::array<statistics::LatencySketch, 2> sketches_;
 };
 

@@ -24,6 +24,9 @@ class SeedRule final : public Analysis {
     if (seen.failed) ++arm.errors;
     if (!seen.failed && seen.millis >= 0) arm.latency.add(seen.millis);
   }
+  void answered(bool canary, std::uint64_t count) override {
+    arms_[canary ? 1 : 0].predictions += count;
+  }
   void label(bool, double, bool) override {}
   void learn(const statistics::Burstiness&, std::uint64_t) override {}
 

@@ -46,9 +46,23 @@ class Sequential final : public Analysis {
     auto& straight = straight_[seen.canary ? 1 : 0];
     straight = seen.failed || seen.not_finite ? straight + 1 : 0;
     dead_ = dead_ || dead();
-    if (warm(seen) && !seen.failed && seen.millis >= 0) {
+    const bool looked_at = warm(seen);
+    if (seen.failed || seen.millis < 0) return;
+    if (looked_at) {
       latency_.observe(seen.canary, seen.share, seen.millis);
+    } else if (!seen.canary) {
+      latency_.prepare(seen.millis);
     }
+  }
+
+  void answered(bool canary, std::uint64_t count) override {
+    if (count == 0) return;
+    errors_.answered(canary, count);
+    finite_.answered(canary, count);
+    straight_[canary ? 1 : 0] = 0;
+    if (warm_ || !canary) return;
+    canary_seen_ = std::min(canary_seen_ + count, options_.warm_up_requests + 1);
+    warm_ = canary_seen_ > options_.warm_up_requests;
   }
 
   void label(bool canary, double share, bool wrong) override {
@@ -103,12 +117,15 @@ class Sequential final : public Analysis {
   }
 
  private:
-  // Neither arm is looked at while the canary warms up: both are to be seen in the same state.
+  // Neither arm's speed is compared while the canary warms up: both are to be seen in the same
+  // state. Only what slow is for stable is learned meanwhile.
   bool warm(const Observation& seen) {
     if (warm_) return true;
-    if (seen.canary && canary_seen_++ == 0) first_ = seen.at;
-    const bool long_enough =
-        canary_seen_ > 0 && first_ != TimePoint{} && seen.at - first_ >= options_.warm_up_time;
+    if (seen.canary) {
+      ++canary_seen_;
+      if (first_ == TimePoint{}) first_ = seen.at;  // also the first after a restart
+    }
+    const bool long_enough = first_ != TimePoint{} && seen.at - first_ >= options_.warm_up_time;
     warm_ = canary_seen_ > options_.warm_up_requests || long_enough;
     return warm_;
   }
@@ -128,8 +145,7 @@ class Sequential final : public Analysis {
 
   std::string beyond(const json& evidence) const {
     return fmt::format("evidence {:.3g}, where {:.3g} is enough",
-                       std::exp(std::min(700.0, -std::log(evidence["p_value"].get<double>()))),
-                       evidence["limit"].get<double>());
+                       1 / evidence["p_value"].get<double>(), evidence["limit"].get<double>());
   }
 
   std::string harm() const {

@@ -1,6 +1,7 @@
 #include "statistics/burstiness.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace sluice::statistics {
 namespace {
@@ -11,15 +12,27 @@ constexpr double kMargin = 1.1;
 constexpr std::uint64_t kFewestBlocks = 30;
 // As do fewer events.
 constexpr std::uint64_t kFewestEvents = 5;
+// The factor is rounded up to a multiple of 1/64: it seldom changes then, and who multiplies by
+// powers of it need not form them anew at every event.
+constexpr double kGrid = 64;
+// So many standard deviations above 1 are no chance.
+constexpr double kBeyondChance = 2;
+
+// Of `count` blocks: the ratio, or at most 1 where that may as well be so.
+double ratio_of(double sum, double squares, double count) {
+  const double ratio = (squares * count - sum * sum) / ((count - 1) * sum);
+  const double more = ratio - 1;
+  const bool chance = more <= 0 || more * more * (count - 1) < 2 * kBeyondChance * kBeyondChance;
+  return chance ? std::min(ratio, 1.0) : ratio;
+}
 
 }  // namespace
 
 void Burstiness::bad(std::uint64_t position) {
   last_ = std::max(last_, position);
   ++events_;
-  std::uint64_t size = kSmallest;
+  std::uint64_t index = last_ / kSmallest;
   for (Blocks& blocks : blocks_) {
-    const std::uint64_t index = last_ / size;
     if (index != blocks.index) {
       blocks.sum += blocks.current;
       blocks.squares += blocks.current * blocks.current;
@@ -27,29 +40,25 @@ void Burstiness::bad(std::uint64_t position) {
       blocks.index = index;
     }
     ++blocks.current;
-    size *= 2;
+    index /= 2;  // each size is twice the one before
   }
 }
 
 double Burstiness::factor(std::uint64_t requests) const {
   if (events_ < kFewestEvents) return kMargin;
-  double most = 1;
-  std::uint64_t size = kSmallest;
+  double most = 0;
+  std::uint64_t whole = requests / kSmallest;
   for (const Blocks& blocks : blocks_) {
-    const std::uint64_t whole = requests / size;
-    size *= 2;
     if (whole < kFewestBlocks) break;
     const bool filled = blocks.index < whole;
     const auto sum = static_cast<double>(blocks.sum + (filled ? blocks.current : 0));
     const auto squares =
         static_cast<double>(blocks.squares + (filled ? blocks.current * blocks.current : 0));
-    if (sum == 0) continue;
-    const auto count = static_cast<double>(whole);
-    const double mean = sum / count;
-    const double variance = (squares - sum * mean) / (count - 1);
-    most = std::max(most, variance / mean);
+    if (sum > 0) most = std::max(most, ratio_of(sum, squares, static_cast<double>(whole)));
+    whole /= 2;
   }
-  return kMargin * most;
+  if (most == 0) return kMargin;
+  return std::ceil(std::max(1.0, kMargin * most) * kGrid) / kGrid;
 }
 
 void Burstiness::restore(const State& state) {

@@ -1,8 +1,12 @@
 // How many bad events come together: the greatest ratio of variance to mean (Fano factor) of their
-// number in blocks of 20 to 1,280 requests. Independent events have about 1, bursts of n about n.
+// number in blocks of 20 to 1,280 requests. Independent events have 1 less their rate, bursts of n
+// about n.
 //
 // A test that takes bursts for independent events is fooled by every second one; dividing its
-// evidence by this number mends that (shared/statistics.md, 3.4).
+// evidence by this number mends that (shared/statistics.md, 3.4). The greatest of several ratios is
+// above 1 by chance alone, which would make every test slower: a ratio counts as more than 1 where
+// independent events would rarely show it (Fisher's index of dispersion: of n blocks, n - 1 times
+// the ratio is about chi-squared, so that the ratio's standard deviation is sqrt(2 / (n - 1))).
 //
 // Thread-safety: one owner. Costs nothing for good requests.
 #pragma once
@@ -20,7 +24,8 @@ class Burstiness {
 
   // The request with this number, counted from 0 and never falling, was bad.
   void bad(std::uint64_t position);
-  // At least 1. `requests`: how many there were so far.
+  // At least 1, with a margin of a tenth, rounded up to 1/64. `requests`: how many there were so
+  // far.
   double factor(std::uint64_t requests) const;
   std::uint64_t events() const { return events_; }
 

@@ -9,12 +9,19 @@
 // under a mixture of worse ratios, divided by that under t: a supermartingale that begins at 1, so
 // that it ever reaches 1/alpha with probability at most alpha (Ville's inequality).
 //
+// What is mixed are several ratios and the event from which on they hold: from the first with
+// weight 1/2, from the event k after it with 1/((k + 1)(k + 2)); what has not begun is kept in
+// reserve and neither gains nor loses. A canary that was good for days and then breaks is found
+// almost as soon as one that is bad from the beginning, where a likelihood from the first event
+// would have days to make up for. A mean of supermartingales is one, whatever its weights.
+//
 // With multiples below 1 it is the mirror: evidence that the ratio is *below* the tolerance.
 //
-// Thread-safety: one owner. Source of the mixture and its constants: shared/statistics.md, 3.3.
+// Thread-safety: one owner. Source of the ratios: shared/statistics.md, 3.3.
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <span>
 
@@ -36,26 +43,30 @@ class EProcess {
   // one, which is valid for any value that was known before the event.
   void add(bool treated, double share, double temper = 1.0);
 
-  double log_e() const;
-  // The greatest so far: exp(-log_best()) is an always-valid p-value.
-  double log_best() const { return best_; }
+  // At most 1e300 for each ratio, which no limit comes near.
+  double e() const;
+  double log_e() const { return std::log(e()); }
+  // The greatest so far: 1 / best() is an always-valid p-value.
+  double best() const { return best_; }
+  double log_best() const { return std::log(best_); }
 
   // What must survive a restart, bit by bit.
-  using State = std::array<double, kMost + 1>;
+  using State = std::array<double, kMost + 2>;
   State state() const;
   void restore(const State& state);
 
  private:
-  void prepare(double share);
+  void prepare(double share, double temper);
 
   double tolerance_;
   std::array<double, kMost> multiples_{};
   std::size_t count_;
-  double log_count_;
-  std::array<double, kMost> sums_{};
-  double best_ = 0;
-  // Of the share that was asked for last.
+  std::array<double, kMost> worth_{};  // of each ratio: its part of E
+  double reserve_ = 1;                 // after k events 1 / (k + 1)
+  double best_ = 1;
+  // What an event multiplies by at the share and temper that were asked for last.
   double share_ = -1;
+  double temper_ = -1;
   std::array<double, kMost> treated_{};
   std::array<double, kMost> other_{};
 };
