@@ -140,11 +140,16 @@ class Pipe:
         out = []
         for begin in range(0, len(requests), PIPELINED):
             piece = requests[begin:begin + PIPELINED]
-            self.socket.sendall(b"".join(piece))
-            for _ in piece:
-                status, data, self.buffer = read_answer(self.socket, self.buffer)
-                out.append((int(status), json.loads(data)))
+            self.send(piece)
+            out += [self.receive() for _ in piece]
         return out
+
+    def send(self, requests):
+        self.socket.sendall(b"".join(requests))
+
+    def receive(self):
+        status, data, self.buffer = read_answer(self.socket, self.buffer)
+        return int(status), json.loads(data)
 
 
 def versions(server, requests):

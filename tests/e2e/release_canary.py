@@ -1,0 +1,379 @@
+#!/usr/bin/python3
+"""Canaries under load: a good one is promoted, a bad one is taken back, each without a hand; what
+people may do, and what is no evidence."""
+
+import re
+import shutil
+import subprocess
+import time
+
+from lib import oip, tiny_onnx
+from lib.folder import Folder, wait_until
+from lib.release import (Control, Load, Pipe, at_once, by_time, code, decision, message, request,
+                         seconds_of, versions, words)
+from lib.server import BINARY, MODELS, Report, golden
+
+# The bound of the contract: no request that is sent so long after the decision has the canary.
+AFTER = 0.1  # seconds
+BAD = (0.5, 9)  # the row that makes a fragile version fail
+GOOD = (0.5, 0)
+CANARY = {"policy": "canary", "stable": "v1", "canary": "v2"}
+
+
+class Tried(Folder):
+    """Model m: v1 is sound, v2 fails for BAD rows, v3 is slow, v4 is sound."""
+
+    def __init__(self, yaml=""):
+        super().__init__()
+        self.text = yaml
+
+    def __enter__(self):
+        self.put("m", "v1", code("v1"))
+        self.put("m", "v2", tiny_onnx.fragile(code("v2")))
+        self.put("m", "v3", code("v3"), work=300)
+        self.put("m", "v4", code("v4"))
+        if self.text:
+            self.yaml("m", self.text)
+        self.control = Control(self.serve())
+        return self
+
+    def start(self, **more):
+        status, body = self.control.put({**CANARY, **more})
+        if status != 200:
+            raise RuntimeError(f"PUT release: {status} {body}")
+        return body
+
+    def state(self):
+        return self.control.get()["state"]
+
+    def reaches(self, state, seconds=30):
+        return wait_until(lambda: self.state() == state, seconds) is not None
+
+
+def some_bad(n):
+    """5 % of the rows."""
+    return request(features=BAD if n % 20 == 7 else GOOD)
+
+
+def explained(report, what, status):
+    """Every decision has a time, one English sentence and numbers."""
+    for entry in by_time(status["history"]):
+        reason = entry["reason"]
+        report.check(f"{what}: {entry['decision']} in one sentence",
+                     re.fullmatch(r"\S.+\.", reason) and ". " not in reason, reason)
+        report.check(f"{what}: {entry['decision']} has its time and weights",
+                     seconds_of(entry) > 0 and abs(sum(entry["weights"].values()) - 1) < 1e-6,
+                     entry)
+        if entry["decision"] != "start":
+            report.check(f"{what}: {entry['decision']} has the numbers behind it",
+                         {each["metric"] for each in entry["numbers"]} >= {"errors", "latency"},
+                         entry)
+        if entry["by"] == "judge":
+            report.check(f"{what}: {entry['decision']} says the numbers",
+                         re.search(r"\d", reason), reason)
+
+
+def nobody_after(report, what, load, entry, version):
+    """From 100 ms after the decision on, the version gives no answer and no failure."""
+    since = seconds_of(entry) + AFTER
+    late = [one for one in load.answers if one.sent > since]
+    report.check(f"{what}: there was load afterwards", len(late) > 50, len(late))
+    wrong = [(one.sent - since, one.status) for one in late
+             if one.version == version or one.status != 200]
+    report.equal(f"{what}: none of it had {version}", wrong[:5], [])
+
+
+def real_models(report):
+    """breast_cancer: v1 is ONNX, v2 XGBoost; promoted under real load, and back at once."""
+    rows = golden("breast_cancer.v1")
+    bodies = [request("breast_cancer", row["features"]) for row in rows]
+    with Folder() as folder:
+        shutil.copytree(MODELS / "breast_cancer", folder.path / "breast_cancer")
+        server = folder.serve()
+        control = Control(server, "breast_cancer")
+        with Load(server, lambda n: bodies[n % len(bodies)]) as load:
+            status, _ = control.put({**CANARY, "start": 10, "step": 45, "interval": "200ms"})
+            report.equal("started", status, 200)
+            done = wait_until(lambda: control.get()["state"] == "promoted", 60)
+            time.sleep(0.3)
+        status = control.get()
+        report.check("it is promoted", done is not None, status["summary"])
+        report.check("no request failed", load.answers and not load.failed(), load.failed()[:3])
+        report.equal("step by step", words(status), ["start", "step", "step", "promote"])
+        shares = [round(entry["weights"]["v2"], 6) for entry in by_time(status["history"])]
+        report.equal("the shares", shares, [0.1, 0.55, 1.0, 1.0])
+        explained(report, "healthy", status)
+        print("  " + decision(status, "promote")["reason"])
+        report.equal("everybody has it", set(versions(server, bodies[:200])), {"v2"})
+        report.equal("stable stays loaded", folder.state("breast_cancer", "v1"), "ready")
+        loads = len(folder.log_lines("breast_cancer", "v1", "is ready"))
+        report.equal("back by hand", control.act("rollback")[0], 200)
+        report.equal("at once", set(versions(server, bodies[:200])), {"v1"})
+        report.equal("nothing was loaded for it",
+                     len(folder.log_lines("breast_cancer", "v1", "is ready")), loads)
+        report.equal("and it is told", words(control.get())[-1], "rollback")
+
+
+def promoted_everywhere(report):
+    """The promoted version answers wherever no version is named."""
+    with Tried() as folder:
+        folder.start(canary="v4")
+        report.equal("promoted", folder.control.act("promote", version="v4")[0], 200)
+        rest, row = oip.Rest(folder.server), [oip.Tensor("x", "FP32", [1, 2], GOOD)]
+        report.equal("simple", set(versions(folder.server, [request()] * 100)), {"v4"})
+        report.equal("OIP", rest.infer("/v2/models/m", row)["y"].values, [4000.5])
+        report.equal("users", set(versions(folder.server, [
+            request(user_id=f"u{i}") for i in range(200)])), {"v4"})
+        status = folder.control.get()
+        report.equal("status", (status["state"], status["weights"]),
+                     ("promoted", {"v1": 0.0, "v4": 1.0}))
+
+
+# What is done (by hand, in this order), what must be answered, and the state after it.
+ORDERS = (
+    ("resume", 409, "running"), ("pause", 200, "paused"), ("pause", 409, "paused"),
+    ("promote", 409, "paused"), ("resume", 200, "running"), ("resume", 409, "running"),
+    ("pause", 200, "paused"), ("rollback", 200, "rolled_back"),
+    ("rollback", 409, "rolled_back"), ("promote", 409, "rolled_back"),
+    ("resume", 409, "rolled_back"), ("pause", 409, "rolled_back"), ("start", 200, "running"),
+    ("promote", 200, "promoted"), ("promote", 409, "promoted"), ("pause", 409, "promoted"),
+    ("resume", 409, "promoted"), ("rollback", 200, "rolled_back"),
+    ("promote", 409, "rolled_back"))
+SHARES = {"running": 0.05, "paused": 0.05, "rolled_back": 0.0, "promoted": 1.0}
+
+
+def by_hand(report):
+    with Tried() as folder:
+        control = folder.control
+        folder.start()
+        for i, (word, expected, state) in enumerate(ORDERS):
+            before = control.get()
+            answer = control.put(CANARY) if word == "start" else control.act(word)
+            what = f"{i}: {word} of one that is {before['state']}"
+            report.equal(what, answer[0], expected)
+            after = control.get()
+            report.equal(f"{what}: the state", (after["state"], after["weights"]["v2"]),
+                         (state, SHARES[state]))
+            if expected == 409:
+                report.check(f"{what}: it is said why", before["state"].replace("_", " ") in
+                             message(answer)[1].replace("_", " "), answer)
+                report.equal(f"{what}: nothing has changed",
+                             (after["revision"], after["history"]),
+                             (before["revision"], before["history"]))
+            else:
+                report.check(f"{what}: a decision more",
+                             len(after["history"]) == len(before["history"]) + 1 and
+                             after["revision"] > before["revision"], after["history"])
+        explained(report, "by hand", control.get())
+        folder.start()
+        report.equal("promoting stable", control.act("promote", version="v1")[0], 400)
+        report.equal("promoting a stranger", control.act("promote", version="v9")[0], 400)
+        answers = at_once(*[lambda: control.act("pause")] * 4)
+        report.equal("four pauses at once: one is the first",
+                     sorted(status for status, _ in answers), [200, 409, 409, 409])
+        mistakes(report, control)
+
+
+def mistakes(report, control):
+    before = control.get()
+    for what, more, expected in (
+            ("no canary", {"canary": ""}, 400), ("no stable", {"stable": ""}, 400),
+            ("the same twice", {"canary": "v1"}, 400), ("unknown canary", {"canary": "v9"}, 404),
+            ("unknown stable", {"stable": "v9"}, 404),
+            ("target below start", {"start": 50, "target": 10}, 400),
+            ("start of 0", {"start": 0}, 400), ("start of 100", {"start": 100}, 400),
+            ("a negative step", {"step": -1}, 400), ("a target of 101", {"target": 101}, 400),
+            ("no interval", {"interval": "soon"}, 400), ("alpha of 0", {"alpha": 0}, 400),
+            ("alpha of 2", {"alpha": 2}, 400), ("a ratio below 1", {"max_p95_ratio": 0.5}, 400),
+            ("no requests", {"min_requests": 0}, 400), ("analysis", {"analysis": "magic"}, 400),
+            ("unknown key", {"intervall": "1s"}, 400), ("a shadow that answers",
+                                                        {"shadow": ["v2"]}, 400)):
+        status, text = message(control.put({**CANARY, **more}))
+        report.check(f"{what}: {expected} with a reason", status == expected and text,
+                     (status, text))
+    report.equal("nothing has changed", control.get(), before)
+
+
+def paused(report):
+    """Time passes by one that is paused; it is taken back all the same when it does harm."""
+    with Tried() as folder:
+        folder.start(start=30, step=30, interval="100ms")
+        report.equal("paused", folder.control.act("pause")[0], 200)
+        weights = folder.control.get()["weights"]
+        with Load(folder.server, lambda n: request()):
+            time.sleep(0.8)
+        report.equal("the weights stay", folder.control.get()["weights"], weights)
+        with Load(folder.server, some_bad):
+            report.check("rolled back while paused", folder.reaches("rolled_back"),
+                         folder.control.get())
+
+
+def bad_canary(report):
+    for what, make, more in (
+            ("5 % fail", some_bad, {}),
+            ("5 % fail, seed", some_bad, {"analysis": "seed"}),
+            ("5 % fail, a tenth of the traffic", some_bad, {"start": 10}),
+            ("all fail", lambda n: request(features=BAD), {"start": 5}),
+            ("5 % fail, of users", lambda n: request(features=BAD if n % 20 == 7 else GOOD,
+                                                     user_id=f"u{n}"), {}),
+            ("at a later step", some_bad, {"start": 5, "interval": "50ms", "step": 20})):
+        with Tried() as folder:
+            folder.start(**{"start": 50, "interval": "60s", **more})
+            with Load(folder.server, make) as load:
+                back = folder.reaches("rolled_back")
+                time.sleep(0.6)
+            status = folder.control.get()
+            report.check(f"{what}: rolled back without a hand", back, status["summary"])
+            if not back:
+                continue
+            entry = decision(status, "rollback")
+            report.equal(f"{what}: by the judge", entry["by"], "judge")
+            report.equal(f"{what}: stable has everything", status["weights"],
+                         {"v1": 1.0, "v2": 0.0})
+            report.check(f"{what}: it had answered or failed", load.of("v2") or load.failed())
+            nobody_after(report, what, load, entry, "v2")
+            explained(report, what, status)
+            print(f"  {what}: {entry['reason']}")
+            report.check(f"{what}: it stays so", words(status)[-1] == "rollback" and
+                         set(versions(folder.server, [request()] * 200)) == {"v1"}, words(status))
+
+
+def slow_canary(report):
+    with Tried() as folder:
+        folder.start(canary="v3", start=50, interval="60s")
+        with Load(folder.server, lambda n: request(), connections=1, pause=0.001) as load:
+            back = folder.reaches("rolled_back", 60)
+            time.sleep(0.6)
+        status = folder.control.get()
+        report.check("rolled back", back, status["summary"])
+        if not back:
+            return
+        entry = decision(status, "rollback")
+        report.check("for its latency", "slow" in entry["reason"] and "p95" in entry["reason"],
+                     entry["reason"])
+        print(f"  {entry['reason']}")
+        nobody_after(report, "slow", load, entry, "v3")
+
+
+def all_together(server, requests):
+    """Each on a connection of its own: the statuses."""
+    pipes = [Pipe(server) for _ in requests]
+    for pipe, each in zip(pipes, requests):
+        pipe.send([each])
+    out = [pipe.receive()[0] for pipe in pipes]
+    for pipe in pipes:
+        pipe.socket.close()
+    return out
+
+
+def no_evidence(report):
+    """Clients' mistakes, what there was no room or time for, and versions that were asked for by
+    name say nothing of the canary, even where only its users make them."""
+    with Tried("batching: {policy: wait, max_wait: 10ms, max_queue: 2}\n") as folder:
+        folder.start(start=50, interval="60s")
+        with Pipe(folder.server) as pipe:
+            users = [f"u{i}" for i in range(100)]
+            answers = [pipe.ask([request(user_id=user)])[0][1] for user in users]
+            his = [user for user, body in zip(users, answers) if body["model_version"] == "v2"]
+            before = folder.control.get()["arms"]
+            kinds = {
+                400: [request(features=(1, 2, 3), user_id=user) for user in his],
+                504: [request(user_id=user, headers={"X-Request-Timeout-Ms": 0}) for user in his]}
+            for expected, requests in kinds.items():
+                got = [pipe.ask([each])[0][0] for each in requests]
+                report.equal(f"the answers: {expected}", set(got), {expected})
+            shed = all_together(folder.server, [request(user_id=user) for user in his])
+            report.check("some find the queue full", set(shed) == {200, 503},
+                         {each: shed.count(each) for each in set(shed)})
+            named = [request(features=BAD, headers={"X-Sluice-Version": "v2"})] * 50
+            got = [status for status, _ in pipe.ask(named)]
+            report.check("named, it fails", 500 in got, set(got))
+        time.sleep(0.3)
+        status = folder.control.get()
+        after = status["arms"]
+        report.equal("it runs on", (status["state"], words(status)), ("running", ["start"]))
+        report.equal("no error of the canary's", after["v2"]["errors"], 0)
+        report.equal("requests are those that it had",
+                     after["v2"]["requests"] - before["v2"]["requests"], shed.count(200))
+        report.equal("stable has had none", after["v1"], before["v1"])
+        report.check("the shed ones are counted apart",
+                     after["v2"]["shed"] >= shed.count(503) + len(his), after["v2"])
+
+
+def seed_analysis(report):
+    """The rule of the seed: 100 predictions, then twice the errors."""
+    with Tried() as folder:
+        folder.start(start=50, analysis="seed", interval="60s")
+
+        def ask(count, row):
+            with Pipe(folder.server) as pipe:
+                while count > 0:
+                    for status, body in pipe.ask([request(features=row)] * min(10, count)):
+                        count -= body.get("model_version") == "v2" or status == 500
+        ask(40, BAD)
+        time.sleep(0.3)
+        had = folder.control.get()["arms"]["v2"]["requests"]
+        report.check("below 100 nothing is decided", folder.state() == "running" and had < 100,
+                     (folder.state(), had))
+        ask(70, GOOD)
+        report.check("from 100 on it is", folder.reaches("rolled_back", 5), folder.control.get())
+        report.check("in its words", "twice stable's" in decision(
+            folder.control.get(), "rollback")["reason"], folder.control.get()["history"])
+
+
+def inconclusive(report):
+    with Tried() as folder:
+        folder.start(start=50, step=50, interval="100ms", max_duration="400ms", min_requests=500)
+        report.check("without traffic nobody knows", folder.reaches("inconclusive", 10),
+                     folder.control.get())
+        status = folder.control.get()
+        report.equal("the weights stay", status["weights"], {"v1": 0.5, "v2": 0.5})
+        explained(report, "inconclusive", status)
+        with Load(folder.server, lambda n: request()):
+            time.sleep(1)
+        status = folder.control.get()
+        report.equal("it is never promoted", (status["state"], status["weights"]["v2"]),
+                     ("inconclusive", 0.5))
+        report.equal("pausing it", folder.control.act("pause")[0], 409)
+        report.equal("resumed", folder.control.act("resume")[0], 200)
+        with Load(folder.server, lambda n: request()):
+            report.check("with what it has seen since, it is decided",
+                         wait_until(lambda: folder.state() != "running", 20) is not None)
+        report.check("resume is told", "resume" in words(folder.control.get()))
+        folder.start(start=50, interval="100ms", max_duration="300ms")
+        report.check("inconclusive again", folder.reaches("inconclusive", 10))
+        with Load(folder.server, some_bad):
+            report.check("still taken back when it does harm", folder.reaches("rolled_back"))
+
+
+def injected(report):
+    """Faults on purpose, where the server can make them: errors, and delays."""
+    text = subprocess.run([str(BINARY), "serve", "--help"], capture_output=True, text=True,
+                          check=True).stdout
+    if "--inject-faults" not in text:
+        print("  left out: this server has no --inject-faults")
+        return
+    bodies = [request("breast_cancer", row["features"]) for row in golden("breast_cancer.v1")]
+    for faults, word in (("errors=0.05", "fail"), ("delay=20ms", "slow")):
+        with Folder() as folder:
+            shutil.copytree(MODELS / "breast_cancer", folder.path / "breast_cancer")
+            server = folder.serve("--poll", "200ms", "--inject-faults",
+                                  f"breast_cancer/v2: {faults}")
+            control = Control(server, "breast_cancer")
+            report.equal(f"{faults}: started", control.put(
+                {**CANARY, "start": 20, "interval": "60s"})[0], 200)
+            with Load(server, lambda n: bodies[n % len(bodies)], connections=4) as load:
+                back = wait_until(lambda: control.get()["state"] == "rolled_back", 60)
+                time.sleep(0.6)
+            status = control.get()
+            report.check(f"{faults}: rolled back", back is not None, status["summary"])
+            if back is not None:
+                entry = decision(status, "rollback")
+                print(f"  {faults}: {entry['reason']}")
+                report.check(f"{faults}: the reason", word in entry["reason"], entry["reason"])
+                nobody_after(report, faults, load, entry, "v2")
+
+
+if __name__ == "__main__":
+    Report("release_canary").run(real_models, promoted_everywhere, by_hand, paused, bad_canary,
+                                 slow_canary, no_evidence, seed_analysis, inconclusive, injected)
