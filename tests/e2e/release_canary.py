@@ -2,86 +2,16 @@
 """Canaries under load: a good one is promoted, a bad one is taken back, each without a hand; what
 people may do, and what is no evidence."""
 
-import re
 import shutil
 import subprocess
 import time
 
-from lib import oip, tiny_onnx
+from lib import oip
+from lib.canary import BAD, CANARY, GOOD, Tried, explained, nobody_after, some_bad
 from lib.folder import Folder, wait_until
-from lib.release import (Control, Load, Pipe, at_once, by_time, code, decision, message, request,
-                         seconds_of, versions, words)
+from lib.release import (Control, Load, Pipe, at_once, by_time, decision, message, request,
+                         versions, words)
 from lib.server import BINARY, MODELS, Report, golden
-
-# The bound of the contract: no request that is sent so long after the decision has the canary.
-AFTER = 0.1  # seconds
-BAD = (0.5, 9)  # the row that makes a fragile version fail
-GOOD = (0.5, 0)
-CANARY = {"policy": "canary", "stable": "v1", "canary": "v2"}
-
-
-class Tried(Folder):
-    """Model m: v1 is sound, v2 fails for BAD rows, v3 is slow, v4 is sound."""
-
-    def __init__(self, yaml=""):
-        super().__init__()
-        self.text = yaml
-
-    def __enter__(self):
-        self.put("m", "v1", code("v1"))
-        self.put("m", "v2", tiny_onnx.fragile(code("v2")))
-        self.put("m", "v3", code("v3"), work=300)
-        self.put("m", "v4", code("v4"))
-        if self.text:
-            self.yaml("m", self.text)
-        self.control = Control(self.serve())
-        return self
-
-    def start(self, **more):
-        status, body = self.control.put({**CANARY, **more})
-        if status != 200:
-            raise RuntimeError(f"PUT release: {status} {body}")
-        return body
-
-    def state(self):
-        return self.control.get()["state"]
-
-    def reaches(self, state, seconds=30):
-        return wait_until(lambda: self.state() == state, seconds) is not None
-
-
-def some_bad(n):
-    """5 % of the rows."""
-    return request(features=BAD if n % 20 == 7 else GOOD)
-
-
-def explained(report, what, status):
-    """Every decision has a time, one English sentence and numbers."""
-    for entry in by_time(status["history"]):
-        reason = entry["reason"]
-        report.check(f"{what}: {entry['decision']} in one sentence",
-                     re.fullmatch(r"\S.+\.", reason) and ". " not in reason, reason)
-        report.check(f"{what}: {entry['decision']} has its time and weights",
-                     seconds_of(entry) > 0 and abs(sum(entry["weights"].values()) - 1) < 1e-6,
-                     entry)
-        if entry["decision"] != "start":
-            report.check(f"{what}: {entry['decision']} has the numbers behind it",
-                         {each["metric"] for each in entry["numbers"]} >= {"errors", "latency"},
-                         entry)
-        if entry["by"] == "judge":
-            report.check(f"{what}: {entry['decision']} says the numbers",
-                         re.search(r"\d", reason), reason)
-
-
-def nobody_after(report, what, load, entry, version):
-    """From 100 ms after the decision on, the version gives no answer and no failure."""
-    since = seconds_of(entry) + AFTER
-    late = [one for one in load.answers if one.sent > since]
-    report.check(f"{what}: there was load afterwards", len(late) > 50, len(late))
-    wrong = [(one.sent - since, one.status) for one in late
-             if one.version == version or one.status != 200]
-    report.equal(f"{what}: none of it had {version}", wrong[:5], [])
-
 
 def real_models(report):
     """breast_cancer: v1 is ONNX, v2 XGBoost; promoted under real load, and back at once."""
@@ -127,6 +57,42 @@ def promoted_everywhere(report):
         status = folder.control.get()
         report.equal("status", (status["state"], status["weights"]),
                      ("promoted", {"v1": 0.0, "v4": 1.0}))
+
+
+def stable_is_kept(report):
+    """Stable stays loaded for the way back, also where it would not be without the release."""
+    for yaml in ("versions: {latest: 1}\n", "loading: lazy\n", "loading: {ttl: 1s}\n"):
+        with Tried(yaml) as folder:
+            folder.start(canary="v4")
+            report.equal(f"{yaml}: promoted", folder.control.act("promote")[0], 200)
+            with Load(folder.server, lambda n: request(), pause=0.02) as load:
+                time.sleep(3)
+                report.equal(f"{yaml}: stable is still loaded", folder.state("m", "v1"), "ready")
+                report.equal(f"{yaml}: back", folder.control.act("rollback")[0], 200)
+                report.equal(f"{yaml}: at once",
+                             set(versions(folder.server, [request()] * 50)), {"v1"})
+            report.check(f"{yaml}: no request failed", load.answers and not load.failed(),
+                         load.failed()[:3])
+
+
+def steps_keep_users(report):
+    """Who has the canary keeps it at every step."""
+    users = [request(user_id=f"u{i}") for i in range(1500)]
+    with Tried() as folder:
+        folder.start(canary="v4", start=10, step=20, target=95, interval="300ms")
+        had, shares = set(), []
+        while len(shares) < 6 and folder.standing() == "running":
+            report.equal("paused", folder.control.act("pause")[0], 200)
+            share = folder.control.get()["weights"]["v4"]
+            now = {i for i, name in enumerate(versions(folder.server, users)) if name == "v4"}
+            report.check(f"at {share}: nobody is taken out of it", had <= now, len(had - now))
+            report.check(f"at {share}: as many as it should have",
+                         abs(len(now) - share * 1500) < 5 * (1500 * share * (1 - share)) ** 0.5,
+                         len(now))
+            had, shares = now, [*shares, share]
+            folder.control.act("resume")
+            wait_until(lambda: folder.control.get()["weights"]["v4"] != share, 3)
+        report.check("several steps", len(set(shares)) >= 4, shares)
 
 
 # What is done (by hand, in this order), what must be answered, and the state after it.
@@ -313,8 +279,8 @@ def seed_analysis(report):
         ask(40, BAD)
         time.sleep(0.3)
         had = folder.control.get()["arms"]["v2"]["requests"]
-        report.check("below 100 nothing is decided", folder.state() == "running" and had < 100,
-                     (folder.state(), had))
+        report.check("below 100 nothing is decided", folder.standing() == "running" and had < 100,
+                     (folder.standing(), had))
         ask(70, GOOD)
         report.check("from 100 on it is", folder.reaches("rolled_back", 5), folder.control.get())
         report.check("in its words", "twice stable's" in decision(
@@ -338,7 +304,7 @@ def inconclusive(report):
         report.equal("resumed", folder.control.act("resume")[0], 200)
         with Load(folder.server, lambda n: request()):
             report.check("with what it has seen since, it is decided",
-                         wait_until(lambda: folder.state() != "running", 20) is not None)
+                         wait_until(lambda: folder.standing() != "running", 20) is not None)
         report.check("resume is told", "resume" in words(folder.control.get()))
         folder.start(start=50, interval="100ms", max_duration="300ms")
         report.check("inconclusive again", folder.reaches("inconclusive", 10))
@@ -375,5 +341,6 @@ def injected(report):
 
 
 if __name__ == "__main__":
-    Report("release_canary").run(real_models, promoted_everywhere, by_hand, paused, bad_canary,
-                                 slow_canary, no_evidence, seed_analysis, inconclusive, injected)
+    Report("release_canary").run(real_models, promoted_everywhere, stable_is_kept, steps_keep_users,
+                                 by_hand, paused, bad_canary, slow_canary, no_evidence,
+                                 seed_analysis, inconclusive, injected)

@@ -5,12 +5,11 @@ import tempfile
 import time
 
 from lib import tiny_onnx
+from lib.canary import BAD, CANARY, GOOD
 from lib.folder import LOOKING, Folder, wait_until
 from lib.release import (Control, Load, Pipe, by_time, code, decision, request, versions, words)
 from lib.server import Report
 
-BAD, GOOD = (0.5, 9), (0.5, 0)
-CANARY = {"policy": "canary", "stable": "v1", "canary": "v2"}
 # Counters are kept every second; the rest is what a busy machine may take.
 KEPT = 2.5  # seconds
 
@@ -225,6 +224,63 @@ def put_and_killed(report):
                      folder.control.get()["revision"] > revision)
 
 
+def slow_to_load(report):
+    """After a restart the canary is loaded last, and late: that is no reason to take it back."""
+    with Kept() as folder:
+        for i in range(4):
+            folder.put(f"a{i}", "v1", 7, work=60)
+            folder.yaml(f"a{i}", "warmup: 2000\n")
+        folder.put("m", "v3", code("v3"), work=60)
+        folder.yaml("m", "warmup: 500\n")
+        report.check("all is loaded", wait_until(lambda: all(
+            folder.state(*each) == "ready" for each in
+            (("m", "v3"), *((f"a{i}", "v1") for i in range(4)))), 60) is not None, folder.models())
+        folder.start(canary="v3", start=50, interval="60s")
+        before = folder.control.get()
+        for what, end in (("SIGTERM", folder.end_well), ("kill -9", lambda: folder.server.kill())):
+            end()
+            folder.begin()
+            report.check(f"{what}: it is ready", wait_until(
+                lambda: folder.state("m", "v3") == "ready", 60) is not None, folder.models())
+            time.sleep(0.5)
+            after = folder.control.get()
+            report.equal(f"{what}: it goes on",
+                         (after["state"], after["weights"], words(after)),
+                         (before["state"], before["weights"], ["start"]))
+            report.equal(f"{what}: both answer",
+                         set(versions(folder.server, [request()] * 200)), {"v1", "v3"})
+
+
+def loaded_for_it(report):
+    """Versions that are only loaded for the release are loaded again after a restart."""
+    for yaml in ("loading: lazy\n", "versions: {latest: 1}\n"):
+        with Kept() as folder:
+            folder.put("m", "v3", code("v3"))
+            folder.yaml("m", yaml)
+            folder.begin()
+            folder.start(start=50, interval="60s")
+            folder.end_well()
+            folder.begin()
+            first = versions(folder.server, [request()] * 20)
+            report.check(f"{yaml}: never another version", set(first) <= {"v1", "v2"}, first)
+            report.check(f"{yaml}: both answer again", wait_until(lambda: set(versions(
+                folder.server, [request()] * 100)) == {"v1", "v2"}) is not None, folder.models())
+            report.equal(f"{yaml}: it goes on", folder.control.get()["state"], "running")
+
+
+def gone_meanwhile(report):
+    """The canary's files were removed while no server ran."""
+    with Kept() as folder:
+        folder.start(start=50, interval="60s")
+        folder.end_well()
+        folder.remove("m", "v2")
+        folder.begin()
+        report.check("it is taken back", wait_until(
+            lambda: folder.control.get()["state"] == "rolled_back") is not None,
+            folder.control.get())
+        report.equal("stable answers", set(versions(folder.server, [request()] * 100)), {"v1"})
+
+
 def nothing_kept(report):
     """`:memory:` says so, and keeps nothing."""
     with Kept() as folder:
@@ -237,4 +293,5 @@ def nothing_kept(report):
 
 if __name__ == "__main__":
     Report("release_restart").run(well, under_load, killed, counters, killed_after,
-                                  put_and_killed, nothing_kept)
+                                  put_and_killed, slow_to_load, loaded_for_it, gone_meanwhile,
+                                  nothing_kept)
