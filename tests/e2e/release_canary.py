@@ -1,16 +1,15 @@
 #!/usr/bin/python3
 """Canaries under load: a good one is promoted, a bad one is taken back, each without a hand; what
-people may do, and what is no evidence."""
+is evidence, and what is none."""
 
 import shutil
 import subprocess
 import time
 
 from lib import oip
-from lib.canary import BAD, CANARY, GOOD, Tried, explained, nobody_after, some_bad
+from lib.canary import AFTER, BAD, CANARY, GOOD, Tried, explained, nobody_after, some_bad
 from lib.folder import Folder, wait_until
-from lib.release import (Control, Load, Pipe, at_once, by_time, decision, message, request,
-                         versions, words)
+from lib.release import (Control, Load, Pipe, by_time, code, decision, request, versions, words)
 from lib.server import BINARY, MODELS, Report, golden
 
 def real_models(report):
@@ -95,85 +94,6 @@ def steps_keep_users(report):
         report.check("several steps", len(set(shares)) >= 4, shares)
 
 
-# What is done (by hand, in this order), what must be answered, and the state after it.
-ORDERS = (
-    ("resume", 409, "running"), ("pause", 200, "paused"), ("pause", 409, "paused"),
-    ("promote", 409, "paused"), ("resume", 200, "running"), ("resume", 409, "running"),
-    ("pause", 200, "paused"), ("rollback", 200, "rolled_back"),
-    ("rollback", 409, "rolled_back"), ("promote", 409, "rolled_back"),
-    ("resume", 409, "rolled_back"), ("pause", 409, "rolled_back"), ("start", 200, "running"),
-    ("promote", 200, "promoted"), ("promote", 409, "promoted"), ("pause", 409, "promoted"),
-    ("resume", 409, "promoted"), ("rollback", 200, "rolled_back"),
-    ("promote", 409, "rolled_back"))
-SHARES = {"running": 0.05, "paused": 0.05, "rolled_back": 0.0, "promoted": 1.0}
-
-
-def by_hand(report):
-    with Tried() as folder:
-        control = folder.control
-        folder.start()
-        for i, (word, expected, state) in enumerate(ORDERS):
-            before = control.get()
-            answer = control.put(CANARY) if word == "start" else control.act(word)
-            what = f"{i}: {word} of one that is {before['state']}"
-            report.equal(what, answer[0], expected)
-            after = control.get()
-            report.equal(f"{what}: the state", (after["state"], after["weights"]["v2"]),
-                         (state, SHARES[state]))
-            if expected == 409:
-                report.check(f"{what}: it is said why", before["state"].replace("_", " ") in
-                             message(answer)[1].replace("_", " "), answer)
-                report.equal(f"{what}: nothing has changed",
-                             (after["revision"], after["history"]),
-                             (before["revision"], before["history"]))
-            else:
-                report.check(f"{what}: a decision more",
-                             len(after["history"]) == len(before["history"]) + 1 and
-                             after["revision"] > before["revision"], after["history"])
-        explained(report, "by hand", control.get())
-        folder.start()
-        report.equal("promoting stable", control.act("promote", version="v1")[0], 400)
-        report.equal("promoting a stranger", control.act("promote", version="v9")[0], 400)
-        answers = at_once(*[lambda: control.act("pause")] * 4)
-        report.equal("four pauses at once: one is the first",
-                     sorted(status for status, _ in answers), [200, 409, 409, 409])
-        mistakes(report, control)
-
-
-def mistakes(report, control):
-    before = control.get()
-    for what, more, expected in (
-            ("no canary", {"canary": ""}, 400), ("no stable", {"stable": ""}, 400),
-            ("the same twice", {"canary": "v1"}, 400), ("unknown canary", {"canary": "v9"}, 404),
-            ("unknown stable", {"stable": "v9"}, 404),
-            ("target below start", {"start": 50, "target": 10}, 400),
-            ("start of 0", {"start": 0}, 400), ("start of 100", {"start": 100}, 400),
-            ("a negative step", {"step": -1}, 400), ("a target of 101", {"target": 101}, 400),
-            ("no interval", {"interval": "soon"}, 400), ("alpha of 0", {"alpha": 0}, 400),
-            ("alpha of 2", {"alpha": 2}, 400), ("a ratio below 1", {"max_p95_ratio": 0.5}, 400),
-            ("no requests", {"min_requests": 0}, 400), ("analysis", {"analysis": "magic"}, 400),
-            ("unknown key", {"intervall": "1s"}, 400), ("a shadow that answers",
-                                                        {"shadow": ["v2"]}, 400)):
-        status, text = message(control.put({**CANARY, **more}))
-        report.check(f"{what}: {expected} with a reason", status == expected and text,
-                     (status, text))
-    report.equal("nothing has changed", control.get(), before)
-
-
-def paused(report):
-    """Time passes by one that is paused; it is taken back all the same when it does harm."""
-    with Tried() as folder:
-        folder.start(start=30, step=30, interval="100ms")
-        report.equal("paused", folder.control.act("pause")[0], 200)
-        weights = folder.control.get()["weights"]
-        with Load(folder.server, lambda n: request()):
-            time.sleep(0.8)
-        report.equal("the weights stay", folder.control.get()["weights"], weights)
-        with Load(folder.server, some_bad):
-            report.check("rolled back while paused", folder.reaches("rolled_back"),
-                         folder.control.get())
-
-
 def bad_canary(report):
     for what, make, more in (
             ("5 % fail", some_bad, {}),
@@ -204,6 +124,33 @@ def bad_canary(report):
                          set(versions(folder.server, [request()] * 200)) == {"v1"}, words(status))
 
 
+def soon(report):
+    """Within 100 ms of the deciding request no further one goes to the canary: when it begins under
+    load, at whatever moment, as when it has run for a while."""
+    for i, (share, before, wait) in enumerate(
+            ((50, 0, 0), (50, 0.05, 0), (50, 0.1, 0), (50, 0.15, 0), (50, 0.2, 0), (5, 0.1, 0),
+             (50, 0, 0.7), (5, 0, 0.7))):
+        what = f"{i}: {share} %, " + ("after a while" if wait else "straight away")
+        with Tried() as folder:
+            row = [GOOD if wait else BAD]
+            with Load(folder.server, lambda n, row=row: request(features=row[0])) as load:
+                time.sleep(before)
+                folder.start(start=share, interval="60s")
+                time.sleep(wait)
+                row[0] = BAD
+                back = folder.reaches("rolled_back")
+                time.sleep(0.3)
+            failed = sorted((one for one in load.answers if one.status == 500),
+                            key=lambda one: one.came)
+            if not report.check(f"{what}: rolled back", back and failed, folder.control.get()):
+                continue
+            # A canary of which every request fails is decided about after some 10.
+            decided = failed[min(20, len(failed)) - 1].came
+            late = failed[-1].sent - decided
+            report.check(f"{what}: no request after 100 ms", late <= AFTER,
+                         f"{len(failed)} failed, the last {late * 1000:.0f} ms after the 20th")
+
+
 def slow_canary(report):
     with Tried() as folder:
         folder.start(canary="v3", start=50, interval="60s")
@@ -230,6 +177,31 @@ def all_together(server, requests):
     for pipe in pipes:
         pipe.socket.close()
     return out
+
+
+def bad_answers(report):
+    """Answers that are there, and wrong: not finite, or not what turned out to be true."""
+    def rooted(n):
+        return request(features=(0.5, -1 if n % 10 == 7 else 0))
+
+    def labelled(n):
+        return request(features=GOOD, true_label=code("v1") + 0.5)
+
+    for what, canary, make, word in (("NaN", "v5", rooted, "finite"),
+                                     ("true_label", "v4", labelled, "wrong")):
+        with Tried() as folder:
+            folder.start(canary=canary, start=30, interval="60s")
+            with Load(folder.server, make) as load:
+                back = folder.reaches("rolled_back")
+                time.sleep(0.6)
+            status = folder.control.get()
+            report.check(f"{what}: rolled back", back, status["summary"])
+            report.check(f"{what}: no request failed", not load.failed(), load.failed()[:3])
+            if back:
+                entry = decision(status, "rollback")
+                print(f"  {entry['reason']}")
+                report.check(f"{what}: the reason", word in entry["reason"], entry["reason"])
+                nobody_after(report, what, load, entry, canary)
 
 
 def no_evidence(report):
@@ -287,31 +259,6 @@ def seed_analysis(report):
             folder.control.get(), "rollback")["reason"], folder.control.get()["history"])
 
 
-def inconclusive(report):
-    with Tried() as folder:
-        folder.start(start=50, step=50, interval="100ms", max_duration="400ms", min_requests=500)
-        report.check("without traffic nobody knows", folder.reaches("inconclusive", 10),
-                     folder.control.get())
-        status = folder.control.get()
-        report.equal("the weights stay", status["weights"], {"v1": 0.5, "v2": 0.5})
-        explained(report, "inconclusive", status)
-        with Load(folder.server, lambda n: request()):
-            time.sleep(1)
-        status = folder.control.get()
-        report.equal("it is never promoted", (status["state"], status["weights"]["v2"]),
-                     ("inconclusive", 0.5))
-        report.equal("pausing it", folder.control.act("pause")[0], 409)
-        report.equal("resumed", folder.control.act("resume")[0], 200)
-        with Load(folder.server, lambda n: request()):
-            report.check("with what it has seen since, it is decided",
-                         wait_until(lambda: folder.standing() != "running", 20) is not None)
-        report.check("resume is told", "resume" in words(folder.control.get()))
-        folder.start(start=50, interval="100ms", max_duration="300ms")
-        report.check("inconclusive again", folder.reaches("inconclusive", 10))
-        with Load(folder.server, some_bad):
-            report.check("still taken back when it does harm", folder.reaches("rolled_back"))
-
-
 def injected(report):
     """Faults on purpose, where the server can make them: errors, and delays."""
     text = subprocess.run([str(BINARY), "serve", "--help"], capture_output=True, text=True,
@@ -320,7 +267,7 @@ def injected(report):
         print("  left out: this server has no --inject-faults")
         return
     bodies = [request("breast_cancer", row["features"]) for row in golden("breast_cancer.v1")]
-    for faults, word in (("errors=0.05", "fail"), ("delay=20ms", "slow")):
+    for faults, word in (("errors=0.05", "fail"), ("delay=20ms", "slow"), ("nan=0.1", "finite")):
         with Folder() as folder:
             shutil.copytree(MODELS / "breast_cancer", folder.path / "breast_cancer")
             server = folder.serve("--poll", "200ms", "--inject-faults",
@@ -342,5 +289,5 @@ def injected(report):
 
 if __name__ == "__main__":
     Report("release_canary").run(real_models, promoted_everywhere, stable_is_kept, steps_keep_users,
-                                 by_hand, paused, bad_canary, slow_canary, no_evidence,
-                                 seed_analysis, inconclusive, injected)
+                                 bad_canary, soon, slow_canary, bad_answers, no_evidence,
+                                 seed_analysis, injected)

@@ -186,6 +186,10 @@ def killed_after(report):
             status = folder.control.get()
             report.equal(f"{what}: it holds", (status["state"], words(status)),
                          (state, ["start", act]))
+            if act == "promote":
+                report.equal("the way back", folder.control.act("rollback")[0], 200)
+                report.equal("works at once",
+                             set(versions(folder.server, [request()] * 100)), {"v1"})
     for turn in range(5):
         with Kept() as folder:
             folder.start(start=20, interval="60s")
@@ -222,6 +226,32 @@ def put_and_killed(report):
         folder.start(start=20, interval="60s")
         report.check("revisions are never used twice",
                      folder.control.get()["revision"] > revision)
+
+
+def declared(report):
+    """A canary in model.yaml is not begun anew by a restart, only by another text."""
+    text = "release: {policy: canary, stable: v1, canary: v2, start: %d, interval: 60s}\n"
+    with Kept() as folder:
+        folder.yaml("m", text % 20)
+        report.check("it begins", wait_until(
+            lambda: folder.control.get()["policy"] == "canary") is not None, folder.control.get())
+        report.equal("its source", folder.control.get()["source"], "file")
+        for act, state, share in (("rollback", "rolled_back", 0.0), ("promote", "promoted", 1.0)):
+            report.equal(act, folder.control.act(act)[0], 200)
+            for end in (folder.end_well, lambda: folder.server.kill()):
+                end()
+                folder.begin()
+                time.sleep(0.8)
+                status = folder.control.get()
+                report.equal(f"{act}: it stays so", (status["state"], status["weights"]["v2"]),
+                             (state, share))
+            if act == "rollback":
+                folder.yaml("m", text % 30)
+                report.check("another text begins it anew", wait_until(
+                    lambda: folder.control.get()["weights"].get("v2") == 0.3) is not None,
+                    folder.control.get())
+        report.equal("the history", words(folder.control.get()),
+                     ["start", "rollback", "start", "promote"])
 
 
 def slow_to_load(report):
@@ -293,5 +323,5 @@ def nothing_kept(report):
 
 if __name__ == "__main__":
     Report("release_restart").run(well, under_load, killed, counters, killed_after,
-                                  put_and_killed, slow_to_load, loaded_for_it, gone_meanwhile,
-                                  nothing_kept)
+                                  put_and_killed, declared, slow_to_load, loaded_for_it,
+                                  gone_meanwhile, nothing_kept)

@@ -14,7 +14,8 @@ CANARY = {"policy": "canary", "stable": "v1", "canary": "v2"}
 
 
 class Tried(Folder):
-    """Model m: v1 is sound, v2 fails for BAD rows, v3 is slow, v4 is sound."""
+    """Model m: v1 is sound, v2 fails for BAD rows, v3 is slow, v4 is sound, v5 answers NaN where a row has a
+    number below 0."""
 
     def __init__(self, yaml=""):
         super().__init__()
@@ -25,6 +26,7 @@ class Tried(Folder):
         self.put("m", "v2", tiny_onnx.fragile(code("v2")))
         self.put("m", "v3", code("v3"), work=300)
         self.put("m", "v4", code("v4"))
+        self.put("m", "v5", tiny_onnx.rooted(code("v5")))
         if self.text:
             self.yaml("m", self.text)
         self.control = Control(self.serve())

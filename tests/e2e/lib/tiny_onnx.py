@@ -114,3 +114,13 @@ def fragile(code, limit=4):
              tensor("column", [2], struct.pack("<2q", -1, 1), INT64) +
              value_info(11, "x", 2) + value_info(12, "y", 1))
     return whole(graph)
+
+
+def rooted(code):
+    """As model(code), but NaN for a row whose second feature is below 0: its root is added."""
+    graph = (node("MatMul", ["x", "first"], "start") + node("Add", ["start", "code"], "sum") +
+             node("MatMul", ["x", "second"], "place") + node("Sqrt", ["place"], "root") +
+             node("Add", ["sum", "root"], "y") + field(2, "rooted") +
+             tensor("first", [2, 1], floats(1, 0)) + tensor("second", [2, 1], floats(0, 1)) +
+             tensor("code", [1], floats(code)) + value_info(11, "x", 2) + value_info(12, "y", 1))
+    return whole(graph)
