@@ -99,3 +99,28 @@ def model(code, work=0, ballast=0):
     graph = (b"".join(nodes) + field(2, "tiny") + b"".join(tensors) + value_info(11, "x", 2) +
              value_info(12, "y", 1))
     return whole(graph)
+
+
+def fragile(code, limit=4):
+    """As model(code), but a row whose second feature is not below `limit` makes the run fail: it is
+    an index into a table of so many numbers."""
+    graph = (node("MatMul", ["x", "first"], "start") + node("Add", ["start", "code"], "sum") +
+             node("MatMul", ["x", "second"], "place") +
+             node("Cast", ["place"], "index", integer_attribute("to", INT64)) +
+             node("Gather", ["table", "index"], "found") + node("Add", ["sum", "found"], "sum2") +
+             node("Reshape", ["sum2", "column"], "y") + field(2, "fragile") +
+             tensor("first", [2, 1], floats(1, 0)) + tensor("second", [2, 1], floats(0, 1)) +
+             tensor("code", [1], floats(code)) + tensor("table", [limit], bytes(4 * limit)) +
+             tensor("column", [2], struct.pack("<2q", -1, 1), INT64) +
+             value_info(11, "x", 2) + value_info(12, "y", 1))
+    return whole(graph)
+
+
+def rooted(code):
+    """As model(code), but NaN for a row whose second feature is below 0: its root is added."""
+    graph = (node("MatMul", ["x", "first"], "start") + node("Add", ["start", "code"], "sum") +
+             node("MatMul", ["x", "second"], "place") + node("Sqrt", ["place"], "root") +
+             node("Add", ["sum", "root"], "y") + field(2, "rooted") +
+             tensor("first", [2, 1], floats(1, 0)) + tensor("second", [2, 1], floats(0, 1)) +
+             tensor("code", [1], floats(code)) + value_info(11, "x", 2) + value_info(12, "y", 1))
+    return whole(graph)
