@@ -117,7 +117,7 @@ void propensities(Report& report, std::uint64_t runs) {
 
 // Arms are .6 and .4 for ten days, then the second is .8. Every hour brings 100 requests and new
 // shares. Days until the second has the greater share; ten where it never has.
-double found_after(const nlohmann::json& options, Random& random) {
+double found_after(const nlohmann::ordered_json& options, Random& random) {
   constexpr int kDays = 10;
   constexpr int kHours = 24;
   constexpr int kRequests = 100;
@@ -148,7 +148,7 @@ double found_after(const nlohmann::json& options, Random& random) {
 }
 
 void drift(Report& report, std::uint64_t runs) {
-  nlohmann::json options = {{"arms", {"v1", "v2"}}, {"algorithm", "thompson"}, {"discount", 0.5}};
+  nlohmann::ordered_json options = {{"arms", {"v1", "v2"}}, {"algorithm", "thompson"}, {"discount", 0.5}};
   const auto found = [&](const char* name) {
     return each_run(name, runs, [&](Random& random) { return found_after(options, random); });
   };

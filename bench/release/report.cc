@@ -90,9 +90,9 @@ void Report::note(std::string_view what, Measured measured, std::string_view uni
 }
 
 bool Report::write(const std::filesystem::path& file) const {
-  auto out = nlohmann::json::array();
+  auto out = nlohmann::ordered_json::array();
   for (const auto& line : lines_) {
-    nlohmann::json entry = {{"target", line.what},
+    nlohmann::ordered_json entry = {{"target", line.what},
                             {"unit", line.unit},
                             {"value", line.measured.value},
                             {"min", line.measured.low},

@@ -20,7 +20,7 @@ Result<HttpAnswer> http_request(const Url& url, std::string_view method, std::st
   request.timeout = timeout;
   request.stall_rate = 0;  // a model may think for as long as the whole may take
   request.max_body = std::numeric_limits<std::uint64_t>::max();
-  if (!body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+  if (method != "GET") request.headers.emplace_back("Content-Type", "application/json");
   auto answer = clients::HttpClient().send(request);
   if (answer) return answer;
   return unavailable("unreachable", "no answer from " + url.host + ":" + url.port + ": " +

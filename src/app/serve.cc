@@ -119,10 +119,10 @@ class Frontends {
       : settings_(std::make_shared<const frontends::Settings>(settings_of(options))),
         shared_memory_(options.allow_client_shm),
         router_({options.max_body.value, explicit_control(options)}, settings_) {
-    frontends::add_builtin(router_, methods_,
-                           {stack.pipeline(), stack.tables(), stack.repository(), stack.releases(),
-                            stack.trace(), shared_memory_, settings_, stack.shadows(),
-                            explicit_control(options)});
+    frontends::add_builtin(
+        router_, methods_,
+        {stack.pipeline(), stack.tables(), stack.repository(), stack.releases(), stack.trace(),
+         shared_memory_, settings_, stack.shadows(), explicit_control(options)});
     transport::Services services;
     services.http = &router_;
     services.grpc = &methods_;

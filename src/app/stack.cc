@@ -40,8 +40,7 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
                                            repository::RepositoryOptions options,
                                            const engines::EngineOptions& engines,
                                            const repository::Probe* probe,
-                                           sources::RemoteOptions remote,
-                                           StackOptions more) {
+                                           sources::RemoteOptions remote, StackOptions more) {
   std::unique_ptr<Stack> stack(new Stack(engines, std::move(more.faults)));
   std::vector<std::string> extensions;
   for (const auto& [name, engine] : stack->engines_.items()) {

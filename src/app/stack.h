@@ -50,8 +50,7 @@ class Stack {
                                              repository::RepositoryOptions options,
                                              const engines::EngineOptions& engines,
                                              const repository::Probe* probe,
-                                             sources::RemoteOptions remote,
-                                             StackOptions more);
+                                             sources::RemoteOptions remote, StackOptions more);
   // For commands that end after their answer: whatever is there is loaded at once.
   static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles = {});
 

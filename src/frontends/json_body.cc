@@ -8,7 +8,7 @@
 namespace sluice::frontends {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 constexpr int kMostDepth = 32;
 

@@ -12,6 +12,6 @@ namespace sluice::frontends {
 
 // An object, or nothing at all, which is an empty one. Errors: kInvalidArgument/`not_json`,
 // `wrong_type`, `duplicate_key`, `too_deep`.
-Result<nlohmann::json> read_object(const transport::Exchange& exchange);
+Result<nlohmann::ordered_json> read_object(const transport::Exchange& exchange);
 
 }  // namespace sluice::frontends

@@ -10,7 +10,7 @@
 namespace sluice::frontends {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 using release::Releases;
 using transport::ExchangePtr;
 using transport::Response;
@@ -72,7 +72,7 @@ void put(const Parts& parts, const ExchangePtr& exchange) {
 void remove(const Parts& parts, const ExchangePtr& exchange) {
   const auto revision = if_match(exchange->head());
   if (!revision) return tell(exchange, Failure(revision.error()));
-  parts.releases.remove(model_of(exchange), *revision, answer_to(exchange));
+  parts.releases.remove(model_of(exchange), *revision, "api", answer_to(exchange));
 }
 
 void act(const Parts& parts, const ExchangePtr& exchange, release::Command command) {

@@ -13,7 +13,7 @@
 namespace sluice::frontends {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 using transport::ExchangePtr;
 using transport::Response;
 

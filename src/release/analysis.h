@@ -14,7 +14,7 @@
 
 namespace sluice::release {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 using TimePoint = std::chrono::steady_clock::time_point;
 
 struct AnalysisOptions {
@@ -63,9 +63,9 @@ class Analysis {
   // How stable's errors came together before the canary began, in so many requests.
   virtual void learn(const statistics::Burstiness& bursts, std::uint64_t requests) = 0;
   // For `status`, and what must survive a restart bit by bit.
-  virtual nlohmann::json evidence() const = 0;
-  virtual nlohmann::json state() const = 0;
-  virtual void restore(const nlohmann::json& state) = 0;
+  virtual nlohmann::ordered_json evidence() const = 0;
+  virtual nlohmann::ordered_json state() const = 0;
+  virtual void restore(const nlohmann::ordered_json& state) = 0;
 };
 
 std::unique_ptr<Analysis> make_sequential(const AnalysisOptions& options);

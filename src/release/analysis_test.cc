@@ -12,7 +12,7 @@ namespace sluice::release {
 namespace {
 
 using Kind = Verdict::Kind;
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 struct Step {
   Observation seen;

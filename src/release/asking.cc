@@ -7,6 +7,7 @@
 #include "release/option_types.h"
 #include "release/releases.h"
 #include "release/wall_clock.h"
+#include "routing/newest.h"
 
 namespace sluice::release {
 namespace {
@@ -27,7 +28,9 @@ Failure no_release(const std::string& model) {
 
 std::uint64_t Releases::revision_of(const std::string& model) const {
   const auto found = releases_.find(model);
-  return found == releases_.end() ? 0 : found->second->revision;
+  if (found != releases_.end()) return found->second->revision;
+  const auto gone = gone_.find(model);
+  return gone == gone_.end() ? 0 : gone->second.revision;
 }
 
 Result<void> Releases::check_revision(const std::string& model,
@@ -49,8 +52,8 @@ Result<Spec> Releases::complete(const ModelEntry& entry, Spec spec) const {
   if (entry.policy != nullptr && !shadow(entry.ready[entry.policy->usual()]->version())) {
     serves = entry.ready[entry.policy->usual()]->version().str();
   }
-  for (const auto& servable : entry.ready) {
-    if (serves.empty() && !shadow(servable->version())) serves = servable->version().str();
+  for (auto it = entry.ready.rbegin(); it != entry.ready.rend(); ++it) {
+    if (serves.empty() && !shadow((*it)->version())) serves = (*it)->version().str();
   }
   if (serves.empty()) {
     return invalid("bad_release", "a shadow needs another version beside it that serves users");
@@ -71,7 +74,7 @@ void Releases::put(std::string model, json body, std::optional<std::uint64_t> re
     const auto table = tables_.get();
     const auto* entry = table->find(model);
     const std::string declared = entry != nullptr && entry->config.release
-                                     ? text_of(json_of(*entry->config.release))
+                                     ? canonical_text(json_of(*entry->config.release))
                                      : std::string();
     begin_put(model, std::move(*spec), "api", declared, std::move(answer));
   });
@@ -146,27 +149,42 @@ void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expec
   answer(status_of(installed));
 }
 
-void Releases::remove(std::string model, std::optional<std::uint64_t> revision, Answer answer) {
-  thread_.post([this, model = std::move(model), revision, answer = std::move(answer)]() mutable {
+void Releases::remove(std::string model, std::optional<std::uint64_t> revision, std::string by,
+                      Answer answer) {
+  thread_.post([this, model = std::move(model), revision, by = std::move(by),
+                answer = std::move(answer)]() mutable {
     RunningRelease* release = find(model);
     if (release == nullptr) return answer(no_release(model));
     if (auto same = check_revision(model, revision); !same) return answer(Failure(same.error()));
+    const auto table = tables_.get();
+    const auto* entry = table->find(model);
+    Gone gone;
+    if (entry != nullptr && entry->config.release) {
+      gone.declared = canonical_text(json_of(*entry->config.release));
+    }
     const Decision end{
         "remove", "Removed: the newest version takes the traffic again.", State::kRunning, {}};
-    const auto entry = entry_of(*release, end, "api", json::object());
-    if (auto gone = store_->remove("release", model, release->revision,
-                                   JournalEntry{"release", model, text_of(entry)});
-        !gone) {
-      return answer(Failure(gone.error()));
-    }
+    const auto entry_text = text_of(entry_of(*release, end, by, json::object()));
+    auto written =
+        store_->put("release", model, text_of({{"removed", true}, {"declared", gone.declared}}),
+                    release->revision, JournalEntry{"release", model, entry_text});
+    if (!written) return answer(Failure(written.error()));
+    gone.revision = *written;
     (void)store_->forget("evidence", model);
     forget_feedback(model);
-    repository_.set_route(release->model(), nullptr);
+    const ModelName name = release->model();
     by_id_.erase(release->id());
     releases_.erase(model);
+    this->end(name, std::move(gone));
     log::info("model " + model + ": its release is removed");
     answer(without_release(model));
   });
+}
+
+void Releases::end(const ModelName& model, Gone gone) {
+  // Also where model.yaml still says something else.
+  repository_.set_route(model, gone.declared.empty() ? nullptr : routing::make_newest());
+  gone_[model.str()] = std::move(gone);
 }
 
 void Releases::command(std::string model, Command command, std::string version,

@@ -9,7 +9,7 @@
 namespace sluice::release {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 using namespace std::chrono_literals;
 
 class BanditTest : public testing::Test {

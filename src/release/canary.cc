@@ -37,7 +37,7 @@ struct CanaryOptions {
   double step = 10;
   double target = 100;
   Millis interval{60'000};
-  Millis max_duration{24 * 3'600'000};
+  std::optional<Millis> max_duration;
   Judge analysis = Judge::kSequential;
   double alpha = 0.01;
   double max_error_ratio = 1.0;
@@ -59,7 +59,10 @@ struct CanaryOptions {
                     {between(Millis(10), Millis(std::chrono::hours(24 * 30)))})
             .option("max_duration", &C::max_duration,
                     "after which a canary that is neither good nor bad is inconclusive",
-                    {between(Millis(10), Millis(std::chrono::hours(24 * 365)))})
+                    {[](const std::optional<Millis>& value) -> std::optional<std::string> {
+                      constexpr Millis kYear{std::chrono::hours(24 * 365)};
+                      return value ? between(Millis(10), kYear)(*value) : std::nullopt;
+                    }})
             .option("analysis", &C::analysis, "how it is judged")
             .option("alpha", &C::alpha, "how often a healthy canary may be taken back",
                     {between(1e-6, 0.5)})
@@ -82,6 +85,14 @@ std::unique_ptr<Analysis> analysis_of(const CanaryOptions& options) {
   out.max_p95_ratio = options.max_p95_ratio;
   out.min_requests = static_cast<std::uint64_t>(options.min_requests);
   return make_sequential(out);
+}
+
+// What is said, or a day more than the steps take.
+Millis longest(const CanaryOptions& options) {
+  if (options.max_duration) return *options.max_duration;
+  const double steps = std::ceil((options.target - options.start) / options.step) + 1;
+  return std::chrono::hours(24) +
+         Millis(static_cast<std::int64_t>(steps * static_cast<double>(options.interval.count())));
 }
 
 std::string percent(double share) { return fmt::format("{:g} %", share * 100); }
@@ -188,7 +199,9 @@ class Canary final : public ReleasePolicy {
   }
 
  private:
-  static std::vector<double> shares(double canary) { return {1 - canary, canary}; }
+  static std::vector<double> shares(double canary) {
+    return {std::round((1 - canary) * 1e8) / 1e8, canary};
+  }
   const std::string& stable_name() const { return arms_[0].str(); }
   const std::string& canary_name() const { return arms_[1].str(); }
 
@@ -239,20 +252,23 @@ class Canary final : public ReleasePolicy {
       out.shares = shares(1);
       return out;
     }
-    const double next = std::min(now + options_.step / 100, target);
+    // In whole millionths of a percent, so that steps add up to what people expect.
+    const double raised = std::round((now + options_.step / 100) * 1e8) / 1e8;
+    const double next = std::min(raised, target);
     // With all of the traffic there is nothing left to compare with: that needs evidence.
     if (next >= 1 && !safe) return overdue(standing);
     in_step_ = Millis(0);
-    auto out = decide("step",
-                      "Raised " + canary_name() + " from " + percent(now) + " to " + percent(next) +
-                          ": " + verdict.why + ".",
-                      State::kRunning);
+    auto out =
+        decide("step",
+               "Raised " + canary_name() + " from " + percent(now) + " to " + percent(next) +
+                   (safe ? ": " : ": nothing speaks against it so far; ") + verdict.why + ".",
+               State::kRunning);
     out.shares = shares(next);
     return out;
   }
 
   Next overdue(const Standing& standing) const {
-    if (in_all_ < options_.max_duration) return {};
+    if (in_all_ < longest(options_)) return {};
     return decide(
         "inconclusive",
         fmt::format("{} stays at {} and is not promoted: after {} seconds {}.", canary_name(),

@@ -41,9 +41,9 @@ class RateComparison {
   const ArmTotals& arm(bool canary) const { return arms_[canary ? 1 : 0]; }
   double temper() const { return temper_; }
   const std::string& what() const { return what_; }
-  nlohmann::json evidence() const;
-  nlohmann::json state() const;
-  void restore(const nlohmann::json& state);
+  nlohmann::ordered_json evidence() const;
+  nlohmann::ordered_json state() const;
+  void restore(const nlohmann::ordered_json& state);
   // Bursts that stable is known for from before.
   void learn(const statistics::Burstiness& bursts, std::uint64_t requests);
 
@@ -76,9 +76,9 @@ class LatencyComparison {
   bool safe(double alpha) const;
 
   double p95(bool canary) const { return sketches_[canary ? 1 : 0].quantile(0.95); }
-  nlohmann::json evidence() const;
-  nlohmann::json state() const;
-  void restore(const nlohmann::json& state);
+  nlohmann::ordered_json evidence() const;
+  nlohmann::ordered_json state() const;
+  void restore(const nlohmann::ordered_json& state);
   // Until stable has been seen so often, nobody knows what slow is.
   static constexpr std::uint64_t kFirst = 200;
 

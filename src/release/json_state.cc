@@ -22,6 +22,10 @@ std::string text_of(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+std::string canonical_text(const json& value) {
+  return nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 const json& part_of(const json& from, const char* key) {
   static const json kNull;
   if (!from.is_object()) return kNull;

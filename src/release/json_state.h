@@ -15,7 +15,7 @@
 
 namespace sluice::release {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 json to_json(const statistics::EProcess& process);
 void from_json_state(const json& from, statistics::EProcess& to);
@@ -32,6 +32,9 @@ void from_json_state(const json& from, statistics::OffPolicySums& to);
 
 // On one line; bytes that are not UTF-8 are replaced.
 std::string text_of(const json& value);
+
+// The same for all texts that say the same: keys in order.
+std::string canonical_text(const json& value);
 
 // `from[key]`, or `otherwise` where it is not there or of another type.
 double number_in(const json& from, const char* key, double otherwise);

@@ -106,7 +106,7 @@ Result<Next> promote_arm(const std::vector<VersionName>& arms, std::string_view 
   return out;
 }
 
-Node node_of(const nlohmann::json& value) {
+Node node_of(const nlohmann::ordered_json& value) {
   Node out;
   if (value.is_object()) {
     out.kind = Node::Kind::kMap;
@@ -121,16 +121,16 @@ Node node_of(const nlohmann::json& value) {
   return out;
 }
 
-nlohmann::json json_of(const Node& node) {
+nlohmann::ordered_json json_of(const Node& node) {
   switch (node.kind) {
     case Node::Kind::kNull: return nullptr;
     case Node::Kind::kMap: {
-      auto out = nlohmann::json::object();
+      auto out = nlohmann::ordered_json::object();
       for (const auto& entry : node.entries) out[entry.key] = json_of(entry.value);
       return out;
     }
     case Node::Kind::kList: {
-      auto out = nlohmann::json::array();
+      auto out = nlohmann::ordered_json::array();
       for (const auto& item : node.items) out.push_back(json_of(item));
       return out;
     }
@@ -138,8 +138,8 @@ nlohmann::json json_of(const Node& node) {
   }
   if (node.quoted) return node.scalar;
   if (node.scalar == "true" || node.scalar == "false") return node.scalar == "true";
-  auto number = nlohmann::json::parse(node.scalar, nullptr, /*allow_exceptions=*/false);
-  return number.is_number() ? number : nlohmann::json(node.scalar);
+  auto number = nlohmann::ordered_json::parse(node.scalar, nullptr, /*allow_exceptions=*/false);
+  return number.is_number() ? number : nlohmann::ordered_json(node.scalar);
 }
 
 }  // namespace release

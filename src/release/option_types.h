@@ -39,8 +39,8 @@ Result<Next> promote_arm(const std::vector<VersionName>& arms, std::string_view 
                          const Standing& standing);
 
 // JSON as the same tree that YAML is read into.
-Node node_of(const nlohmann::json& value);
-nlohmann::json json_of(const Node& node);
+Node node_of(const nlohmann::ordered_json& value);
+nlohmann::ordered_json json_of(const Node& node);
 
 }  // namespace sluice::release
 

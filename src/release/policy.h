@@ -29,7 +29,7 @@
 
 namespace sluice::release {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 enum class State { kRunning, kPaused, kRolledBack, kPromoted, kInconclusive };
 std::string_view word_of(State state);
@@ -40,7 +40,7 @@ struct Decision {
   std::string word;    // "start", "step", "pause", "resume", "promote", "rollback", "inconclusive"
   std::string reason;  // one sentence with the numbers behind it
   State state = State::kRunning;
-  nlohmann::json numbers;  // the same for machines
+  nlohmann::ordered_json numbers;  // the same for machines
 };
 
 // What follows from what was seen.
@@ -117,16 +117,16 @@ class ReleasePolicy {
   // The version that is stable once this has ended, for `kept` and messages.
   virtual std::size_t stable() const { return 0; }
   // What speaks for and against each arm, by arm.
-  virtual nlohmann::json evidence(std::size_t arm) const {
+  virtual nlohmann::ordered_json evidence(std::size_t arm) const {
     (void)arm;
-    return nlohmann::json::object();
+    return nlohmann::ordered_json::object();
   }
   // Of the whole release, for `status`.
-  virtual nlohmann::json summary() const { return nlohmann::json::object(); }
-  virtual nlohmann::json state() const { return nlohmann::json::object(); }
-  virtual void restore(const nlohmann::json& state) { (void)state; }
+  virtual nlohmann::ordered_json summary() const { return nlohmann::ordered_json::object(); }
+  virtual nlohmann::ordered_json state() const { return nlohmann::ordered_json::object(); }
+  virtual void restore(const nlohmann::ordered_json& state) { (void)state; }
   // What an earlier release of the same kind has learned of versions that are arms here too.
-  virtual void inherit(const std::vector<VersionName>& arms, const nlohmann::json& state) {
+  virtual void inherit(const std::vector<VersionName>& arms, const nlohmann::ordered_json& state) {
     (void)arms;
     (void)state;
   }

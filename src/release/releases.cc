@@ -36,7 +36,7 @@ Releases::Releases(const Policies& policies, repository::Repository& repository,
       tables_(tables),
       evidence_(evidence),
       store_(std::move(store)),
-      latest_(std::make_shared<const std::map<std::string, nlohmann::json>>()) {}
+      latest_(std::make_shared<const std::map<std::string, nlohmann::ordered_json>>()) {}
 
 Releases::~Releases() { close(); }
 
@@ -159,8 +159,17 @@ void Releases::look_at(const ModelEntry& entry) {
     }
   }
   const std::string declared =
-      entry.config.release ? text_of(json_of(*entry.config.release)) : std::string();
-  if (running == nullptr ? declared.empty() : declared == running->declared) return;
+      entry.config.release ? canonical_text(json_of(*entry.config.release)) : std::string();
+  const auto gone = gone_.find(name);
+  const bool ended = running == nullptr && gone != gone_.end();
+  if (running != nullptr ? declared == running->declared
+                         : declared.empty() || (ended && declared == gone->second.declared)) {
+    // One that was ended by hand and is not in the file any more may come back.
+    if (ended && declared.empty() && !gone->second.declared.empty()) {
+      end(entry.name, {gone->second.revision, {}});
+    }
+    return;
+  }
   if (std::ranges::find(busy_, name) != busy_.end() || entry.ready.empty()) return;
   if (declared.empty()) {
     // One that was set by hand outlives the file's.
@@ -168,7 +177,7 @@ void Releases::look_at(const ModelEntry& entry) {
       running->declared.clear();
       return;
     }
-    return remove(name, std::nullopt, [](const auto&) {});
+    return remove(name, std::nullopt, "file", [](const auto&) {});
   }
   if (const auto refused = refused_.find(name); refused != refused_.end() &&
                                                 refused->second.declared == declared &&
@@ -190,7 +199,7 @@ void Releases::look_at(const ModelEntry& entry) {
 // --- what is kept -------------------------------------------------------------------------------
 
 void Releases::save() {
-  auto latest = std::make_shared<std::map<std::string, nlohmann::json>>();
+  auto latest = std::make_shared<std::map<std::string, nlohmann::ordered_json>>();
   for (auto& [name, release] : releases_) {
     release->expire(wall_millis());
     save(*release);
@@ -263,6 +272,13 @@ Result<Releases::ReleasePtr> Releases::rebuild(const StoredDocument& stored) {
 Result<void> Releases::restore() {
   SLUICE_TRY(const auto stored, store_->documents("release"));
   for (const auto& document : stored) {
+    const auto read = json::parse(document.body, nullptr, /*allow_exceptions=*/false);
+    if (flag_in(read, "removed")) {
+      if (auto name = ModelName::parse(document.key)) {
+        end(*name, {document.revision, text_in(read, "declared")});
+      }
+      continue;
+    }
     auto release = rebuild(document);
     if (!release) {
       log::error("model " + document.key +
@@ -281,6 +297,7 @@ void Releases::install(ReleasePtr release) {
   if (const auto* old = find(name)) by_id_.erase(old->id());
   by_id_[release->id()] = release.get();
   repository_.set_route(release->model(), release->route());
+  gone_.erase(name);
   releases_[name] = std::move(release);
 }
 

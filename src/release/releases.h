@@ -33,7 +33,7 @@ namespace sluice::release {
 
 class Releases {
  public:
-  using Answer = std::move_only_function<void(Result<nlohmann::json>)>;
+  using Answer = std::move_only_function<void(Result<nlohmann::ordered_json>)>;
 
   // All outlive it; `store` is its own.
   Releases(const Policies& policies, repository::Repository& repository,
@@ -52,9 +52,11 @@ class Releases {
   // A new release in the place of whatever there was. `revision`: the one that it is to replace.
   // Answers its status. Errors: kInvalidArgument/`bad_release`, kNotFound, kAborted where the
   // revision is another or a version cannot be loaded; then nothing has changed.
-  void put(std::string model, nlohmann::json body, std::optional<std::uint64_t> revision,
+  void put(std::string model, nlohmann::ordered_json body, std::optional<std::uint64_t> revision,
            Answer answer);
-  void remove(std::string model, std::optional<std::uint64_t> revision, Answer answer);
+  // `by`: "api", or "file" where model.yaml no longer has it.
+  void remove(std::string model, std::optional<std::uint64_t> revision, std::string by,
+              Answer answer);
   void command(std::string model, Command command, std::string version,
                std::optional<std::uint64_t> revision, Answer answer);
   void status(std::string model, Answer answer);
@@ -63,7 +65,7 @@ class Releases {
   void feedback(std::string model, Feedback told, Answer answer);
 
   // For metrics: the status of each, as it was some time in the last second. Any thread.
-  std::shared_ptr<const std::map<std::string, nlohmann::json>> latest() const {
+  std::shared_ptr<const std::map<std::string, nlohmann::ordered_json>> latest() const {
     return latest_.get();
   }
 
@@ -75,6 +77,12 @@ class Releases {
   struct Refused {
     std::string declared;
     Clock::time_point again{};
+  };
+  // A release that was ended. Kept, so that revisions do not fall, and so that one in model.yaml
+  // that was ended by hand stays so until it says something else.
+  struct Gone {
+    std::uint64_t revision = 0;
+    std::string declared;
   };
   // The feedback book of a model as it is stored.
   struct Pieces {
@@ -110,6 +118,7 @@ class Releases {
   void install(ReleasePtr release);
   json status_of(const RunningRelease& release);
   Result<json> without_release(const std::string& model) const;
+  void end(const ModelName& model, Gone gone);
   Result<void> check_revision(const std::string& model, std::optional<std::uint64_t> given) const;
   std::uint64_t revision_of(const std::string& model) const;
   RunningRelease* find(const std::string& model);
@@ -121,12 +130,13 @@ class Releases {
   const ServingTables& tables_;
   observers::EvidenceLog& evidence_;
   const std::unique_ptr<StateStore> store_;
-  Snapshot<std::map<std::string, nlohmann::json>> latest_;
+  Snapshot<std::map<std::string, nlohmann::ordered_json>> latest_;
   std::atomic<bool> closing_{false};
 
   // Of the thread.
   std::map<std::string, ReleasePtr, std::less<>> releases_;
   std::map<std::uint64_t, RunningRelease*> by_id_;
+  std::map<std::string, Gone> gone_;
   std::map<std::string, Refused> refused_;
   std::map<std::string, Pieces> pieces_;
   std::vector<std::string> busy_;  // models whose next release is being loaded

@@ -195,6 +195,7 @@ std::shared_ptr<const Route> RunningRelease::route() const {
   plan.slots = slots_;
   plan.model = model_.str();
   plan.salt = salt_;
+  plan.reference = policy_->stable();
   plan.shadows = spec_.shadows;
   plan.tolerance = spec_.tolerance;
   return routing::make_weighted(std::move(plan));

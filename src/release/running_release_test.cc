@@ -114,8 +114,8 @@ TEST(RunningRelease, UsersStayWhereTheyWereWhenWeightsChange) {
 }
 
 TEST(RunningRelease, FeedbackIsTakenOnceAndInTime) {
-  auto release = release_of(
-      R"({"policy":"bandit","arms":["v1","v2"],"algorithm":"ucb1","reward_ttl":"10s"})");
+  auto release =
+      release_of(R"({"policy":"bandit","arms":["v1","v2"],"algorithm":"ucb1","reward_ttl":"10s"})");
   Outcome asked = outcome(1, 1);
   release->observe(asked, 1000);
   const auto reason = [&](const Feedback& told, WallMillis now) -> std::string {
@@ -151,8 +151,8 @@ TEST(RunningRelease, ATrueLabelSaysWhetherThePredictionWasRight) {
 }
 
 TEST(RunningRelease, ARewardThatNeverCameIsWorthItsDefault) {
-  auto release = release_of(
-      R"({"policy":"bandit","arms":["v1","v2"],"reward_ttl":"1s","default_reward":0})");
+  auto release =
+      release_of(R"({"policy":"bandit","arms":["v1","v2"],"reward_ttl":"1s","default_reward":0})");
   for (std::uint64_t i = 0; i < 5; ++i) release->observe(outcome(0, i), 1000);
   ASSERT_TRUE(release->feedback({"r0", {}, 1.0}, 1500));
   release->expire(1900);

@@ -72,7 +72,7 @@ constexpr std::size_t kMostSalt = 128;
 
 }  // namespace
 
-Result<Spec> parse_spec(const nlohmann::json& body) {
+Result<Spec> parse_spec(const nlohmann::ordered_json& body) {
   if (!body.is_object()) return invalid("wrong_type", "a release must be a JSON object");
   return parse_spec(node_of(body));
 }
@@ -146,10 +146,11 @@ Result<std::shared_ptr<const Route>> declared_route(const Policies& policies,
   plan.arms = policy->arms();
   plan.shares = policy->start();
   plan.assignment = spec.assignment;
+  plan.reference = policy->stable();
   plan.sticky = policy->sticky();
   plan.slots = routing::SlotTable(plan.shares);
   plan.model = model.str();
-  plan.salt = spec.salt.empty() ? declared_salt(text_of(json_of(declared))) : spec.salt;
+  plan.salt = spec.salt.empty() ? declared_salt(canonical_text(json_of(declared))) : spec.salt;
   return routing::make_weighted(std::move(plan));
 }
 

@@ -18,9 +18,9 @@
 namespace sluice::release {
 
 struct Spec {
-  std::string policy;       // empty: only shadows are given
-  nlohmann::json document;  // as it was said, without the revision
-  Node own;                 // the policy's own keys
+  std::string policy;               // empty: only shadows are given
+  nlohmann::ordered_json document;  // as it was said, without the revision
+  Node own;                         // the policy's own keys
   std::vector<VersionName> shadows;
   double tolerance = 0.01;  // predictions no further apart agree
   routing::Assignment assignment = routing::Assignment::kHash;
@@ -29,7 +29,7 @@ struct Spec {
 };
 
 // Errors: kInvalidArgument/`bad_release`.
-Result<Spec> parse_spec(const nlohmann::json& body);
+Result<Spec> parse_spec(const nlohmann::ordered_json& body);
 Result<Spec> parse_spec(const Node& declared);
 
 // The policies that exist, and what they are made with.

@@ -35,8 +35,9 @@ class Weighted final : public Policy {
       if (there) last_ = i;
     }
     all_there_ = std::ranges::find(versions_, kAbsent) == versions_.end();
-    usual_ =
-        versions_[static_cast<std::size_t>(std::ranges::max_element(shares_) - shares_.begin())];
+    const auto most = std::ranges::max_element(shares_) - shares_.begin();
+    const bool refers = plan_->reference < shares_.size() && shares_[plan_->reference] > 0;
+    usual_ = versions_[refers ? plan_->reference : static_cast<std::size_t>(most)];
   }
 
   Choice choose(const RouteQuery& query) const override {

@@ -22,12 +22,15 @@ struct WeightedPlan {
   std::vector<VersionName> arms;  // 1 to kMostArms
   std::vector<double> shares;     // one an arm; sum to 1
   Assignment assignment = Assignment::kHash;
+  // The arm that requests are read for before it is known who gets which, while it has a share:
+  // whoever fits it and not another arm is that one's failure, not the client's.
+  std::size_t reference = 0;
   bool sticky = true;  // users stay with an arm
   SlotTable slots;     // of sticky hash assignment, made for `shares`
   std::string model;
   std::string salt;
   std::vector<VersionName> shadows;
-  double tolerance = 0.01;  // how far apart a shadow's prediction may be and still agree
+  double tolerance = 0.01;        // how far apart a shadow's prediction may be and still agree
   std::vector<VersionName> kept;  // others that stay loaded: for an instant rollback
 };
 

@@ -26,7 +26,8 @@ WeightedPlan plan(const std::vector<std::string>& arms, std::vector<double> shar
 }
 
 TEST(Weighted, AnonymousRequestsAreDealtByTheirShares) {
-  const auto policy = make_weighted(plan({"v3", "v1"}, {0.2, 0.8}))->over(names({"v1", "v2", "v3"}));
+  const auto policy =
+      make_weighted(plan({"v3", "v1"}, {0.2, 0.8}))->over(names({"v1", "v2", "v3"}));
   std::map<std::size_t, int> seen;
   for (int i = 0; i < 20'000; ++i) {
     const auto choice = policy->choose({});
@@ -39,7 +40,7 @@ TEST(Weighted, AnonymousRequestsAreDealtByTheirShares) {
   }
   EXPECT_NEAR(seen[2], 4000, 300);
   EXPECT_EQ(seen[1], 0) << "v2 is no arm";
-  EXPECT_EQ(policy->usual(), 0U) << "most get v1";
+  EXPECT_EQ(policy->usual(), 2U) << "the first arm is read for, while it has a share";
 }
 
 TEST(Weighted, AUserStaysAndIsKnownAgain) {

@@ -197,11 +197,15 @@ Result<void> ShadowLine::ask(const Servable& servable, const ShadowCase& shared)
   if (request->reply.error) return Failure(*request->reply.error);
   const auto took = request->run_ended - request->run_began;
   const auto primary = shared.servable.lock();
-  ShadowPair pair{
-      shared.prediction, request->reply.prediction,
-      shared.inputs,     primary != nullptr ? primary->signature() : servable.signature(),
-      shared.request_id, shared.tolerance,
-      shared.at,         shared.primary_ms, millis(std::max(took - waited, Clock::duration(0)))};
+  ShadowPair pair{shared.prediction,
+                  request->reply.prediction,
+                  shared.inputs,
+                  primary != nullptr ? primary->signature() : servable.signature(),
+                  shared.request_id,
+                  shared.tolerance,
+                  shared.at,
+                  shared.primary_ms,
+                  millis(std::max(took - waited, Clock::duration(0)))};
   SLUICE_TRY(const auto added, comparison_.add(pair));
   predictions_.fetch_add(added.rows, std::memory_order_relaxed);
   disagreements_.fetch_add(added.disagreed, std::memory_order_relaxed);
