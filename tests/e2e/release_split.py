@@ -5,11 +5,12 @@ import hashlib
 import json
 import math
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
 from lib import oip, rpc
-from lib.folder import LOOKING
+from lib.folder import LOOKING, wait_until
 from lib.release import (ARMS, ROW, Control, Pipe, Split, arms_of, at_once, code, message, request,
                          told, user_clients, versions, words)
 from lib.server import Report
@@ -88,9 +89,10 @@ def by_chance(report):
         for version, share in shares.items():
             report.check(f"{version} by chance", near(drawn[version], count, share), drawn)
             report.check(f"{version} of users", near(sticky[version], count, share), sticky)
+        report.check("all are counted", wait_until(lambda: sum(
+            arm["requests"] for arm in folder.control.get()["arms"].values()) == 2 * count, 2)
+            is not None, folder.control.get()["arms"])
         status = folder.control.get()
-        report.equal("all are counted", sum(arm["requests"] for arm in status["arms"].values()),
-                     2 * count)
         report.check("no alarm of the sample ratio", not status["sample_ratio"]["alarm"], status)
         with Pipe(folder.server) as pipe:
             answers = pipe.ask([request(user_id=name) for name in names(200)])
@@ -281,6 +283,7 @@ def picked(report):
         for how, ask in asked("v2").items():
             report.equal(f"{how}: an arm", ask(), "v2")
         rest.call("POST", "/models/m/versions/v2/predict", {"features": [0.5, 0]})
+        time.sleep(0.1)  # whatever is counted would be by now
         requests = {name: arm["requests"] for name, arm in folder.control.get()["arms"].items()}
         report.equal("those are no evidence", requests, {"v1": 0, "v2": 0})
         with Pipe(folder.server) as pipe:

@@ -24,7 +24,7 @@ class Tried(Folder):
     def __enter__(self):
         self.put("m", "v1", code("v1"))
         self.put("m", "v2", tiny_onnx.fragile(code("v2")))
-        self.put("m", "v3", code("v3"), work=300)
+        self.put("m", "v3", code("v3"), work=2000)
         self.put("m", "v4", code("v4"))
         self.put("m", "v5", tiny_onnx.rooted(code("v5")))
         if self.text:
