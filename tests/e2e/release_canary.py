@@ -179,6 +179,19 @@ def all_together(server, requests):
     return out
 
 
+def slow_within_a_millisecond(report):
+    """`max_p95_ratio` is how many times slower; it says nothing of how fast that is."""
+    with Tried() as folder:
+        folder.start(canary="v6", start=50, interval="60s")
+        with Load(folder.server, lambda n: request(), connections=1, pause=0.001):
+            back = folder.reaches("rolled_back", 20)
+        arms = folder.control.get()["arms"]
+        told = {name: (arm["requests"], arm["p50"], arm["p95"]) for name, arm in arms.items()}
+        report.check("it is slower than it may be", told["v6"][2] > 2 * told["v1"][2], told)
+        report.check("rolled back", back, f"(requests, p50, p95 in ms): {told}; "
+                     f"{folder.control.get()['summary']['verdict_reason']}")
+
+
 def bad_answers(report):
     """Answers that are there, and wrong: not finite, or not what turned out to be true."""
     def rooted(n):
@@ -292,5 +305,5 @@ def injected(report):
 
 if __name__ == "__main__":
     Report("release_canary").run(real_models, promoted_everywhere, stable_is_kept, steps_keep_users,
-                                 bad_canary, soon, slow_canary, bad_answers, no_evidence,
-                                 seed_analysis, injected)
+                                 bad_canary, soon, slow_canary, slow_within_a_millisecond,
+                                 bad_answers, no_evidence, seed_analysis, injected)
