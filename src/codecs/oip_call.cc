@@ -32,10 +32,10 @@ Result<bool> flag(const OipParameter& parameter) {
   return *value;
 }
 
-Result<std::string_view> text(const OipParameter& parameter) {
+Result<std::string_view> text(const OipParameter& parameter, std::size_t most = kMaxText) {
   const auto* value = std::get_if<std::string_view>(&parameter.value);
-  if (value == nullptr || value->size() > kMaxText) {
-    return wrong(parameter, "a text of at most 128 bytes");
+  if (value == nullptr || value->size() > most) {
+    return wrong(parameter, "a text of at most " + std::to_string(most) + " bytes");
   }
   return *value;
 }
@@ -68,7 +68,7 @@ Result<void> apply_parameter(const OipParameter& parameter, OipCall& call, Reque
   } else if (key == "binary_data_output") {
     SLUICE_TRY(call.binary_outputs, flag(parameter));
   } else if (key == "user_id") {
-    SLUICE_TRY(const auto value, text(parameter));
+    SLUICE_TRY(const auto value, text(parameter, 256));
     return set_user(request, request.arena.copy(value));
   } else if (key == "cache_key") {
     SLUICE_TRY(const auto value, text(parameter));

@@ -13,6 +13,8 @@ namespace sluice::release {
 namespace {
 
 constexpr std::size_t kHistory = 200;
+constexpr std::chrono::milliseconds kSecondLook{50};
+constexpr int kMostWaiting = 256;
 
 Failure no_model(const std::string& model) {
   return not_found("unknown_model", "there is no model '" + printable(model) + "'");
@@ -123,7 +125,7 @@ void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expec
   auto release = std::make_unique<RunningRelease>(model, std::move(spec), std::move(*policy),
                                                   next_id_++, std::move(salt), std::move(source));
   learn();
-  if (const auto* before = find(model.str())) release->follow(*before);
+  if (auto* before = find(model.str())) release->follow(*before);
   if (const auto table = tables_.get(); const auto* entry = table->find(model.str())) {
     const auto* stable = entry->find(release->policy().arms()[0].str());
     if (stable != nullptr && stable->servable != nullptr) {
@@ -141,7 +143,7 @@ void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expec
   const auto written =
       write(*release, entry_of(*release, start, release->source(), release->weights()));
   if (!written) return answer(Failure(written.error()));
-  forget_feedback(model.str());
+  forget_pieces(model.str());
   log::info("model " + model.str() + ": " + start.reason);
   auto& installed = *release;
   install(std::move(release));
@@ -159,7 +161,8 @@ void Releases::remove(std::string model, std::optional<std::uint64_t> revision, 
     const auto table = tables_.get();
     const auto* entry = table->find(model);
     Gone gone;
-    if (entry != nullptr && entry->config.release) {
+    // What model.yaml says comes back where it was another's that is taken away.
+    if (release->source() == "file" && entry != nullptr && entry->config.release) {
       gone.declared = canonical_text(json_of(*entry->config.release));
     }
     const Decision end{
@@ -171,7 +174,7 @@ void Releases::remove(std::string model, std::optional<std::uint64_t> revision, 
     if (!written) return answer(Failure(written.error()));
     gone.revision = *written;
     (void)store_->forget("evidence", model);
-    forget_feedback(model);
+    forget_pieces(model);
     const ModelName name = release->model();
     by_id_.erase(release->id());
     releases_.erase(model);
@@ -202,21 +205,27 @@ void Releases::command(std::string model, Command command, std::string version,
   });
 }
 
-void Releases::forget_feedback(const std::string& model) {
+void Releases::forget_pieces(const std::string& model) {
   Pieces& pieces = pieces_[model];
   (void)store_->drop_blobs("feedback", model, pieces.next);
+  (void)store_->drop_blobs("users", model, pieces.users);
   pieces.kept.clear();
   pieces.entries = 0;
 }
 
-json Releases::status_of(const RunningRelease& release) {
+json Releases::status_of(const RunningRelease& release) const {
   json out = release.status();
-  out["history"] = json::array();
-  const auto history = store_->journal("release", release.model().str(), kHistory);
+  out["history"] = history_of(release.model().str());
+  return out;
+}
+
+json Releases::history_of(const std::string& model) const {
+  json out = json::array();
+  const auto history = store_->journal("release", model, kHistory);
   if (!history) return out;
   for (const auto& entry : *history) {
     auto read = json::parse(entry, nullptr, /*allow_exceptions=*/false);
-    if (read.is_object()) out["history"].push_back(std::move(read));
+    if (read.is_object()) out.push_back(std::move(read));
   }
   return out;
 }
@@ -229,10 +238,13 @@ Result<json> Releases::without_release(const std::string& model) const {
   if (entry->policy != nullptr) {
     weights[entry->ready[entry->policy->usual()]->version().str()] = 1.0;
   }
-  return json{{"model", model},          {"policy", "none"},
-              {"state", "running"},      {"revision", revision_of(model)},
-              {"weights", weights},      {"arms", json::object()},
-              {"history", json::array()}};
+  return json{{"model", model},
+              {"policy", "none"},
+              {"state", "running"},
+              {"revision", revision_of(model)},
+              {"weights", weights},
+              {"arms", json::object()},
+              {"history", history_of(model)}};
 }
 
 void Releases::status(std::string model, Answer answer) {
@@ -261,22 +273,37 @@ void Releases::bandit(std::string model, Answer answer) {
 void Releases::feedback(std::string model, Feedback told, Answer answer) {
   thread_.post([this, model = std::move(model), told = std::move(told),
                 answer = std::move(answer)]() mutable {
-    learn();  // the request may have ended a moment ago
-    Result<std::pair<std::size_t, double>> result = not_found(
-        "unknown_request", "no prediction with this request_id waits for feedback" +
-                               (model.empty() ? "" : " of model '" + printable(model) + "'"));
-    for (auto& [name, release] : releases_) {
-      if (!model.empty() && name != model) continue;
-      auto taken = release->feedback(told, wall_millis());
-      if (!taken && taken.error().reason == "unknown_request") continue;
-      if (!taken) return answer(Failure(taken.error()));
-      return answer(json{{"request_id", told.request_id},
-                         {"model", name},
-                         {"model_version", release->policy().arms()[taken->first].str()},
-                         {"reward", taken->second}});
+    auto taken = take(model, told);
+    if (taken || taken.error().reason != "unknown_request" || waiting_ >= kMostWaiting) {
+      return answer(std::move(taken));
     }
-    answer(Failure(result.error()));
+    // Who is quick tells before the request has come to its end here: a second look, a moment
+    // later.
+    ++waiting_;
+    thread_.post_at(Clock::now() + kSecondLook,
+                    [this, model = std::move(model), told = std::move(told),
+                     answer = std::move(answer)]() mutable {
+                      --waiting_;
+                      answer(take(model, told));
+                    });
   });
+}
+
+Result<json> Releases::take(const std::string& model, const Feedback& told) {
+  learn();
+  for (auto& [name, release] : releases_) {
+    if (!model.empty() && name != model) continue;
+    const auto taken = release->feedback(told, wall_millis());
+    if (!taken && taken.error().reason == "unknown_request") continue;
+    if (!taken) return Failure(taken.error());
+    return json{{"request_id", told.request_id},
+                {"model", name},
+                {"model_version", release->policy().arms()[taken->first].str()},
+                {"reward", taken->second}};
+  }
+  return not_found("unknown_request",
+                   "no prediction with this request_id waits for feedback" +
+                       (model.empty() ? "" : " of model '" + printable(model) + "'"));
 }
 
 }  // namespace sluice::release

@@ -57,6 +57,17 @@ std::string FeedbackBook::take_news() {
   return out;
 }
 
+void FeedbackBook::adopt(FeedbackBook& other, const std::vector<std::size_t>& arms) {
+  for (const auto& [id, at] : other.order_) {
+    const Waiting* waiting = other.find(id);
+    if (waiting == nullptr || arms[waiting->arm] == kGone) continue;
+    Waiting mine = *waiting;
+    mine.arm = static_cast<std::uint32_t>(arms[waiting->arm]);
+    add(id, mine);
+  }
+  other = FeedbackBook(other.pending_.size(), other.most_);
+}
+
 std::size_t FeedbackBook::entries(const std::string& news) { return news.size() / sizeof(Entry); }
 
 void FeedbackBook::restore(const std::string& news) {

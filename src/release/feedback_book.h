@@ -52,6 +52,10 @@ class FeedbackBook {
 
   // What is new since the last time, for storage; empty where nothing is.
   std::string take_news();
+  // Takes over what waits in another's, whose arm i is here `arms[i]`, or kGone; all of it is news.
+  static constexpr std::size_t kGone = ~std::size_t{0};
+  void adopt(FeedbackBook& other, const std::vector<std::size_t>& arms);
+
   // Of another process' life; what cannot be read is skipped.
   void restore(const std::string& news);
   static std::size_t entries(const std::string& news);
@@ -67,7 +71,7 @@ class FeedbackBook {
 
   void forget_oldest();
 
-  const std::size_t most_;
+  std::size_t most_;
   std::unordered_map<RequestKey, Waiting, Hash> waiting_;
   std::deque<std::pair<RequestKey, WallMillis>> order_;
   std::vector<double> pending_;

@@ -21,10 +21,13 @@ json RunningRelease::evidence() const {
                     {"latency", to_json(arm.latency)},
                     {"rewards", to_json(arm.rewards)}});
   }
-  return {{"revision", revision},     {"salt", salt_},
-          {"shares", shares_},        {"slots", slots_.text()},
-          {"arms", std::move(arms)},  {"users", users_},
-          {"ratio", to_json(ratio_)}, {"policy_state", policy_->state()}};
+  return {{"revision", revision},
+          {"salt", salt_},
+          {"shares", shares_},
+          {"slots", slots_.text()},
+          {"arms", std::move(arms)},
+          {"ratio", to_json(ratio_)},
+          {"policy_state", policy_->state()}};
 }
 
 void RunningRelease::restore(const json& document, const json& evidence) {
@@ -55,9 +58,6 @@ void RunningRelease::restore(const json& document, const json& evidence) {
     from_json_state(part_of(arms[i], "rewards"), arms_[i].rewards);
   }
   from_json_state(part_of(evidence, "ratio"), ratio_);
-  users_ = flag_in(evidence, "users");
-  // Who was counted is not known any more, and must not be counted twice.
-  if (users_ && !ratio_.alarm()) ratio_ = statistics::SampleRatio(arms_.size());
 }
 
 }  // namespace sluice::release

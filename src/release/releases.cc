@@ -16,7 +16,7 @@ namespace {
 using Millis = std::chrono::milliseconds;
 
 // A release is looked at so often: a decision takes effect within twice that.
-constexpr Millis kTick{20};
+constexpr Millis kTick{10};
 // Without a release there is only model.yaml to be looked at.
 constexpr Millis kIdleTick{250};
 constexpr Millis kSave{1000};
@@ -60,7 +60,10 @@ void Releases::close() {
 
 void Releases::plan_tick() {
   if (closing_) return;
-  thread_.post_at(Clock::now() + (releases_.empty() ? kIdleTick : kTick), [this] { tick(); });
+  // One that begins is not kept waiting for a tick that was planned while there was none.
+  thread_.post_at(Clock::now() + (releases_.empty() ? kIdleTick : kTick), [this, plan = ++plan_] {
+    if (plan == plan_) tick();
+  });
 }
 
 void Releases::tick() {
@@ -217,6 +220,9 @@ void Releases::save(RunningRelease& release) {
     return;
   }
   release.dirty = false;
+  if (const auto users = release.take_users(); !users.empty()) {
+    (void)store_->put_blob("users", name, pieces_[name].users++, users);
+  }
   save_feedback(release);
 }
 
@@ -258,6 +264,11 @@ Result<Releases::ReleasePtr> Releases::rebuild(const StoredDocument& stored) {
   SLUICE_TRY(const auto saved, store_->saved("evidence", stored.key));
   const auto evidence = saved ? json::parse(*saved, nullptr, /*allow_exceptions=*/false) : json();
   out->restore(document, evidence);
+  SLUICE_TRY(const auto users, store_->blobs("users", stored.key));
+  for (const auto& blob : users) {
+    out->restore_users(blob.bytes);
+    pieces_[stored.key].users = blob.number + 1;
+  }
   SLUICE_TRY(const auto blobs, store_->blobs("feedback", stored.key));
   for (const auto& blob : blobs) {
     out->book().restore(blob.bytes);
@@ -298,7 +309,9 @@ void Releases::install(ReleasePtr release) {
   by_id_[release->id()] = release.get();
   repository_.set_route(release->model(), release->route());
   gone_.erase(name);
+  const bool first = releases_.empty();
   releases_[name] = std::move(release);
+  if (first && ticked_ != Clock::time_point{}) plan_tick();
 }
 
 RunningRelease* Releases::find(const std::string& model) {

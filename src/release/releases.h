@@ -1,9 +1,10 @@
 // All releases of the server: the loop that learns from finished requests, decides, and changes
 // routes; and what people ask of it.
 //
-// It runs on a thread of its own, some fifty times a second while there is a release, and is never
-// on the way of a request. Taking a version back is published first and written down then; every
-// other decision is on the disk before it takes effect, so that none that anybody has seen is lost.
+// It runs on a thread of its own, some hundred times a second while there is a release, and is
+// never on the way of a request. Taking a version back is published first and written down then;
+// every other decision is on the disk before it takes effect, so that none that anybody has seen is
+// lost.
 //
 // Thread-safety: every function may be called from any thread; answers come on the releases' own
 // thread unless it is said otherwise.
@@ -92,6 +93,7 @@ class Releases {
       std::size_t entries;
     };
     std::uint64_t next = 0;
+    std::uint64_t users = 0;  // the next piece of those who were counted
     std::size_t entries = 0;
     std::deque<Piece> kept;
   };
@@ -106,7 +108,7 @@ class Releases {
   void save();
   void save(RunningRelease& release);
   void save_feedback(RunningRelease& release);
-  void forget_feedback(const std::string& model);
+  void forget_pieces(const std::string& model);
   void begin_put(const std::string& model, Spec spec, std::string source, std::string declared,
                  Answer answer);
   void finish_put(const ModelName& model, Spec spec, std::uint64_t expected, std::string source,
@@ -116,9 +118,11 @@ class Releases {
   json entry_of(const RunningRelease& release, const Decision& decision, std::string_view by,
                 const json& weights) const;
   void install(ReleasePtr release);
-  json status_of(const RunningRelease& release);
+  json status_of(const RunningRelease& release) const;
+  json history_of(const std::string& model) const;
   Result<json> without_release(const std::string& model) const;
   void end(const ModelName& model, Gone gone);
+  Result<json> take(const std::string& model, const Feedback& told);
   Result<void> check_revision(const std::string& model, std::optional<std::uint64_t> given) const;
   std::uint64_t revision_of(const std::string& model) const;
   RunningRelease* find(const std::string& model);
@@ -141,7 +145,9 @@ class Releases {
   std::map<std::string, Pieces> pieces_;
   std::vector<std::string> busy_;  // models whose next release is being loaded
   std::vector<Outcome> outcomes_;
+  int waiting_ = 0;  // feedback that waits for a second look
   std::uint64_t next_id_ = 1;
+  std::uint64_t plan_ = 0;  // the tick that goes on; others do not
   Clock::time_point ticked_{};
   Clock::time_point saved_{};
   Clock::time_point looked_{};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "observers/evidence.h"
 #include "release/json_state.h"
@@ -31,7 +32,7 @@ RunningRelease::RunningRelease(ModelName model, Spec spec, std::unique_ptr<Relea
   earlier_.emplace_back(epoch_, shares_);
 }
 
-void RunningRelease::follow(const RunningRelease& before) {
+void RunningRelease::follow(RunningRelease& before) {
   if (before.spec_.policy != spec_.policy) return;
   if (spec_.salt.empty() || spec_.salt == before.salt_) {
     salt_ = before.salt_;
@@ -45,6 +46,30 @@ void RunningRelease::follow(const RunningRelease& before) {
     slots_ = before.slots_.moved_to(shares_, was);
   }
   policy_->inherit(before.policy_->arms(), before.policy_->state());
+  std::vector<std::size_t> becomes;
+  for (const auto& arm : before.policy_->arms()) {
+    const auto found = std::ranges::find(policy_->arms(), arm);
+    becomes.push_back(found == policy_->arms().end()
+                          ? FeedbackBook::kGone
+                          : static_cast<std::size_t>(found - policy_->arms().begin()));
+  }
+  book_.adopt(before.book_, becomes);
+}
+
+std::string RunningRelease::take_users() {
+  std::string out(new_users_.size() * sizeof(std::uint64_t), '\0');
+  if (!new_users_.empty()) std::memcpy(out.data(), new_users_.data(), out.size());
+  new_users_.clear();
+  return out;
+}
+
+void RunningRelease::restore_users(const std::string& users) {
+  for (std::size_t at = 0; at + sizeof(std::uint64_t) <= users.size();
+       at += sizeof(std::uint64_t)) {
+    std::uint64_t unit = 0;
+    std::memcpy(&unit, users.data() + at, sizeof(unit));
+    units_.add(unit);
+  }
 }
 
 std::span<const double> RunningRelease::shares_at(std::uint32_t epoch) const {
@@ -78,8 +103,9 @@ void RunningRelease::observe(const Outcome& outcome, WallMillis now) {
   }
   const std::uint64_t unit = outcome.choice.unit;
   const bool alone = unit == 0 || !policy_->sticky();
-  users_ = users_ || !alone;
-  if (alone || (!units_.full() && units_.add(unit))) ratio_.add(arm, shares);
+  const bool counts = alone || (!units_.full() && units_.add(unit));
+  if (counts) ratio_.add(arm, shares);
+  if (counts && !alone) new_users_.push_back(unit);
   policy_->observe(outcome, shares.size() > 1 ? shares[1] : 0);
   learn(outcome, now);
 }

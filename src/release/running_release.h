@@ -48,7 +48,7 @@ class RunningRelease {
                  std::uint64_t id, std::string salt, std::string source);
 
   // Users stay where they were, and what was learned of versions stays known.
-  void follow(const RunningRelease& before);
+  void follow(RunningRelease& before);
 
   void observe(const Outcome& outcome, WallMillis now);
   // True: something other than the policy's own decision has changed the shares, or it has one.
@@ -61,6 +61,9 @@ class RunningRelease {
   // Errors: kNotFound/`unknown_request`, kAborted/`repeated_feedback`, kNotFound/`expired`,
   // kInvalidArgument/`bad_reward`; then nothing has changed. Answers the arm and its reward.
   Result<std::pair<std::size_t, double>> feedback(const Feedback& told, WallMillis now);
+  // Users that were counted since the last time, for storage, and of another process' life.
+  std::string take_users();
+  void restore_users(const std::string& users);
   // Rewards that did not come in time.
   void expire(WallMillis now);
 
@@ -111,7 +114,7 @@ class RunningRelease {
   std::vector<ArmStatistics> arms_;
   statistics::SampleRatio ratio_;
   statistics::UnitFilter units_;
-  bool users_ = false;  // some units were users, that must be counted once
+  std::vector<std::uint64_t> new_users_;
   FeedbackBook book_;
 };
 

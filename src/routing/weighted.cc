@@ -17,10 +17,12 @@ class Weighted final : public Policy {
         hash_(plan_->model, plan_->salt),
         versions_(std::move(versions)),
         shadows_(std::move(shadows)) {
+    all_there_ = std::ranges::find(versions_, kAbsent) == versions_.end();
     double present = 0;
     for (std::size_t i = 0; i < versions_.size(); ++i) {
       if (versions_[i] != kAbsent) present += plan_->shares[i];
     }
+    if (all_there_) present = 1;  // as they were said, to the last bit
     double sum = 0;
     for (std::size_t i = 0; i < versions_.size(); ++i) {
       const bool there = versions_[i] != kAbsent;
@@ -32,9 +34,10 @@ class Weighted final : public Policy {
       sum += share;
       shares_.push_back(share);
       limits_.push_back(sum);
-      if (there) last_ = i;
+      // Where the intervals end a rounding below 1: the seed's first arm, else the last one.
+      const bool first = plan_->assignment == Assignment::kSeed;
+      if (there && (!first || rest_ == kAbsent)) rest_ = i;
     }
-    all_there_ = std::ranges::find(versions_, kAbsent) == versions_.end();
     const auto most = std::ranges::max_element(shares_) - shares_.begin();
     const bool refers = plan_->reference < shares_.size() && shares_[plan_->reference] > 0;
     usual_ = versions_[refers ? plan_->reference : static_cast<std::size_t>(most)];
@@ -75,7 +78,7 @@ class Weighted final : public Policy {
     for (std::size_t i = 0; i < limits_.size(); ++i) {
       if (place < limits_[i]) return i;
     }
-    return last_;  // limits_ ends a rounding below 1
+    return rest_;
   }
 
   const std::shared_ptr<const WeightedPlan> plan_;
@@ -84,7 +87,7 @@ class Weighted final : public Policy {
   const std::vector<std::size_t> shadows_;
   std::vector<double> shares_;
   std::vector<double> limits_;
-  std::size_t last_ = 0;
+  std::size_t rest_ = kAbsent;
   std::size_t usual_ = 0;
   bool all_there_ = true;
 };
