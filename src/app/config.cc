@@ -12,6 +12,7 @@
 #include "base/json_writer.h"
 #include "config/yaml.h"
 #include "engines/ensemble.h"
+#include "release/spec.h"
 #include "sources/model_yaml.h"
 
 namespace sluice::app {
@@ -39,6 +40,16 @@ bool is_model_file(const std::string& path, const Node& root) {
          known_keys(root, ServeOptions::schema().keys());
 }
 
+// By what the repository checks it with when the model is served. All its mistakes are one problem,
+// at the place of the block.
+void check_release(const Node& declared, Problems& problems) {
+  const auto spec = release::parse_spec(declared);
+  if (!spec) return problems.push_back({declared.place, "release: " + spec.error().message});
+  if (spec->policy.empty()) return;  // only shadows: whoever serves goes on
+  const auto policy = release::Policies::builtin().make(*spec);
+  if (!policy) problems.push_back({declared.place, "release: " + policy.error().message});
+}
+
 void print_json(const Problems& problems) {
   std::string out;
   JsonWriter json(out);
@@ -61,6 +72,7 @@ int check(const Arguments& arguments) {
       auto yaml = sources::read_model_yaml(*text);
       problems = std::move(yaml.problems);
       warnings = std::move(yaml.warnings);
+      if (yaml.config.release) check_release(*yaml.config.release, problems);
       const Node* pipeline = root->find("ensemble");
       if (pipeline != nullptr && pipeline->kind == Node::Kind::kMap) {
         engines::check_pipeline(*pipeline, problems);

@@ -36,7 +36,7 @@ class Policy {
  public:
   virtual ~Policy() = default;
   virtual Choice choose(const RouteQuery& query) const = 0;
-  // The version that most get: what requests are read for before it is known who gets which.
+  // What requests are read for before it is known who gets which: a release's stable, else newest.
   virtual std::size_t usual() const = 0;
   // Versions that are asked too after the answer has left, without anybody hearing of it.
   virtual const std::vector<std::size_t>& shadows() const {

@@ -25,6 +25,8 @@ struct VersionEntry {
   std::string reason;                        // why it failed, or why a newer file of it did
   std::shared_ptr<const Servable> servable;  // null unless ready
   bool cold = false;                         // will be loaded for whoever asks first
+  // Loaded because a release names it, not because model.yaml does: gets what a release gives it.
+  bool for_release = false;
 };
 
 struct ModelEntry {

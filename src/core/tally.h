@@ -1,8 +1,8 @@
 // What happened to the requests of one version, counted as they finish: the numbers behind the
 // statistics extension of the Open Inference Protocol, and the first that anyone asks for.
 //
-// It lives and goes with its Servable. The servable notes each execution (one per batch), an
-// observer each finished request.
+// It goes on when its version is loaded again. The servable notes each execution (one per batch),
+// an observer each finished request.
 //
 // Thread-safety: any thread may add; sums are taken at any time and are not one moment.
 #pragma once

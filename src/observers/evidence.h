@@ -1,7 +1,7 @@
 // Collects how the requests of releases ended, for the releases' own thread to fetch.
 //
 // A thread that answers requests writes into a list of its own, whose lock nobody but the fetching
-// thread, some fifty times a second, ever contends for. What a release does not learn from, that of
+// thread, a hundred times a second, ever contends for. What a release does not learn from, that of
 // models without one above all, is not written.
 #pragma once
 

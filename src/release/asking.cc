@@ -127,7 +127,8 @@ void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expec
   learn();
   if (auto* before = find(model.str())) release->follow(*before);
   if (const auto table = tables_.get(); const auto* entry = table->find(model.str())) {
-    const auto* stable = entry->find(release->policy().arms()[0].str());
+    const auto& arms = release->policy().arms();
+    const auto* stable = entry->find(arms[release->policy().stable()].str());
     if (stable != nullptr && stable->servable != nullptr) {
       const auto [bursts, requests] = stable->servable->tally().bursts();
       release->policy().learn(bursts, requests);

@@ -37,7 +37,8 @@ std::optional<State> state_of(std::string_view word);
 
 // Something that is worth remembering: kept for ever with its time and shown to people.
 struct Decision {
-  std::string word;    // "start", "step", "pause", "resume", "promote", "rollback", "inconclusive"
+  // "start", "step", "pause", "resume", "promote", "rollback", "inconclusive", "remove"
+  std::string word;
   std::string reason;  // one sentence with the numbers behind it
   State state = State::kRunning;
   nlohmann::ordered_json numbers;  // the same for machines
@@ -114,7 +115,7 @@ class ReleasePolicy {
     (void)bursts;
     (void)requests;
   }
-  // The version that is stable once this has ended, for `kept` and messages.
+  // The arm that requests are read for while it has a share; the first, where one leads to another.
   virtual std::size_t stable() const { return 0; }
   // What speaks for and against each arm, by arm.
   virtual nlohmann::ordered_json evidence(std::size_t arm) const {

@@ -4,7 +4,7 @@
 // It runs on a thread of its own, some hundred times a second while there is a release, and is
 // never on the way of a request. Taking a version back is published first and written down then;
 // every other decision is on the disk before it takes effect, so that none that anybody has seen is
-// lost.
+// lost. One that cannot be written takes effect all the same, and the log says so.
 //
 // Thread-safety: every function may be called from any thread; answers come on the releases' own
 // thread unless it is said otherwise.

@@ -58,10 +58,10 @@ class RunningRelease {
   void follow(RunningRelease& before);
 
   void observe(const Outcome& outcome, WallMillis now);
-  // True: something other than the policy's own decision has changed the shares, or it has one.
+  // What the policy wants after so much time: often nothing. It holds once it has been applied.
   Next next(std::chrono::milliseconds passed);
   Result<Next> command(Command command, std::string_view version);
-  // Errors: of the arm's loss; see ReleasePolicy::lost.
+  // What follows from an arm's version being gone; see ReleasePolicy::lost.
   std::optional<Next> lost(std::size_t arm);
   // Takes over what follows; the route changes with it.
   void apply(const Next& next);

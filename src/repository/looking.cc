@@ -206,6 +206,7 @@ bool Repository::note_versions(const std::string& name, ModelSlot& model, bool t
   std::vector<VersionName> existing;
   for (const auto& version : wanted.versions) existing.push_back(version.name);
   auto chosen = choose_versions(existing, wanted.config.versions);
+  const auto own = chosen.wanted;
   const auto needed = needed_versions(name);
   for (const auto& version : needed) {
     if (std::ranges::find(existing, version) == existing.end()) continue;
@@ -224,8 +225,11 @@ bool Repository::note_versions(const std::string& name, ModelSlot& model, bool t
     const bool other =
         note_look(slot->second, *seen, seen->fingerprint + "|" + wanted.fingerprint, now, settle);
     const bool is_needed = std::ranges::find(needed, version) != needed.end();
-    changed = changed || added || other || is_needed != slot->second.needed;
+    const bool is_chosen = std::ranges::binary_search(own, version);
+    changed = changed || added || other || is_needed != slot->second.needed ||
+              is_chosen != slot->second.chosen;
     slot->second.needed = is_needed;
+    slot->second.chosen = is_chosen;
   }
   for (auto it = model.versions.begin(); it != model.versions.end();) {
     VersionSlot& slot = it->second;

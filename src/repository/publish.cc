@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "repository/offer.h"
 #include "repository/repository.h"
 
 namespace sluice::repository {
@@ -13,7 +14,8 @@ bool runs(const ModelSlot& model) {
 }
 
 VersionEntry version_entry(const ModelSlot& model, const VersionSlot& slot) {
-  VersionEntry out{slot.wanted.name, VersionState::kLoading, slot.reason, slot.servable, false};
+  VersionEntry out{slot.wanted.name, VersionState::kLoading, slot.reason, slot.servable, false,
+                   !slot.chosen};
   const bool lazy = model.wanted.config.loading.kind == Loading::Kind::kLazy && !slot.needed;
   if (slot.servable != nullptr) {
     out.state = VersionState::kReady;
@@ -49,7 +51,8 @@ std::shared_ptr<ModelEntry> Repository::entry_of(const ModelSlot& slot) const {
     auto& made = entry->versions.emplace_back(version_entry(slot, version));
     if (made.servable != nullptr && !slot.twice) entry->ready.push_back(made.servable);
     // Its place is in front of what is ready: newer than all of it.
-    const bool counts = made.state != VersionState::kFailed && !version.retiring;
+    const bool counts =
+        made.state != VersionState::kFailed && !version.retiring && !made.for_release;
     if (counts) entry->cold = made.cold;
   }
   return entry;
@@ -64,13 +67,10 @@ void Repository::route_entry(ModelEntry& entry) const {
     if (auto declared = declared_(entry.name, *entry.config.release)) route = *declared;
   }
   const bool released = route != nullptr;
-  if (!released) route = without_release_;
   // Its versions are loaded unasked, and no other takes their place.
   if (released) entry.cold = false;
   if (entry.ready.empty()) return;
-  std::vector<VersionName> ready;
-  for (const auto& servable : entry.ready) ready.push_back(servable->version());
-  entry.policy = route->over(ready);
+  entry.policy = offer(released ? *route : *without_release_, entry);
   if (entry.policy == nullptr && entry.reason.empty()) {
     entry.reason = "none of the versions that its release names is loaded";
   }

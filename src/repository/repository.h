@@ -81,8 +81,8 @@ class Repository final : public OnDemand {
   void want(std::string_view model, std::string_view version, TimePoint deadline,
             Then then) override;
   // Who gets which version, from the next request on: it holds when it returns. The versions that
-  // the route needs are loaded, whatever model.yaml says of versions and loading. Null: as without
-  // a release. The model need not be there yet.
+  // the route needs are loaded, whatever model.yaml says of versions and loading. Null: what the
+  // `release:` of model.yaml says, if anything. The model need not be there yet.
   void set_route(const ModelName& model, std::shared_ptr<const Route> route);
   // Loads these versions, whatever model.yaml says, for a route that is about to be set; `done` is
   // called when all of them are ready. Errors: kNotFound; kAborted/`version_failed` with

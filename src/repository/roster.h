@@ -38,6 +38,7 @@ struct VersionSlot {
   // Not among the versions that are to be served any more; serves until one of those does.
   bool retiring = false;
   bool needed = false;    // by a release: loaded and kept, whatever model.yaml says
+  bool chosen = true;     // by model.yaml; else it was only ever needed by a release
   bool demanded = false;  // somebody waits for it, or asked for it to be loaded again
   std::string failed;     // fingerprint that cannot be served: not tried again until it changes
   std::string reason;     // why it failed

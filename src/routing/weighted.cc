@@ -115,7 +115,6 @@ class WeightedRoute final : public Route {
   std::vector<VersionName> needed() const override {
     std::vector<VersionName> out = plan_->arms;
     out.insert(out.end(), plan_->shadows.begin(), plan_->shadows.end());
-    out.insert(out.end(), plan_->kept.begin(), plan_->kept.end());
     return out;
   }
 

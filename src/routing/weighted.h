@@ -30,8 +30,7 @@ struct WeightedPlan {
   std::string model;
   std::string salt;
   std::vector<VersionName> shadows;
-  double tolerance = 0.01;        // how far apart a shadow's prediction may be and still agree
-  std::vector<VersionName> kept;  // others that stay loaded: for an instant rollback
+  double tolerance = 0.01;  // how far apart a shadow's prediction may be and still agree
 };
 
 std::shared_ptr<const Route> make_weighted(WeightedPlan plan);

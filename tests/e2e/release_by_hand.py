@@ -126,5 +126,27 @@ def inconclusive(report):
             report.check("still taken back when it does harm", folder.reaches("rolled_back"))
 
 
+def only_by_the_release(report):
+    """A version that model.yaml leaves out is loaded for a release and unloaded after it. The release gives
+    it nothing here, so nobody ever meets it: not before the release begins, not once it is gone."""
+    nothing = {"policy": "split", "weights": {"v1": 1, "v4": 0}}
+    in_file = "versions: [v1]\nrelease: {policy: split, weights: {v1: 1, v4: 0}}\n"
+    for what, text, times in (("by hand", "versions: [v1]\n", 5), ("of the file", in_file, 1)):
+        with Tried(text) as folder:
+            control = folder.control
+            wait_until(lambda: text != in_file or control.get()["source"] == "file", 10)
+            with Load(folder.server, lambda n: request(), pause=0) as load:
+                for _ in range(times):
+                    if text != in_file:
+                        report.equal(f"{what}: begun", control.put(nothing)[0], 200)
+                    time.sleep(0.2)
+                    report.equal(f"{what}: removed", control.delete()[0], 200)
+                    time.sleep(0.2)
+            report.check(f"{what}: there was load", len(load.answers) > 200, len(load.answers))
+            report.equal(f"{what}: all of it had v1", len(load.of("v1")), len(load.answers))
+            report.equal(f"{what}: nothing failed", load.failed()[:3], [])
+
+
 if __name__ == "__main__":
-    Report("release_by_hand").run(by_hand, paused, not_without_evidence, inconclusive)
+    Report("release_by_hand").run(by_hand, paused, not_without_evidence, inconclusive,
+                                  only_by_the_release)

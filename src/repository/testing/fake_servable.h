@@ -16,6 +16,7 @@ inline VersionName version_name(const std::string& text) { return *VersionName::
 // Has a tally, and nothing else that anybody here asks for.
 class FakeServable final : public Servable {
  public:
+  explicit FakeServable(const std::string& version = "1") : version_(version_name(version)) {}
   const ModelName& model() const override { return model_; }
   const VersionName& version() const override { return version_; }
   const Signature& signature() const override { return signature_; }
@@ -26,7 +27,7 @@ class FakeServable final : public Servable {
 
  private:
   const ModelName model_ = model_name("m");
-  const VersionName version_ = version_name("1");
+  const VersionName version_;
   const Signature signature_;
   mutable Tally tally_;
 };
