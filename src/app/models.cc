@@ -34,21 +34,23 @@ int models(const Arguments& arguments) {
     std::printf("%s\n", answer->body.c_str());
     return kSuccess;
   }
-  std::printf("%-24s %-12s %-8s %s\n", "MODEL", "VERSION", "STATE", "REASON");
+  std::printf("%-24s %-12s %-8s %-8s %s\n", "MODEL", "VERSION", "STATE", "TRAFFIC", "REASON");
   for (const auto& model : parsed.value("models", json::array())) {
     const auto name = model.value("name", "");
     const auto versions = model.value("versions", json::array());
     const auto reason = model.value("reason", "");
     if (!versions.empty() && !reason.empty()) {
-      std::printf("%-24s %-12s %-8s %s\n", name.c_str(), "-", "note", reason.c_str());
+      std::printf("%-24s %-12s %-8s %-8s %s\n", name.c_str(), "-", "note", "-", reason.c_str());
     }
     if (versions.empty()) {
-      std::printf("%-24s %-12s %-8s %s\n", name.c_str(), "-", "failed",
+      std::printf("%-24s %-12s %-8s %-8s %s\n", name.c_str(), "-", "failed", "-",
                   model.value("reason", "it has no versions").c_str());
     }
     for (const auto& version : versions) {
-      std::printf("%-24s %-12s %-8s %s\n", name.c_str(), version.value("version", "").c_str(),
-                  version.value("state", "").c_str(), version.value("reason", "").c_str());
+      char traffic[16];
+      std::snprintf(traffic, sizeof traffic, "%.3g %%", 100 * version.value("traffic", 0.0));
+      std::printf("%-24s %-12s %-8s %-8s %s\n", name.c_str(), version.value("version", "").c_str(),
+                  version.value("state", "").c_str(), traffic, version.value("reason", "").c_str());
     }
   }
   return kSuccess;

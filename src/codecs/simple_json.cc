@@ -68,11 +68,29 @@ class Decoder {
       case kEntityId: return store(read_id(value, key, out_.arena), out_.entity_id);
       case kCacheKey: return store(read_id(value, key, out_.arena), out_.cache_key);
       case kRequestId: return store(read_id(value, key, out_.arena), out_.request_id);
-      case kTrueLabel: return store(read_double(value, key), out_.true_label);
+      case kTrueLabel: return read_label(value, key);
       case kDebug: return store(read_bool(value, key), out_.debug);
       case kExplain: return store(read_bool(value, key), out_.explain);
       case kKeyCount: break;
     }
+    return {};
+  }
+
+  // A number, or the name of a class.
+  Result<void> read_label(od::value value, std::string_view key) {
+    std::string_view name;
+    if (value.get_string().get(name) != simdjson::SUCCESS) {
+      return store(read_double(value, key), out_.true_label);
+    }
+    const auto& names = signature_.class_names;
+    const auto found = std::ranges::find(names, name);
+    if (found == names.end()) {
+      return invalid(
+          "bad_label",
+          "'true_label' is '" + printable(name) + "', which is no class of the model" +
+              (names.empty() ? "; its classes have no names" : ": they are " + join_and(names)));
+    }
+    out_.true_label = static_cast<double>(found - names.begin());
     return {};
   }
 

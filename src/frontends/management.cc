@@ -1,7 +1,10 @@
 #include "frontends/management.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/json_writer.h"
 #include "frontends/cost_report.h"
+#include "release/releases.h"
 
 namespace sluice::frontends {
 namespace {
@@ -16,18 +19,39 @@ std::string_view word(VersionState state) {
   return "unknown";
 }
 
-void list_models(const ServingTables& tables, const transport::ExchangePtr& exchange) {
-  const auto table = tables.get();
+// The version's share of the traffic, by its release or as the newest.
+double traffic_of(const ModelEntry& entry, const VersionEntry& version,
+                  const nlohmann::ordered_json* release) {
+  if (release != nullptr) {
+    const auto& weights = (*release)["weights"];
+    const auto found = weights.find(version.name.str());
+    return found == weights.end() ? 0 : found->get<double>();
+  }
+  if (entry.policy == nullptr || version.servable == nullptr) return 0;
+  return entry.ready[entry.policy->usual()] == version.servable ? 1 : 0;
+}
+
+void list_models(const Parts& parts, const transport::ExchangePtr& exchange) {
+  const auto table = parts.tables.get();
+  const auto releases = parts.releases.latest();
   transport::Response response;
   JsonWriter json(response.body);
   json.begin_object().key("models").begin_array();
   for (const auto& [name, entry] : table->models) {
     json.begin_object().field("name", std::string_view(name));
     if (!entry->reason.empty()) json.field("reason", std::string_view(entry->reason));
+    const auto running = releases->find(name);
+    const auto* release = running == releases->end() ? nullptr : &running->second;
+    if (release != nullptr) {
+      json.field("release", std::string_view((*release)["policy"].get_ref<const std::string&>()));
+      json.field("release_state",
+                 std::string_view((*release)["state"].get_ref<const std::string&>()));
+    }
     json.key("versions").begin_array();
     for (const auto& version : entry->versions) {
       json.begin_object().field("version", std::string_view(version.name.str()));
       json.field("state", word(version.state));
+      json.field("traffic", traffic_of(*entry, version, release));
       if (!version.reason.empty()) json.field("reason", std::string_view(version.reason));
       json.end_object();
     }
@@ -67,9 +91,7 @@ void tell_cost(const ServingTables& tables, const transport::ExchangePtr& exchan
 
 void add_management(Router& router, const Parts& parts) {
   router.serve("GET", "/api/models",
-               [&tables = parts.tables](const transport::ExchangePtr& exchange) {
-                 list_models(tables, exchange);
-               });
+               [parts](const transport::ExchangePtr& exchange) { list_models(parts, exchange); });
   router.serve("GET", "/api/cost",
                [&tables = parts.tables](const transport::ExchangePtr& exchange) {
                  tell_cost(tables, exchange);

@@ -6,26 +6,11 @@
 #include <string>
 
 #include "frontends/cost_report.h"
+#include "frontends/metrics_text.h"
+#include "frontends/release_metrics.h"
 
 namespace sluice::frontends {
 namespace {
-
-// Names of models and versions are tokens: they need no escaping as labels.
-class Text {
- public:
-  void family(std::string_view name, std::string_view type, std::string_view help) {
-    fmt::format_to(std::back_inserter(out_), "# HELP {} {}\n# TYPE {} {}\n", name, help, name,
-                   type);
-  }
-  template <class T>
-  void sample(std::string_view name, std::string_view labels, T value) {
-    fmt::format_to(std::back_inserter(out_), "{}{{{}}} {}\n", name, labels, value);
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  std::string out_;
-};
 
 std::string labels_of(const Servable& servable) {
   return fmt::format("model=\"{}\",version=\"{}\"", servable.model().str(),
@@ -36,7 +21,7 @@ double seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
 // A family with one sample for each version that is served.
 template <class Value>
-void each_version(Text& text, const ServingTable& table, std::string_view name,
+void each_version(MetricsText& text, const ServingTable& table, std::string_view name,
                   std::string_view type, std::string_view help, Value value) {
   text.family(name, type, help);
   for (const auto& [model, entry] : table.models) {
@@ -46,7 +31,7 @@ void each_version(Text& text, const ServingTable& table, std::string_view name,
   }
 }
 
-void write_counts(Text& text, const ServingTable& table) {
+void write_counts(MetricsText& text, const ServingTable& table) {
   text.family("sluice_requests_total", "counter", "Requests that were answered, by outcome.");
   for (const auto& [model, entry] : table.models) {
     for (const auto& servable : entry->ready) {
@@ -81,7 +66,7 @@ void write_counts(Text& text, const ServingTable& table) {
                [](const Servable& each) { return each.waiting(); });
 }
 
-void write_batches(Text& text, const ServingTable& table) {
+void write_batches(MetricsText& text, const ServingTable& table) {
   text.family("sluice_batch_executions_total", "counter", "Runs of the engine, by rows.");
   for (const auto& [model, entry] : table.models) {
     for (const auto& servable : entry->ready) {
@@ -93,7 +78,7 @@ void write_batches(Text& text, const ServingTable& table) {
   }
 }
 
-void write_cost(Text& text, const ServingTable& table) {
+void write_cost(MetricsText& text, const ServingTable& table) {
   text.family("sluice_estimated_cost_saved", "gauge",
               "What batching and the cache have saved, by the prices in model.yaml.");
   for (const auto& [model, entry] : table.models) {
@@ -102,7 +87,7 @@ void write_cost(Text& text, const ServingTable& table) {
   }
 }
 
-void write_states(Text& text, const ServingTable& table) {
+void write_states(MetricsText& text, const ServingTable& table) {
   text.family("sluice_version_ready", "gauge", "1 where the version is served.");
   for (const auto& [model, entry] : table.models) {
     for (const auto& version : entry->versions) {
@@ -113,7 +98,8 @@ void write_states(Text& text, const ServingTable& table) {
   }
 }
 
-void write_shadows(Text& text, const ServingTable& table, const serving::ShadowRunner& shadows) {
+void write_shadows(MetricsText& text, const ServingTable& table,
+                   const serving::ShadowRunner& shadows) {
   using serving::ShadowCounts;
   const auto family = [&](std::string_view name, std::string_view help, auto value) {
     text.family(name, "counter", help);
@@ -139,12 +125,13 @@ void write_shadows(Text& text, const ServingTable& table, const serving::ShadowR
 void add_metrics(Router& router, const Parts& parts) {
   router.serve("GET", "/metrics", [parts](const transport::ExchangePtr& exchange) {
     const auto table = parts.tables.get();
-    Text text;
+    MetricsText text;
     write_states(text, *table);
     write_counts(text, *table);
     write_batches(text, *table);
     write_cost(text, *table);
     write_shadows(text, *table, parts.shadows);
+    write_releases(text, parts.releases);
     transport::Response response;
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     response.body = text.take();

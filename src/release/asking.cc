@@ -183,6 +183,7 @@ void Releases::remove(std::string model, std::optional<std::uint64_t> revision, 
     by_id_.erase(release->id());
     releases_.erase(model);
     this->end(name, std::move(gone));
+    tell();
     log::info("model " + model + ": its release is removed");
     answer(without_release(model));
   });
@@ -297,13 +298,14 @@ Result<json> Releases::take(const std::string& model, const Feedback& told) {
   learn();
   for (auto& [name, release] : releases_) {
     if (!model.empty() && name != model) continue;
-    const auto taken = release->feedback(told, wall_millis());
+    const auto taken = release->feedback(told, kept_millis());
     if (!taken && taken.error().reason == "unknown_request") continue;
     if (!taken) return Failure(taken.error());
     return json{{"request_id", told.request_id},
                 {"model", name},
-                {"model_version", release->policy().arms()[taken->first].str()},
-                {"reward", taken->second}};
+                {"model_version", release->policy().arms()[taken->arm].str()},
+                {"probability", taken->probability},
+                {"reward", taken->reward}};
   }
   return not_found("unknown_request",
                    "no prediction with this request_id waits for feedback" +

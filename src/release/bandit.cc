@@ -163,7 +163,7 @@ class Bandit final : public ReleasePolicy {
   }
 
   json evidence(std::size_t arm) const override { return arm_json(arm); }
-  json summary() const override {
+  json summary(State) const override {
     json arms = json::object();
     for (std::size_t i = 0; i < arms_.size(); ++i) arms[arms_[i].str()] = arm_json(i);
     return {{"algorithm", spec_.algorithm},

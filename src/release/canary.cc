@@ -176,11 +176,13 @@ class Canary final : public ReleasePolicy {
     }
     return out;
   }
-  json summary() const override {
+  json summary(State state) const override {
     const auto verdict = analysis_->verdict();
     constexpr std::array<const char*, 3> kWords = {"open", "harmful", "safe"};
-    return {{"stable", stable_name()},
-            {"canary", canary_name()},
+    const bool promoted = state == State::kPromoted;
+    return {{"stable", promoted ? canary_name() : stable_name()},
+            {"canary", promoted ? json() : json(canary_name())},
+            {"before", promoted ? json(stable_name()) : json()},
             {"verdict", kWords[static_cast<std::size_t>(verdict.kind)]},
             {"verdict_reason", verdict.why},
             {"metrics", analysis_->evidence()},
@@ -271,8 +273,8 @@ class Canary final : public ReleasePolicy {
     if (in_all_ < longest(options_)) return {};
     return decide(
         "inconclusive",
-        fmt::format("{} stays at {} and is not promoted: after {} seconds {}.", canary_name(),
-                    percent(standing.shares[1]), in_all_.count() / 1000,
+        fmt::format("{} stays at {} and is not promoted: after {:.3g} seconds {}.", canary_name(),
+                    percent(standing.shares[1]), static_cast<double>(in_all_.count()) / 1000,
                     standing.mismatch ? "some of its users get lost" : analysis_->verdict().why),
         State::kInconclusive);
   }

@@ -63,7 +63,7 @@ class CanaryTest : public testing::Test {
     if (next.decision) state_ = next.decision->state;
   }
   json arm_of(const std::string& metric, const char* arm) {
-    const auto metrics = policy_->summary()["metrics"];
+    const auto metrics = policy_->summary(State::kRunning)["metrics"];
     for (const auto& each : metrics) {
       if (each["metric"] == metric) return each[arm];
     }
@@ -124,7 +124,7 @@ TEST_F(CanaryTest, StepsUpToItsTargetAndIsPromotedThere) {
   EXPECT_FALSE(next(120s).decision);
   good(3'000);
   const auto promoted = next(1s);
-  ASSERT_TRUE(promoted.decision) << policy_->summary()["verdict_reason"];
+  ASSERT_TRUE(promoted.decision) << policy_->summary(State::kRunning)["verdict_reason"];
   EXPECT_EQ(promoted.decision->word, "promote");
   EXPECT_EQ(shares_, (std::vector<double>{0, 1}));
 }
@@ -199,10 +199,10 @@ TEST_F(CanaryTest, GoesOnFromItsState) {
   observe(1, Ending::kFailed, 2);
   EXPECT_FALSE(next(30s).decision);
   const auto state = json::parse(policy_->state().dump());
-  const auto summary = policy_->summary().dump();
+  const auto summary = policy_->summary(State::kRunning).dump();
   make({{"interval", "60s"}});
   policy_->restore(state);
-  EXPECT_EQ(policy_->summary().dump(), summary);
+  EXPECT_EQ(policy_->summary(State::kRunning).dump(), summary);
   EXPECT_EQ(next(30s).decision->word, "step");
 }
 

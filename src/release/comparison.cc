@@ -131,7 +131,7 @@ LatencyComparison::LatencyComparison(double harm_ratio, double slack, double bud
 void LatencyComparison::freeze() {
   frozen_ = true;
   for (std::size_t i = 0; i < kQuantiles.size(); ++i) {
-    slow_[i] = sketches_[0].quantile(kQuantiles[i]);
+    slow_[i] = sketches_[0].upper_quantile(kQuantiles[i]);
   }
 }
 

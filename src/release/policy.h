@@ -123,7 +123,10 @@ class ReleasePolicy {
     return nlohmann::ordered_json::object();
   }
   // Of the whole release, for `status`.
-  virtual nlohmann::ordered_json summary() const { return nlohmann::ordered_json::object(); }
+  virtual nlohmann::ordered_json summary(State state) const {
+    (void)state;
+    return nlohmann::ordered_json::object();
+  }
   virtual nlohmann::ordered_json state() const { return nlohmann::ordered_json::object(); }
   virtual void restore(const nlohmann::ordered_json& state) { (void)state; }
   // What an earlier release of the same kind has learned of versions that are arms here too.

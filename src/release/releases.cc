@@ -88,7 +88,7 @@ void Releases::tick() {
 void Releases::learn() {
   outcomes_.clear();
   evidence_.fetch(outcomes_);
-  const auto now = wall_millis();
+  const auto now = kept_millis();
   for (const auto& outcome : outcomes_) {
     const auto found = by_id_.find(outcome.choice.release);
     if (found != by_id_.end()) found->second->observe(outcome, now);
@@ -120,6 +120,7 @@ Result<void> Releases::write(RunningRelease& release, const json& entry) {
              store_->put("release", name, text_of(release.document()), release.revision,
                          JournalEntry{"release", name, text_of(entry)}));
   release.dirty = true;
+  ++decisions_[name][text_in(entry, "decision")];
   return {};
 }
 
@@ -138,6 +139,7 @@ Result<void> Releases::carry_out(RunningRelease& release, const Next& next, std:
   // Where it cannot be written it still holds: the users are what counts.
   auto written = write(release, entry_of(release, decision, by, release.weights()));
   if (!rescue) route();
+  tell();
   return written;
 }
 
@@ -202,11 +204,19 @@ void Releases::look_at(const ModelEntry& entry) {
 // --- what is kept -------------------------------------------------------------------------------
 
 void Releases::save() {
-  auto latest = std::make_shared<std::map<std::string, nlohmann::ordered_json>>();
   for (auto& [name, release] : releases_) {
-    release->expire(wall_millis());
+    release->expire(kept_millis());
     save(*release);
-    (*latest)[name] = release->status();
+  }
+  tell();
+}
+
+// What metrics and listings show.
+void Releases::tell() {
+  auto latest = std::make_shared<std::map<std::string, json>>();
+  for (const auto& [name, release] : releases_) {
+    auto& status = (*latest)[name] = release->status();
+    status["decisions"] = json(decisions_[name]);
   }
   latest_.publish(std::move(latest));
 }
@@ -236,11 +246,11 @@ void Releases::save_feedback(RunningRelease& release) {
               ": feedback that is waited for cannot be kept: " + kept.error().message);
     return;
   }
-  pieces.kept.push_back({pieces.next++, wall_millis(), FeedbackBook::entries(news)});
+  pieces.kept.push_back({pieces.next++, kept_millis(), FeedbackBook::entries(news)});
   pieces.entries += pieces.kept.back().entries;
   // A request is written when it comes and when it is answered.
   constexpr std::size_t kMost = 2 * FeedbackBook::kMost;
-  const auto over = wall_millis() - release.policy().reward_ttl().count();
+  const auto over = kept_millis() - release.policy().reward_ttl().count();
   bool drops = false;
   while (!pieces.kept.empty() && (pieces.kept.front().at < over || pieces.entries > kMost)) {
     pieces.entries -= pieces.kept.front().entries;
@@ -274,7 +284,7 @@ Result<Releases::ReleasePtr> Releases::rebuild(const StoredDocument& stored) {
     out->book().restore(blob.bytes);
     Pieces& pieces = pieces_[stored.key];
     pieces.next = std::max(pieces.next, blob.number + 1);
-    pieces.kept.push_back({blob.number, wall_millis(), FeedbackBook::entries(blob.bytes)});
+    pieces.kept.push_back({blob.number, kept_millis(), FeedbackBook::entries(blob.bytes)});
     pieces.entries += pieces.kept.back().entries;
   }
   return out;
@@ -311,6 +321,7 @@ void Releases::install(ReleasePtr release) {
   gone_.erase(name);
   const bool first = releases_.empty();
   releases_[name] = std::move(release);
+  tell();
   if (first && ticked_ != Clock::time_point{}) plan_tick();
 }
 

@@ -106,6 +106,7 @@ class Releases {
   void look_at_tables();
   void look_at(const ModelEntry& entry);
   void save();
+  void tell();
   void save(RunningRelease& release);
   void save_feedback(RunningRelease& release);
   void forget_pieces(const std::string& model);
@@ -141,6 +142,7 @@ class Releases {
   std::map<std::string, ReleasePtr, std::less<>> releases_;
   std::map<std::uint64_t, RunningRelease*> by_id_;
   std::map<std::string, Gone> gone_;
+  std::map<std::string, std::map<std::string, std::uint64_t>> decisions_;  // since the start
   std::map<std::string, Refused> refused_;
   std::map<std::string, Pieces> pieces_;
   std::vector<std::string> busy_;  // models whose next release is being loaded

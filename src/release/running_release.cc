@@ -145,8 +145,7 @@ void RunningRelease::pay(std::size_t arm, const Waiting& waiting, double reward,
   dirty = true;
 }
 
-Result<std::pair<std::size_t, double>> RunningRelease::feedback(const Feedback& told,
-                                                                WallMillis now) {
+Result<Paid> RunningRelease::feedback(const Feedback& told, WallMillis now) {
   const auto id = observers::request_key(told.request_id);
   const Waiting* found = book_.find(id);
   if (found == nullptr) {
@@ -174,7 +173,7 @@ Result<std::pair<std::size_t, double>> RunningRelease::feedback(const Feedback& 
   SLUICE_CHECK(policy_->check_reward(reward));
   book_.answer(id);
   pay(waiting.arm, waiting, reward, right);
-  return std::pair{std::size_t{waiting.arm}, reward};
+  return Paid{waiting.arm, reward, double{waiting.probability}};
 }
 
 void RunningRelease::expire(WallMillis now) {
@@ -270,7 +269,7 @@ json RunningRelease::status() const {
           {"spec", spec_.document},
           {"shadow", std::move(shadows)},
           {"arms", std::move(arms)},
-          {"summary", policy_->summary()},
+          {"summary", policy_->summary(state_)},
           {"sample_ratio",
            {{"e", std::exp(std::min(ratio_.log_e(), 700.0))},
             {"alarm", ratio_.alarm()},
@@ -279,7 +278,7 @@ json RunningRelease::status() const {
 }
 
 json RunningRelease::bandit() const {
-  const auto summary = policy_->summary();
+  const auto summary = policy_->summary(state_);
   return part_of(summary, "bandit");
 }
 

@@ -41,6 +41,13 @@ struct Feedback {
   std::optional<double> reward;
 };
 
+// What feedback was taken as.
+struct Paid {
+  std::size_t arm = 0;
+  double reward = 0;
+  double probability = 1;  // with which the arm was chosen
+};
+
 class RunningRelease {
  public:
   // `id`: of this process' life, never 0. `salt`: where the spec has none.
@@ -59,8 +66,8 @@ class RunningRelease {
   // Takes over what follows; the route changes with it.
   void apply(const Next& next);
   // Errors: kNotFound/`unknown_request`, kAborted/`repeated_feedback`, kNotFound/`expired`,
-  // kInvalidArgument/`bad_reward`; then nothing has changed. Answers the arm and its reward.
-  Result<std::pair<std::size_t, double>> feedback(const Feedback& told, WallMillis now);
+  // kInvalidArgument/`bad_reward`; then nothing has changed.
+  Result<Paid> feedback(const Feedback& told, WallMillis now);
   // Users that were counted since the last time, for storage, and of another process' life.
   std::string take_users();
   void restore_users(const std::string& users);

@@ -145,7 +145,7 @@ TEST(RunningRelease, ATrueLabelSaysWhetherThePredictionWasRight) {
   table.prediction = Outcome::kNone;
   release->observe(table, 0);
   EXPECT_EQ(release->feedback({"r1", 1.0, {}}, 1).error().reason, "repeated_feedback");
-  EXPECT_EQ(release->feedback({"r2", 0.505, {}}, 1)->second, 1) << "no further apart than 0.01";
+  EXPECT_EQ(release->feedback({"r2", 0.505, {}}, 1)->reward, 1) << "no further apart than 0.01";
   EXPECT_EQ(release->feedback({"r3", 1.0, {}}, 1).error().reason, "bad_reward");
   EXPECT_EQ(release->status()["arms"]["v1"]["rewards"], 2.0);
 }
@@ -176,6 +176,24 @@ TEST(RunningRelease, ACanaryIsRaisedStepByStepAndNotOnAnOldClock) {
   EXPECT_FALSE(release->next(10s).decision);
   EXPECT_EQ(release->command(Command::kPromote, "").error().code, Code::kAborted);
   EXPECT_EQ(release->command(Command::kPause, "").error().code, Code::kAborted);
+}
+
+// A fifth of the canary's users never come to an end: nothing that the arms say can be compared.
+TEST(RunningRelease, WhereUsersGetLostNothingIsRaisedOrPromoted) {
+  auto release = release_of(kCanary);
+  std::uint64_t number = 0;
+  for (int i = 0; i < 200'000 && !release->mismatch(); ++i) {
+    const bool canary = i % 10 == 0;
+    if (canary && i % 50 == 0) continue;
+    auto one = outcome(canary ? 1 : 0, ++number);
+    one.id = {};
+    release->observe(one, 0);
+  }
+  EXPECT_TRUE(release->mismatch());
+  EXPECT_FALSE(release->next(10s).decision);
+  EXPECT_TRUE(release->status()["sample_ratio"]["alarm"]);
+  for (std::uint64_t i = 0; i < 20; ++i) release->observe(outcome(1, i, Ending::kFailed), 0);
+  EXPECT_EQ(release->next(0ms).decision->word, "rollback") << "harm is harm";
 }
 
 // Whole failure needs no interval to be over: nine of the canary's requests.

@@ -11,6 +11,14 @@ WallMillis wall_millis() {
       .count();
 }
 
+WallMillis kept_millis() {
+  using std::chrono::steady_clock;
+  static const auto kBegan = steady_clock::now();
+  static const WallMillis kThen = wall_millis();
+  const auto since = steady_clock::now() - kBegan;
+  return kThen + std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+}
+
 std::string wall_text(WallMillis millis) {
   const time_t seconds = static_cast<time_t>(millis / 1000);
   tm parts{};

@@ -10,6 +10,9 @@
 namespace sluice::release {
 
 WallMillis wall_millis();
+// The same as it went on since the process began, whatever was done to the clock meanwhile: for
+// how long something has waited, also across restarts.
+WallMillis kept_millis();
 // "2026-11-26T17:00:00.123Z".
 std::string wall_text(WallMillis millis);
 

@@ -18,19 +18,24 @@ std::size_t LatencySketch::bucket(double millis) {
   return static_cast<std::size_t>(std::clamp(place, 0.0, double{kPerOctave * kOctaves - 1}));
 }
 
-double LatencySketch::middle(std::size_t bucket) {
-  return std::exp2((static_cast<double>(bucket) + 0.5) / kPerOctave + kLowest);
-}
+double LatencySketch::value(double bucket) { return std::exp2(bucket / kPerOctave + kLowest); }
 
-double LatencySketch::quantile(double q) const {
-  if (total_ == 0) return 0;
+std::size_t LatencySketch::bucket_of(double q) const {
   const auto rank = static_cast<std::uint64_t>(q * static_cast<double>(total_ - 1));
   std::uint64_t before = 0;
   for (std::size_t i = 0; i < counts_.size(); ++i) {
     before += counts_[i];
-    if (before > rank) return middle(i);
+    if (before > rank) return i;
   }
-  return middle(counts_.size() - 1);
+  return counts_.size() - 1;
+}
+
+double LatencySketch::quantile(double q) const {
+  return total_ == 0 ? 0 : value(static_cast<double>(bucket_of(q)) + 0.5);
+}
+
+double LatencySketch::upper_quantile(double q) const {
+  return total_ == 0 ? 0 : value(static_cast<double>(bucket_of(q)) + 1);
 }
 
 void LatencySketch::merge(const LatencySketch& other) {

@@ -21,6 +21,8 @@ class LatencySketch {
   std::uint64_t count() const { return total_; }
   // 0 where there is nothing. `q`: 0 to 1.
   double quantile(double q) const;
+  // No less than the quantile, so that what equals it is not above it.
+  double upper_quantile(double q) const;
   void merge(const LatencySketch& other);
 
   // "bucket:count,…" of those that are not empty.
@@ -33,7 +35,8 @@ class LatencySketch {
   static constexpr int kOctaves = 40;  // from 2^-14 ms, 60 ns, to 2^26 ms, 18 hours
 
   static std::size_t bucket(double millis);
-  static double middle(std::size_t bucket);
+  static double value(double bucket);
+  std::size_t bucket_of(double q) const;
 
   std::vector<std::uint64_t> counts_ = std::vector<std::uint64_t>(kPerOctave * kOctaves);
   std::uint64_t total_ = 0;

@@ -118,7 +118,7 @@ def settles(folder, control, expected):
 
 
 def declared(report):
-    """`release:` in model.yaml; what people set by hand wins until it is removed."""
+    """`release:` in model.yaml: the last change wins, of the file or by hand."""
     with Folder() as folder:
         put_models(folder, "v1", "v2", "v3")
         folder.yaml("m", "release: {policy: split, weights: {v1: 0.75, v2: 0.25}}\n")
@@ -150,7 +150,24 @@ def overridden(report, folder, control):
                  "model.yaml" in decision(control.get(), "remove")["reason"], control.get()["history"])
     report.check("the file's comes back", settles(folder, control, {"v1": 0.5, "v2": 0.5}),
                  control.get())
-    report.equal("and says so", control.get()["source"], "file")
+    report.equal("and says so", control.get().get("source"), "file")
+    report.equal("the file's is removed", control.delete()[0], 200)
+    time.sleep(1)
+    status = control.get()
+    report.equal("it stays ended while the file says the same",
+                 (status["policy"], status["weights"]), ("none", {"v3": 1.0}))
+    folder.yaml("m", "release: {policy: split, weights: {v1: 0.6, v2: 0.4}}\n")
+    report.check("another text begins it", settles(folder, control, {"v1": 0.6, "v2": 0.4}),
+                 control.get())
+    control.split(v1=0.1, v3=0.9)
+    folder.yaml("m", "release: {policy: split, weights: {v1: 0.5, v2: 0.5}}\n")
+    report.check("the last change wins", settles(folder, control, {"v1": 0.5, "v2": 0.5}),
+                 control.get())
+    folder.yaml("m", "release: {weights: {v1: 0.5, v2: 0.5}, policy: split}  # as before\n")
+    time.sleep(1)
+    report.equal("order and comments are no change",
+                 words(control.get())[-3:], ["start", "start", "start"])
+    report.equal("the revision stays", control.get()["revision"], len(control.get()["history"]))
     folder.yaml("m", "release: {policy: split, weights: {v1: 0.5, v2: 0.6}}\n")
     report.check("a mistake is reported", wait_until(
         lambda: folder.log_lines("m", "sum to 1")) is not None, folder.server.stderr()[-800:])

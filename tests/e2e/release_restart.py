@@ -252,6 +252,16 @@ def declared(report):
                     folder.control.get())
         report.equal("the history", words(folder.control.get()),
                      ["start", "rollback", "start", "promote"])
+        report.equal("ended", folder.control.delete()[0], 200)
+        for end in (folder.end_well, lambda: folder.server.kill()):
+            end()
+            folder.begin()
+            time.sleep(0.8)
+            report.equal("an ended one stays ended", folder.control.get()["policy"], "none")
+        folder.yaml("m", text % 40)
+        report.check("until the text changes", wait_until(
+            lambda: folder.control.get()["weights"].get("v2") == 0.4) is not None,
+            folder.control.get())
 
 
 def slow_to_load(report):

@@ -1,0 +1,15 @@
+// What releases do, as metrics: shares, arms, evidence, decisions.
+#pragma once
+
+#include "frontends/metrics_text.h"
+
+namespace sluice::release {
+class Releases;
+}
+
+namespace sluice::frontends {
+
+// As it was some time in the last second.
+void write_releases(MetricsText& text, const release::Releases& releases);
+
+}  // namespace sluice::frontends
