@@ -167,7 +167,7 @@ const std::vector<ReleaseOption>& release_options() {
       {"--min-requests", "min_requests", Kind::kNumber, "canary",
        "requests of the canary before it can be promoted"},
       {"--max-duration", "max_duration", Kind::kText, "canary",
-       "after which it is inconclusive: 24h"},
+       "after which it is inconclusive; else a day more than the steps take"},
       {"--algorithm", "algorithm", Kind::kText, "bandit", "thompson, ucb1 or epsilon_greedy"},
       {"--epsilon", "epsilon", Kind::kNumber, "bandit",
        "of epsilon_greedy: how much goes to any version"},

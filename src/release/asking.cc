@@ -161,13 +161,16 @@ void Releases::remove(std::string model, std::optional<std::uint64_t> revision, 
     if (auto same = check_revision(model, revision); !same) return answer(Failure(same.error()));
     const auto table = tables_.get();
     const auto* entry = table->find(model);
-    Gone gone;
+    const bool declares = entry != nullptr && entry->config.release;
     // What model.yaml says comes back where it was another's that is taken away.
-    if (release->source() == "file" && entry != nullptr && entry->config.release) {
-      gone.declared = canonical_text(json_of(*entry->config.release));
-    }
-    const Decision end{
-        "remove", "Removed: the newest version takes the traffic again.", State::kRunning, {}};
+    const bool comes_back = declares && release->source() != "file";
+    Gone gone;
+    if (declares && !comes_back) gone.declared = canonical_text(json_of(*entry->config.release));
+    const Decision end{"remove",
+                       comes_back ? "Removed: what model.yaml says holds again."
+                                  : "Removed: the newest version takes the traffic again.",
+                       State::kRunning,
+                       {}};
     const auto entry_text = text_of(entry_of(*release, end, by, json::object()));
     auto written =
         store_->put("release", model, text_of({{"removed", true}, {"declared", gone.declared}}),

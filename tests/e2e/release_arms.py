@@ -8,7 +8,8 @@ import time
 from collections import Counter
 
 from lib.folder import LOOKING, Folder, wait_until
-from lib.release import (Control, Load, Split, arms_of, code, message, request, versions, words)
+from lib.release import (Control, Load, Split, arms_of, code, decision, message, request, versions,
+                         words)
 from lib.server import Report
 
 HALVES = {"policy": "split", "weights": {"v1": 0.5, "v2": 0.5}}
@@ -145,6 +146,8 @@ def overridden(report, folder, control):
     time.sleep(1)
     report.equal("it holds beside the file's", control.get()["weights"], by_hand)
     report.equal("removed", control.delete()[0], 200)
+    report.check("what holds then is told",
+                 "model.yaml" in decision(control.get(), "remove")["reason"], control.get()["history"])
     report.check("the file's comes back", settles(folder, control, {"v1": 0.5, "v2": 0.5}),
                  control.get())
     report.equal("and says so", control.get().get("source"), "file")
