@@ -162,6 +162,8 @@ const std::vector<ReleaseOption>& release_options() {
        "how many times stable's error rate is too bad"},
       {"--max-p95-ratio", "max_p95_ratio", Kind::kNumber, "canary",
        "how many times slower is too slow"},
+      {"--latency-slack", "latency_slack", Kind::kText, "canary",
+       "so much slower is nothing, whatever the ratio: 1ms"},
       {"--min-requests", "min_requests", Kind::kNumber, "canary",
        "requests of the canary before it can be promoted"},
       {"--max-duration", "max_duration", Kind::kText, "canary",

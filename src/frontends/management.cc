@@ -51,8 +51,8 @@ void list_models(const Parts& parts, const transport::ExchangePtr& exchange) {
     for (const auto& version : entry->versions) {
       json.begin_object().field("version", std::string_view(version.name.str()));
       json.field("state", word(version.state));
-      json.field("traffic", traffic_of(*entry, version, release));
       if (!version.reason.empty()) json.field("reason", std::string_view(version.reason));
+      json.field("traffic", traffic_of(*entry, version, release));
       json.end_object();
     }
     json.end_array().end_object();

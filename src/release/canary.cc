@@ -42,6 +42,7 @@ struct CanaryOptions {
   double alpha = 0.01;
   double max_error_ratio = 1.0;
   double max_p95_ratio = 1.5;
+  Millis latency_slack{1};
   std::int64_t min_requests = 100;
 
   static const Schema<CanaryOptions>& schema() {
@@ -70,6 +71,9 @@ struct CanaryOptions {
                     "how many times stable's error rate is too bad", {between(1.0, 100.0)})
             .option("max_p95_ratio", &C::max_p95_ratio, "how many times slower is too slow",
                     {between(1.0, 100.0)})
+            .option("latency_slack", &C::latency_slack,
+                    "so much slower is nothing, whatever the ratio",
+                    {between(Millis(0), Millis(60'000))})
             .option("min_requests", &C::min_requests,
                     "requests of the canary's before it can be promoted",
                     {between<std::int64_t>(1, 1'000'000'000)});
@@ -83,6 +87,7 @@ std::unique_ptr<Analysis> analysis_of(const CanaryOptions& options) {
   out.alpha = options.alpha;
   out.max_error_ratio = options.max_error_ratio;
   out.max_p95_ratio = options.max_p95_ratio;
+  out.latency_slack = static_cast<double>(options.latency_slack.count());
   out.min_requests = static_cast<std::uint64_t>(options.min_requests);
   return make_sequential(out);
 }
