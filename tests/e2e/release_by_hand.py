@@ -134,7 +134,7 @@ def only_by_the_release(report):
     for what, text, times in (("by hand", "versions: [v1]\n", 5), ("of the file", in_file, 1)):
         with Tried(text) as folder:
             control = folder.control
-            wait_until(lambda: text != in_file or control.get()["source"] == "file", 10)
+            wait_until(lambda: text != in_file or control.get().get("source") == "file", 10)
             with Load(folder.server, lambda n: request(), pause=0) as load:
                 for _ in range(times):
                     if text != in_file:
