@@ -86,6 +86,9 @@ void write_evidence(MetricsText& text, const Latest& latest) {
 void write_releases(MetricsText& text, const release::Releases& releases) {
   const auto latest = releases.latest();
   if (latest->empty()) return;
+  text.family("sluice_release_evidence_dropped_total", "counter",
+              "Ended requests that no release learned from, for want of room.");
+  text.sample("sluice_release_evidence_dropped_total", "", releases.dropped());
   write_states(text, *latest);
   write_shares(text, *latest);
   each_arm(text, *latest, "sluice_release_requests_total", "counter",

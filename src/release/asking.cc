@@ -125,7 +125,8 @@ void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expec
   auto release = std::make_unique<RunningRelease>(model, std::move(spec), std::move(*policy),
                                                   next_id_++, std::move(salt), std::move(source));
   learn();
-  if (auto* before = find(model.str())) release->follow(*before);
+  auto* before = find(model.str());
+  if (before != nullptr) release->follow(*before);
   if (const auto table = tables_.get(); const auto* entry = table->find(model.str())) {
     const auto& arms = release->policy().arms();
     const auto* stable = entry->find(arms[release->policy().stable()].str());
@@ -136,14 +137,20 @@ void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expec
   }
   release->revision = expected;
   release->declared = std::move(declared);
-  const Decision start{"start",
-                       "Started a " + release->spec().policy + " by " +
-                           (release->source() == "file" ? "model.yaml" : "hand") + ".",
-                       State::kRunning,
-                       {}};
+  const std::string whose = release->source() == "file" ? "model.yaml" : "hand";
+  Decision start{
+      "start", "Started a " + release->spec().policy + " by " + whose + ".", State::kRunning, {}};
+  if (before != nullptr && release->changes_shadows_of(*before)) {
+    release->go_on(*before);
+    start = {"change",
+             "Changed the shadows by " + whose + ": all else goes on as it was.",
+             release->state(),
+             {}};
+  }
   const auto written =
       write(*release, entry_of(*release, start, release->source(), release->weights()));
   if (!written) return answer(Failure(written.error()));
+  if (before != nullptr) release->take_over_feedback(*before);
   forget_pieces(model.str());
   log::info("model " + model.str() + ": " + start.reason);
   auto& installed = *release;

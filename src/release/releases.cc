@@ -133,12 +133,19 @@ Result<void> Releases::carry_out(RunningRelease& release, const Next& next, std:
   }
   const Decision& decision = *next.decision;
   const bool rescue = decision.state == State::kRolledBack;
+  const auto document = release.document();
+  const auto evidence = release.evidence();
   release.apply(next);
   if (rescue) route();
   log::info("model " + release.model().str() + ": " + decision.reason);
-  // Where it cannot be written it still holds: the users are what counts.
+  // What the judge decided holds also where it cannot be written: the users are what counts. Who
+  // decides by hand is told, and nothing has changed.
   auto written = write(release, entry_of(release, decision, by, release.weights()));
-  if (!rescue) route();
+  if (!written && by == "api" && !rescue) {
+    release.restore(document, evidence);
+  } else if (!rescue) {
+    route();
+  }
   tell();
   return written;
 }

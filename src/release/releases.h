@@ -65,6 +65,8 @@ class Releases {
   // `model`: empty, or of which it must be. Errors: see RunningRelease::feedback.
   void feedback(std::string model, Feedback told, Answer answer);
 
+  // Outcomes that were not learned from, as there were too many at a time.
+  std::uint64_t dropped() const { return evidence_.dropped(); }
   // For metrics: the status of each, as it was some time in the last second. Any thread.
   std::shared_ptr<const std::map<std::string, nlohmann::ordered_json>> latest() const {
     return latest_.get();

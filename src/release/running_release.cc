@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "observers/evidence.h"
 #include "release/json_state.h"
@@ -32,7 +33,7 @@ RunningRelease::RunningRelease(ModelName model, Spec spec, std::unique_ptr<Relea
   earlier_.emplace_back(epoch_, shares_);
 }
 
-void RunningRelease::follow(RunningRelease& before) {
+void RunningRelease::follow(const RunningRelease& before) {
   if (before.spec_.policy != spec_.policy) return;
   if (spec_.salt.empty() || spec_.salt == before.salt_) {
     salt_ = before.salt_;
@@ -46,6 +47,29 @@ void RunningRelease::follow(RunningRelease& before) {
     slots_ = before.slots_.moved_to(shares_, was);
   }
   policy_->inherit(before.policy_->arms(), before.policy_->state());
+}
+
+bool RunningRelease::changes_shadows_of(const RunningRelease& before) const {
+  const auto rest = [](json document) {
+    document.erase("shadow");
+    document.erase("agreement");
+    return canonical_text(document);
+  };
+  return canonical_text(spec_.document) != canonical_text(before.spec_.document) &&
+         rest(spec_.document) == rest(before.spec_.document);
+}
+
+void RunningRelease::go_on(const RunningRelease& before) {
+  const auto revision_now = std::exchange(revision, before.revision);
+  const auto declared_now = declared;
+  restore(before.document(), before.evidence());
+  revision = revision_now;
+  declared = declared_now;
+  units_ = before.units_;
+}
+
+void RunningRelease::take_over_feedback(RunningRelease& before) {
+  if (before.spec_.policy != spec_.policy) return;
   std::vector<std::size_t> becomes;
   for (const auto& arm : before.policy_->arms()) {
     const auto found = std::ranges::find(policy_->arms(), arm);

@@ -55,7 +55,12 @@ class RunningRelease {
                  std::uint64_t id, std::string salt, std::string source);
 
   // Users stay where they were, and what was learned of versions stays known.
-  void follow(RunningRelease& before);
+  void follow(const RunningRelease& before);
+  // What waits for feedback there waits here from now on. Last, when nothing can fail any more.
+  void take_over_feedback(RunningRelease& before);
+  // Only its shadows, or when they agree, are others than before: it stands where that one stands.
+  bool changes_shadows_of(const RunningRelease& before) const;
+  void go_on(const RunningRelease& before);
 
   void observe(const Outcome& outcome, WallMillis now);
   // What the policy wants after so much time: often nothing. It holds once it has been applied.

@@ -178,6 +178,31 @@ TEST(RunningRelease, ACanaryIsRaisedStepByStepAndNotOnAnOldClock) {
   EXPECT_EQ(release->command(Command::kPause, "").error().code, Code::kAborted);
 }
 
+TEST(RunningRelease, OtherShadowsLeaveAllElseAsItIs) {
+  auto before = release_of(kCanary);
+  some_traffic(*before, 0, 1500);
+  const auto raised = before->next(2s);
+  ASSERT_TRUE(raised.decision);
+  before->apply(raised);
+  const auto body = [](std::string more) {
+    auto out = kCanary;
+    out.insert(out.size() - 1, more);
+    return out;
+  };
+  auto after = release_of(body(R"(,"shadow":["v3"])"), "other");
+  EXPECT_TRUE(after->changes_shadows_of(*before));
+  after->follow(*before);
+  after->go_on(*before);
+  after->take_over_feedback(*before);
+  EXPECT_EQ(after->weights(), before->weights());
+  EXPECT_EQ(text_of(after->status()["arms"]), text_of(before->status()["arms"]));
+  EXPECT_EQ(text_of(after->status()["summary"]), text_of(before->status()["summary"]));
+  EXPECT_EQ(after->status()["salt"], "s");
+  EXPECT_TRUE(after->feedback({"r1", 1.0, {}}, 2000));
+  EXPECT_FALSE(release_of(kCanary)->changes_shadows_of(*before)) << "the same again begins anew";
+  EXPECT_FALSE(release_of(body(R"(,"alpha":0.05,"shadow":["v3"])"))->changes_shadows_of(*before));
+}
+
 // A fifth of the canary's users never come to an end: nothing that the arms say can be compared.
 TEST(RunningRelease, WhereUsersGetLostNothingIsRaisedOrPromoted) {
   auto release = release_of(kCanary);
