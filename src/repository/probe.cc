@@ -254,6 +254,15 @@ bool read_verdict(const Fd& from, Verdict& verdict, int child, const std::atomic
   return true;
 }
 
+Failure no_keeper() {
+  return unavailable("no_trial", "the process that tries models is gone; restart the server");
+}
+
+bool hung_up(const Fd& socket) {
+  pollfd look{socket.get(), POLLIN, 0};
+  return ::poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Probe>> Probe::start(const Engines& engines) {
@@ -299,7 +308,7 @@ Result<std::uint64_t> Probe::try_model(const ModelFile& file, const Trial& trial
   order.has_directory = file.directory != nullptr;
   if (order.has_directory) fds.push_back(file.directory->get());
   if (!send_order(keeper_.get(), order, fds)) {
-    return unavailable("no_trial", "the process that tries models is gone; restart the server");
+    return no_keeper();
   }
   theirs.reset();  // so that the end of the child's is the end of all
   Verdict first;
@@ -309,6 +318,8 @@ Result<std::uint64_t> Probe::try_model(const ModelFile& file, const Trial& trial
   if (!told && trial.abandoned != nullptr && *trial.abandoned) {
     return unavailable("abandoned", "it is not wanted any more");
   }
+  // A child of it that was still ending may have held its end of the socket open for a moment.
+  if (!told && hung_up(keeper_)) return no_keeper();
   if (!told) return crashed(first.signal, order.seconds);
   if (verdict.signal != 0) return crashed(verdict.signal, order.seconds);
   if (verdict.good) return verdict.memory;
