@@ -1,38 +1,25 @@
 #!/usr/bin/python3
 """A canary whose server ends, well or badly: it goes on where it was, and no decision is lost."""
 
-import tempfile
 import time
 
 from lib import tiny_onnx
 from lib.canary import BAD, CANARY, GOOD
-from lib.folder import LOOKING, Folder, wait_until
-from lib.release import (Control, Load, Pipe, by_time, code, decision, request, versions, words)
+from lib.folder import LOOKING, wait_until
+from lib.release import (Control, KeptFolder, Load, Pipe, by_time, code, decision, request,
+                         versions, words)
 from lib.server import Report
 
 # Counters are kept every second; the rest is what a busy machine may take.
 KEPT = 2.5  # seconds
 
 
-class Kept(Folder):
+class Kept(KeptFolder):
     """Model m, whose v2 fails for BAD rows, and a server with a folder for its state."""
 
-    def __init__(self):
-        super().__init__()
-        self.state_dir = tempfile.TemporaryDirectory(prefix="e2e-state-")
-
-    def __enter__(self):
+    def fill(self):
         self.put("m", "v1", code("v1"))
         self.put("m", "v2", tiny_onnx.fragile(code("v2")))
-        self.begin()
-        return self
-
-    def __exit__(self, *_):
-        super().__exit__()
-        self.state_dir.cleanup()
-
-    def begin(self):
-        self.control = Control(self.serve(*LOOKING, "--state-dir", self.state_dir.name))
 
     def end_well(self):
         self.server.signal()

@@ -1,34 +1,22 @@
 """A bandit's repository, and what its requests were worth."""
 
 import json
-import tempfile
 import time
 
-from .folder import LOOKING, Folder
-from .release import Control, Pipe, code, request
+from .release import KeptFolder, Pipe, code, request
 
 ARMS = ["v1", "v2", "v3"]
 # Shares follow what was learned every 100 ms.
 LEARNS = 0.15  # seconds
 
 
-class Arms(Folder):
+class Arms(KeptFolder):
     """Model m with three arms, and other, which has no bandit."""
 
-    def __enter__(self):
-        self.state_dir = tempfile.TemporaryDirectory(prefix="e2e-state-")
+    def fill(self):
         for version in ARMS:
             self.put("m", version, code(version))
         self.put("other", "v1", 7)
-        self.begin()
-        return self
-
-    def __exit__(self, *_):
-        super().__exit__()
-        self.state_dir.cleanup()
-
-    def begin(self):
-        self.control = Control(self.serve(*LOOKING, "--state-dir", self.state_dir.name))
 
     def start(self, **more):
         status, body = self.control.put({"policy": "bandit", "arms": ARMS, **more})

@@ -7,6 +7,7 @@ Models are tiny: x[N,2] → y = x₀ + code, so that an answer says by itself wh
 import datetime
 import http.client
 import json
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,23 @@ class Split(Folder):
         self.serve(*LOOKING, *self.extra)
         self.control = Control(self.server)
         return self
+
+
+class KeptFolder(Folder):
+    """A repository whose server has a folder for its state; `fill` puts the models there."""
+
+    def __enter__(self):
+        self.state_dir = tempfile.TemporaryDirectory(prefix="e2e-state-")
+        self.fill()
+        self.begin()
+        return self
+
+    def __exit__(self, *_):
+        super().__exit__()
+        self.state_dir.cleanup()
+
+    def begin(self):
+        self.control = Control(self.serve(*LOOKING, "--state-dir", self.state_dir.name))
 
 
 class Control:
