@@ -6,6 +6,7 @@
 
 #include "base/json_writer.h"
 #include "base/text.h"
+#include "codecs/asides.h"
 #include "codecs/feature_reader.h"
 #include "codecs/json_object.h"
 
@@ -241,6 +242,7 @@ void encode_simple_json(const Request& request, std::string_view model, std::str
     json.key("label");
     write_rows(json, request, [&](std::size_t row) { json.value(prediction.labels[row]); });
   }
+  write_asides(request, json);
   write_warnings(json, request);
   json.end_object();
 }
@@ -252,7 +254,10 @@ void encode_simple_error(const Error& error, std::string& out) {
   json.key("details").begin_array();
   for (const auto& detail : error.details) {
     json.begin_object();
-    json.field("field", std::string_view(detail.field));
+    json.field("feature", std::string_view(detail.feature)).field("value", detail.value);
+    json.key("bounds").begin_array();
+    for (const auto& bound : {detail.low, detail.high}) bound ? json.value(*bound) : json.null();
+    json.end_array();
     json.field("problem", std::string_view(detail.problem));
     json.end_object();
   }
