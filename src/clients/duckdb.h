@@ -93,8 +93,8 @@ class TableReader {
 
   // The next rows in the order of the files and of the rows in them, or nothing at the end. Errors:
   // kInvalidArgument/`bad_table` when what is there cannot be read, with the file, and where there
-  // are lines the line and column; kUnavailable/`changing` when a file has become another. After an
-  // error there is nothing more to read.
+  // are lines the line and column; kUnavailable/`changing` when rows are missing or too many. After
+  // an error there is nothing more to read.
   Result<std::optional<TableChunk>> next();
 
  private:
@@ -165,8 +165,8 @@ class TableWriter {
 // ----------------------------------------------------------------------------------
 
 struct DuckdbLimits {
-  // Bytes, of everything at a time: what is being read (about 50 MB for CSV and 80 MB for JSON
-  // lines, for Parquet what is read at a time of a row group), and all rows of files that are not
+  // Bytes, of everything at a time: what is being read (for Parquet 10 to 20 MB, unless its row
+  // groups are large; for CSV and JSON lines up to 64 MB), and all rows of files that are not
   // finished.
   std::uint64_t memory = std::uint64_t{256} << 20;
   unsigned threads = 1;

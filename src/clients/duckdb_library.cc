@@ -28,10 +28,9 @@ Failure too_old(std::string_view version, std::string_view function) {
 
 }  // namespace
 
-Result<DuckdbLibrary> DuckdbLibrary::load() {
-  // Found by the program's own search path (cmake/FindDuckDB.cmake), then where the system looks.
+Result<DuckdbLibrary> DuckdbLibrary::load(const char* file) {
   // NODELETE: threads may still have destructors of the library's to run.
-  void* const handle = ::dlopen("libduckdb.so", RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
+  void* const handle = ::dlopen(file, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
   if (!handle) return missing();
   DuckdbLibrary library;
   std::string_view absent;

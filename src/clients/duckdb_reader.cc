@@ -260,9 +260,10 @@ Result<void> TableReader::Impl::end_file() {
   stream.reset();
   table.reset();
   if (counts.empty() || counts[begun - 1] == rows_of_file) return {};
-  return unavailable("changing", shown_name(file) +
-                                     " was changed while it was read; read it again when nobody "
-                                     "writes it any more");
+  return unavailable("changing",
+                     shown_name(file) +
+                         " has not as many rows as it says: it was changed while it was "
+                         "read, or is damaged; read it again when nobody writes it");
 }
 
 TableChunk TableReader::Impl::wrap(Held<duckdb_data_chunk> held) const {
