@@ -31,8 +31,7 @@
 
 namespace sluice::clients {
 
-// ---- reading
-// -------------------------------------------------------------------------------------
+// ---- reading -----------------------------------------------------------------------------------
 
 enum class ColumnKind : std::uint8_t {
   kNumber,  // booleans (0 and 1), integers, decimals, floats: as doubles, so exact up to 2^53
@@ -105,8 +104,7 @@ class TableReader {
   std::unique_ptr<Impl> impl_;
 };
 
-// ---- writing
-// -------------------------------------------------------------------------------------
+// ---- writing -----------------------------------------------------------------------------------
 
 enum class CellType : std::uint8_t {
   kTruth,    // BOOLEAN
@@ -161,8 +159,7 @@ class TableWriter {
   std::unique_ptr<Impl> impl_;
 };
 
-// ---- the engine
-// ----------------------------------------------------------------------------------
+// ---- the engine --------------------------------------------------------------------------------
 
 struct DuckdbLimits {
   // Bytes, of everything at a time: what is being read (for Parquet 10 to 20 MB, unless its row

@@ -15,8 +15,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kShownNames = 20;
 
-// ---- what is asked of the engine
-// ------------------------------------------------------------------
+// ---- what is asked of the engine ---------------------------------------------------------------
 
 bool is_number(std::string_view type) {
   constexpr std::string_view kNumbers[] = {
@@ -80,8 +79,7 @@ std::string query_of(const OpenTable& table, std::span<const TableColumn> column
   return out + " FROM " + source_of(table, columns);
 }
 
-// ---- cells
-// ----------------------------------------------------------------------------------------
+// ---- cells -------------------------------------------------------------------------------------
 
 std::string_view text_of(const void* data, std::size_t row) {
   const auto& cell = static_cast<const duckdb_string_t*>(data)[row];
@@ -113,8 +111,7 @@ DuckdbResult<std::vector<std::vector<std::string>>> all_texts(DuckdbConnection& 
   }
 }
 
-// ---- columns
-// --------------------------------------------------------------------------------------
+// ---- columns -----------------------------------------------------------------------------------
 
 Failure unknown_column(const fs::path& file, std::span<const TableColumn> there,
                        std::string_view name) {

@@ -32,8 +32,7 @@ void write_rows(const Duckdb& duckdb, const fs::path& file, std::int64_t rows) {
   ASSERT_TRUE(writer->finish());
 }
 
-// ---- CSV
-// ------------------------------------------------------------------------------------------
+// ---- CSV ---------------------------------------------------------------------------------------
 
 // As Python's csv module writes it: lines end with \r\n, quotes only where they are needed.
 TEST_F(TableReading, CsvOfPython) {
@@ -121,8 +120,7 @@ TEST_F(TableReading, BadCsvIsToldWithItsLine) {
   EXPECT_TRUE(message(all_bytes).starts_with("bad_table: 'x.csv' cannot be read as CSV"));
 }
 
-// ---- JSON lines
-// -----------------------------------------------------------------------------------
+// ---- JSON lines --------------------------------------------------------------------------------
 
 TEST_F(TableReading, JsonLines) {
   const auto file =
@@ -174,8 +172,7 @@ TEST_F(TableReading, BadJsonIsToldWithItsLine) {
   }
 }
 
-// ---- Parquet
-// --------------------------------------------------------------------------------------
+// ---- Parquet -----------------------------------------------------------------------------------
 
 TEST_F(TableReading, AMillionRowsInOrderWithLittleMemory) {
   const auto file = root_ / "x.parquet";
@@ -274,13 +271,13 @@ TEST_F(TableReading, DamageAnywhereIsAnErrorOrATable) {
   EXPECT_EQ(cells(duckdb.read(root_ / "good.parquet").value()).size(), 300u);
 }
 
-// ---- several files, and names
-// ---------------------------------------------------------------------
+// ---- several files, and names ------------------------------------------------------------------
 
 TEST_F(TableReading, FilesOfAPatternFollowEachOther) {
   const auto duckdb = engine();
   for (const int part : {10, 2, 1}) {
-    write_rows(duckdb, root_ / ("part-" + std::to_string(part) + ".parquet"), part * 1000);
+    write_rows(duckdb, root_ / ("part-" + std::to_string(part) + ".parquet"),
+               part * std::int64_t{1000});
   }
   put("other.parquet", "not of the pattern");
   auto reader = duckdb.read(root_ / "part-*.parquet").value();

@@ -1,7 +1,9 @@
 // What is written is what is read; a file is there whole or not at all.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <limits>
+#include <thread>
 
 #include "clients/testing/tables.h"
 
@@ -187,6 +189,30 @@ TEST_F(TableWriting, SeveralAtATime) {
   ASSERT_TRUE(one->finish());
   EXPECT_EQ(cells(duckdb.read(root_ / "1.parquet").value())[0][0], "1");
   EXPECT_EQ(cells(duckdb.read(root_ / "2.parquet").value())[0][0], "'2'");
+}
+
+TEST_F(TableWriting, SeveralThreadsUseOneEngine) {
+  const auto duckdb = engine();
+  std::atomic<int> right = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < 4; ++thread) {
+      threads.emplace_back([&, thread] {
+        const auto file = root_ / (std::to_string(thread) + ".parquet");
+        auto writer = duckdb.write(file, {{"n", CellType::kInteger}});
+        if (!writer) return;
+        for (int row = 0; row < 10'000; ++row) {
+          if (!writer->integer(thread).end_row()) return;
+        }
+        if (!writer->finish()) return;
+        auto reader = duckdb.read(file);
+        if (!reader) return;
+        const std::vector<std::string> row = {std::to_string(thread)};
+        right += cells(*reader) == std::vector(10'000, row);
+      });
+    }
+  }
+  EXPECT_EQ(right, 4);
 }
 
 }  // namespace
