@@ -65,8 +65,11 @@ Node environment() {
 }  // namespace
 
 const Schema<MetricsOptions>& MetricsOptions::schema() {
-  static const auto kSchema = Schema<MetricsOptions>().option(
-      "public", &MetricsOptions::is_public, "whether public listeners answer /metrics");
+  static const auto kSchema =
+      Schema<MetricsOptions>()
+          .option("public", &MetricsOptions::is_public, "whether public listeners answer /metrics")
+          .option("triton_names", &MetricsOptions::triton_names,
+                  "/metrics has the nv_inference_* family of Triton too");
   return kSchema;
 }
 

@@ -12,6 +12,7 @@ namespace sluice::app {
 
 struct MetricsOptions {
   bool is_public = true;
+  bool triton_names = false;
   static const Schema<MetricsOptions>& schema();
 };
 

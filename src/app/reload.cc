@@ -46,6 +46,7 @@ log::Level log_level_of(const ServeOptions& options) {
 frontends::Settings settings_of(const ServeOptions& options) {
   return {.strict = options.strict,
           .version_header = options.version_header,
+          .triton_names = options.metrics.triton_names,
           .public_metrics = options.metrics.is_public};
 }
 

@@ -32,7 +32,7 @@ Stack::Stack(const engines::EngineOptions& engines, serving::FaultTable faults)
       rates_(tables_),
       tap_({&recent_, &rates_}),
       shadows_(tables_),
-      observers_(observers::make_builtin(trace_, evidence_, tap_)),
+      observers_(observers::make_builtin(trace_, evidence_, tap_, unserved_)),
       policies_(std::make_unique<const release::Policies>(release::Policies::builtin())) {
   observers_.push_back(serving::make_shadow_observer(shadows_));
   engines::register_builtin(engines_, engines);

@@ -15,6 +15,7 @@
 #include "core/serving_table.h"
 #include "core/source.h"
 #include "engines/builtin.h"
+#include "frontends/parts.h"
 #include "observers/evidence.h"
 #include "observers/rates.h"
 #include "observers/recent.h"
@@ -72,9 +73,7 @@ class Stack {
   release::Releases& releases() { return *releases_; }
   observers::TraceControl& trace() { return trace_; }
   serving::ShadowRunner& shadows() { return shadows_; }
-  const observers::RecentRequests& recent() const { return recent_; }
-  const observers::Rates& rates() const { return rates_; }
-  const observers::Tap& tap() const { return tap_; }
+  frontends::Watch watch() const { return {tap_, recent_, rates_, unserved_}; }
 
  private:
   Stack(const engines::EngineOptions& engines, serving::FaultTable faults);
@@ -88,6 +87,7 @@ class Stack {
   observers::RecentRequests recent_;
   observers::Rates rates_;
   observers::Tap tap_;
+  observers::EndCounts unserved_;
   serving::ShadowRunner shadows_;
   Observers observers_;
   const std::unique_ptr<const release::Policies> policies_;

@@ -15,15 +15,19 @@ void write_numbers(std::span<const double> numbers, JsonWriter& json) {
 void write_probabilities(const Prediction& prediction, bool many_rows, JsonWriter& json) {
   const std::size_t classes = prediction.probabilities.size() / prediction.rows;
   json.key("class_probabilities");
-  if (!many_rows) return write_numbers(prediction.probabilities.first(classes), json);
-  json.begin_array();
-  for (std::size_t row = 0; row < prediction.rows; ++row) {
-    write_numbers(prediction.probabilities.subspan(row * classes, classes), json);
+  if (many_rows) json.begin_array();
+  for (std::size_t row = 0; row < (many_rows ? prediction.rows : 1); ++row) {
+    write_class_probabilities(prediction.probabilities.subspan(row * classes, classes), json);
   }
-  json.end_array();
+  if (many_rows) json.end_array();
 }
 
 }  // namespace
+
+void write_class_probabilities(std::span<const double> row, JsonWriter& json) {
+  if (row.size() != 1) return write_numbers(row, json);
+  json.begin_array().value(1 - row[0]).value(row[0]).end_array();
+}
 
 void write_debug(const DebugInfo& debug, const Prediction& prediction, bool many_rows,
                  JsonWriter& json) {

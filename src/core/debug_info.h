@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct DebugInfo {
   double probability = 1;  // with which the release chose this version
 };
 
+// One row's, as a list with one number for each class: a model of two that tells the second's alone
+// has two all the same.
+void write_class_probabilities(std::span<const double> row, JsonWriter& json);
 // Appends it as a JSON object; confidences and probabilities are the prediction's.
 void write_debug(const DebugInfo& debug, const Prediction& prediction, bool many_rows,
                  JsonWriter& json);

@@ -27,6 +27,8 @@ struct VersionEntry {
   bool cold = false;                         // will be loaded for whoever asks first
   // Loaded because a release names it, not because model.yaml does: gets what a release gives it.
   bool for_release = false;
+  std::uint64_t loads = 0;  // that went well, so far
+  std::uint64_t failed_loads = 0;
 };
 
 struct ModelEntry {

@@ -11,6 +11,7 @@
 #include "frontends/rest_simple.h"
 #include "frontends/rest_tfserving.h"
 #include "frontends/shadow_api.h"
+#include "frontends/watch_api.h"
 
 namespace sluice::frontends {
 
@@ -22,6 +23,7 @@ void add_builtin(Router& router, transport::GrpcMethods& methods, const Parts& p
   add_release_api(router, parts);
   add_metrics(router, parts);
   add_shadow_api(router, parts);
+  add_watch_api(router, parts);
   add_grpc_simple(methods, parts);
   add_grpc_oip(methods, parts);
   add_grpc_health(methods, parts.tables);

@@ -53,6 +53,12 @@ void list_models(const Parts& parts, const transport::ExchangePtr& exchange) {
       json.field("state", word(version.state));
       if (!version.reason.empty()) json.field("reason", std::string_view(version.reason));
       json.field("traffic", traffic_of(*entry, version, release));
+      if (version.servable) {
+        const auto minute = parts.watch.rates.of(*version.servable);
+        json.field("rate", minute.rate());
+        json.field("p95_ms", minute.latencies.quantile(0.95) / 1e6);
+        json.field("errors", minute.failed);
+      }
       json.end_object();
     }
     json.end_array().end_object();

@@ -2,83 +2,18 @@
 
 #include <fmt/format.h>
 
-#include <functional>
 #include <string>
 
+#include "base/process_usage.h"
 #include "frontends/cost_report.h"
-#include "frontends/metrics_text.h"
 #include "frontends/release_metrics.h"
+#include "frontends/version_metrics.h"
+#include "telemetry/exposition.h"
 
 namespace sluice::frontends {
 namespace {
 
-std::string labels_of(const Servable& servable) {
-  return fmt::format("model=\"{}\",version=\"{}\"", servable.model().str(),
-                     servable.version().str());
-}
-
-double seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
-
-// A family with one sample for each version that is served.
-template <class Value>
-void each_version(MetricsText& text, const ServingTable& table, std::string_view name,
-                  std::string_view type, std::string_view help, Value value) {
-  text.family(name, type, help);
-  for (const auto& [model, entry] : table.models) {
-    for (const auto& servable : entry->ready) {
-      text.sample(name, labels_of(*servable), value(*servable));
-    }
-  }
-}
-
-void write_counts(MetricsText& text, const ServingTable& table) {
-  text.family("sluice_requests_total", "counter", "Requests that were answered, by outcome.");
-  for (const auto& [model, entry] : table.models) {
-    for (const auto& servable : entry->ready) {
-      const auto sums = servable->tally().sums();
-      const auto labels = labels_of(*servable);
-      text.sample("sluice_requests_total", labels + ",outcome=\"success\"", sums.success.count);
-      text.sample("sluice_requests_total", labels + ",outcome=\"failure\"", sums.fail.count);
-    }
-  }
-  text.family("sluice_request_seconds", "summary", "Time of answered requests, by stage.");
-  for (const auto& [model, entry] : table.models) {
-    for (const auto& servable : entry->ready) {
-      const auto sums = servable->tally().sums();
-      const auto stage = [&](std::string_view name, const Tally::Duration& time) {
-        const auto labels = fmt::format("{},stage=\"{}\"", labels_of(*servable), name);
-        text.sample("sluice_request_seconds_sum", labels, seconds(time.ns));
-        text.sample("sluice_request_seconds_count", labels, time.count);
-      };
-      stage("total", sums.success);
-      stage("queue", sums.queue);
-      stage("compute", sums.infer);
-    }
-  }
-  each_version(text, table, "sluice_executions_total", "counter", "Runs of the engine.",
-               [](const Servable& each) { return each.tally().sums().executions; });
-  each_version(text, table, "sluice_cache_hits_total", "counter", "Answers from the cache.",
-               [](const Servable& each) { return each.tally().sums().cache_hit.count; });
-  each_version(text, table, "sluice_cache_misses_total", "counter",
-               "Answers that were looked for in the cache and not there.",
-               [](const Servable& each) { return each.tally().sums().cache_miss.count; });
-  each_version(text, table, "sluice_queue_requests", "gauge", "Requests that wait for the model.",
-               [](const Servable& each) { return each.waiting(); });
-}
-
-void write_batches(MetricsText& text, const ServingTable& table) {
-  text.family("sluice_batch_executions_total", "counter", "Runs of the engine, by rows.");
-  for (const auto& [model, entry] : table.models) {
-    for (const auto& servable : entry->ready) {
-      for (const auto& batch : servable->tally().batches()) {
-        text.sample("sluice_batch_executions_total",
-                    fmt::format("{},rows=\"{}\"", labels_of(*servable), batch.rows), batch.count);
-      }
-    }
-  }
-}
-
-void write_cost(MetricsText& text, const ServingTable& table) {
+void write_cost(Exposition& text, const ServingTable& table) {
   text.family("sluice_estimated_cost_saved", "gauge",
               "What batching and the cache have saved, by the prices in model.yaml.");
   for (const auto& [model, entry] : table.models) {
@@ -87,18 +22,7 @@ void write_cost(MetricsText& text, const ServingTable& table) {
   }
 }
 
-void write_states(MetricsText& text, const ServingTable& table) {
-  text.family("sluice_version_ready", "gauge", "1 where the version is served.");
-  for (const auto& [model, entry] : table.models) {
-    for (const auto& version : entry->versions) {
-      text.sample("sluice_version_ready",
-                  fmt::format("model=\"{}\",version=\"{}\"", model, version.name.str()),
-                  version.state == VersionState::kReady ? 1 : 0);
-    }
-  }
-}
-
-void write_shadows(MetricsText& text, const ServingTable& table,
+void write_shadows(Exposition& text, const ServingTable& table,
                    const serving::ShadowRunner& shadows) {
   using serving::ShadowCounts;
   const auto family = [&](std::string_view name, std::string_view help, auto value) {
@@ -120,20 +44,72 @@ void write_shadows(MetricsText& text, const ServingTable& table,
          [](const ShadowCounts& counts) { return counts.errors; });
 }
 
+// What reached no model: by whatever name it asked, there is none, or it is not there.
+void write_unserved(Exposition& text, const observers::EndCounts& unserved) {
+  text.family("sluice_unserved_requests_total", "counter",
+              "Predictions that no version was found for, by protocol and outcome.");
+  const auto ends = unserved.sums();
+  for (std::size_t protocol = 1; protocol < kProtocols; ++protocol) {
+    for (std::size_t ending = 0; ending < kEndings; ++ending) {
+      if (ends[protocol][ending] == 0) continue;
+      text.sample(
+          "sluice_unserved_requests_total",
+          fmt::format("protocol=\"{}\",outcome=\"{}\"", word_of(static_cast<Protocol>(protocol)),
+                      word_of(static_cast<Ending>(ending))),
+          ends[protocol][ending]);
+    }
+  }
+}
+
+void write_process(Exposition& text) {
+  const auto usage = process_usage();
+  const auto one = [&](std::string_view name, std::string_view type, std::string_view help,
+                       auto value) {
+    text.family(name, type, help);
+    text.sample(name, "", value);
+  };
+  one("process_cpu_seconds_total", "counter", "Processor time of this process.", usage.cpu_seconds);
+  one("process_resident_memory_bytes", "gauge", "Memory that is there.", usage.resident_bytes);
+  one("process_virtual_memory_bytes", "gauge", "Addresses that are taken.", usage.virtual_bytes);
+  one("process_start_time_seconds", "gauge", "When it began, since 1970.", usage.started);
+  one("process_open_fds", "gauge", "Open files and sockets.", usage.open_files);
+  one("process_max_fds", "gauge", "Most of them.", usage.most_open_files);
+  one("process_threads", "gauge", "Threads.", usage.threads);
+  text.family("sluice_build_info", "gauge", "1; the version of this server.");
+  text.sample("sluice_build_info", "version=\"" SLUICE_VERSION "\"", 1);
+}
+
+void write_tap(Exposition& text, const observers::Tap& tap) {
+  text.family("sluice_records_dropped_total", "counter",
+              "Records of requests for drift, recent requests or the log that found no room.");
+  text.sample("sluice_records_dropped_total", "", tap.dropped());
+}
+
+// The media type that a scraper prefers decides (RFC 9110, section 12.5.1, as far as it matters
+// here: Prometheus names OpenMetrics where it can read it).
+bool wants_open_metrics(const transport::RequestHead& head) {
+  const auto accept = head.find("accept");
+  return accept && accept->find("application/openmetrics-text") != std::string_view::npos;
+}
+
 }  // namespace
 
 void add_metrics(Router& router, const Parts& parts) {
   router.serve("GET", "/metrics", [parts](const transport::ExchangePtr& exchange) {
     const auto table = parts.tables.get();
-    MetricsText text;
-    write_states(text, *table);
-    write_counts(text, *table);
-    write_batches(text, *table);
+    const bool open = wants_open_metrics(exchange->head());
+    Exposition text(open ? Exposition::Format::kOpenMetrics : Exposition::Format::kText);
+    write_version_metrics(text, *table);
+    write_unserved(text, parts.watch.unserved);
     write_cost(text, *table);
     write_shadows(text, *table, parts.shadows);
     write_releases(text, parts.releases);
+    write_tap(text, parts.watch.tap);
+    write_process(text);
+    if (parts.settings.read()->triton_names) write_triton_metrics(text, *table);
     transport::Response response;
-    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    response.content_type = open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                 : "text/plain; version=0.0.4; charset=utf-8";
     response.body = text.take();
     exchange->respond(std::move(response));
   });

@@ -4,6 +4,10 @@
 #include "clients/shared_memory.h"
 #include "core/serving_table.h"
 #include "frontends/settings.h"
+#include "observers/rates.h"
+#include "observers/recent.h"
+#include "observers/statistics.h"
+#include "observers/tap.h"
 #include "observers/trace_log.h"
 #include "repository/repository.h"
 #include "serving/pipeline.h"
@@ -15,6 +19,14 @@ class Releases;
 
 namespace sluice::frontends {
 
+// What was seen of the traffic.
+struct Watch {
+  const observers::Tap& tap;
+  const observers::RecentRequests& recent;
+  const observers::Rates& rates;
+  const observers::EndCounts& unserved;
+};
+
 struct Parts {
   const serving::Pipeline& pipeline;
   const ServingTables& tables;
@@ -24,6 +36,7 @@ struct Parts {
   clients::SharedMemory& shared_memory;
   const LiveSettings& settings;
   const serving::ShadowRunner& shadows;
+  const Watch watch;
   bool model_control = false;  // models are loaded and unloaded by calls
 };
 

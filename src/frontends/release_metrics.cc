@@ -12,18 +12,18 @@ using json = nlohmann::ordered_json;
 using Latest = std::map<std::string, json>;
 
 // One sample for each arm of each release: the number at `key` of the arm.
-void each_arm(MetricsText& text, const Latest& latest, std::string_view name, std::string_view type,
-              std::string_view help, const char* key) {
+void each_arm(Exposition& text, const Latest& latest, std::string_view name, std::string_view type,
+              std::string_view help, const char* key, double unit = 1) {
   text.family(name, type, help);
   for (const auto& [model, status] : latest) {
     for (const auto& [version, arm] : status["arms"].items()) {
       text.sample(name, fmt::format("model=\"{}\",version=\"{}\"", model, version),
-                  arm[key].get<double>());
+                  arm[key].get<double>() * unit);
     }
   }
 }
 
-void write_shares(MetricsText& text, const Latest& latest) {
+void write_shares(Exposition& text, const Latest& latest) {
   text.family("sluice_release_share", "gauge", "The arm's share of the traffic.");
   for (const auto& [model, status] : latest) {
     for (const auto& [version, share] : status["weights"].items()) {
@@ -33,7 +33,7 @@ void write_shares(MetricsText& text, const Latest& latest) {
   }
 }
 
-void write_states(MetricsText& text, const Latest& latest) {
+void write_states(Exposition& text, const Latest& latest) {
   text.family("sluice_release_state", "gauge", "1 for the state that the release is in.");
   for (const auto& [model, status] : latest) {
     text.sample(
@@ -59,7 +59,7 @@ void write_states(MetricsText& text, const Latest& latest) {
 }
 
 // Evidence against a canary, as the natural logarithm of E; it is taken back at `limit`.
-void write_evidence(MetricsText& text, const Latest& latest) {
+void write_evidence(Exposition& text, const Latest& latest) {
   using Value = double (*)(const json&);
   const auto family = [&](std::string_view name, std::string_view help, Value value) {
     text.family(name, "gauge", help);
@@ -83,7 +83,7 @@ void write_evidence(MetricsText& text, const Latest& latest) {
 
 }  // namespace
 
-void write_releases(MetricsText& text, const release::Releases& releases) {
+void write_releases(Exposition& text, const release::Releases& releases) {
   const auto latest = releases.latest();
   if (latest->empty()) return;
   text.family("sluice_release_evidence_dropped_total", "counter",
@@ -94,7 +94,8 @@ void write_releases(MetricsText& text, const release::Releases& releases) {
   each_arm(text, *latest, "sluice_release_requests_total", "counter",
            "Requests of the arm that were answered or failed.", "requests");
   each_arm(text, *latest, "sluice_release_errors_total", "counter", "Those that failed.", "errors");
-  each_arm(text, *latest, "sluice_release_p95_ms", "gauge", "The arm's 95th percentile.", "p95");
+  each_arm(text, *latest, "sluice_release_p95_seconds", "gauge", "The arm's 95th percentile.",
+           "p95", 1e-3);
   write_evidence(text, *latest);
 }
 

@@ -1,7 +1,7 @@
 // What releases do, as metrics: shares, arms, evidence, decisions.
 #pragma once
 
-#include "frontends/metrics_text.h"
+#include "telemetry/exposition.h"
 
 namespace sluice::release {
 class Releases;
@@ -10,6 +10,6 @@ class Releases;
 namespace sluice::frontends {
 
 // As it was some time in the last second.
-void write_releases(MetricsText& text, const release::Releases& releases);
+void write_releases(Exposition& text, const release::Releases& releases);
 
 }  // namespace sluice::frontends

@@ -12,6 +12,11 @@ constexpr std::size_t kLooks = 7;
 
 }  // namespace
 
+// Whatever comes is more than nothing.
+Rates::Rates(const ServingTables& tables) : tables_(tables), next_(Clock::now() + kEvery) {
+  looks_.push_back({Clock::now(), {}});
+}
+
 void Rates::tick() {
   const auto now = Clock::now();
   tables_.refresh();

@@ -22,7 +22,7 @@ namespace sluice::observers {
 class Rates final : public RecordSink {
  public:
   // `tables` outlives it.
-  explicit Rates(const ServingTables& tables) : tables_(tables) {}
+  explicit Rates(const ServingTables& tables);
 
   Wanted wants() const override { return static_cast<Wanted>(0); }
   void take(const Record&) override {}

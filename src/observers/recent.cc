@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/debug_info.h"
 #include "observers/record_json.h"
 
 namespace sluice::observers {
@@ -29,9 +30,8 @@ std::string render(const Record& record, const RecordStyle& style) {
   json.field("queue", record.head.queue_ms).field("compute", record.head.compute_ms);
   json.end_object();
   if (!record.probabilities.empty() && record.head.rows == 1) {
-    json.key("class_probabilities").begin_array();
-    for (const double each : record.probabilities) json.value(each);
-    json.end_array();
+    json.key("class_probabilities");
+    write_class_probabilities(record.probabilities, json);
   }
   if (record.head.unsound) json.field("broke_output_guard", true);
   if (!record.warnings.empty()) {

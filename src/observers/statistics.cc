@@ -9,8 +9,10 @@ namespace {
 
 class Statistics final : public Observer {
  public:
+  explicit Statistics(EndCounts& unserved) : unserved_(unserved) {}
+
   void on_finish(const Request& request) const noexcept override {
-    if (!request.servable) return;
+    if (!request.servable) return unserved_.add(request.protocol, ending_of(request));
     Tally& tally = request.servable->tally();
     const auto now = std::chrono::steady_clock::now();
     const Ending ending = ending_of(request);
@@ -28,10 +30,25 @@ class Statistics final : public Observer {
                                    .infer = request.run_ended - request.run_began,
                                    .output = now - request.run_ended});
   }
+
+ private:
+  EndCounts& unserved_;
 };
 
 }  // namespace
 
-std::unique_ptr<const Observer> make_statistics() { return std::make_unique<Statistics>(); }
+Tally::Ends EndCounts::sums() const {
+  Tally::Ends out{};
+  shards_.each([&](const Shard& shard) {
+    for (std::size_t i = 0; i < kProtocols; ++i) {
+      for (std::size_t j = 0; j < kEndings; ++j) out[i][j] += shard[i][j].value();
+    }
+  });
+  return out;
+}
+
+std::unique_ptr<const Observer> make_statistics(EndCounts& unserved) {
+  return std::make_unique<Statistics>(unserved);
+}
 
 }  // namespace sluice::observers

@@ -90,7 +90,9 @@ class TapObserver final : public Observer {
     head.classified = prediction.classified;
     head.single_precision = prediction.single_precision;
     head.unsound = request.unsound;
-    head.inputs_left_out = bytes_of_inputs(request) > kMostInputBytes;
+    // Where reading them failed they are half written.
+    const bool read = request.bound_to != 0 && !request.misfit;
+    head.inputs_left_out = !read || bytes_of_inputs(request) > kMostInputBytes;
     return head;
   }
 

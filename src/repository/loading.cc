@@ -138,6 +138,7 @@ void Repository::accept(const std::string& name, ModelSlot& model, VersionSlot& 
   version.reason.clear();
   version.failed.clear();
   version.failures = 0;
+  ++version.loads;
   version.loaded_at = Clock::now();
   version.loaded_ms =
       std::chrono::duration_cast<Millis>(std::chrono::system_clock::now().time_since_epoch())
@@ -154,6 +155,7 @@ void Repository::refuse(const std::string& name, VersionSlot& version, const std
                         const Error& error) {
   const bool runs = version.servable != nullptr;
   const bool told = version.reason == error.message;
+  ++version.failed_loads;
   version.reason = error.message;
   if (error.code == Code::kUnavailable) {
     version.demanded = true;  // a lazy one was wanted, and still is

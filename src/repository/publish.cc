@@ -14,8 +14,9 @@ bool runs(const ModelSlot& model) {
 }
 
 VersionEntry version_entry(const ModelSlot& model, const VersionSlot& slot) {
-  VersionEntry out{slot.wanted.name, VersionState::kLoading, slot.reason, slot.servable, false,
-                   !slot.chosen};
+  VersionEntry out{
+      slot.wanted.name, VersionState::kLoading, slot.reason, slot.servable, false, !slot.chosen,
+      slot.loads,       slot.failed_loads};
   const bool lazy = model.wanted.config.loading.kind == Loading::Kind::kLazy && !slot.needed;
   if (slot.servable != nullptr) {
     out.state = VersionState::kReady;

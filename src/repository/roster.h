@@ -26,6 +26,8 @@ struct VersionSlot {
   bool settled = false;    // believed to be all there
 
   std::shared_ptr<Tally> tally = std::make_shared<Tally>();  // of all that was loaded for it
+  std::uint64_t loads = 0;
+  std::uint64_t failed_loads = 0;
   std::string running;  // fingerprint of what `servable` was made of
   std::shared_ptr<const Servable> servable;
   std::uint64_t bytes = 0;

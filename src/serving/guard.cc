@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text.h"
+#include "serving/anomalies.h"
+
 namespace sluice::serving {
 namespace {
 
@@ -65,7 +68,6 @@ Result<std::unique_ptr<const Guard>> Guard::make(const Signature& signature,
   out->options_ = config.guard.value_or(GuardOptions());
   SLUICE_CHECK(check_fallback(out->options_));
   out->table_ = signature.inputs.size() == 1 && !signature.columns.empty();
-  bool trained = false;
   for (const auto& declared : config.inputs) {
     Column column;
     column.name = declared.name;
@@ -79,7 +81,7 @@ Result<std::unique_ptr<const Guard>> Guard::make(const Signature& signature,
     out->bounds_.add(bounds.low.value_or(-kInfinity), bounds.high.value_or(kInfinity));
     double far = kInfinity;
     if (declared.training) {
-      trained = true;
+      out->trained_ = true;
       column.mean = declared.training->mean;
       column.std = declared.training->std;
       // A column that never varied says nothing of what is unusual.
@@ -88,12 +90,8 @@ Result<std::unique_ptr<const Guard>> Guard::make(const Signature& signature,
     out->usual_.add(column.mean - far, column.mean + far);
     out->columns_.push_back(std::move(column));
   }
-  if (out->options_.anomalies != GuardAction::kOff && !trained) {
-    return bad_config(
-        "guard.anomalies in model.yaml has nothing to compare with: no input has training "
-        "statistics; sluice inspect --learn-bounds writes them");
-  }
-  const bool watches = out->bounds_.any || out->usual_.any || out->options_.outputs;
+  const bool watches = out->bounds_.any || out->usual_.any || out->options_.outputs ||
+                       out->options_.anomalies != GuardAction::kOff;
   if (!watches) return std::unique_ptr<const Guard>();
   return std::unique_ptr<const Guard>(std::move(out));
 }
@@ -201,7 +199,8 @@ Servable::Guarded Guard::act(GuardAction action, Error error, Request& request) 
                                           : Servable::Guarded::kRefused;
 }
 
-Servable::Guarded Guard::check_inputs(Request& request, Tally& tally) const {
+Servable::Guarded Guard::check_inputs(Request& request, const Signature& signature,
+                                      Tally& tally) const {
   const auto look = [&](const Limits& limits, GuardAction action, auto describe) {
     if (!limits.any || action == GuardAction::kOff || within(limits, request)) {
       return Servable::Guarded::kPasses;
@@ -215,7 +214,18 @@ Servable::Guarded Guard::check_inputs(Request& request, Tally& tally) const {
   };
   const auto by_bounds = look(bounds_, options_.bounds, &Guard::describe_bounds);
   if (by_bounds != Servable::Guarded::kPasses) return by_bounds;
-  return look(usual_, options_.anomalies, &Guard::describe_anomalies);
+  if (trained_ || options_.anomalies == GuardAction::kOff) {
+    return look(usual_, options_.anomalies, &Guard::describe_anomalies);
+  }
+  const auto found = anomalies_within(request, signature, input_statistics(request));
+  if (found.empty()) return Servable::Guarded::kPasses;
+  tally.violated("input");
+  Error error{Code::kInvalidArgument, "guard", join_and(found), {}};
+  for (const auto& each : found) {
+    error.details.push_back(
+        {"input", std::numeric_limits<double>::quiet_NaN(), std::nullopt, std::nullopt, each});
+  }
+  return act(options_.anomalies, std::move(error), request);
 }
 
 Servable::Guarded Guard::check_outputs(const Prediction& prediction, Request& request,

@@ -3,7 +3,8 @@
 //
 // Input: each value of a column with `bounds` must lie within them; NaN is a missing value and no
 // violation. With `guard.anomalies`, each value of a column with `training` must lie within
-// `anomaly_z` standard deviations of its mean. Output (`guard.outputs`): each value, or each
+// `anomaly_z` standard deviations of its mean; where no column has it, values are compared with
+// those of their own request (anomalies.h). Output (`guard.outputs`): each value, or each
 // probability where the model classifies, must be finite and lie within `range`.
 //
 // Bounds are compared in the input's own type, so that 0.1 is within [0, 0.1] as a float too.
@@ -27,12 +28,12 @@ namespace sluice::serving {
 class Guard {
  public:
   // Null where nothing is to be watched. Errors: kInvalidArgument/`bad_config` where it asks for
-  // what is not there: a fallback that nothing describes, anomalies without training statistics.
+  // what is not there: a fallback that nothing describes, bounds of text.
   static Result<std::unique_ptr<const Guard>> make(const Signature& signature,
                                                    const ModelConfig& config);
 
   // Of a request whose inputs fit: see Servable::Guarded.
-  Servable::Guarded check_inputs(Request& request, Tally& tally) const;
+  Servable::Guarded check_inputs(Request& request, const Signature& signature, Tally& tally) const;
   // Of a request that was answered; `prediction`: what the outputs mean.
   Servable::Guarded check_outputs(const Prediction& prediction, Request& request,
                                   Tally& tally) const;
@@ -81,6 +82,7 @@ class Guard {
   std::vector<Column> columns_;
   Limits bounds_;
   Limits usual_;
+  bool trained_ = false;
 };
 
 }  // namespace sluice::serving

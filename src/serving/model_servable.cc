@@ -73,7 +73,8 @@ class ModelServable final : public Servable {
   }
 
   Guarded guard_inputs(Request& request) const override {
-    return guard_ == nullptr ? Guarded::kPasses : guard_->check_inputs(request, tally());
+    return guard_ == nullptr ? Guarded::kPasses
+                             : guard_->check_inputs(request, signature(), tally());
   }
   Guarded guard_outputs(Request& request) const override {
     if (guard_ == nullptr || !guard_->watches_outputs()) return Guarded::kPasses;

@@ -67,7 +67,7 @@ inline ShadowOptions patient() {
 // Model m: v1 answers, the others are its shadows.
 struct ShadowFixture {
   explicit ShadowFixture(ShadowOptions options = patient()) : runner(tables, options) {
-    observers.push_back(observers::make_statistics());
+    observers.push_back(observers::make_statistics(unserved));
     observers.push_back(make_shadow_observer(runner));
   }
 
@@ -150,6 +150,7 @@ struct ShadowFixture {
   std::vector<std::shared_ptr<const Servable>> servables;
   std::shared_ptr<const ModelEntry> entry;
   ShadowRunner runner;
+  observers::EndCounts unserved;
   Observers observers;
   Pipeline pipeline{tables, observers, on_demand};
 };

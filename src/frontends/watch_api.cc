@@ -1,0 +1,191 @@
+#include "frontends/watch_api.h"
+
+#include <algorithm>
+
+#include "base/json_writer.h"
+#include "base/text.h"
+#include "frontends/http_errors.h"
+#include "frontends/query.h"
+
+namespace sluice::frontends {
+namespace {
+
+using transport::ExchangePtr;
+
+// Counts and latencies of one version, or of several together.
+struct Summary {
+  std::uint64_t answered = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t rows = 0;
+  std::uint64_t mistakes = 0;  // the clients', refused by guards included
+  Tally::Latencies latencies;
+  observers::Rates::LastMinute minute;
+
+  void add(const Servable& servable, const observers::Rates& rates) {
+    const Tally& tally = servable.tally();
+    const auto sums = tally.sums();
+    answered += sums.success.count;
+    failed += sums.fail.count;
+    rows += sums.rows;
+    for (const auto& of : tally.ends()) {
+      mistakes += of[static_cast<std::size_t>(Ending::kMistake)] +
+                  of[static_cast<std::size_t>(Ending::kGuarded)];
+    }
+    latencies.merge(tally.latencies(Tally::kTotal));
+    const auto last = rates.of(servable);
+    minute.seconds = std::max(minute.seconds, last.seconds);
+    minute.answered += last.answered;
+    minute.failed += last.failed;
+    minute.latencies.merge(last.latencies);
+  }
+};
+
+double share(std::uint64_t part, std::uint64_t rest) {
+  const auto all = part + rest;
+  return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
+}
+
+void write_latencies(const Tally::Latencies& latencies, JsonWriter& json) {
+  const auto millis = [&](double q) { return latencies.quantile(q) / 1e6; };
+  json.field("latency_p50", millis(0.5)).field("latency_p95", millis(0.95));
+  json.field("latency_p99", millis(0.99)).field("latency_p999", millis(0.999));
+}
+
+void write_summary(const Summary& summary, JsonWriter& json) {
+  json.field("prediction_count", summary.answered).field("error_count", summary.failed);
+  json.field("error_rate", share(summary.failed, summary.answered));
+  write_latencies(summary.latencies, json);
+  json.field("client_error_count", summary.mistakes).field("row_count", summary.rows);
+  json.key("last_minute").begin_object();
+  json.field("seconds", summary.minute.seconds).field("rate", summary.minute.rate());
+  json.field("prediction_count", summary.minute.answered);
+  json.field("error_count", summary.minute.failed);
+  json.field("error_rate", share(summary.minute.failed, summary.minute.answered));
+  write_latencies(summary.minute.latencies, json);
+  json.end_object();
+}
+
+void write_classes(const Servable& servable, const AnswerCounts::Sums& sums, JsonWriter& json) {
+  const auto& names = servable.signature().class_names;
+  json.key("classes").begin_object();
+  for (std::size_t i = 0; i < sums.classes.size(); ++i) {
+    if (sums.classes[i] == 0) continue;
+    json.field(i < names.size() ? names[i] : std::to_string(i), sums.classes[i]);
+  }
+  if (sums.other_classes > 0) json.field("others", sums.other_classes);
+  json.end_object();
+}
+
+void write_values(const Histogram<ValueBuckets>& values, JsonWriter& json) {
+  json.key("values").begin_object();
+  json.field("count", values.count());
+  for (const auto& [name, q] :
+       {std::pair{"p05", 0.05}, {"p25", 0.25}, {"p50", 0.5}, {"p75", 0.75}, {"p95", 0.95}}) {
+    json.field(name, values.quantile(q));
+  }
+  json.end_object();
+}
+
+// Of predictions: by class and confidence, or by value.
+void write_answers(const Servable& servable, JsonWriter& json) {
+  const auto sums = servable.tally().answers().sums();
+  json.key("predictions").begin_object();
+  if (sums.classified() > 0) write_classes(servable, sums, json);
+  if (sums.values.count() > 0) write_values(sums.values, json);
+  json.field("not_finite", sums.not_finite).end_object();
+  if (sums.classified() == 0) return;
+  json.key("confidences").begin_object();
+  json.field("mean", sums.confidence_sum / static_cast<double>(sums.classified()));
+  json.key("histogram").begin_array();
+  for (std::size_t i = 0; i < sums.confidences.size(); ++i) {
+    const auto edge = [](std::size_t at) {
+      return static_cast<double>(at) / AnswerCounts::kConfidences;
+    };
+    json.begin_object().field("from", edge(i)).field("to", edge(i + 1));
+    json.field("count", sums.confidences[i]).end_object();
+  }
+  json.end_array().end_object();
+}
+
+void write_violations(const Servable& servable, JsonWriter& json) {
+  const auto violations = servable.tally().violations();
+  if (violations.empty()) return;
+  json.key("guard_violations").begin_object();
+  for (const auto& [feature, count] : violations) json.field(feature, count);
+  json.end_object();
+}
+
+Result<const ModelEntry*> find_model(const ServingTable& table, std::string_view name) {
+  if (const ModelEntry* entry = table.find(name)) return entry;
+  return not_found("unknown_model", "there is no model '" + printable(name) +
+                                        "'; GET /api/models lists those that there are");
+}
+
+Result<std::string> tell_metrics(const Parts& parts, std::string_view model) {
+  const auto table = parts.tables.get();
+  SLUICE_TRY(const auto* entry, find_model(*table, model));
+  std::string out;
+  JsonWriter json(out);
+  Summary all;
+  for (const auto& servable : entry->ready) all.add(*servable, parts.watch.rates);
+  json.begin_object().field("model", std::string_view(entry->name.str()));
+  write_summary(all, json);
+  json.key("versions").begin_object();
+  for (const auto& servable : entry->ready) {
+    Summary own;
+    own.add(*servable, parts.watch.rates);
+    json.key(servable->version().str()).begin_object();
+    write_summary(own, json);
+    write_answers(*servable, json);
+    write_violations(*servable, json);
+    json.end_object();
+  }
+  json.end_object().end_object();
+  return out;
+}
+
+Result<std::string> tell_recent(const Parts& parts, std::string_view model,
+                                std::string_view query) {
+  const auto table = parts.tables.get();
+  SLUICE_TRY(const auto* entry, find_model(*table, model));
+  const std::string request_id = query_value(query, "request_id").value_or("");
+  const std::string outcome = query_value(query, "outcome").value_or("");
+  observers::RecentRequests::Query wanted{.request_id = request_id, .outcome = outcome};
+  if (const auto limit = query_value(query, "limit")) {
+    const auto number = parse_uint(*limit);
+    if (!number || *number == 0 || *number > 1000) {
+      return invalid("bad_query", "limit must be a whole number from 1 to 1000");
+    }
+    wanted.limit = *number;
+  }
+  const auto found = parts.watch.recent.list(entry->name.str(), wanted);
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("model", std::string_view(entry->name.str()));
+  json.field("logged", entry->config.log.sample > 0);
+  json.key("requests").begin_array();
+  for (const auto& each : found) json.raw(each);
+  json.end_array().end_object();
+  return out;
+}
+
+void answer(const ExchangePtr& exchange, Result<std::string> told) {
+  if (!told) return exchange->respond(simple_error(told.error()));
+  transport::Response response;
+  response.body = *std::move(told);
+  exchange->respond(std::move(response));
+}
+
+}  // namespace
+
+void add_watch_api(Router& router, const Parts& parts) {
+  router.serve("GET", "/api/models/{}/metrics", [parts](const ExchangePtr& exchange) {
+    answer(exchange, tell_metrics(parts, exchange->admission().parameters[0]));
+  });
+  router.serve("GET", "/api/models/{}/recent", [parts](const ExchangePtr& exchange) {
+    answer(exchange,
+           tell_recent(parts, exchange->admission().parameters[0], exchange->head().query));
+  });
+}
+
+}  // namespace sluice::frontends
