@@ -81,6 +81,11 @@ Result<void> transfer(const Fd& from, const Fd& to, std::size_t size, std::strin
   return {};
 }
 
+bool is_sealed(const Fd& fd) {
+  const int seals = ::fcntl(fd.get(), F_GET_SEALS);
+  return seals >= 0 && (seals & F_SEAL_WRITE) != 0;
+}
+
 }  // namespace
 
 Result<FileBytes> FileBytes::copy(const Fd& fd, std::string_view what) {
@@ -103,7 +108,10 @@ Result<FileBytes> FileBytes::map(std::shared_ptr<const Fd> fd, std::string_view 
   FileBytes out;
   const auto size = static_cast<std::size_t>(info.st_size);
   if (size == 0) return out;
-  void* at = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd->get(), 0);
+  // Shared tells it from what libraries map of the same file (base/mapping.h); what is sealed
+  // against writing can only be mapped so since Linux 6.7.
+  const int kind = is_sealed(*fd) ? MAP_PRIVATE : MAP_SHARED;
+  void* at = ::mmap(nullptr, size, PROT_READ, kind, fd->get(), 0);
   if (at == MAP_FAILED) return system_failure(what, errno);
   out.mapping_ = std::shared_ptr<const void>(
       at, [size](const void* mapped) { ::munmap(const_cast<void*>(mapped), size); });
@@ -111,6 +119,8 @@ Result<FileBytes> FileBytes::map(std::shared_ptr<const Fd> fd, std::string_view 
   out.descriptor_ = std::move(fd);
   return out;
 }
+
+bool FileBytes::sealed() const { return descriptor_ && is_sealed(*descriptor_); }
 
 Result<FileBytes> FileBytes::of_copy(std::shared_ptr<const Fd> fd) {
   return map(std::move(fd), "the copy of the model file");

@@ -52,14 +52,16 @@ class FileBytes {
   // `what` names the file in messages ("the model file"). Errors: kInvalidArgument when `fd` is not
   // a regular file; kUnavailable/`changing` when it changed while it was read.
   static Result<FileBytes> copy(const Fd& fd, std::string_view what);
-  // Mapped without a copy: only for a file of our own that nobody changes any more (cutting it off
-  // would end this process). Removing its name is allowed. Errors: those of `copy`.
+  // Mapped without a copy: only for a file of our own that nobody changes any more
+  // (cutting it off would end this process). Removing its name is allowed. Errors: those of `copy`.
   static Result<FileBytes> map(std::shared_ptr<const Fd> fd, std::string_view what);
   // Of a descriptor that `descriptor` gave, in whichever process.
   static Result<FileBytes> of_copy(std::shared_ptr<const Fd> fd);
 
   // Null for an empty file.
   const Fd* descriptor() const { return descriptor_.get(); }
+  // They lie in sealed memory; else in a file that `map` was given.
+  bool sealed() const;
 
  private:
   std::shared_ptr<const Fd> descriptor_;

@@ -53,6 +53,8 @@ class Model {
   virtual std::uint64_t parameters() const = 0;
   // Memory that it takes in other processes; 0 where it has none.
   virtual std::uint64_t bytes_elsewhere() const { return 0; }
+  // What it used of files where they lie when it was loaded, and copies later.
+  virtual std::uint64_t bytes_in_place() const { return 0; }
 };
 
 // What is loaded: the file's bytes and the directory that it may refer to.
@@ -75,6 +77,9 @@ struct LoadOptions {
   // The user allows files that are programs. Asked by engines that load others of them; for the
   // rest, whoever calls `load` has looked at `runs_code`.
   bool allow_code = false;
+  // A trial: this process ends soon, and whoever it was loaded for does not live longer. What can
+  // be used where it lies in a file is not copied.
+  bool trial = false;
   ProcessLimits process;
   std::string name;  // of the version, in the log
   // Nobody wants it any more: a load that can be broken off is. Null: that does not happen.

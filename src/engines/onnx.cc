@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "engines/onnx_in_place.h"
 #include "engines/onnx_scan.h"
 #include "engines/onnx_session.h"
 #include "engines/onnx_weights.h"
@@ -92,6 +93,9 @@ void add_external(Ort::SessionOptions& options, const OnnxFacts& facts,
 constexpr std::size_t kCopiedWeights = std::size_t{16} << 20;
 // Of larger models, weights from this size on are handed over by themselves.
 constexpr std::size_t kLargeWeight = std::size_t{64} << 10;
+// Where a model that was given as bytes has its external data (ONNX Runtime 1.20; older ones find
+// nothing, and are handed the weights).
+constexpr const char* kFolder = "session.model_external_initializers_file_folder_path";
 
 Ort::SessionOptions settings_for(const LoadOptions& options) {
   Ort::SessionOptions out;
@@ -120,9 +124,19 @@ class OnnxEngine final : public Engine {
                                       const LoadOptions& options) const override {
     SLUICE_TRY(auto facts, scan_onnx(file.contents.text()));
     SLUICE_TRY(auto external, open_external(facts, file));
+    const bool large = file.contents.bytes().size() > kCopiedWeights;
     try {
-      auto sessions = open_sessions(file.contents, options, facts, external);
-      auto model = std::make_unique<OnnxModel>(env_, std::move(sessions), std::move(facts));
+      auto in_place =
+          large && external.empty() ? WeightsInPlace::of(file.contents, in_use_) : nullptr;
+      auto sessions =
+          in_place ? open_in_place(file.contents, options, *in_place) : std::vector<Ort::Session>();
+      if (sessions.empty()) {
+        in_place.reset();
+        sessions = open_sessions(file.contents, options, facts, external);
+      }
+      if (in_place) in_place->loaded(!options.trial);
+      auto model = std::make_unique<OnnxModel>(env_, std::move(sessions), std::move(facts),
+                                               std::move(in_place));
       SLUICE_CHECK(model->describe());
       return model;
     } catch (const Ort::Exception& error) {
@@ -132,6 +146,22 @@ class OnnxEngine final : public Engine {
   }
 
  private:
+  // None where ONNX Runtime does not take it: then the model is opened in another way.
+  std::vector<Ort::Session> open_in_place(const FileBytes& contents, const LoadOptions& options,
+                                          const WeightsInPlace& in_place) const {
+    std::vector<Ort::Session> out;
+    const auto parts = take_out_weights(contents.text(), kLargeWeight, in_place.location());
+    if (parts.weights.empty()) return out;
+    try {
+      auto settings = settings_for(options);
+      settings.AddConfigEntry(kFolder, "/");
+      out.emplace_back(*env_, parts.rest.data(), parts.rest.size(), settings);
+    } catch (const Ort::Exception& error) {
+      log::debug(std::string("ONNX Runtime, given the weights in place: ") + error.what());
+    }
+    return out;
+  }
+
   std::vector<Ort::Session> open_sessions(const FileBytes& contents, const LoadOptions& options,
                                           const OnnxFacts& facts,
                                           const std::vector<FileBytes>& external) const {
@@ -178,6 +208,7 @@ class OnnxEngine final : public Engine {
   }
 
   std::shared_ptr<Ort::Env> env_;
+  mutable OnnxFilesInUse in_use_;
 };
 
 }  // namespace

@@ -195,8 +195,9 @@ void hand_over(Ort::SessionOptions& options, const std::vector<OnnxWeight>& weig
 }
 
 OnnxModel::OnnxModel(std::shared_ptr<Ort::Env> env, std::vector<Ort::Session> sessions,
-                     OnnxFacts facts)
+                     OnnxFacts facts, std::shared_ptr<WeightsInPlace> in_place)
     : env_(std::move(env)),
+      in_place_(std::move(in_place)),
       sessions_(std::move(sessions)),
       memory_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)),
       facts_(std::move(facts)) {}

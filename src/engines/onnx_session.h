@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/engine.h"
+#include "engines/onnx_in_place.h"
 #include "engines/onnx_scan.h"
 #include "engines/onnx_sessions.h"
 #include "engines/onnx_weights.h"
@@ -22,7 +23,11 @@ void hand_over(Ort::SessionOptions& options, const std::vector<OnnxWeight>& weig
 
 class OnnxModel final : public Model {
  public:
-  OnnxModel(std::shared_ptr<Ort::Env> env, std::vector<Ort::Session> sessions, OnnxFacts facts);
+  OnnxModel(std::shared_ptr<Ort::Env> env, std::vector<Ort::Session> sessions, OnnxFacts facts,
+            std::shared_ptr<WeightsInPlace> in_place = nullptr);
+  ~OnnxModel() override {
+    if (in_place_) in_place_->close();
+  }
 
   // Reads inputs and outputs from the session. Errors: types that are not tensors.
   Result<void> describe();
@@ -33,6 +38,7 @@ class OnnxModel final : public Model {
   std::string_view platform() const override { return "onnxruntime_onnx"; }
   std::vector<Fact> facts() const override;
   std::uint64_t parameters() const override { return facts_.parameters; }
+  std::uint64_t bytes_in_place() const override { return in_place_ ? in_place_->bytes() : 0; }
 
  private:
   struct OutputKind {
@@ -45,7 +51,8 @@ class OnnxModel final : public Model {
                                     OutputKind* output) const;
   void learn_output_shapes();
 
-  std::shared_ptr<Ort::Env> env_;  // outlives the sessions
+  std::shared_ptr<Ort::Env> env_;  // outlives the sessions, as does what comes next
+  std::shared_ptr<WeightsInPlace> in_place_;
   OnnxSessions sessions_;
   Ort::MemoryInfo memory_;
   OnnxFacts facts_;

@@ -146,9 +146,14 @@ std::optional<std::string_view> look_up(const Tensor& tensor, const OnnxFiles& f
   return file->second.substr(*offset, *size);
 }
 
-// The tensor as one whose data lie elsewhere: everything but the data, and a place that is never
-// looked up, as ONNX Runtime is handed the data by the tensor's name.
-std::string without_data(std::string_view bytes, std::size_t size) {
+// The file that all weights are taken out of.
+struct Whole {
+  std::string_view bytes;
+  std::string_view location;  // what it is called
+};
+
+// The tensor as one whose data lie elsewhere: everything but the data, and where they are.
+std::string without_data(std::string_view bytes, std::string_view data, const Whole& file) {
   std::string out;
   each(bytes, [&](const WireReader& r, std::string_view whole) {
     if (r.field() != kRawData) out += whole;
@@ -161,9 +166,9 @@ std::string without_data(std::string_view bytes, std::size_t size) {
     pair.bytes(2, value);
     writer.bytes(kExternalData, text);
   };
-  entry("location", "weights");
-  entry("offset", "0");
-  entry("length", std::to_string(size));
+  entry("location", file.location);
+  entry("offset", std::to_string(data.data() - file.bytes.data()));
+  entry("length", std::to_string(data.size()));
   writer.number(kDataLocation, 1);  // EXTERNAL
   return out;
 }
@@ -249,7 +254,7 @@ std::optional<OnnxWeight> find_weight(std::string_view tensor, const OnnxFiles& 
 
 // The graph without its large weights, which go to `weights`; none go where most of the graph is
 // something else, which copying would gain nothing for.
-std::string thin_graph(std::string_view graph, std::size_t least,
+std::string thin_graph(std::string_view graph, std::size_t least, const Whole& file,
                        std::vector<OnnxWeight>& weights) {
   const auto names = read_names(graph);
   const std::size_t most = graph.size() / 2;
@@ -265,7 +270,7 @@ std::string thin_graph(std::string_view graph, std::size_t least,
       if (thin) out += whole;
       return;
     }
-    writer.bytes(kInitializer, without_data(r.bytes(), weight->data.size()));
+    writer.bytes(kInitializer, without_data(r.bytes(), weight->data, file));
     weights.push_back(std::move(*weight));
   });
   if (!thin) weights.clear();
@@ -274,7 +279,7 @@ std::string thin_graph(std::string_view graph, std::size_t least,
 
 }  // namespace
 
-OnnxParts take_out_weights(std::string_view bytes, std::size_t least) {
+OnnxParts take_out_weights(std::string_view bytes, std::size_t least, std::string_view location) {
   OnnxParts out;
   WireWriter writer(out.rest);
   int graphs = 0;
@@ -282,7 +287,7 @@ OnnxParts take_out_weights(std::string_view bytes, std::size_t least) {
     if (r.field() != kGraph) {
       out.rest += whole;
     } else if (++graphs == 1) {
-      writer.bytes(kGraph, thin_graph(r.bytes(), least, out.weights));
+      writer.bytes(kGraph, thin_graph(r.bytes(), least, {bytes, location}, out.weights));
     }
   });
   // Protobuf makes one graph of several; nobody writes such files.

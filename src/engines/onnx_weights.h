@@ -35,8 +35,9 @@ struct OnnxParts {
 // hold anything out of the ordinary (a wrong size, a name that is there twice or that nobody uses,
 // a type of less than a byte) stay where they are, for ONNX Runtime to judge; all do where they are
 // not most of the file, or where it is no model. What is left is a model that calls them external
-// data, which they are then. `bytes` outlives the answer.
-OnnxParts take_out_weights(std::string_view bytes, std::size_t least);
+// data, which they are then, in a file `location` that is `bytes`. `bytes` outlives the answer.
+OnnxParts take_out_weights(std::string_view bytes, std::size_t least,
+                           std::string_view location = "weights");
 
 // Those that the model in `bytes` keeps in `files`; out of the ordinary is here a place outside of
 // its file, too. The model stays as it is.

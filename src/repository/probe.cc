@@ -151,6 +151,7 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
   options.threads = order.threads;
   options.parallel = order.parallel;
   options.allow_code = order.allow_code;
+  options.trial = true;
   SLUICE_TRY(const auto model, engine->load(file, options));
   for (int i = 0; i < order.warmup; ++i) {
     Arena arena;
@@ -160,7 +161,7 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
     if (!model->run(inputs, outputs, arena)) break;
   }
   const auto after = own_memory("self");
-  return after > before ? after - before : 0;
+  return (after > before ? after - before : 0) + model->bytes_in_place();
 }
 
 [[noreturn]] void be_child(const Registry<Engine>& engines, const Order& order,

@@ -23,6 +23,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kTellEvery{3};
 constexpr std::size_t kBuffer = 256 << 10;
+// The digest follows what arrives in steps of this size.
+constexpr std::uint64_t kStep = std::uint64_t{1} << 20;
 constexpr std::size_t kMaxNotes = std::size_t{64} << 20;
 
 Failure disk_failure(int error) {
@@ -71,7 +73,7 @@ void Download::cut_in_pieces() {
   for (std::size_t i = 0; i < plan_.objects.size(); ++i) {
     const auto size = plan_.objects[i].size;
     for (std::uint64_t at = 0; at < size; at += std::min(most, size - at)) {
-      pieces_.push_back({i, {at, std::min(most, size - at)}, false});
+      pieces_.push_back({i, {at, std::min(most, size - at)}});
     }
   }
 }
@@ -92,6 +94,7 @@ void Download::read_notes() {
           piece.range.length != *length || std::exchange(piece.done, true)) {
         continue;
       }
+      piece.arrived = *length;
       received_ += *length;
     }
   }
@@ -102,28 +105,39 @@ void Download::read_notes() {
 }
 
 // What was received before a cut is kept: the next try asks for the rest.
-Result<Fetched> Download::fetch(const Piece& piece) {
+Result<Fetched> Download::fetch(std::size_t index) {
+  const auto object = pieces_[index].object;
+  const auto range = pieces_[index].range;
   std::uint64_t got = 0;
+  std::uint64_t told = 0;
   int written = 0;
-  const auto& file = files_[piece.object];
+  const auto& file = files_[object];
   auto fetched = with_retries(stop_, [&]() -> Result<Fetched> {
     if (!store_.has_ranges()) received_ -= std::exchange(got, 0);
     const auto take = [&](std::span<const std::byte> bytes) {
-      if (!write_at(file.fd, bytes, piece.range.offset + got)) {
+      if (!write_at(file.fd, bytes, range.offset + got)) {
         written = errno == 0 ? EIO : errno;
         return false;
       }
       got += bytes.size();
       received_ += bytes.size();
+      // Without ranges another try writes all of it anew: what was digested must stay.
+      if (store_.has_ranges() && got >= told + kStep) tell_arrived(index, told = got);
       return true;
     };
-    auto result = store_.fetch(plan_.objects[piece.object],
-                               {piece.range.offset + got, piece.range.length - got}, take, stop_);
+    auto result =
+        store_.fetch(plan_.objects[object], {range.offset + got, range.length - got}, take, stop_);
     if (written != 0) return fail(Code::kAborted, "disk_failed", "");
     return result;
   });
   if (written != 0) return disk_failure(written);
   return fetched;
+}
+
+void Download::tell_arrived(std::size_t index, std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  pieces_[index].arrived = bytes;
+  changed_.notify_all();
 }
 
 void Download::finish_piece(std::size_t index, const Result<Fetched>& fetched) {
@@ -133,6 +147,7 @@ void Download::finish_piece(std::size_t index, const Result<Fetched>& fetched) {
   const std::lock_guard lock(mutex_);
   if (fetched) {
     piece.done = true;
+    piece.arrived = piece.range.length;
     if (!fetched->etag_is_digest) files_[piece.object].etag_counts = false;
     // Where it cannot be noted it is fetched again some day: that is all.
     [[maybe_unused]] const auto noted = ::write(notes_.get(), line.data(), line.size());
@@ -149,7 +164,7 @@ void Download::work() {
     const auto index = next_++;
     if (index >= pieces_.size()) return;
     if (pieces_[index].done) continue;  // noted before any of these threads began
-    finish_piece(index, fetch(pieces_[index]));
+    finish_piece(index, fetch(index));
   }
 }
 
@@ -165,10 +180,10 @@ void Download::tell_progress() {
             human_bytes(rate) + " a second");
 }
 
-// False when it will not come any more.
-bool Download::wait_for(std::size_t index) {
+// How much of a piece is there, more than `at`; nothing when no more will come.
+std::optional<std::uint64_t> Download::wait_for(std::size_t index, std::uint64_t at) {
   std::unique_lock lock(mutex_);
-  while (!pieces_[index].done && !error_) {
+  while (pieces_[index].arrived <= at && !error_) {
     changed_.wait_for(lock, std::chrono::milliseconds(200));
     lock.unlock();
     tell_progress();
@@ -179,14 +194,26 @@ bool Download::wait_for(std::size_t index) {
       stop_ = true;
     }
   }
-  return !error_;
+  return error_ ? std::nullopt : std::optional(pieces_[index].arrived);
 }
 
-Result<void> Download::digest_piece(const Piece& piece, ObjectDigest& digest) {
-  auto at = piece.range.offset;
-  auto left = piece.range.length;
+// Follows what arrives of the piece.
+Result<void> Download::digest_piece(std::size_t index, ObjectDigest& digest) {
+  const auto object = pieces_[index].object;
+  const auto range = pieces_[index].range;
+  for (std::uint64_t at = 0; at < range.length;) {
+    const auto arrived = wait_for(index, at);
+    if (!arrived) return Failure(*error_);
+    SLUICE_CHECK(digest_range(object, {range.offset + at, *arrived - at}, digest));
+    at = *arrived;
+  }
+  return {};
+}
+
+Result<void> Download::digest_range(std::size_t object, Range range, ObjectDigest& digest) {
+  auto [at, left] = range;
   while (left > 0) {
-    const auto got = ::pread(files_[piece.object].fd.get(), buffer_.data(),
+    const auto got = ::pread(files_[object].fd.get(), buffer_.data(),
                              std::min<std::uint64_t>(left, buffer_.size()), static_cast<off_t>(at));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return disk_failure(got < 0 ? errno : EIO);
@@ -203,8 +230,7 @@ Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece)
   const bool in_parts = object.sha256.empty() && parts_of_etag(object.etag) > 0;
   ObjectDigest digest(object, in_parts ? store_.part_size(object) : 0);
   for (; piece < pieces_.size() && pieces_[piece].object == index; ++piece) {
-    if (!wait_for(piece)) return Failure(*error_);
-    SLUICE_CHECK(digest_piece(pieces_[piece], digest));
+    SLUICE_CHECK(digest_piece(piece, digest));
   }
   bool etag_counts = true;
   {

@@ -53,6 +53,7 @@ class Download {
     std::size_t object;
     Range range;
     bool done = false;
+    std::uint64_t arrived = 0;  // bytes at its front that may be digested
   };
   struct File {
     Fd fd;
@@ -63,13 +64,15 @@ class Download {
   void cut_in_pieces();
   void read_notes();
   void work();
-  Result<Fetched> fetch(const Piece& piece);
+  Result<Fetched> fetch(std::size_t index);
+  void tell_arrived(std::size_t index, std::uint64_t bytes);
   void finish_piece(std::size_t index, const Result<Fetched>& fetched);
-  bool wait_for(std::size_t index);
+  std::optional<std::uint64_t> wait_for(std::size_t index, std::uint64_t at);
   void tell_progress();
   Result<std::vector<Downloaded>> check();
   Result<Downloaded> check_object(std::size_t index, std::size_t& piece);
-  Result<void> digest_piece(const Piece& piece, ObjectDigest& digest);
+  Result<void> digest_piece(std::size_t index, ObjectDigest& digest);
+  Result<void> digest_range(std::size_t object, Range range, ObjectDigest& digest);
 
   ObjectStore& store_;
   const DownloadPlan plan_;
@@ -82,7 +85,7 @@ class Download {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Piece> pieces_;   // `done` guarded by mutex_
+  std::vector<Piece> pieces_;   // `done` and `arrived` guarded by mutex_
   std::optional<Error> error_;  // the first; guarded by mutex_
 
   // Of the calling thread.

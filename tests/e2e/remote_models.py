@@ -277,6 +277,24 @@ def cache_size(report):
             report.check("one that is too large is told so", took is not None, remote.models())
 
 
+def cut_off(report):
+    """Weights are used in the cache's file until they are copied."""
+    with S3() as s3:
+        put(s3, "m", "v1", 1001, ballast=2 * LARGE)
+        with Remote(URL, s3.env()) as remote:
+            remote.serve("--log-level", "debug")
+            report.equal("a large model is served", remote.ask(), (200, "v1", 1001))
+            remote.says(report, "its weights are copied", "debug", "model's weights", "are copied")
+            copies = [line.replace(str(remote.cache), "") for line in
+                      open(f"/proc/{remote.server.pid}/maps") if str(remote.cache) in line]
+            report.equal("and the file is not mapped any more", copies, [])
+            for file in remote.cache.rglob("v1/model.onnx"):
+                file.write_bytes(b"")
+            report.equal("so that it may be cut off", remote.ask(), (200, "v1", 1001))
+            put(s3, "m", "v2", 2001, ballast=2 * LARGE)
+            remote.serves(report, "and another version takes over", "v2", 2001)
+
+
 def long_listing(report):
     """10^5 keys, a thousand a page, from a server that has one model among them."""
     model = tiny_onnx.model(7)
@@ -313,4 +331,5 @@ def long_listing(report):
 
 if __name__ == "__main__":
     Report("remote_models").run(hot_swap, one_file, by_call, half_uploaded, credentials, commands,
-                                faults, stalled, resumed, store_is_down, cache_size, long_listing)
+                                faults, stalled, resumed, store_is_down, cache_size, cut_off,
+                                long_listing)
