@@ -1,5 +1,5 @@
 // Weights of a large ONNX model that ONNX Runtime uses where they lie in the file, so that loading
-// it copies nothing (docs/decisions/0038-weights-in-place.md).
+// it copies nothing (docs/decisions/0039-weights-in-place.md).
 //
 // For a moment only: a mapped file that someone cuts off would end the process, so that a copy
 // takes the mapping's place as soon as the model is loaded, at the same addresses, while it already
