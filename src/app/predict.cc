@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <future>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -27,6 +28,7 @@ struct Arguments {
   std::string data;
   std::string input;
   std::string url;
+  bool debug = false;
   bool json = false;
 };
 
@@ -42,13 +44,16 @@ Result<std::string> read_input(const Arguments& arguments) {
 }
 
 // Features alone become a request; a whole request stays as it is.
-Result<std::string> make_body(const std::string& text) {
+Result<std::string> make_body(const std::string& text, bool debug) {
   const auto parsed = json::parse(text, nullptr, false);
   if (parsed.is_discarded()) {
     return invalid("not_json", "the features are not valid JSON; write them like [1, 2, 3]");
   }
-  if (parsed.is_object() && parsed.contains("features")) return text;
-  return "{\"features\":" + text + "}";
+  if (parsed.is_object() && parsed.contains("features")) {
+    if (!debug || parsed.contains("debug")) return text;
+    return text.substr(0, text.rfind('}')) + ",\"debug\":true}";
+  }
+  return "{\"features\":" + text + (debug ? ",\"debug\":true}" : "}");
 }
 
 Result<HttpAnswer> ask_server(const Arguments& arguments, const std::string& body) {
@@ -79,6 +84,8 @@ Result<HttpAnswer> ask_here(const Arguments& arguments, const std::string& body)
   }
   SLUICE_CHECK(codecs::decode_simple_json(padded, request->servable->signature(), false, *request));
   std::optional<Error> error;
+  // Explanations are made on a thread of their own.
+  std::promise<void> answered;
   request->on_done = [&](Request* done) {
     answer.status = done->reply.error ? 400 : 200;
     if (done->reply.error) {
@@ -87,8 +94,10 @@ Result<HttpAnswer> ask_here(const Arguments& arguments, const std::string& body)
       codecs::encode_simple_json(*done, done->servable->model().str(),
                                  done->servable->version().str(), answer.body);
     }
+    answered.set_value();
   };
   stack->pipeline().submit(std::move(request));
+  answered.get_future().wait();
   if (error) return Failure(*error);
   return answer;
 }
@@ -101,6 +110,9 @@ void print_for_people(const std::string& body) {
     const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
     std::printf("%-14s %s\n", key, text.c_str());
   }
+  for (const char* key : {"debug", "explanation"}) {
+    if (answer.contains(key)) std::printf("%s\n%s\n", key, answer[key].dump(2).c_str());
+  }
   for (const auto& warning : answer.value("warnings", json::array())) {
     std::fprintf(stderr, "sluice: warning: %s\n", warning.get<std::string>().c_str());
   }
@@ -110,7 +122,7 @@ int predict(const Arguments& arguments) {
   log::set_level(log::Level::kOff);
   auto text = read_input(arguments);
   if (!text) return complain(text.error());
-  auto body = make_body(*text);
+  auto body = make_body(*text, arguments.debug);
   if (!body) return complain(body.error());
   auto answer = arguments.url.empty() ? ask_here(arguments, *body) : ask_server(arguments, *body);
   if (!answer) return complain(answer.error());
@@ -142,6 +154,7 @@ Action add_predict(CLI::App& app) {
   app.add_option("--version", arguments->version, "version of the model");
   app.add_option("--url", arguments->url, "ask this server: http://127.0.0.1:8000");
   add_pickle_options(app, arguments->pickles);
+  app.add_flag("--debug", arguments->debug, "tell what is unusual, and where the time went");
   app.add_flag("--json", arguments->json, "print the answer as JSON");
   return [arguments] { return predict(*arguments); };
 }
