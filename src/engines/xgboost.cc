@@ -26,6 +26,11 @@ struct FreeBooster {
 };
 using Booster = std::unique_ptr<void, FreeBooster>;
 
+struct FreeMatrix {
+  void operator()(void* matrix) const { XGDMatrixFree(matrix); }
+};
+using Matrix = std::unique_ptr<void, FreeMatrix>;
+
 // What a booster says of itself.
 struct BoosterFacts {
   std::string objective;
@@ -86,6 +91,9 @@ class XgboostModel final : public Model {
     config_ = fmt::format(R"({{"type":0,"training":false,"iteration_begin":0,"iteration_end":{},)"
                           R"("strict_shape":true,"cache_id":0,"missing":NaN}})",
                           facts_.iterations);
+    explain_config_ = fmt::format(R"({{"type":2,"training":false,"iteration_begin":0,)"
+                                  R"("iteration_end":{},"strict_shape":true}})",
+                                  facts_.iterations);
     return try_one_row();
   }
 
@@ -117,6 +125,28 @@ class XgboostModel final : public Model {
     return {};
   }
 
+  bool explains() const override { return true; }
+
+  // TreeSHAP (Lundberg and others, Nature Machine Intelligence 2, 2020), of trees that answer for
+  // what they have not seen by how often training rows went each way. XGBoost offers it only by way
+  // of a matrix of its own.
+  Result<Attributions> explain(std::span<const TensorView> inputs, Arena& arena) const override {
+    SLUICE_TRY(const auto matrix, matrix_of(inputs[0]));
+    const bst_ulong* shape = nullptr;
+    bst_ulong rank = 0;
+    const float* result = nullptr;
+    if (XGBoosterPredictFromDMatrix(booster_.get(), matrix.get(), explain_config_.c_str(), &shape,
+                                    &rank, &result) != 0) {
+      log_last_error();
+      return fail(Code::kInternal, "engine_failed", "XGBoost cannot explain this model's answers");
+    }
+    if (rank != 3 || shape[0] != static_cast<std::size_t>(inputs[0].shape[0]) ||
+        shape[2] != columns_ + 1) {
+      return internal("XGBoost explained with an unexpected number of values");
+    }
+    return split(result, shape[0], shape[1], arena);
+  }
+
   std::string_view platform() const override { return "xgboost"; }
   std::vector<Fact> facts() const override {
     return {{"objective", facts_.objective},
@@ -131,6 +161,32 @@ class XgboostModel final : public Model {
     return fmt::format(R"({{"data":[{},true],"shape":[{},{}],"typestr":"<f4","version":3}})",
                        reinterpret_cast<std::uintptr_t>(rows.data.data()), rows.shape[0],
                        rows.shape[1]);
+  }
+
+  static Result<Matrix> matrix_of(const TensorView& rows) {
+    const auto text = array_interface(rows);
+    DMatrixHandle handle = nullptr;
+    if (XGDMatrixCreateFromDense(text.c_str(), R"({"missing":NaN,"nthread":1})", &handle) != 0) {
+      log_last_error();
+      return invalid("not_explainable",
+                     "XGBoost does not explain rows with infinite values; send numbers, or null "
+                     "where a value is missing");
+    }
+    return Matrix(handle);
+  }
+
+  // Each row of a group has its base value after its features; it is the same in all.
+  Result<Attributions> split(const float* result, std::size_t rows, std::size_t groups,
+                             Arena& arena) const {
+    auto values = arena.array<double>(rows * groups * columns_);
+    auto base = arena.array<double>(groups);
+    std::ranges::fill(base, 0.0);
+    auto out = values.begin();
+    for (std::size_t i = 0; i < rows * groups; ++i, result += columns_ + 1) {
+      out = std::copy_n(result, columns_, out);
+      base[i % groups] = result[columns_];
+    }
+    return Attributions{rows, groups, columns_, values, base};
   }
 
   void read_feature_names() {
@@ -188,6 +244,7 @@ class XgboostModel final : public Model {
   Signature signature_;
   std::size_t columns_ = 0;
   std::string config_;
+  std::string explain_config_;
 };
 
 class XgboostEngine final : public Engine {
