@@ -102,13 +102,11 @@ class XgboostModel final : public Model {
   Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
                    Arena& arena) const override {
     const TensorView& rows = inputs[0];
-    const auto text = array_interface(rows);
     const bst_ulong* shape = nullptr;
     bst_ulong rank = 0;
     const float* result = nullptr;
     // The result lies in memory of this thread inside XGBoost until its next prediction.
-    if (XGBoosterPredictFromDense(booster_.get(), text.c_str(), config_.c_str(), nullptr, &shape,
-                                  &rank, &result) != 0) {
+    if (predict(rows, &shape, &rank, &result) != 0) {
       log_last_error();
       return fail(Code::kInternal, "engine_failed", "the model failed to run on this input");
     }
@@ -128,8 +126,8 @@ class XgboostModel final : public Model {
   bool explains() const override { return true; }
 
   // TreeSHAP (Lundberg and others, Nature Machine Intelligence 2, 2020), of trees that answer for
-  // what they have not seen by how often training rows went each way. XGBoost offers it only by way
-  // of a matrix of its own.
+  // what they have not seen by how often training rows went each way; of linear models weight by
+  // value. XGBoost offers both only by way of a matrix of its own.
   Result<Attributions> explain(std::span<const TensorView> inputs, Arena& arena) const override {
     SLUICE_TRY(const auto matrix, matrix_of(inputs[0]));
     const bst_ulong* shape = nullptr;
@@ -148,6 +146,8 @@ class XgboostModel final : public Model {
   }
 
   std::string_view platform() const override { return "xgboost"; }
+  // XGBoost promises it for trees only.
+  bool thread_safe() const override { return !linear(); }
   std::vector<Fact> facts() const override {
     return {{"objective", facts_.objective},
             {"booster", facts_.booster},
@@ -156,6 +156,21 @@ class XgboostModel final : public Model {
   std::uint64_t parameters() const override { return 0; }
 
  private:
+  bool linear() const { return facts_.booster == "gblinear"; }
+
+  // Not 0: it failed, and XGBoost says why.
+  int predict(const TensorView& rows, const bst_ulong** shape, bst_ulong* rank,
+              const float** result) const {
+    if (!linear()) {
+      return XGBoosterPredictFromDense(booster_.get(), array_interface(rows).c_str(),
+                                       config_.c_str(), nullptr, shape, rank, result);
+    }
+    const auto matrix = matrix_of(rows);
+    if (!matrix) return -1;
+    return XGBoosterPredictFromDMatrix(booster_.get(), matrix->get(), config_.c_str(), shape, rank,
+                                       result);
+  }
+
   // NumPy's array interface, which the C API reads (numpy.org, "The array interface protocol").
   static std::string array_interface(const TensorView& rows) {
     return fmt::format(R"({{"data":[{},true],"shape":[{},{}],"typestr":"<f4","version":3}})",
@@ -221,7 +236,7 @@ class XgboostModel final : public Model {
     signature_.outputs.push_back(std::move(out));
   }
 
-  // Also shows whether this kind of booster can predict in place (gblinear cannot).
+  // Shows whether this kind of booster can predict so.
   Result<void> try_one_row() {
     Arena arena;
     TensorView row;
@@ -232,8 +247,8 @@ class XgboostModel final : public Model {
     TensorView out;
     if (auto tried = run({&row, 1}, {&out, 1}, arena); !tried) {
       return invalid("bad_model",
-                     "XGBoost cannot predict with this model; boosters gbtree and "
-                     "dart are supported, this one is '" +
+                     "XGBoost cannot predict with this model; boosters gbtree, dart and "
+                     "gblinear are supported, this one is '" +
                          facts_.booster + "'");
     }
     return {};

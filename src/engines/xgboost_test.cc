@@ -197,6 +197,38 @@ TEST(XgboostExplanation, AddsUpToTheMargin) {
   }
 }
 
+// Of a linear model a feature's attribution is weight by value, where XGBoost has no feature means,
+// and its base value the bias.
+TEST(XgboostExplanation, LinearModelsAreWeightByValue) {
+  const auto weights =
+      read_json("tests/models/xgb_linear.json")["learner"]["gradient_booster"]["model"]["weights"];
+  const auto model = load("tests/models/xgb_linear.json");
+  EXPECT_FALSE(model->thread_safe());
+  const std::vector<float> row = {2, -1, kMissing, 0.5F};
+  const auto input = tensor(row, 4);
+  Arena arena;
+  TensorView output;
+  ASSERT_TRUE(model->run({&input, 1}, {&output, 1}, arena));
+  const auto found = model->explain({&input, 1}, arena);
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->groups, 3U);
+  double exponentials[3];
+  double total = 0;
+  for (std::size_t g = 0; g < 3; ++g) {
+    EXPECT_NEAR(found->base[g], weights[12 + g].get<double>() + 0.5, 1e-6);
+    double sum = found->base[g];
+    for (std::size_t i = 0; i < 4; ++i) {
+      const double value = std::isnan(row[i]) ? 0 : row[i];
+      EXPECT_NEAR(found->values[g * 4 + i], weights[i * 3 + g].get<double>() * value, 1e-6);
+      sum += found->values[g * 4 + i];
+    }
+    total += exponentials[g] = std::exp(sum);
+  }
+  for (std::size_t g = 0; g < 3; ++g) {
+    EXPECT_NEAR(number_at(output, g), exponentials[g] / total, 1e-6);
+  }
+}
+
 TEST(XgboostExplanation, ManyThreadsGetTheSame) {
   const auto model = load("tests/models/xgb_multi_softprob.json");
   const auto rows = golden_rows("xgb_multi_softprob.json");
