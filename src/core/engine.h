@@ -28,6 +28,7 @@ struct Fact {
 
 // What each feature adds to a model's answer, exactly, by a method of the library's own.
 struct Attributions {
+  std::string_view method;  // "tree_shap"; always a literal
   std::size_t rows = 0;
   std::size_t groups = 0;  // one for each class, or one
   std::size_t features = 0;

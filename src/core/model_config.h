@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/option.h"
+#include "core/explain_config.h"
 
 namespace sluice {
 
@@ -147,6 +148,7 @@ struct ModelConfig {
   OutputOptions output;
   std::optional<FeatureOptions> features;
   std::optional<LogOptions> log;
+  std::optional<ExplainOptions> explain;
   std::optional<Node> ensemble;  // a pipeline's steps; read by its engine
   std::optional<Node> release;   // read by the release policies themselves
   bool allow_pickle = false;

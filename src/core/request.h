@@ -32,6 +32,7 @@
 namespace sluice {
 
 class Servable;
+struct Explanation;
 struct ModelEntry;
 class Turn;
 struct Request;
@@ -41,8 +42,9 @@ using TimePoint = std::chrono::steady_clock::time_point;
 struct Reply {
   bool answered = false;  // what follows is the answer: without it the request was dropped
   std::optional<Error> error;
-  std::span<TensorView> outputs;  // in the order of the signature's outputs
-  Prediction prediction;          // filled when the request asked for it
+  std::span<TensorView> outputs;             // in the order of the signature's outputs
+  Prediction prediction;                     // filled when the request asked for it
+  const Explanation* explanation = nullptr;  // in the request's arena, when it asked for it
 };
 
 // What a request that others wait for holds; its end is theirs to hear of.
@@ -82,6 +84,8 @@ struct Request {
   std::optional<double> true_label;
   bool debug = false;
   bool explain = false;
+  // Whole rows that an explanation compares with, in place of the version's own.
+  std::span<const double> background;
   // The simple protocols want outputs interpreted; tensor protocols take them as they are.
   bool wants_prediction = false;
   // The client sent a list of rows and expects lists back.

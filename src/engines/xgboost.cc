@@ -201,7 +201,8 @@ class XgboostModel final : public Model {
       out = std::copy_n(result, columns_, out);
       base[i % groups] = result[columns_];
     }
-    return Attributions{rows, groups, columns_, values, base};
+    return Attributions{
+        linear() ? "linear_shap" : "tree_shap", rows, groups, columns_, values, base};
   }
 
   void read_feature_names() {

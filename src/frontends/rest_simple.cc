@@ -15,9 +15,8 @@ using transport::Response;
 Result<void> decode(bool strict, const transport::Exchange& exchange, Request& request) {
   SLUICE_CHECK(
       codecs::decode_simple_json(exchange.body(), request.servable->signature(), strict, request));
-  if (request.debug || request.explain) {
-    request.warnings.emplace_back(
-        "'debug' and 'explain' are read but not acted on by this version of Sluice");
+  if (request.debug) {
+    request.warnings.emplace_back("'debug' is read but not acted on by this version of Sluice");
   }
   if (request.request_id.empty()) request.request_id = new_request_id(request.arena);
   return {};

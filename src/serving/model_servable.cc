@@ -7,6 +7,7 @@
 #include "serving/answer_memory.h"
 #include "serving/batcher.h"
 #include "serving/execution.h"
+#include "serving/explain_rows.h"
 #include "telemetry/sharded.h"
 
 namespace sluice::serving {
@@ -34,10 +35,11 @@ BatcherOptions batcher_options(const Execution& execution, const ModelName& mode
 class ModelServable final : public Servable {
  public:
   ModelServable(ModelName model, VersionName version, std::unique_ptr<Execution> execution,
-                const ModelConfig& config, int parallel, bool hangs)
+                const ModelConfig& config, ExplainBasis basis, int parallel, bool hangs)
       : model_(std::move(model)),
         version_(std::move(version)),
         execution_(std::move(execution)),
+        basis_(std::move(basis)),
         apart_(hangs || execution_->model().answers_from_afar()),
         limited_(config.instances.count > 0 || !execution_->model().thread_safe()),
         waits_(config.batching.value_or(Batching()).policy == BatchPolicy::kWait),
@@ -65,6 +67,13 @@ class ModelServable final : public Servable {
                                Arena& arena) const override {
     return execution_->interpreted(outputs, rows, arena);
   }
+
+  Result<void> run_aside(Request& request) const override { return execution_->run_aside(request); }
+  Result<Attributions> explain_aside(std::span<const TensorView> inputs,
+                                     Arena& arena) const override {
+    return execution_->explain(inputs, arena);
+  }
+  const ExplainBasis& explain_basis() const override { return basis_; }
 
   Recall recall(RequestPtr& request) const override {
     return memory_ == nullptr ? Recall::kMiss : memory_->recall(request);
@@ -166,6 +175,7 @@ class ModelServable final : public Servable {
   const ModelName model_;
   const VersionName version_;
   const std::unique_ptr<const Execution> execution_;
+  const ExplainBasis basis_;
   const bool apart_;    // never runs on a loop's thread
   const bool limited_;  // in how many runs there may be at a time
   const bool waits_;
@@ -212,6 +222,7 @@ class ModelServables final : public ServableFactory {
     Signature signature = loaded->signature();
     SLUICE_CHECK(name_columns(signature, config));
     SLUICE_TRY(auto plan, make_output_plan(signature, config));
+    SLUICE_TRY(auto basis, make_explain_basis(signature, config));
     SLUICE_TRY(auto padding, PadPlan::make(signature, config));
     signature.class_names = plan.names;
     signature.seal();
@@ -219,7 +230,8 @@ class ModelServables final : public ServableFactory {
     auto execution =
         std::make_unique<Execution>(std::move(loaded), std::move(signature), std::move(plan),
                                     std::move(padding), config, std::move(tally), fault);
-    return std::make_shared<ModelServable>(model, version, std::move(execution), config, parallel,
+    return std::make_shared<ModelServable>(model, version, std::move(execution), config,
+                                           std::move(basis), parallel,
                                            fault != nullptr && fault->delays());
   }
 

@@ -145,6 +145,7 @@ void Pipeline::sweep() const {
   for (const auto& [name, entry] : table->models) {
     for (const auto& servable : entry->ready) servable->sweep(now);
   }
+  if (explainer_ != nullptr) explainer_->sweep(now);
 }
 
 enum class Step { kNext, kFinish, kWait };
@@ -193,6 +194,8 @@ struct Stages {
     auto rows = check_inputs(signature, request->inputs, request->may_split_rows);
     if (!rows) return refuse(request, std::move(rows).error());
     request->rows = *rows;
+    if (!request->explain) return Step::kNext;
+    if (auto able = explainable(*request); !able) return refuse(request, std::move(able).error());
     return Step::kNext;
   }
 
@@ -207,7 +210,7 @@ struct Stages {
   static Step recall(const Pipeline&, RequestPtr& request) {
     switch (request->servable->recall(request)) {
       case Servable::Recall::kWaits: return Step::kWait;
-      case Servable::Recall::kAnswered: return Step::kFinish;
+      case Servable::Recall::kAnswered: return answered(*request);
       case Servable::Recall::kMiss: break;
     }
     return Step::kNext;
@@ -215,7 +218,7 @@ struct Stages {
 
   // An equal request that was waited for may have brought the answer.
   static Step run(const Pipeline&, RequestPtr& request) {
-    if (request->reply.answered) return Step::kFinish;
+    if (request->reply.answered) return answered(*request);
     return request->servable->run(request) ? Step::kNext : Step::kWait;
   }
 
@@ -224,7 +227,21 @@ struct Stages {
     return Step::kNext;
   }
 
-  static constexpr std::array<Go, 6> kOrder = {route, fit, wanted, recall, run, remember};
+  // What was answered from memory may still want to be explained.
+  static Step answered(Request& request) {
+    if (!request.explain) return Step::kFinish;
+    request.stage = kExplain;
+    return Step::kNext;
+  }
+
+  // Behind `remember`, so that no equal request waits for it.
+  static Step explain(const Pipeline& pipeline, RequestPtr& request) {
+    if (!request->explain || pipeline.explainer_ == nullptr) return Step::kNext;
+    return pipeline.explainer_->explain(request) ? Step::kNext : Step::kWait;
+  }
+
+  static constexpr std::array<Go, 7> kOrder = {route, fit, wanted, recall, run, remember, explain};
+  static constexpr std::uint8_t kExplain = 6;
 };
 
 void Pipeline::submit(RequestPtr request) const {
