@@ -35,6 +35,7 @@ THIRD_PARTY = {
     "simdjson": {"codecs"},
     "curl/": {"clients"},
     "sqlite3": {"clients"},
+    "duckdb": {"clients"},
     "pugixml": {"sources"},
     "CLI/": {"app"},
     "spdlog/": {"base"},

@@ -1,5 +1,7 @@
 // sluice explain
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -116,17 +118,22 @@ Result<std::vector<json>> explain_all(Session& session, std::span<const json> ro
 
 double number_of(const json& value) { return value.is_number() ? value.get<double>() : 0; }
 
+// A class is a whole number.
+std::string show(const json& value) {
+  return value.is_number() ? fmt::format("{:.6g}", value.get<double>()) : value.dump();
+}
+
 Explained read_row(const json& row) {
   const auto& explanation = row["explanation"];
   Explained out;
-  out.title = "row " + row["row"].dump() + ": prediction " + row["prediction"].dump();
+  out.title = "row " + row["row"].dump() + ": prediction " + show(row["prediction"]);
   if (row.contains("label")) out.title += " (" + row["label"].get<std::string>() + ")";
   out.output = explanation["output"].get<std::string>();
   if (explanation.contains("class")) out.output += " of class " + explanation["class"].dump();
   out.base_value = number_of(explanation["base_value"]);
   for (const auto& each : explanation["attributions"]) {
     out.features.push_back({each["feature"].get<std::string>(),
-                            each["value"].is_null() ? "missing" : each["value"].dump(),
+                            each["value"].is_null() ? "missing" : show(each["value"]),
                             number_of(each["attribution"])});
   }
   return out;
@@ -144,8 +151,7 @@ void print_row(const Explained& row) {
               row.answer(), row.base_value);
   const auto order = row.by_size();
   std::size_t width = 7;
-  for (const auto i : order) width = std::max(width, utf8_length(row.features[i].name));
-  width = std::min<std::size_t>(width, 40);
+  for (const auto i : order) width = std::max(width, printable(row.features[i].name, 40).size());
   const double most = order.empty() ? 0 : std::abs(row.features[order[0]].attribution);
   for (std::size_t n = 0; n < std::min(order.size(), kShown); ++n) {
     const auto& feature = row.features[order[n]];
@@ -213,7 +219,8 @@ int explain(const Arguments& arguments) {
 Action add_explain(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   app.add_option("model", arguments->model, "model file or directory")->required();
-  app.add_option("--input", arguments->input, "rows to explain: .json, .jsonl or .csv")->required();
+  app.add_option("--input", arguments->input, "rows to explain: .json, .jsonl, .csv or .parquet")
+      ->required();
   app.add_option("--rows", arguments->rows, "explain so many of them, the first")
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();

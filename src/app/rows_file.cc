@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "clients/duckdb.h"
 
 namespace sluice::app {
 namespace {
@@ -107,6 +108,31 @@ Result<void> read_csv(const std::string& text, std::size_t most, const std::stri
   return {};
 }
 
+json value_of(const clients::TableReader& table, const clients::TableChunk& chunk,
+              std::size_t column, std::size_t row) {
+  if (chunk.is_null(column, row)) return nullptr;
+  const bool text = table.columns()[column].kind == clients::ColumnKind::kText;
+  return text ? json(chunk.text(column, row)) : json(chunk.numbers(column)[row]);
+}
+
+Result<void> read_parquet(const std::string& path, std::size_t most, RowsFile& out) {
+  SLUICE_TRY(const auto engine, clients::Duckdb::open({}));
+  SLUICE_TRY(auto table, engine.read(path));
+  for (const auto& column : table.columns()) out.columns.push_back(column.name);
+  while (out.rows.size() < most) {
+    SLUICE_TRY(const auto chunk, table.next());
+    if (!chunk) break;
+    for (std::size_t row = 0; row < chunk->rows() && out.rows.size() < most; ++row) {
+      auto values = json::array();
+      for (std::size_t column = 0; column < out.columns.size(); ++column) {
+        values.push_back(value_of(table, *chunk, column, row));
+      }
+      out.rows.push_back(std::move(values));
+    }
+  }
+  return {};
+}
+
 // Where the model's columns are among the file's.
 Result<std::vector<std::size_t>> places(const RowsFile& file, const Signature& signature,
                                         const std::string& what) {
@@ -141,16 +167,22 @@ Result<json> listed(const json& row, const Signature& signature, const std::stri
 }  // namespace
 
 Result<RowsFile> read_rows(const std::string& path, std::size_t most, const std::string& what) {
-  SLUICE_TRY(const auto text, read_text(path, kMostBytes, what));
   RowsFile out;
-  if (path.ends_with(".csv")) {
+  std::string text;
+  const bool parquet = path.ends_with(".parquet");
+  if (!parquet) {
+    SLUICE_TRY(text, read_text(path, kMostBytes, what));
+  }
+  if (parquet) {
+    SLUICE_CHECK(read_parquet(path, most, out));
+  } else if (path.ends_with(".csv")) {
     SLUICE_CHECK(read_csv(text, most, what, out));
   } else if (path.ends_with(".jsonl") || path.ends_with(".ndjson")) {
     SLUICE_CHECK(read_lines(text, most, what, out));
   } else if (path.ends_with(".json")) {
     SLUICE_CHECK(read_json(text, most, what, out));
   } else {
-    return invalid("unknown_format", what + " should end with .json, .jsonl or .csv");
+    return invalid("unknown_format", what + " should end with .json, .jsonl, .csv or .parquet");
   }
   if (out.rows.empty()) return invalid("no_rows", what + " has no rows");
   return out;

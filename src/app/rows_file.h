@@ -3,6 +3,7 @@
 //   .json    a list of rows, or one row; a row is a list, or an object by name
 //   .jsonl   a row a line; lines that are requests ({"features": …}) give their features
 //   .csv     a row a line behind a header that names the columns; empty is a missing value
+//   .parquet by DuckDB, where its library is on this machine
 //
 // Thread-safety: functions without state.
 #pragma once

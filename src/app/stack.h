@@ -16,6 +16,9 @@
 #include "core/source.h"
 #include "engines/builtin.h"
 #include "observers/evidence.h"
+#include "observers/rates.h"
+#include "observers/recent.h"
+#include "observers/tap.h"
 #include "observers/trace_log.h"
 #include "repository/repository.h"
 #include "serving/explainer.h"
@@ -70,6 +73,9 @@ class Stack {
   release::Releases& releases() { return *releases_; }
   observers::TraceControl& trace() { return trace_; }
   serving::ShadowRunner& shadows() { return shadows_; }
+  const observers::RecentRequests& recent() const { return recent_; }
+  const observers::Rates& rates() const { return rates_; }
+  const observers::Tap& tap() const { return tap_; }
 
  private:
   Stack(const engines::EngineOptions& engines, serving::FaultTable faults);
@@ -80,6 +86,9 @@ class Stack {
   ServingTables tables_;
   observers::TraceControl trace_;
   observers::EvidenceLog evidence_;
+  observers::RecentRequests recent_;
+  observers::Rates rates_;
+  observers::Tap tap_;
   serving::ShadowRunner shadows_;
   serving::Explainer explainer_;
   Observers observers_;

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,10 +40,13 @@ enum class Code : std::uint8_t {
   kUnauthenticated = 16,
 };
 
-// One violated bound or misfit: which field, and what about it.
+// One violation of a guard: which feature, what it was and what it may be.
 struct ErrorDetail {
-  std::string field;
-  std::string problem;
+  std::string feature;
+  double value = 0;           // NaN and infinities are told as null
+  std::optional<double> low;  // of the bounds; nothing: open
+  std::optional<double> high;
+  std::string problem;  // a sentence
 };
 
 struct Error {

@@ -67,6 +67,8 @@ Result<void> apply_parameter(const OipParameter& parameter, OipCall& call, Reque
     request.deadline = std::min(request.deadline, request.arrived + timeout);
   } else if (key == "binary_data_output") {
     SLUICE_TRY(call.binary_outputs, flag(parameter));
+  } else if (key == "debug") {
+    SLUICE_TRY(request.debug, flag(parameter));
   } else if (key == "user_id") {
     SLUICE_TRY(const auto value, text(parameter, 256));
     return set_user(request, request.arena.copy(value));

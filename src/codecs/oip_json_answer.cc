@@ -2,6 +2,7 @@
 #include "codecs/oip_json.h"
 
 #include "base/json_writer.h"
+#include "codecs/asides.h"
 #include "codecs/oip_call.h"
 #include "codecs/raw_tensor.h"
 #include "codecs/tensor_json.h"
@@ -29,6 +30,11 @@ Result<std::optional<std::size_t>> encode_oip_json(Request& request, std::string
   json.field("model_name", std::string_view(servable.model().str()));
   json.field("model_version", std::string_view(servable.version().str()));
   if (!call.id.empty()) json.field("id", call.id);
+  if (const auto asides = asides_of(request); !asides.empty()) {
+    json.key("parameters").begin_object();
+    for (const auto& [name, text] : asides) json.field(name, std::string_view(text));
+    json.end_object();
+  }
   json.key("outputs").begin_array();
   bool binary = false;
   for (const OipOutput& output : call.outputs) {

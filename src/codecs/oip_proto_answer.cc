@@ -1,5 +1,6 @@
 // The answer's half of oip_proto.h.
 #include "base/protowire.h"
+#include "codecs/asides.h"
 #include "codecs/oip_call.h"
 #include "codecs/oip_proto.h"
 #include "codecs/raw_tensor.h"
@@ -62,6 +63,9 @@ Result<std::string> encode_oip_proto(Request& request) {
   if (call.final_marker) {
     write_parameter(4, "triton_final_response", out,
                     [](WireWriter& choice) { choice.number(1, 1); });
+  }
+  for (const auto& [name, text] : asides_of(request)) {
+    write_parameter(4, name, out, [&](WireWriter& choice) { choice.bytes(3, text); });
   }
   std::string described;
   std::string bytes;

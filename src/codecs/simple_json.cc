@@ -6,9 +6,9 @@
 
 #include "base/json_writer.h"
 #include "base/text.h"
+#include "codecs/asides.h"
 #include "codecs/feature_reader.h"
 #include "codecs/json_object.h"
-#include "core/explanation.h"
 
 namespace sluice::codecs {
 namespace {
@@ -201,29 +201,6 @@ void write_rows(JsonWriter& json, const Request& request, Write write) {
   json.end_array();
 }
 
-// As short as it was sent to a model of 32-bit floats.
-bool fits_single(double value) { return static_cast<double>(static_cast<float>(value)) == value; }
-
-void write_explanation(JsonWriter& json, const Explanation& explanation, std::size_t row) {
-  const RowExplanation& explained = explanation.rows[row];
-  json.begin_object();
-  json.field("base_value", explained.base_value).field("method", explanation.method);
-  json.field("output", explanation.output);
-  if (explained.of_class) json.field("class", *explained.of_class);
-  if (explained.evaluations > 0) {
-    json.field("error", explained.error).field("evaluations", explained.evaluations);
-    json.field("background_rows", explained.background_rows);
-  }
-  json.key("attributions").begin_array();
-  for (std::size_t i = 0; i < explanation.features.size(); ++i) {
-    json.begin_object().field("feature", explanation.features[i]);
-    json.key("value");
-    write_value(json, explained.values[i], fits_single(explained.values[i]));
-    json.field("attribution", explained.attributions[i]).end_object();
-  }
-  json.end_array().end_object();
-}
-
 void write_warnings(JsonWriter& json, const Request& request) {
   if (request.warnings.empty() && !request.reply.prediction.not_finite) return;
   json.key("warnings").begin_array();
@@ -265,10 +242,7 @@ void encode_simple_json(const Request& request, std::string_view model, std::str
     json.key("label");
     write_rows(json, request, [&](std::size_t row) { json.value(prediction.labels[row]); });
   }
-  if (const Explanation* explanation = request.reply.explanation) {
-    json.key("explanation");
-    write_rows(json, request, [&](std::size_t row) { write_explanation(json, *explanation, row); });
-  }
+  write_asides(request, json);
   write_warnings(json, request);
   json.end_object();
 }
@@ -280,7 +254,10 @@ void encode_simple_error(const Error& error, std::string& out) {
   json.key("details").begin_array();
   for (const auto& detail : error.details) {
     json.begin_object();
-    json.field("field", std::string_view(detail.field));
+    json.field("feature", std::string_view(detail.feature)).field("value", detail.value);
+    json.key("bounds").begin_array();
+    for (const auto& bound : {detail.low, detail.high}) bound ? json.value(*bound) : json.null();
+    json.end_array();
     json.field("problem", std::string_view(detail.problem));
     json.end_object();
   }

@@ -248,9 +248,13 @@ TEST(SimpleJson, AnswersHaveTheContractsForm) {
   EXPECT_EQ(out, R"({"prediction":1.0,"confidence":0.97,"model":"fraud","model_version":"v2",)"
                  R"("request_id":"r1","label":"malignant"})");
   out.clear();
-  encode_simple_error({Code::kInvalidArgument, "bounds", "too old", {{"age", "above 120"}}}, out);
-  EXPECT_EQ(out, R"({"error":{"code":"bounds","message":"too old",)"
-                 R"("details":[{"field":"age","problem":"above 120"}]}})");
+  encode_simple_error(
+      {Code::kInvalidArgument, "bounds", "too old", {{"age", 150, 0.0, std::nullopt, "above 120"}}},
+      out);
+  EXPECT_EQ(
+      out,
+      R"({"error":{"code":"bounds","message":"too old",)"
+      R"("details":[{"feature":"age","value":150.0,"bounds":[0.0,null],"problem":"above 120"}]}})");
 }
 
 }  // namespace

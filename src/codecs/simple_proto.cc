@@ -7,6 +7,7 @@
 
 #include "base/half.h"
 #include "base/text.h"
+#include "codecs/asides.h"
 #include "codecs/row_shape.h"
 #include "prediction.pb.h"
 
@@ -224,6 +225,8 @@ Result<void> decode_simple_proto(const SimpleProtoMessage& message, const Signat
   out.entity_id = proto.entity_id();
   out.cache_key = proto.cache_key();
   if (proto.request_id().size() <= kMaxId) out.request_id = proto.request_id();
+  out.debug = proto.debug();
+  out.explain = proto.explain();
   if (proto.has_true_label()) out.true_label = proto.true_label();
   SLUICE_CHECK(read_inputs(proto, signature, out));
   out.many_rows = proto.rows() > 1;
@@ -252,6 +255,9 @@ std::string encode_simple_proto(const Request& request, std::string_view model,
       out.add_confidences(static_cast<float>(value));
     }
     for (const auto label : prediction.labels) out.add_labels(std::string(label));
+  }
+  for (auto& [name, text] : asides_of(request)) {
+    (name == "debug" ? out.mutable_debug() : out.mutable_explanation())->swap(text);
   }
   for (const auto& warning : request.warnings) out.add_warnings(warning);
   return out.SerializeAsString();

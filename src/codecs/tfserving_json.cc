@@ -5,6 +5,7 @@
 
 #include "base/json_writer.h"
 #include "base/text.h"
+#include "codecs/asides.h"
 #include "codecs/json_object.h"
 #include "codecs/nested_reader.h"
 #include "codecs/row_readers.h"
@@ -74,6 +75,10 @@ class Decoder {
       if (name.empty() || name == kSignatureName) return {};
       return invalid("unknown_signature", "there is no signature '" + printable(name) +
                                               "'; the model has serving_default");
+    }
+    if (key == "debug") {
+      SLUICE_TRY(out_.debug, read_bool(value, key));
+      return {};
     }
     if (key != "instances" && key != "inputs") return visit(value, 1);
     ++given_;
@@ -258,6 +263,7 @@ Result<void> encode_tfserving_json(const Request& request, std::string& out) {
   } else {
     write_columns(request, json);
   }
+  write_asides(request, json);
   json.end_object();
   return {};
 }

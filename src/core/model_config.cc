@@ -10,7 +10,6 @@ namespace sluice {
 SLUICE_OPTION_TYPE(VersionChoice)
 SLUICE_OPTION_TYPE(Loading)
 SLUICE_OPTION_TYPE(Instances)
-SLUICE_OPTION_TYPE(Bounds)
 SLUICE_OPTION_TYPE(Node)
 
 template <>
@@ -19,23 +18,11 @@ struct OptionType<BatchPolicy> : WordOption<BatchPolicy, OptionType<BatchPolicy>
       {{"eager", BatchPolicy::kEager}, {"wait", BatchPolicy::kWait}}};
 };
 template <>
-struct OptionType<GuardAction> : WordOption<GuardAction, OptionType<GuardAction>> {
-  static constexpr std::array<std::pair<std::string_view, GuardAction>, 3> kWords = {
-      {{"reject", GuardAction::kReject}, {"warn", GuardAction::kWarn}, {"off", GuardAction::kOff}}};
-};
-template <>
 struct OptionType<Activation> : WordOption<Activation, OptionType<Activation>> {
   static constexpr std::array<std::pair<std::string_view, Activation>, 3> kWords = {
       {{"none", Activation::kNone},
        {"softmax", Activation::kSoftmax},
        {"sigmoid", Activation::kSigmoid}}};
-};
-template <>
-struct OptionType<FeaturePrivacy> : WordOption<FeaturePrivacy, OptionType<FeaturePrivacy>> {
-  static constexpr std::array<std::pair<std::string_view, FeaturePrivacy>, 3> kWords = {
-      {{"full", FeaturePrivacy::kFull},
-       {"hashed", FeaturePrivacy::kHashed},
-       {"off", FeaturePrivacy::kOff}}};
 };
 
 std::string OptionType<VersionChoice>::name() { return "all | {latest: N} | [v1, v2]"; }
@@ -85,18 +72,6 @@ void OptionType<Instances>::read(const Node& node, Instances& value, Problems& p
   OptionType<std::int64_t>::read(node, value.count, problems);
   if (value.count < 1 || value.count > 1024) {
     report(problems, node.place, "instances must be auto, or 1 to 1024");
-  }
-}
-
-std::string OptionType<Bounds>::name() { return "[low, high], null for open"; }
-std::string OptionType<Bounds>::show(const Bounds&) { return "given"; }
-void OptionType<Bounds>::read(const Node& node, Bounds& value, Problems& problems) {
-  if (!expect_kind(node, Node::Kind::kList, name(), problems)) return;
-  if (node.items.size() != 2) return report(problems, node.place, "bounds must be " + name());
-  OptionType<std::optional<double>>::read(node.items[0], value.low, problems);
-  OptionType<std::optional<double>>::read(node.items[1], value.high, problems);
-  if (value.low && value.high && *value.low > *value.high) {
-    report(problems, node.place, "the lower bound is above the upper one");
   }
 }
 
@@ -186,24 +161,8 @@ const Schema<InputColumn>& InputColumn::schema() {
                     if (!name.empty()) return std::nullopt;
                     return "a column needs a name";
                   }})
-          .option("bounds", &InputColumn::bounds, "values that the guard lets through");
-  return kSchema;
-}
-
-const Schema<OutputGuard>& OutputGuard::schema() {
-  static const auto kSchema =
-      Schema<OutputGuard>()
-          .option("range", &OutputGuard::range, "values that an output may have")
-          .option("action", &OutputGuard::action, "what happens outside the range");
-  return kSchema;
-}
-
-const Schema<GuardOptions>& GuardOptions::schema() {
-  static const auto kSchema =
-      Schema<GuardOptions>()
-          .option("bounds", &GuardOptions::bounds, "what happens outside a column's bounds")
-          .option("anomalies", &GuardOptions::anomalies, "what happens with unusual inputs")
-          .option("outputs", &GuardOptions::outputs, "the same for outputs");
+          .option("bounds", &InputColumn::bounds, "values that the guard lets through")
+          .option("training", &InputColumn::training, "what the column was like in training");
   return kSchema;
 }
 
@@ -228,7 +187,8 @@ const Schema<OutputOptions>& OutputOptions::schema() {
           .option("probabilities", &OutputOptions::probabilities,
                   "output that has the class probabilities")
           .option("activation", &OutputOptions::activation,
-                  "what turns that output into probabilities");
+                  "what turns that output into probabilities")
+          .option("training", &OutputOptions::training, "what predictions were like in training");
   return kSchema;
 }
 
@@ -238,15 +198,6 @@ const Schema<FeatureOptions>& FeatureOptions::schema() {
           .option("store", &FeatureOptions::store, "feature store that is asked")
           .option("names", &FeatureOptions::names, "features, in the order of the input")
           .option("ttl", &FeatureOptions::ttl, "how long a fetched value may be used again");
-  return kSchema;
-}
-
-const Schema<LogOptions>& LogOptions::schema() {
-  static const auto kSchema =
-      Schema<LogOptions>()
-          .option("sample", &LogOptions::sample, "share of predictions that are logged",
-                  {between(0.0, 1.0)})
-          .option("features", &LogOptions::features, "how feature values are written");
   return kSchema;
 }
 
@@ -284,6 +235,7 @@ const Schema<ModelConfig>& ModelConfig::schema() {
           .option("output", &ModelConfig::output, "what the outputs mean")
           .option("features", &ModelConfig::features, "features fetched by entity")
           .option("log", &ModelConfig::log, "the prediction log of this model")
+          .option("drift", &ModelConfig::drift, "when inputs and predictions have drifted")
           .option("explain", &ModelConfig::explain, "what predictions are compared with")
           .option("ensemble", &ModelConfig::ensemble, "steps of a pipeline of models")
           .option("release", &ModelConfig::release, "traffic between the versions")

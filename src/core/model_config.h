@@ -18,6 +18,7 @@
 
 #include "base/option.h"
 #include "core/explain_config.h"
+#include "core/watch_config.h"
 
 namespace sluice {
 
@@ -77,29 +78,11 @@ struct CostOptions {
   static const Schema<CostOptions>& schema();
 };
 
-// `[low, high]`, either side null for open.
-struct Bounds {
-  std::optional<double> low;
-  std::optional<double> high;
-};
-
 struct InputColumn {
   std::string name;
   std::optional<Bounds> bounds;
+  std::optional<Training> training;  // what it was like in training
   static const Schema<InputColumn>& schema();
-};
-
-enum class GuardAction { kOff, kWarn, kReject };
-struct OutputGuard {
-  std::optional<Bounds> range;
-  GuardAction action = GuardAction::kReject;
-  static const Schema<OutputGuard>& schema();
-};
-struct GuardOptions {
-  GuardAction bounds = GuardAction::kReject;
-  GuardAction anomalies = GuardAction::kOff;
-  std::optional<OutputGuard> outputs;
-  static const Schema<GuardOptions>& schema();
 };
 
 enum class Activation { kNone, kSoftmax, kSigmoid };
@@ -107,6 +90,7 @@ struct OutputOptions {
   std::string prediction;     // name of the output that is the class or value
   std::string probabilities;  // name of the output that has the class probabilities
   std::optional<Activation> activation;
+  std::optional<PredictionTraining> training;
   static const Schema<OutputOptions>& schema();
 };
 
@@ -115,13 +99,6 @@ struct FeatureOptions {
   std::vector<std::string> names;
   Millis ttl{60'000};
   static const Schema<FeatureOptions>& schema();
-};
-
-enum class FeaturePrivacy { kFull, kHashed, kOff };
-struct LogOptions {
-  double sample = 1.0;
-  FeaturePrivacy features = FeaturePrivacy::kFull;
-  static const Schema<LogOptions>& schema();
 };
 
 // Of the processes that run pickles.
@@ -147,7 +124,8 @@ struct ModelConfig {
   std::vector<std::string> labels;
   OutputOptions output;
   std::optional<FeatureOptions> features;
-  std::optional<LogOptions> log;
+  LogOptions log;
+  DriftOptions drift;
   std::optional<ExplainOptions> explain;
   std::optional<Node> ensemble;  // a pipeline's steps; read by its engine
   std::optional<Node> release;   // read by the release policies themselves
@@ -156,7 +134,7 @@ struct ModelConfig {
 
   static const Schema<ModelConfig>& schema();
 
-  static constexpr std::array<std::string_view, 3> kNotActedOn = {"guard", "features", "log"};
+  static constexpr std::array<std::string_view, 1> kNotActedOn = {"features"};
 };
 
 }  // namespace sluice

@@ -15,10 +15,9 @@ struct Request;
 class Observer {
  public:
   virtual ~Observer() = default;
-  // Called only for a request that other versions are to be asked with too (`shadowed`), before its
-  // answer is handed over: the last moment at which its inputs can be read, since the transport may
-  // take the receive buffer back with the answer. What is to last goes into `aside`. The client
-  // waits for this: copying, no more.
+  // Called once for each request, before its answer is handed over: the last moment at which its
+  // inputs can be read, since the transport may take the receive buffer back with the answer. What
+  // is to last until `on_finish` goes into `aside`. The client waits for this: copying, no more.
   virtual void before_answer(Request& request) const noexcept { (void)request; }
   // Called once for each request, last, after its answer was handed to the transport. Whatever
   // stage it got to is told by its time stamps, `servable` and `reply.error`. Must not block.

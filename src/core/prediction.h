@@ -23,6 +23,7 @@ struct Prediction {
   std::span<const double> confidences;       // one a row
   std::span<const std::string_view> labels;  // one a row, or none
   std::span<const double> probabilities;     // rows × classes, or none
+  bool classified = false;                   // values are classes, not quantities
   bool not_finite = false;                   // some value or confidence is NaN or infinite
 
   std::size_t width() const { return rows == 0 ? 0 : values.size() / rows; }

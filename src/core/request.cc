@@ -38,6 +38,12 @@ void Request::operator delete(void* memory) noexcept {
   }
 }
 
+std::string_view word_of(Protocol protocol) {
+  static constexpr std::array<std::string_view, kProtocols> kWords = {
+      "inside", "simple_rest", "simple_grpc", "oip_rest", "oip_grpc", "tfserving_rest"};
+  return kWords[static_cast<std::size_t>(protocol)];
+}
+
 void FinishRequest::operator()(Request* request) const noexcept {
   const std::unique_ptr<Request> owned(request);
   if (auto done = std::exchange(owned->on_done, nullptr)) {
@@ -48,7 +54,7 @@ void FinishRequest::operator()(Request* request) const noexcept {
                           "the request was dropped before it was answered; send it again",
                           {}};
     }
-    if (owned->shadowed && owned->observers != nullptr) {
+    if (owned->observers != nullptr) {
       for (const auto& observer : *owned->observers) observer->before_answer(*owned);
     }
     done(owned.get());

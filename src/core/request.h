@@ -10,8 +10,10 @@
 // Thread-safety: one owner, one thread at a time.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -32,6 +34,7 @@
 namespace sluice {
 
 class Servable;
+struct DebugInfo;
 struct Explanation;
 struct ModelEntry;
 class Turn;
@@ -39,11 +42,32 @@ struct Request;
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
+// By which way in a request came.
+enum class Protocol : std::uint8_t {
+  kInside,  // of ours: no client's
+  kSimpleRest,
+  kSimpleGrpc,
+  kOipRest,
+  kOipGrpc,
+  kTfServing
+};
+inline constexpr std::size_t kProtocols = 6;
+// As metrics and logs call it.
+std::string_view word_of(Protocol protocol);
+
+// Where a request stands in its caller's trace (W3C Trace Context).
+struct TraceContext {
+  std::array<std::byte, 16> trace{};
+  std::uint64_t parent = 0;  // the caller's span; 0: the trace begins here
+  std::uint64_t span = 0;    // ours
+};
+
 struct Reply {
   bool answered = false;  // what follows is the answer: without it the request was dropped
   std::optional<Error> error;
   std::span<TensorView> outputs;             // in the order of the signature's outputs
   Prediction prediction;                     // filled when the request asked for it
+  std::shared_ptr<const DebugInfo> debug;    // when the request asked for it
   const Explanation* explanation = nullptr;  // in the request's arena, when it asked for it
 };
 
@@ -86,6 +110,8 @@ struct Request {
   bool explain = false;
   // Whole rows that an explanation compares with, in place of the version's own.
   std::span<const double> background;
+  Protocol protocol = Protocol::kInside;
+  const TraceContext* trace = nullptr;  // in the arena; null: it is not traced
   // The simple protocols want outputs interpreted; tensor protocols take them as they are.
   bool wants_prediction = false;
   // The client sent a list of rows and expects lists back.
@@ -127,6 +153,8 @@ struct Request {
   std::shared_ptr<void> aside;
   // It fitted the version that it was read for, and not the one that the release chose.
   bool misfit = false;
+  bool unsound = false;    // its answer broke the output guard
+  bool fell_back = false;  // a guard has sent it to another version
   std::uint8_t stage = 0;
   const Onward* onward = nullptr;
   // The event loop's turn that it came in with, for what is done together at its end; null where

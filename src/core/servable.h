@@ -38,6 +38,23 @@ class Servable {
     return {};
   }
 
+  // What a guard says: go on; refused, with the reply's error; or answered by the fallback, because
+  // of the reply's error.
+  enum class Guarded : std::uint8_t { kPasses, kRefused, kFallsBack };
+  // Of inputs that fit, and of an answer. Warnings go into the request.
+  virtual Guarded guard_inputs(Request& request) const {
+    (void)request;
+    return Guarded::kPasses;
+  }
+  virtual Guarded guard_outputs(Request& request) const {
+    (void)request;
+    return Guarded::kPasses;
+  }
+  // Null: none.
+  virtual const Fallback* fallback() const { return nullptr; }
+  // Fills the reply's `debug`.
+  virtual void describe(Request& request) const { (void)request; }
+
   enum class Recall : std::uint8_t { kMiss, kAnswered, kWaits };
   // Looks for the answer among those that were given before. kAnswered: the reply is filled.
   // kWaits: the request was taken and goes on through its `onward` when an equal one, which is
@@ -87,6 +104,12 @@ class Servable {
   virtual void sweep(TimePoint now) const { (void)now; }
   // Requests that wait for the model.
   virtual std::size_t waiting() const { return 0; }
+
+  // What may be written down of its requests.
+  virtual const LogOptions& logging() const {
+    static const LogOptions kDefault;
+    return kDefault;
+  }
 
   virtual const Model& loaded() const = 0;
   // What happened here so far.

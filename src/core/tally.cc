@@ -45,8 +45,20 @@ void Tally::succeeded(std::size_t rows, const Spent& spent) {
   add(mine.shard.input, spent.input);
   add(mine.shard.infer, spent.infer);
   add(mine.shard.output, spent.output);
+  const auto count = [&](Stage stage, Nanos time) {
+    mine.bump(mine.shard.latencies[stage].at(DurationBuckets::of(ns_of(time))), 1);
+  };
+  count(kTotal, spent.total);
+  count(kQueue, spent.queue);
+  count(kCompute, spent.infer);
   mine.bump(mine.shard.rows, rows);
   mine.shard.last_ms.set(now_ms());
+}
+
+void Tally::ended(Protocol protocol, Ending ending) {
+  auto mine = shards_.mine();
+  mine.bump(mine.shard.ends[static_cast<std::size_t>(protocol)][static_cast<std::size_t>(ending)],
+            1);
 }
 
 void Tally::failed(Nanos total) {
@@ -76,6 +88,7 @@ void Tally::recalled(Nanos total) {
     mine.bump(cell->count, 1);
     mine.bump(cell->ns, ns_of(total));
   }
+  mine.bump(mine.shard.latencies[kTotal].at(DurationBuckets::of(ns_of(total))), 1);
   mine.shard.last_ms.set(now_ms());
 }
 
@@ -83,6 +96,60 @@ void Tally::missed(Nanos looking) {
   auto mine = shards_.mine();
   mine.bump(mine.shard.cache_miss.count, 1);
   mine.bump(mine.shard.cache_miss.ns, ns_of(looking));
+}
+
+void Tally::violated(std::string_view feature) {
+  const std::lock_guard lock(violating_);
+  const auto found = violations_.find(feature);
+  if (found != violations_.end()) {
+    ++found->second;
+  } else {
+    violations_.emplace(feature, 1);
+  }
+}
+
+Tally::Due Tally::due(std::chrono::steady_clock::time_point now, Ending ending) {
+  using namespace std::chrono_literals;
+  auto mine = shards_.mine();
+  const auto at = ns_of(now.time_since_epoch());
+  const auto take = [at](Counter& next, Nanos pause) {
+    if (at < next.value()) return false;
+    next.set(at + ns_of(pause));
+    return true;
+  };
+  Due out;
+  // A failure has a turn of its own: it is what is looked for.
+  if (ending != Ending::kAnswered) {
+    out.recent = take(mine.shard.next_failed, 20ms);
+    return out;
+  }
+  out.drift = take(mine.shard.next_drift, 2ms);
+  out.recent = take(mine.shard.next_recent, 20ms);
+  return out;
+}
+
+Tally::Latencies Tally::latencies(Stage stage) const {
+  Latencies out;
+  shards_.each([&](const Shard& shard) {
+    shard.latencies[stage].each(
+        [&](std::size_t bucket, std::uint64_t count) { out.add(bucket, count); });
+  });
+  return out;
+}
+
+Tally::Ends Tally::ends() const {
+  Ends out{};
+  shards_.each([&](const Shard& shard) {
+    for (std::size_t i = 0; i < kProtocols; ++i) {
+      for (std::size_t j = 0; j < kEndings; ++j) out[i][j] += shard.ends[i][j].value();
+    }
+  });
+  return out;
+}
+
+std::map<std::string, std::uint64_t> Tally::violations() const {
+  const std::lock_guard lock(violating_);
+  return {violations_.begin(), violations_.end()};
 }
 
 Tally::Sums Tally::sums() const {

@@ -11,11 +11,20 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/answer_counts.h"
+#include "core/outcome.h"
+#include "core/request.h"
 #include "statistics/burstiness.h"
+#include "telemetry/buckets.h"
+#include "telemetry/cells.h"
+#include "telemetry/histogram.h"
 #include "telemetry/sharded.h"
 
 namespace sluice {
@@ -52,17 +61,41 @@ class Tally {
     std::uint64_t infer_ns = 0;
   };
 
+  using Latencies = Histogram<DurationBuckets>;
+  enum Stage : std::uint8_t { kTotal, kQueue, kCompute };
+  static constexpr std::size_t kStages = 3;
+
+  // By protocol and how it ended.
+  using Ends = std::array<std::array<std::uint64_t, kEndings>, kProtocols>;
+
+  // What of a request is to be kept beside the counts, so that a flood costs no more than a stream.
+  struct Due {
+    bool drift = false;
+    bool recent = false;
+  };
+
   void executed(std::size_t rows, Nanos infer);
+  void ended(Protocol protocol, Ending ending);
   void succeeded(std::size_t rows, const Spent& spent);
   void failed(Nanos total);
   // Answered from the cache, without a run.
   void recalled(Nanos total);
   // Looked for in the cache, and not there.
   void missed(Nanos looking);
+  // A guard objected to this input ("age"), or to the answer (""). Names are of model.yaml and the
+  // model: a bounded number.
+  void violated(std::string_view feature);
+  AnswerCounts& answers() { return answers_; }
+  const AnswerCounts& answers() const { return answers_; }
+  // Counts a request that ended at `now` against what may be kept in a second, by thread.
+  Due due(std::chrono::steady_clock::time_point now, Ending ending);
 
   Sums sums() const;
   // How failures came together, and in how many requests.
   std::pair<statistics::Burstiness, std::uint64_t> bursts() const;
+  Latencies latencies(Stage stage) const;
+  Ends ends() const;
+  std::map<std::string, std::uint64_t> violations() const;
   // By size; a thread remembers its first 64 sizes, the sums have them all.
   std::vector<Batch> batches() const;
 
@@ -84,6 +117,11 @@ class Tally {
     Counter executions;
     Counter last_ms;
     std::array<Size, kSizes> sizes;
+    std::array<Cells<DurationBuckets::kBlocks>, kStages> latencies;
+    std::array<std::array<Counter, kEndings>, kProtocols> ends;
+    Counter next_drift;  // ns of the steady clock, at which another is due
+    Counter next_recent;
+    Counter next_failed;
   };
 
   std::uint64_t finished() const;
@@ -91,6 +129,9 @@ class Tally {
   Sharded<Shard> shards_;
   mutable std::mutex failing_;
   statistics::Burstiness bursts_;  // guarded by failing_
+  AnswerCounts answers_;
+  mutable std::mutex violating_;
+  std::map<std::string, std::uint64_t, std::less<>> violations_;  // guarded by violating_
 };
 
 }  // namespace sluice

@@ -20,6 +20,7 @@ const std::string kService = "/inference.GRPCInferenceService/";
 // Sends one request on its way; `message` outlives its continuation.
 void enter(const Parts& parts, transport::GrpcCall& call, std::string_view message,
            const codecs::OipTarget& target, RequestPtr request) {
+  request->protocol = Protocol::kOipGrpc;
   request->deadline = call.deadline();
   request->cancelled = &call.cancelled();
   request->turn = &call.turn();

@@ -36,6 +36,7 @@ void predict(const Parts& parts, const GrpcCallPtr& call, std::string_view bytes
   request->cancelled = &call->cancelled();
   request->turn = &call->turn();
   request->wants_prediction = true;
+  request->protocol = Protocol::kSimpleGrpc;
   // The message is viewed by the request's inputs, so it lives as long as the continuation.
   request->on_done = [call, kept = std::move(*parsed)](Request* done) { answer(call, *done); };
   auto names = check_name(message.model(), "model");

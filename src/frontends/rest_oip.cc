@@ -55,6 +55,7 @@ void answer(const ExchangePtr& exchange, Request& request) {
 
 void infer(const Parts& parts, const ExchangePtr& exchange) {
   auto request = parts.pipeline.new_request();
+  request->protocol = Protocol::kOipRest;
   request->on_done = [exchange](Request* done) { answer(exchange, *done); };
   enter_rest(parts, *exchange, std::move(request),
              [memory = &parts.shared_memory, from = exchange.get()](Request& to) {

@@ -15,9 +15,6 @@ using transport::Response;
 Result<void> decode(bool strict, const transport::Exchange& exchange, Request& request) {
   SLUICE_CHECK(
       codecs::decode_simple_json(exchange.body(), request.servable->signature(), strict, request));
-  if (request.debug) {
-    request.warnings.emplace_back("'debug' is read but not acted on by this version of Sluice");
-  }
   if (request.request_id.empty()) request.request_id = new_request_id(request.arena);
   return {};
 }
@@ -35,6 +32,7 @@ void predict(const Parts& parts, const ExchangePtr& exchange) {
   auto request = parts.pipeline.new_request();
   const bool strict = parts.settings.read()->strict;
   request->wants_prediction = true;
+  request->protocol = Protocol::kSimpleRest;
   request->on_done = [exchange](Request* done) { answer(exchange, *done); };
   enter_rest(parts, *exchange, std::move(request),
              [strict, from = exchange.get()](Request& to) { return decode(strict, *from, to); });

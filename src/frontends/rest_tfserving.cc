@@ -20,6 +20,7 @@ void answer(const ExchangePtr& exchange, const Request& request) {
 
 void predict(const Parts& parts, const ExchangePtr& exchange) {
   auto request = parts.pipeline.new_request();
+  request->protocol = Protocol::kTfServing;
   request->on_done = [exchange](Request* done) { answer(exchange, *done); };
   enter_rest(parts, *exchange, std::move(request), [from = exchange.get()](Request& to) {
     return codecs::decode_tfserving_json(from->body(), to.servable->signature(), to);

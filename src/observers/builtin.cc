@@ -4,8 +4,9 @@
 
 namespace sluice::observers {
 
-Observers make_builtin(const TraceControl& trace, EvidenceLog& evidence) {
+Observers make_builtin(const TraceControl& trace, EvidenceLog& evidence, Tap& tap) {
   Observers out;
+  out.push_back(make_tap_observer(tap));  // first: what it learns of an answer, others may count
   out.push_back(make_statistics());
   out.push_back(make_trace_log(trace));
   out.push_back(make_evidence(evidence));

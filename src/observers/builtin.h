@@ -4,11 +4,12 @@
 
 #include "core/observer.h"
 #include "observers/evidence.h"
+#include "observers/tap.h"
 #include "observers/trace_log.h"
 
 namespace sluice::observers {
 
 // All outlive the observers.
-Observers make_builtin(const TraceControl& trace, EvidenceLog& evidence);
+Observers make_builtin(const TraceControl& trace, EvidenceLog& evidence, Tap& tap);
 
 }  // namespace sluice::observers

@@ -12,23 +12,6 @@ namespace {
 // Of a tensor that nobody interprets, so many elements are looked at.
 constexpr std::size_t kLooked = 256;
 
-Ending ending_of(const Request& request) {
-  if (!request.reply.error) return Ending::kAnswered;
-  if (request.misfit) return Ending::kFailed;
-  switch (request.reply.error->code) {
-    case Code::kInternal:
-    case Code::kUnknown:
-    case Code::kDataLoss: return Ending::kFailed;
-    case Code::kUnavailable:
-      // A model whose processes end at fault itself; no room is everybody's.
-      return request.reply.error->reason == "no_worker" ? Ending::kFailed : Ending::kShed;
-    case Code::kDeadlineExceeded:
-    case Code::kCancelled:
-    case Code::kResourceExhausted: return Ending::kShed;
-    default: return Ending::kMistake;
-  }
-}
-
 template <class T>
 bool finite(std::span<const T> values) {
   return std::ranges::all_of(values.first(std::min(kLooked, values.size())),
@@ -59,7 +42,7 @@ class Evidence final : public Observer {
     out.millis = std::chrono::duration<float, std::milli>(out.at - request.arrived).count();
     out.id = request_key(request.request_id);
     if (out.ending == Ending::kAnswered) {
-      out.not_finite = not_finite(request);
+      out.unsound = request.unsound || not_finite(request);
       const auto& values = request.reply.prediction.values;
       if (values.size() == 1) out.prediction = values[0];
       if (request.true_label) out.label = *request.true_label;

@@ -1,22 +1,11 @@
 #include "observers/statistics.h"
 
+#include "core/outcome.h"
 #include "core/request.h"
 #include "core/servable.h"
 
 namespace sluice::observers {
 namespace {
-
-bool client_mistake(Code code) {
-  switch (code) {
-    case Code::kInternal:
-    case Code::kUnknown:
-    case Code::kDataLoss:
-    case Code::kUnavailable:
-    case Code::kDeadlineExceeded:
-    case Code::kResourceExhausted: return false;
-    default: return true;
-  }
-}
 
 class Statistics final : public Observer {
  public:
@@ -24,10 +13,14 @@ class Statistics final : public Observer {
     if (!request.servable) return;
     Tally& tally = request.servable->tally();
     const auto now = std::chrono::steady_clock::now();
+    const Ending ending = ending_of(request);
+    tally.ended(request.protocol, ending);
     if (request.reply.error) {
-      if (!client_mistake(request.reply.error->code)) tally.failed(now - request.arrived);
+      const bool theirs = ending == Ending::kMistake || ending == Ending::kGuarded;
+      if (!theirs) tally.failed(now - request.arrived);
       return;
     }
+    if (request.reply.prediction.rows > 0) tally.answers().add(request.reply.prediction);
     if (request.from_cache) return tally.recalled(now - request.arrived);
     tally.succeeded(request.rows, {.total = now - request.arrived,
                                    .queue = request.run_began - request.submitted,

@@ -36,7 +36,7 @@ struct Observation {
   bool canary = false;
   double share = 0;  // of the canary, when the arm was chosen; 0 and 1: nothing to compare
   bool failed = false;
-  bool not_finite = false;
+  bool unsound = false;    // answered, and the answer broke a guard
   double millis = -1;      // below 0: says nothing of speed
   std::uint64_t unit = 0;  // of the user; 0: anonymous
   TimePoint at{};

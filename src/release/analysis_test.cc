@@ -29,7 +29,7 @@ std::vector<Step> some_steps(std::size_t count, std::uint64_t seed) {
     out.push_back({{.canary = canary,
                     .share = 0.2,
                     .failed = random.uniform() < 0.03,
-                    .not_finite = random.uniform() < 0.01,
+                    .unsound = random.uniform() < 0.01,
                     .millis = 20 / (0.05 + u) * (canary ? 1.3 : 1.0),
                     .at = TimePoint(std::chrono::milliseconds(1'000 + i))},
                    random.uniform() < 0.3,
@@ -150,7 +150,7 @@ TEST(Sequential, AnswersThatAreNotFiniteAndWrongLabelsCount) {
   observe(*finite, false, 1'000);
   for (int i = 0; i < 2'000; ++i) {
     const bool canary = i % 10 == 0;
-    finite->observe({.canary = canary, .share = 0.1, .not_finite = canary && i % 20 == 0});
+    finite->observe({.canary = canary, .share = 0.1, .unsound = canary && i % 20 == 0});
     accuracy->label(canary, 0.1, i % 50 == 0 || (!canary && i % 7 == 0 && i % 5 == 0));
   }
   EXPECT_TRUE(finite->harmful());

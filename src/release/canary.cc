@@ -113,10 +113,11 @@ class Canary final : public ReleasePolicy {
   void observe(const Outcome& outcome, double share) override {
     // What the client did wrong, and what there was no room for, says nothing of the version.
     if (outcome.ending == Ending::kShed || outcome.ending == Ending::kMistake) return;
+    if (outcome.ending == Ending::kGuarded && !outcome.unsound) return;
     analysis_->observe({.canary = outcome.choice.arm == 1,
                         .share = share,
                         .failed = outcome.ending == Ending::kFailed,
-                        .not_finite = outcome.not_finite,
+                        .unsound = outcome.unsound,
                         .millis = outcome.recalled ? -1 : double{outcome.millis},
                         .unit = outcome.choice.unit,
                         .at = outcome.at});

@@ -119,6 +119,7 @@ void RunningRelease::observe(const Outcome& outcome, WallMillis now) {
   switch (outcome.ending) {
     case Ending::kShed: ++seen.shed; break;
     case Ending::kMistake: ++seen.client_errors; break;
+    case Ending::kGuarded: ++(outcome.unsound ? seen.requests : seen.client_errors); break;
     case Ending::kFailed: ++seen.errors; [[fallthrough]];
     case Ending::kAnswered:
       ++seen.requests;

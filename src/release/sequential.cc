@@ -15,7 +15,7 @@ namespace {
 // How alpha is shared out: wrong answers and NaN are rare guests, errors and speed are not.
 constexpr double kErrors = 0.4;
 constexpr double kLatency = 0.4;
-constexpr double kFinite = 0.1;
+constexpr double kSound = 0.1;
 constexpr double kAccuracy = 0.1;
 // What must be excluded before a promotion, in times of what is allowed.
 constexpr double kSafeMargin = 1.5;
@@ -33,7 +33,7 @@ class Sequential final : public Analysis {
       : options_(options),
         errors_("errors", options.max_error_ratio, options.max_error_ratio * kSafeMargin,
                 options.alpha * kErrors),
-        finite_("not finite", 1, kSafeMargin, options.alpha * kFinite),
+        sound_("guard", 1, kSafeMargin, options.alpha * kSound),
         accuracy_("wrong", options.max_error_ratio, options.max_error_ratio * kSafeMargin,
                   options.alpha * kAccuracy),
         latency_(options.max_p95_ratio, options.latency_slack, options.alpha * kLatency) {}
@@ -41,10 +41,10 @@ class Sequential final : public Analysis {
   void observe(const Observation& seen) override {
     errors_.observe(seen.canary, seen.share, seen.failed, seen.unit, seen.at);
     if (!seen.failed) {
-      finite_.observe(seen.canary, seen.share, seen.not_finite, seen.unit, seen.at);
+      sound_.observe(seen.canary, seen.share, seen.unsound, seen.unit, seen.at);
     }
     auto& straight = straight_[seen.canary ? 1 : 0];
-    straight = seen.failed || seen.not_finite ? straight + 1 : 0;
+    straight = seen.failed || seen.unsound ? straight + 1 : 0;
     dead_ = dead_ || dead();
     const bool looked_at = warm(seen);
     if (seen.failed || seen.millis < 0) return;
@@ -58,7 +58,7 @@ class Sequential final : public Analysis {
   void answered(bool canary, std::uint64_t count) override {
     if (count == 0) return;
     errors_.answered(canary, count);
-    finite_.answered(canary, count);
+    sound_.answered(canary, count);
     straight_[canary ? 1 : 0] = 0;
     if (warm_ || !canary) return;
     canary_seen_ = std::min(canary_seen_ + count, options_.warm_up_requests + 1);
@@ -70,7 +70,7 @@ class Sequential final : public Analysis {
   }
 
   bool harmful() const override {
-    return dead_ || errors_.harmful() || latency_.harmful() || finite_.harmful() ||
+    return dead_ || errors_.harmful() || latency_.harmful() || sound_.harmful() ||
            accuracy_.harmful();
   }
 
@@ -81,14 +81,14 @@ class Sequential final : public Analysis {
   }
 
   json evidence() const override {
-    json out = json::array({errors_.evidence(), latency_.evidence(), finite_.evidence()});
+    json out = json::array({errors_.evidence(), latency_.evidence(), sound_.evidence()});
     if (accuracy_.arm(true).requests > 0) out.push_back(accuracy_.evidence());
     return out;
   }
 
   json state() const override {
     return {{"errors", errors_.state()},
-            {"finite", finite_.state()},
+            {"sound", sound_.state()},
             {"accuracy", accuracy_.state()},
             {"latency", latency_.state()},
             {"straight", straight_},
@@ -99,7 +99,7 @@ class Sequential final : public Analysis {
 
   void restore(const json& state) override {
     errors_.restore(part_of(state, "errors"));
-    finite_.restore(part_of(state, "finite"));
+    sound_.restore(part_of(state, "sound"));
     accuracy_.restore(part_of(state, "accuracy"));
     latency_.restore(part_of(state, "latency"));
     warm_ = flag_in(state, "warm");
@@ -161,9 +161,9 @@ class Sequential final : public Analysis {
                          options_.max_p95_ratio, latency_.p95(true), latency_.p95(false),
                          beyond(latency_.evidence()));
     }
-    if (finite_.harmful()) {
-      return "more answers are not finite numbers: " + rates(finite_) + "; " +
-             beyond(finite_.evidence());
+    if (sound_.harmful()) {
+      return "more answers break a guard (not finite, or outside guard.outputs): " + rates(sound_) +
+             "; " + beyond(sound_.evidence());
     }
     if (accuracy_.harmful()) {
       return "more predictions are wrong: " + rates(accuracy_) + "; " +
@@ -183,8 +183,8 @@ class Sequential final : public Analysis {
       return fmt::format("it is not certain yet that not {:g} times as many requests fail: {}",
                          options_.max_error_ratio * kSafeMargin, rates(errors_));
     }
-    if (finite_.arm(true).bad > 0 && !finite_.safe(options_.promote_alpha, options_.min_requests)) {
-      return "it is not certain yet that not more answers are not finite: " + rates(finite_);
+    if (sound_.arm(true).bad > 0 && !sound_.safe(options_.promote_alpha, options_.min_requests)) {
+      return "it is not certain yet that not more answers break a guard: " + rates(sound_);
     }
     if (!latency_.safe(options_.promote_alpha)) {
       return fmt::format(
@@ -208,7 +208,7 @@ class Sequential final : public Analysis {
 
   const AnalysisOptions options_;
   RateComparison errors_;
-  RateComparison finite_;
+  RateComparison sound_;
   RateComparison accuracy_;
   LatencyComparison latency_;
   std::array<std::uint64_t, 2> straight_{};  // failures in a row: stable, canary

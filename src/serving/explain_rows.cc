@@ -55,7 +55,7 @@ Result<Target> target_of(const Prediction& prediction, std::size_t row) {
         "explain");
   }
   if (prediction.probabilities.empty()) {
-    if (prediction.labels.empty()) return Target{};
+    if (!prediction.classified) return Target{};
     return not_explainable(
         "the model answers with a label and no probability; explained are "
         "probabilities and values");
@@ -230,6 +230,11 @@ class Explaining {
 
 Result<ExplainBasis> make_explain_basis(const Signature& signature, const ModelConfig& config) {
   ExplainBasis out;
+  for (const auto& column : config.inputs) {
+    if (column.training) out.means.push_back(column.training->mean);
+  }
+  // Of some columns alone they are no row.
+  if (signature.columns.size() != out.means.size()) out.means.clear();
   if (!config.explain) return out;
   out.budget = static_cast<std::size_t>(config.explain->budget);
   const std::size_t width = FeatureLayout::width_of(signature);
@@ -259,6 +264,14 @@ Result<void> explain_rows(Request& request, const Background* background) {
     return not_explainable(
         "the model's inputs are lengthened (batching.pad), so that they are no "
         "rows of given features");
+  }
+  Prediction& prediction = request.reply.prediction;
+  if (prediction.rows == 0) {  // of protocols that take outputs as they are
+    SLUICE_TRY(prediction,
+               request.servable->interpret(request.reply.outputs, request.rows, request.arena));
+  }
+  if (prediction.rows != request.rows) {
+    return not_explainable("the model does not answer each row by itself");
   }
   SLUICE_TRY(const auto layout, FeatureLayout::of(request));
   Explaining explaining(request, layout);

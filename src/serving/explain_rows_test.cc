@@ -153,6 +153,27 @@ TEST(ExplainRows, WithoutABackgroundZerosAreAssumedAndSaid) {
   EXPECT_NE(asked.request->warnings[0].find("zeros"), std::string::npos);
 }
 
+TEST(ExplainRows, TrainingMeansComeBeforeZeros) {
+  ModelConfig config;
+  for (const double mean : {1.0, 2.0, 0.0}) {
+    Training training;
+    training.mean = mean;
+    config.inputs.push_back({"c" + std::to_string(config.inputs.size()), {}, training});
+  }
+  const Served served({}, linear, config);
+  Asked asked(served, {{4, 2, 1}});
+  ASSERT_TRUE(explain_rows(*asked.request, nullptr));
+  EXPECT_EQ(asked.row().base_value, 10);
+  EXPECT_EQ(asked.explanation().features[2], "c2");
+  ASSERT_EQ(asked.request->warnings.size(), 1U);
+  EXPECT_NE(asked.request->warnings[0].find("training means"), std::string::npos);
+  config.inputs[1].training.reset();
+  const Served some({}, linear, config);
+  Asked again(some, {{4, 2, 1}});
+  ASSERT_TRUE(explain_rows(*again.request, nullptr));
+  EXPECT_EQ(again.row().base_value, 5) << "means of some columns are no row";
+}
+
 TEST(ExplainRows, RecentRowsComeBeforeZerosAndBehindModelYaml) {
   class Recent final : public Background {
     std::vector<double> rows(const Servable&, std::size_t width, std::size_t most) const override {
@@ -236,6 +257,7 @@ TEST(ExplainRows, WhatCannotBeExplainedIsSaid) {
   const auto has = [](const std::string& text, const char* part) {
     return text.starts_with("not_explainable: ") && text.find(part) != std::string::npos;
   };
+  EXPECT_TRUE(has(reason(Served({.role = Role::kLabel}, linear), {{1, 2, 3}}), "no probability"));
   EXPECT_TRUE(has(reason(Served({}, linear), Rows(33, {1, 2, 3})), "at most 32 rows"));
   EXPECT_TRUE(
       has(reason(Served({.answers = 2}, [](auto, auto y) { y[1] = y[0] = 1; }), {{1, 2, 3}}),

@@ -6,8 +6,10 @@
 #include "base/turn.h"
 #include "serving/answer_memory.h"
 #include "serving/batcher.h"
+#include "serving/debug.h"
 #include "serving/execution.h"
 #include "serving/explain_rows.h"
+#include "serving/guard.h"
 #include "telemetry/sharded.h"
 
 namespace sluice::serving {
@@ -35,10 +37,13 @@ BatcherOptions batcher_options(const Execution& execution, const ModelName& mode
 class ModelServable final : public Servable {
  public:
   ModelServable(ModelName model, VersionName version, std::unique_ptr<Execution> execution,
-                const ModelConfig& config, ExplainBasis basis, int parallel, bool hangs)
+                std::unique_ptr<const Guard> guard, const ModelConfig& config, ExplainBasis basis,
+                int parallel, bool hangs)
       : model_(std::move(model)),
         version_(std::move(version)),
         execution_(std::move(execution)),
+        guard_(std::move(guard)),
+        logging_(config.log),
         basis_(std::move(basis)),
         apart_(hangs || execution_->model().answers_from_afar()),
         limited_(config.instances.count > 0 || !execution_->model().thread_safe()),
@@ -54,6 +59,7 @@ class ModelServable final : public Servable {
   const Signature& signature() const override { return execution_->signature(); }
   const Model& loaded() const override { return execution_->model(); }
   Tally& tally() const override { return execution_->tally(); }
+  const LogOptions& logging() const override { return logging_; }
   Result<void> warm_up() const override { return execution_->warm_up(); }
   Result<void> admit(TimePoint deadline) const override { return batcher_.admit(deadline); }
   void sweep(TimePoint now) const override {
@@ -74,6 +80,21 @@ class ModelServable final : public Servable {
     return execution_->explain(inputs, arena);
   }
   const ExplainBasis& explain_basis() const override { return basis_; }
+  Guarded guard_inputs(Request& request) const override {
+    return guard_ == nullptr ? Guarded::kPasses : guard_->check_inputs(request, tally());
+  }
+  Guarded guard_outputs(Request& request) const override {
+    if (guard_ == nullptr || !guard_->watches_outputs()) return Guarded::kPasses;
+    if (!understand(request)) return Guarded::kPasses;
+    return guard_->check_outputs(request.reply.prediction, request, tally());
+  }
+  const Fallback* fallback() const override {
+    return guard_ == nullptr ? nullptr : guard_->fallback();
+  }
+  void describe(Request& request) const override {
+    understand(request);
+    request.reply.debug = debug_info(request, signature(), guard_.get());
+  }
 
   Recall recall(RequestPtr& request) const override {
     return memory_ == nullptr ? Recall::kMiss : memory_->recall(request);
@@ -104,6 +125,15 @@ class ModelServable final : public Servable {
   }
 
  private:
+  // Tensor protocols do not ask what their outputs mean. False: that cannot be said.
+  bool understand(Request& request) const {
+    Prediction& prediction = request.reply.prediction;
+    if (prediction.rows > 0) return true;
+    auto told = interpret(request.reply.outputs, request.rows, request.arena);
+    if (told) prediction = *told;
+    return told.has_value();
+  }
+
   // What one turn of a thread's loop has brought.
   struct ThisTurn {
     std::vector<RequestPtr> requests;
@@ -175,6 +205,8 @@ class ModelServable final : public Servable {
   const ModelName model_;
   const VersionName version_;
   const std::unique_ptr<const Execution> execution_;
+  const std::unique_ptr<const Guard> guard_;  // null: nothing is watched
+  const LogOptions logging_;
   const ExplainBasis basis_;
   const bool apart_;    // never runs on a loop's thread
   const bool limited_;  // in how many runs there may be at a time
@@ -226,12 +258,13 @@ class ModelServables final : public ServableFactory {
     SLUICE_TRY(auto padding, PadPlan::make(signature, config));
     signature.class_names = plan.names;
     signature.seal();
+    SLUICE_TRY(auto guard, Guard::make(signature, config));
     const auto fault = faults_.of(model, version);
     auto execution =
         std::make_unique<Execution>(std::move(loaded), std::move(signature), std::move(plan),
                                     std::move(padding), config, std::move(tally), fault);
-    return std::make_shared<ModelServable>(model, version, std::move(execution), config,
-                                           std::move(basis), parallel,
+    return std::make_shared<ModelServable>(model, version, std::move(execution), std::move(guard),
+                                           config, std::move(basis), parallel,
                                            fault != nullptr && fault->delays());
   }
 

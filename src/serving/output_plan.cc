@@ -141,6 +141,7 @@ Result<Prediction> interpret_classes(const OutputPlan& plan, std::span<const Ten
   }
   Prediction out;
   out.rows = rows;
+  out.classified = true;
   out.single_precision = is_single(scores.dtype);
   auto values = arena.array<double>(rows);
   auto confidences = arena.array<double>(rows);
@@ -168,6 +169,7 @@ Result<Prediction> interpret_values(const OutputPlan& plan, std::span<const Tens
   const std::size_t count = tensor.elements();
   Prediction out;
   out.rows = rows;
+  out.classified = plan.value_is_label;
   out.single_precision = is_single(tensor.dtype);
   const bool by_row =
       rows > 0 && tensor.shape.rank() > 0 && tensor.shape[0] == static_cast<std::int64_t>(rows);

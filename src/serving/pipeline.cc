@@ -1,5 +1,6 @@
 #include "serving/pipeline.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/text.h"
@@ -148,7 +149,8 @@ void Pipeline::sweep() const {
   if (explainer_ != nullptr) explainer_->sweep(now);
 }
 
-enum class Step { kNext, kFinish, kWait };
+// kAgain: from `fit` on, with another version.
+enum class Step { kNext, kFinish, kWait, kAgain };
 
 // Each stage looks at the request and says how it goes on. A stage that says kWait has taken it.
 struct Stages {
@@ -199,6 +201,11 @@ struct Stages {
     return Step::kNext;
   }
 
+  // Bounds and anomalies, of what the model would really see.
+  static Step guard(const Pipeline& pipeline, RequestPtr& request) {
+    return heed(pipeline, request, request->servable->guard_inputs(*request));
+  }
+
   // Nobody is served by a run whose answer comes too late.
   static Step wanted(const Pipeline&, RequestPtr& request) {
     request->submitted = std::chrono::steady_clock::now();
@@ -210,7 +217,7 @@ struct Stages {
   static Step recall(const Pipeline&, RequestPtr& request) {
     switch (request->servable->recall(request)) {
       case Servable::Recall::kWaits: return Step::kWait;
-      case Servable::Recall::kAnswered: return answered(*request);
+      case Servable::Recall::kAnswered: request->stage = kAnswered; break;
       case Servable::Recall::kMiss: break;
     }
     return Step::kNext;
@@ -218,8 +225,16 @@ struct Stages {
 
   // An equal request that was waited for may have brought the answer.
   static Step run(const Pipeline&, RequestPtr& request) {
-    if (request->reply.answered) return answered(*request);
+    if (request->reply.answered) {
+      request->stage = kAnswered;
+      return Step::kNext;
+    }
     return request->servable->run(request) ? Step::kNext : Step::kWait;
+  }
+
+  // Is the answer one that may be given?
+  static Step vet(const Pipeline& pipeline, RequestPtr& request) {
+    return heed(pipeline, request, request->servable->guard_outputs(*request));
   }
 
   static Step remember(const Pipeline&, RequestPtr& request) {
@@ -227,21 +242,76 @@ struct Stages {
     return Step::kNext;
   }
 
-  // What was answered from memory may still want to be explained.
-  static Step answered(Request& request) {
-    if (!request.explain) return Step::kFinish;
-    request.stage = kExplain;
+  // What a client asked to know beside the answer.
+  static Step describe(const Pipeline&, RequestPtr& request) {
+    if (request->debug) request->servable->describe(*request);
     return Step::kNext;
   }
 
   // Behind `remember`, so that no equal request waits for it.
   static Step explain(const Pipeline& pipeline, RequestPtr& request) {
     if (!request->explain || pipeline.explainer_ == nullptr) return Step::kNext;
+    if (request->fell_back && request->reply.outputs.empty()) {
+      request->warnings.emplace_back("there is no explanation: the model did not give this answer");
+      return Step::kNext;
+    }
     return pipeline.explainer_->explain(request) ? Step::kNext : Step::kWait;
   }
 
-  static constexpr std::array<Go, 7> kOrder = {route, fit, wanted, recall, run, remember, explain};
-  static constexpr std::uint8_t kExplain = 6;
+  static constexpr std::array<Go, 10> kOrder = {route, fit, guard,    wanted,  recall,
+                                                run,   vet, remember, explain, describe};
+  static constexpr std::uint8_t kFit = 1;       // where those go on that fall back
+  static constexpr std::uint8_t kAnswered = 8;  // and those that have an answer already
+
+ private:
+  static Step heed(const Pipeline& pipeline, RequestPtr& request, Servable::Guarded said) {
+    switch (said) {
+      case Servable::Guarded::kPasses: return Step::kNext;
+      case Servable::Guarded::kRefused: return Step::kFinish;
+      case Servable::Guarded::kFallsBack: break;
+    }
+    const Fallback* fallback = request->servable->fallback();
+    // A version that is fallen back to is not guarded by falling back once more.
+    if (fallback == nullptr || request->fell_back) return Step::kFinish;
+    request->fell_back = true;
+    // What was asked was wrong, not the version: the release learns nothing from it.
+    if (!request->unsound) request->choice.release = 0;
+    return fallback->version.empty() ? answer_with(*fallback, *request)
+                                     : fall_back_to(pipeline, fallback->version, *request);
+  }
+
+  static Step fall_back_to(const Pipeline& pipeline, std::string_view version, Request& request) {
+    const ModelEntry* entry = pipeline.tables_.read()->find(request.model);
+    const VersionEntry* found = entry == nullptr ? nullptr : entry->find(version);
+    if (found == nullptr || found->servable == nullptr || found->servable == request.servable) {
+      request.reply.error->message += "; the version to fall back to is not ready";
+      return Step::kFinish;
+    }
+    request.warnings.push_back("version '" + std::string(version) +
+                               "' answered instead: " + request.reply.error->message);
+    request.lead = nullptr;  // who waits for the same answer runs for itself
+    request.servable = found->servable;
+    request.reply = {};
+    return Step::kAgain;
+  }
+
+  static Step answer_with(const Fallback& fallback, Request& request) {
+    // A tensor would have to be made up.
+    if (!request.wants_prediction) return Step::kFinish;
+    request.warnings.push_back("guard.fallback answered instead: " + request.reply.error->message);
+    request.reply = {};
+    auto values = request.arena.array<double>(request.rows);
+    auto confidences = request.arena.array<double>(request.rows);
+    std::ranges::fill(values, *fallback.prediction);
+    std::ranges::fill(confidences, fallback.confidence);
+    Prediction& prediction = request.reply.prediction;
+    prediction.rows = request.rows;
+    prediction.values = values;
+    prediction.confidences = confidences;
+    request.reply.answered = true;
+    request.stage = kAnswered;
+    return Step::kNext;
+  }
 };
 
 void Pipeline::submit(RequestPtr request) const {
@@ -253,6 +323,7 @@ void Pipeline::submit(RequestPtr request) const {
     switch (Stages::kOrder[request->stage++](*this, request)) {
       case Step::kNext: break;
       case Step::kWait: return;
+      case Step::kAgain: request->stage = Stages::kFit; break;
       case Step::kFinish: return finish(std::move(request));
     }
   }

@@ -94,7 +94,7 @@ class ShadowObserver final : public Observer {
  public:
   explicit ShadowObserver(const ShadowRunner& runner) : runner_(runner) {}
   void before_answer(Request& request) const noexcept override {
-    request.aside = runner_.copy(request);
+    if (request.shadowed) request.aside = runner_.copy(request);
   }
   void on_finish(const Request& request) const noexcept override {
     if (request.aside == nullptr) return;

@@ -1,5 +1,5 @@
-# Installs what the tree needs: Debian packages by purpose (tools/deps/apt-NAME.txt) and ONNX
-# Runtime. Sourced by ./dev. What was done is stamped in .deps/stamps, so that a second run costs
+# Installs what the tree needs: Debian packages by purpose (tools/deps/apt-NAME.txt), ONNX Runtime
+# and DuckDB. Sourced by ./dev. What was done is stamped in .deps/stamps, so that a second run costs
 # milliseconds and never asks apt.
 # shellcheck shell=bash
 
@@ -15,12 +15,13 @@ cmd_setup() {
   test_clients
 }
 
-# Two steps: the packages of build, test and the lists named, then ONNX Runtime.
+# Two steps: the packages of build, test and the lists named, then the libraries that Debian lacks.
 prepare() {
   step "system packages"
   ensure "packages of build test $*" tools/deps install_lists build test "$@"
-  step "ONNX Runtime"
+  step "ONNX Runtime and DuckDB"
   ensure "onnxruntime" "tools/deps/package-lock.json tools/dev/onnxruntime.sh" install_onnxruntime
+  ensure "duckdb" "tools/deps/duckdb tools/dev/duckdb.sh" "$ROOT/tools/dev/duckdb.sh"
 }
 
 # Only for tests: whoever wants to see the server run should not wait for them.

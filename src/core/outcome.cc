@@ -1,0 +1,38 @@
+#include "core/outcome.h"
+
+#include "core/request.h"
+
+namespace sluice {
+
+std::string_view word_of(Ending ending) {
+  switch (ending) {
+    case Ending::kAnswered: return "success";
+    case Ending::kFailed: return "failure";
+    case Ending::kShed: return "overload";
+    case Ending::kMistake: return "client_error";
+    case Ending::kGuarded: return "guard";
+  }
+  return "failure";
+}
+
+Ending ending_of(const Request& request) {
+  const auto& error = request.reply.error;
+  if (!error) return Ending::kAnswered;
+  if (request.misfit) return Ending::kFailed;
+  switch (error->code) {
+    case Code::kInternal:
+    case Code::kUnknown:
+    case Code::kDataLoss: return Ending::kFailed;
+    case Code::kUnavailable:
+      // A model whose processes end at fault itself; no room is everybody's.
+      return error->reason == "no_worker" ? Ending::kFailed : Ending::kShed;
+    case Code::kDeadlineExceeded:
+    case Code::kCancelled:
+    case Code::kResourceExhausted: return Ending::kShed;
+    default: break;
+  }
+  return error->reason == "bounds" || error->reason == "guard" ? Ending::kGuarded
+                                                               : Ending::kMistake;
+}
+
+}  // namespace sluice

@@ -1,0 +1,165 @@
+#include "observers/record_json.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <ctime>
+
+#include "base/digest.h"
+
+namespace sluice::observers {
+namespace {
+
+constexpr std::size_t kHashDigits = 16;
+
+void write_element(const TensorView& tensor, std::size_t at, JsonWriter& json) {
+  switch (tensor.dtype) {
+    case DType::kString: json.value(tensor.strings[at]); break;
+    case DType::kFloat32: json.value(tensor.as<float>()[at]); break;
+    case DType::kUint64: json.value(tensor.as<std::uint64_t>()[at]); break;
+    case DType::kInt64: json.value(tensor.as<std::int64_t>()[at]); break;
+    case DType::kBool: json.value(number_at(tensor, at) != 0); break;
+    case DType::kFloat16:
+    case DType::kBFloat16: json.value(static_cast<float>(number_at(tensor, at))); break;
+    case DType::kFloat64: json.value(number_at(tensor, at)); break;
+    default: json.value(static_cast<std::int64_t>(number_at(tensor, at))); break;
+  }
+}
+
+// One row, or all of them.
+void write_input(const TensorView& tensor, std::size_t rows, bool many, JsonWriter& json) {
+  const std::size_t count = tensor.elements();
+  const std::size_t width = rows == 0 ? 0 : count / rows;
+  const auto row = [&](std::size_t from, std::size_t to) {
+    json.begin_array();
+    for (std::size_t i = from; i < to; ++i) write_element(tensor, i, json);
+    json.end_array();
+  };
+  if (!many) return row(0, count);
+  json.begin_array();
+  for (std::size_t i = 0; i < rows; ++i) row(i * width, (i + 1) * width);
+  json.end_array();
+}
+
+std::string bytes_of(const Record& record) {
+  std::string out;
+  for (const auto& input : record.inputs) {
+    out.append(reinterpret_cast<const char*>(input.data.data()), input.data.size());
+    for (const auto text : input.strings) {
+      out.append(text);
+      out += '\0';
+    }
+  }
+  return out;
+}
+
+void write_number(const Record& record, double value, JsonWriter& json) {
+  if (record.head.single_precision) {
+    json.value(static_cast<float>(value));
+  } else {
+    json.value(value);
+  }
+}
+
+// A number a row, or a flat list where a row's prediction is more than that.
+void write_numbers(const Record& record, std::span<const double> values, std::size_t width,
+                   JsonWriter& json) {
+  const bool many = record.head.many_rows || record.head.rows > 1;
+  const auto row = [&](std::size_t index) {
+    if (width == 1) return write_number(record, values[index], json);
+    json.begin_array();
+    for (std::size_t i = 0; i < width; ++i) {
+      write_number(record, values[index * width + i], json);
+    }
+    json.end_array();
+  };
+  if (values.empty()) {
+    json.null();
+  } else if (!many) {
+    row(0);
+  } else {
+    json.begin_array();
+    for (std::size_t i = 0; i < record.head.rows; ++i) row(i);
+    json.end_array();
+  }
+}
+
+}  // namespace
+
+std::string utc_text(std::int64_t ns) {
+  const std::time_t seconds = ns / 1'000'000'000;
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", parts.tm_year + 1900,
+                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                     ns % 1'000'000'000 / 1000);
+}
+
+std::string keyed_hash(std::string_view key, std::string_view text) {
+  return "h:" + to_hex(hmac_sha256(key, text)).substr(0, kHashDigits);
+}
+
+void write_features(const Record& record, const RecordStyle& style, JsonWriter& json) {
+  if (record.head.inputs_left_out || style.privacy.features == Privacy::kOff) {
+    json.null();
+    return;
+  }
+  if (style.privacy.features == Privacy::kHashed) {
+    json.value(std::string_view(keyed_hash(style.key, bytes_of(record))));
+    return;
+  }
+  const bool many = record.head.many_rows || record.head.rows > 1;
+  if (record.inputs.size() == 1) {
+    return write_input(record.inputs[0], record.head.rows, many, json);
+  }
+  json.begin_object();
+  for (std::size_t i = 0; i < record.inputs.size(); ++i) {
+    const bool named = style.signature != nullptr && i < style.signature->inputs.size();
+    json.key(named ? style.signature->inputs[i].name : "input_" + std::to_string(i));
+    write_input(record.inputs[i], record.head.rows, many, json);
+  }
+  json.end_object();
+}
+
+void write_prediction(const Record& record, JsonWriter& json) {
+  write_numbers(record, record.values, record.width(), json);
+}
+
+void write_confidence(const Record& record, JsonWriter& json) {
+  write_numbers(record, record.confidences, 1, json);
+}
+
+void write_record(const Record& record, const RecordStyle& style, JsonWriter& json) {
+  const Record::Head& head = record.head;
+  json.field("timestamp", std::string_view(utc_text(head.at_ns)));
+  json.field("request_id", record.request_id);
+  json.field("model", record.model).field("model_version", record.version);
+  json.key("features");
+  write_features(record, style, json);
+  json.key("prediction");
+  write_prediction(record, json);
+  json.key("confidence");
+  write_confidence(record, json);
+  json.field("latency_ms", std::round(head.total_ms * 1000) / 1000);
+  json.key("user_id");
+  if (record.user_id.empty() || style.privacy.user_id == Privacy::kOff) {
+    json.null();
+  } else if (style.privacy.user_id == Privacy::kHashed) {
+    json.value(std::string_view(keyed_hash(style.key, record.user_id)));
+  } else {
+    json.value(record.user_id);
+  }
+  if (!record.labels.empty()) {
+    json.key("label");
+    const bool many = head.many_rows || head.rows > 1;
+    if (many) json.begin_array();
+    for (const auto label : record.labels) json.value(label);
+    if (many) json.end_array();
+  }
+  if (!std::isnan(head.label)) json.field("true_label", head.label);
+  if (head.release != 0) json.field("choice_probability", head.probability);
+  if (head.from_cache) json.field("from_cache", true);
+}
+
+}  // namespace sluice::observers
