@@ -26,6 +26,9 @@ constexpr Command kCommands[] = {
      "sluice predict fraud.onnx --data '[1, 2, 3]'\n"
      "  sluice predict fraud --url http://127.0.0.1:8000 --input row.json",
      add_predict},
+    {"explain", "Why a model answers rows of a file as it does",
+     "sluice explain fraud.onnx --input rows.csv --background ordinary.csv --plot why.html",
+     add_explain},
     {"inspect", "What a model takes and gives", "sluice inspect fraud.onnx", add_inspect},
     {"models", "What a running server has", "sluice models --url http://127.0.0.1:8002",
      add_models},

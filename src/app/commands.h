@@ -37,6 +37,7 @@ void add_pickle_options(CLI::App& app, Pickles& pickles);
 // Declares the sub-command on `app` and answers its action.
 Action add_serve(CLI::App& app);
 Action add_predict(CLI::App& app);
+Action add_explain(CLI::App& app);
 Action add_inspect(CLI::App& app);
 Action add_models(CLI::App& app);
 Action add_release(CLI::App& app);

@@ -20,7 +20,8 @@ Result<std::unique_ptr<StateStore>> open_state(const StateOptions& options) {
   return state::open_state(":memory:");
 }
 
-// How long the end waits for a shadow's run; one that hangs is left behind.
+// How long the end waits for a run of a shadow or for an explanation; one that hangs is left
+// behind.
 constexpr Millis kShadowGrace{500};
 
 }  // namespace
@@ -61,8 +62,8 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
   SLUICE_TRY(auto store, open_state(more.state));
   stack->releases_ = std::make_unique<release::Releases>(
       *stack->policies_, *stack->repository_, stack->tables_, stack->evidence_, std::move(store));
-  stack->pipeline_ = std::make_unique<const serving::Pipeline>(stack->tables_, stack->observers_,
-                                                               *stack->repository_);
+  stack->pipeline_ = std::make_unique<const serving::Pipeline>(
+      stack->tables_, stack->observers_, *stack->repository_, &stack->explainer_);
   return stack;
 }
 
@@ -87,7 +88,8 @@ bool Stack::close(Millis grace) {
   releases_->close();
   tap_.close();
   const bool shadows_ended = shadows_.close(kShadowGrace);
-  return repository_->close(grace) && shadows_ended;
+  const bool explanations_ended = explainer_.close(kShadowGrace);
+  return repository_->close(grace) && shadows_ended && explanations_ended;
 }
 
 }  // namespace sluice::app

@@ -22,6 +22,7 @@
 #include "observers/tap.h"
 #include "observers/trace_log.h"
 #include "repository/repository.h"
+#include "serving/explainer.h"
 #include "serving/faults.h"
 #include "serving/pipeline.h"
 #include "serving/shadow_runner.h"
@@ -63,7 +64,7 @@ class Stack {
   Result<void> load();
   void announce_drain() { repository_->announce_drain(); }
   // What releases have seen is kept; then see Repository::close. False also where a shadow's run
-  // does not end.
+  // or an explanation does not end.
   bool close(Millis grace);
 
   const serving::Pipeline& pipeline() const { return *pipeline_; }
@@ -89,6 +90,7 @@ class Stack {
   observers::Tap tap_;
   observers::EndCounts unserved_;
   serving::ShadowRunner shadows_;
+  serving::Explainer explainer_;
   Observers observers_;
   const std::unique_ptr<const release::Policies> policies_;
   std::unique_ptr<repository::Repository> repository_;

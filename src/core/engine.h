@@ -26,6 +26,16 @@ struct Fact {
   std::string value;
 };
 
+// What each feature adds to a model's answer, exactly, by a method of the library's own.
+struct Attributions {
+  std::string_view method;  // "tree_shap"; always a literal
+  std::size_t rows = 0;
+  std::size_t groups = 0;  // one for each class, or one
+  std::size_t features = 0;
+  std::span<const double> values;  // [rows][groups][features]
+  std::span<const double> base;    // [groups]: base + a row's values is its margin
+};
+
 // One loaded version.
 //
 // Thread-safety: `run` may be called from any number of threads at once unless `thread_safe()` is
@@ -41,6 +51,19 @@ class Model {
   // kInternal/`engine_failed` when the library refuses. Does not throw.
   virtual Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
                            Arena& arena) const = 0;
+
+  // The library can say what each feature adds: `explain` may be called.
+  virtual bool explains() const { return false; }
+  // Exact Shapley values of the margins: the numbers that the model adds up before it makes them
+  // probabilities, counts or a label. `inputs` as for `run`; the memory lies in `arena`. It may
+  // take a thousand times as long as `run`, so no thread that others wait for calls it. Errors:
+  // kUnimplemented where `explains` is false; kInvalidArgument/`not_explainable` for rows that the
+  // library does not take; kInternal. Thread-safety: that of `run`.
+  virtual Result<Attributions> explain(std::span<const TensorView> /*inputs*/,
+                                       Arena& /*arena*/) const {
+    return fail(Code::kUnimplemented, "not_explainable",
+                "this kind of model has no exact explanations of its own");
+  }
 
   // What clients of the Open Inference Protocol call this kind of model: "onnxruntime_onnx".
   virtual std::string_view platform() const = 0;

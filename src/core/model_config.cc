@@ -236,6 +236,7 @@ const Schema<ModelConfig>& ModelConfig::schema() {
           .option("features", &ModelConfig::features, "features fetched by entity")
           .option("log", &ModelConfig::log, "the prediction log of this model")
           .option("drift", &ModelConfig::drift, "when inputs and predictions have drifted")
+          .option("explain", &ModelConfig::explain, "what predictions are compared with")
           .option("ensemble", &ModelConfig::ensemble, "steps of a pipeline of models")
           .option("release", &ModelConfig::release, "traffic between the versions")
           .option("allow_pickle", &ModelConfig::allow_pickle,

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/option.h"
+#include "core/explain_config.h"
 #include "core/watch_config.h"
 
 namespace sluice {
@@ -125,6 +126,7 @@ struct ModelConfig {
   std::optional<FeatureOptions> features;
   LogOptions log;
   DriftOptions drift;
+  std::optional<ExplainOptions> explain;
   std::optional<Node> ensemble;  // a pipeline's steps; read by its engine
   std::optional<Node> release;   // read by the release policies themselves
   bool allow_pickle = false;

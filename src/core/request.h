@@ -35,6 +35,7 @@ namespace sluice {
 
 class Servable;
 struct DebugInfo;
+struct Explanation;
 struct ModelEntry;
 class Turn;
 struct Request;
@@ -64,9 +65,10 @@ struct TraceContext {
 struct Reply {
   bool answered = false;  // what follows is the answer: without it the request was dropped
   std::optional<Error> error;
-  std::span<TensorView> outputs;           // in the order of the signature's outputs
-  Prediction prediction;                   // filled when the request asked for it
-  std::shared_ptr<const DebugInfo> debug;  // when the request asked for it
+  std::span<TensorView> outputs;             // in the order of the signature's outputs
+  Prediction prediction;                     // filled when the request asked for it
+  std::shared_ptr<const DebugInfo> debug;    // when the request asked for it
+  const Explanation* explanation = nullptr;  // in the request's arena, when it asked for it
 };
 
 // What a request that others wait for holds; its end is theirs to hear of.
@@ -106,6 +108,8 @@ struct Request {
   std::optional<double> true_label;
   bool debug = false;
   bool explain = false;
+  // Whole rows that an explanation compares with, in place of the version's own.
+  std::span<const double> background;
   Protocol protocol = Protocol::kInside;
   const TraceContext* trace = nullptr;  // in the arena; null: it is not traced
   // The simple protocols want outputs interpreted; tensor protocols take them as they are.

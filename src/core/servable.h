@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/names.h"
 #include "core/engine.h"
+#include "core/explanation.h"
 #include "core/model_config.h"
 #include "core/request.h"
 #include "core/tally.h"
@@ -68,6 +69,23 @@ class Servable {
   // Runs the request's inputs and fills its reply: outputs, and the prediction where it is wanted.
   // True: done on this thread. False: the request was taken and goes on through its `onward`.
   virtual bool run(RequestPtr& request) const = 0;
+
+  // Runs what is not traffic here and now and fills its reply: nothing is counted or learned from
+  // it. Errors: the model's.
+  virtual Result<void> run_aside(Request& request) const {
+    (void)request;
+    return fail(Code::kUnimplemented, "not_explainable", "this version runs nothing but traffic");
+  }
+  // Where `loaded().explains()`: the model's own explanation, while nobody else runs it if only one
+  // may.
+  virtual Result<Attributions> explain_aside(std::span<const TensorView> inputs,
+                                             Arena& arena) const {
+    return loaded().explain(inputs, arena);
+  }
+  virtual const ExplainBasis& explain_basis() const {
+    static const ExplainBasis kNone;
+    return kNone;
+  }
 
   // What the simple protocols would say of these outputs, whichever protocol asked. Memory comes
   // from `arena`; texts view the model's own or the outputs'.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -210,6 +211,28 @@ TEST_P(Conformance, ManyThreadsGetTheSameAnswers) {
     }
     for (auto& thread : threads) thread.join();
     EXPECT_EQ(wrong, 0);
+  }
+}
+
+TEST_P(Conformance, ExplainsEveryRowOrSaysThatItCannot) {
+  for (const auto& file : listed(GetParam(), "good")) {
+    SCOPED_TRACE(file);
+    const auto model = load(file);
+    ASSERT_NE(model, nullptr);
+    Arena arena;
+    const auto inputs = inputs_for(model->signature(), 3, 0, arena);
+    const auto found = model->explain(inputs, arena);
+    ASSERT_EQ(found.has_value(), model->explains());
+    if (!found) {
+      EXPECT_EQ(found.error().code, Code::kUnimplemented);
+      continue;
+    }
+    EXPECT_EQ(found->rows, 3U);
+    ASSERT_GT(found->groups, 0U);
+    EXPECT_EQ(found->base.size(), found->groups);
+    EXPECT_EQ(found->features, static_cast<std::size_t>(inputs[0].shape[1]));
+    EXPECT_EQ(found->values.size(), 3 * found->groups * found->features);
+    EXPECT_TRUE(std::ranges::all_of(found->values, [](double v) { return std::isfinite(v); }));
   }
 }
 

@@ -26,6 +26,11 @@ struct FreeBooster {
 };
 using Booster = std::unique_ptr<void, FreeBooster>;
 
+struct FreeMatrix {
+  void operator()(void* matrix) const { XGDMatrixFree(matrix); }
+};
+using Matrix = std::unique_ptr<void, FreeMatrix>;
+
 // What a booster says of itself.
 struct BoosterFacts {
   std::string objective;
@@ -86,6 +91,9 @@ class XgboostModel final : public Model {
     config_ = fmt::format(R"({{"type":0,"training":false,"iteration_begin":0,"iteration_end":{},)"
                           R"("strict_shape":true,"cache_id":0,"missing":NaN}})",
                           facts_.iterations);
+    explain_config_ = fmt::format(R"({{"type":2,"training":false,"iteration_begin":0,)"
+                                  R"("iteration_end":{},"strict_shape":true}})",
+                                  facts_.iterations);
     return try_one_row();
   }
 
@@ -94,13 +102,11 @@ class XgboostModel final : public Model {
   Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
                    Arena& arena) const override {
     const TensorView& rows = inputs[0];
-    const auto text = array_interface(rows);
     const bst_ulong* shape = nullptr;
     bst_ulong rank = 0;
     const float* result = nullptr;
     // The result lies in memory of this thread inside XGBoost until its next prediction.
-    if (XGBoosterPredictFromDense(booster_.get(), text.c_str(), config_.c_str(), nullptr, &shape,
-                                  &rank, &result) != 0) {
+    if (predict(rows, &shape, &rank, &result) != 0) {
       log_last_error();
       return fail(Code::kInternal, "engine_failed", "the model failed to run on this input");
     }
@@ -117,7 +123,31 @@ class XgboostModel final : public Model {
     return {};
   }
 
+  bool explains() const override { return true; }
+
+  // TreeSHAP (Lundberg and others, Nature Machine Intelligence 2, 2020), of trees that answer for
+  // what they have not seen by how often training rows went each way; of linear models weight by
+  // value. XGBoost offers both only by way of a matrix of its own.
+  Result<Attributions> explain(std::span<const TensorView> inputs, Arena& arena) const override {
+    SLUICE_TRY(const auto matrix, matrix_of(inputs[0]));
+    const bst_ulong* shape = nullptr;
+    bst_ulong rank = 0;
+    const float* result = nullptr;
+    if (XGBoosterPredictFromDMatrix(booster_.get(), matrix.get(), explain_config_.c_str(), &shape,
+                                    &rank, &result) != 0) {
+      log_last_error();
+      return fail(Code::kInternal, "engine_failed", "XGBoost cannot explain this model's answers");
+    }
+    if (rank != 3 || shape[0] != static_cast<std::size_t>(inputs[0].shape[0]) ||
+        shape[2] != columns_ + 1) {
+      return internal("XGBoost explained with an unexpected number of values");
+    }
+    return split(result, shape[0], shape[1], arena);
+  }
+
   std::string_view platform() const override { return "xgboost"; }
+  // XGBoost promises it for trees only.
+  bool thread_safe() const override { return !linear(); }
   std::vector<Fact> facts() const override {
     return {{"objective", facts_.objective},
             {"booster", facts_.booster},
@@ -126,11 +156,53 @@ class XgboostModel final : public Model {
   std::uint64_t parameters() const override { return 0; }
 
  private:
+  bool linear() const { return facts_.booster == "gblinear"; }
+
+  // Not 0: it failed, and XGBoost says why.
+  int predict(const TensorView& rows, const bst_ulong** shape, bst_ulong* rank,
+              const float** result) const {
+    if (!linear()) {
+      return XGBoosterPredictFromDense(booster_.get(), array_interface(rows).c_str(),
+                                       config_.c_str(), nullptr, shape, rank, result);
+    }
+    const auto matrix = matrix_of(rows);
+    if (!matrix) return -1;
+    return XGBoosterPredictFromDMatrix(booster_.get(), matrix->get(), config_.c_str(), shape, rank,
+                                       result);
+  }
+
   // NumPy's array interface, which the C API reads (numpy.org, "The array interface protocol").
   static std::string array_interface(const TensorView& rows) {
     return fmt::format(R"({{"data":[{},true],"shape":[{},{}],"typestr":"<f4","version":3}})",
                        reinterpret_cast<std::uintptr_t>(rows.data.data()), rows.shape[0],
                        rows.shape[1]);
+  }
+
+  static Result<Matrix> matrix_of(const TensorView& rows) {
+    const auto text = array_interface(rows);
+    DMatrixHandle handle = nullptr;
+    if (XGDMatrixCreateFromDense(text.c_str(), R"({"missing":NaN,"nthread":1})", &handle) != 0) {
+      log_last_error();
+      return invalid("not_explainable",
+                     "XGBoost does not explain rows with infinite values; send numbers, or null "
+                     "where a value is missing");
+    }
+    return Matrix(handle);
+  }
+
+  // Each row of a group has its base value after its features; it is the same in all.
+  Result<Attributions> split(const float* result, std::size_t rows, std::size_t groups,
+                             Arena& arena) const {
+    auto values = arena.array<double>(rows * groups * columns_);
+    auto base = arena.array<double>(groups);
+    std::ranges::fill(base, 0.0);
+    auto out = values.begin();
+    for (std::size_t i = 0; i < rows * groups; ++i, result += columns_ + 1) {
+      out = std::copy_n(result, columns_, out);
+      base[i % groups] = result[columns_];
+    }
+    return Attributions{
+        linear() ? "linear_shap" : "tree_shap", rows, groups, columns_, values, base};
   }
 
   void read_feature_names() {
@@ -165,7 +237,7 @@ class XgboostModel final : public Model {
     signature_.outputs.push_back(std::move(out));
   }
 
-  // Also shows whether this kind of booster can predict in place (gblinear cannot).
+  // Shows whether this kind of booster can predict so.
   Result<void> try_one_row() {
     Arena arena;
     TensorView row;
@@ -176,8 +248,8 @@ class XgboostModel final : public Model {
     TensorView out;
     if (auto tried = run({&row, 1}, {&out, 1}, arena); !tried) {
       return invalid("bad_model",
-                     "XGBoost cannot predict with this model; boosters gbtree and "
-                     "dart are supported, this one is '" +
+                     "XGBoost cannot predict with this model; boosters gbtree, dart and "
+                     "gblinear are supported, this one is '" +
                          facts_.booster + "'");
     }
     return {};
@@ -188,6 +260,7 @@ class XgboostModel final : public Model {
   Signature signature_;
   std::size_t columns_ = 0;
   std::string config_;
+  std::string explain_config_;
 };
 
 class XgboostEngine final : public Engine {

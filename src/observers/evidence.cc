@@ -36,7 +36,8 @@ class Evidence final : public Observer {
     Outcome out;
     out.choice = request.choice;
     out.ending = ending_of(request);
-    out.recalled = request.from_cache;
+    // An explanation takes as long as it takes: neither says anything of the model's speed.
+    out.recalled = request.from_cache || request.explain;
     out.at = std::chrono::steady_clock::now();
     out.millis = std::chrono::duration<float, std::milli>(out.at - request.arrived).count();
     out.id = request_key(request.request_id);

@@ -127,6 +127,16 @@ void Execution::run_alone(Request& request) const {
   conclude(request, std::move(ran));
 }
 
+Result<void> Execution::run_aside(Request& request) const {
+  SLUICE_CHECK(run_model(request));
+  return predict(request);
+}
+
+Result<Attributions> Execution::explain(std::span<const TensorView> inputs, Arena& arena) const {
+  const auto turn = take_turn();
+  return loaded_->explain(inputs, arena);
+}
+
 void Execution::conclude(Request& request, Result<void> ran) const {
   if (ran && fault_ != nullptr) ran = fault_->spoil(request);
   if (ran && padding_) padding_->cut(request);

@@ -31,6 +31,9 @@ class Execution {
 
   // All of `members` as one run, or a single one alone. Every reply is filled.
   void run(std::span<RequestPtr> members) const;
+  // What is not traffic: one request, whose reply is filled; costs are not learned from it.
+  Result<void> run_aside(Request& request) const;
+  Result<Attributions> explain(std::span<const TensorView> inputs, Arena& arena) const;
   // Errors: none of the model's own. Zeros need not be valid for it; warming up is for speed.
   Result<void> warm_up() const;
 

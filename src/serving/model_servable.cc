@@ -8,6 +8,7 @@
 #include "serving/batcher.h"
 #include "serving/debug.h"
 #include "serving/execution.h"
+#include "serving/explain_rows.h"
 #include "serving/guard.h"
 #include "telemetry/sharded.h"
 
@@ -36,13 +37,14 @@ BatcherOptions batcher_options(const Execution& execution, const ModelName& mode
 class ModelServable final : public Servable {
  public:
   ModelServable(ModelName model, VersionName version, std::unique_ptr<Execution> execution,
-                std::unique_ptr<const Guard> guard, const ModelConfig& config, int parallel,
-                bool hangs)
+                std::unique_ptr<const Guard> guard, const ModelConfig& config, ExplainBasis basis,
+                int parallel, bool hangs)
       : model_(std::move(model)),
         version_(std::move(version)),
         execution_(std::move(execution)),
         guard_(std::move(guard)),
         logging_(config.log),
+        basis_(std::move(basis)),
         apart_(hangs || execution_->model().answers_from_afar()),
         limited_(config.instances.count > 0 || !execution_->model().thread_safe()),
         waits_(config.batching.value_or(Batching()).policy == BatchPolicy::kWait),
@@ -72,6 +74,12 @@ class ModelServable final : public Servable {
     return execution_->interpreted(outputs, rows, arena);
   }
 
+  Result<void> run_aside(Request& request) const override { return execution_->run_aside(request); }
+  Result<Attributions> explain_aside(std::span<const TensorView> inputs,
+                                     Arena& arena) const override {
+    return execution_->explain(inputs, arena);
+  }
+  const ExplainBasis& explain_basis() const override { return basis_; }
   Guarded guard_inputs(Request& request) const override {
     return guard_ == nullptr ? Guarded::kPasses
                              : guard_->check_inputs(request, signature(), tally());
@@ -200,6 +208,7 @@ class ModelServable final : public Servable {
   const std::unique_ptr<const Execution> execution_;
   const std::unique_ptr<const Guard> guard_;  // null: nothing is watched
   const LogOptions logging_;
+  const ExplainBasis basis_;
   const bool apart_;    // never runs on a loop's thread
   const bool limited_;  // in how many runs there may be at a time
   const bool waits_;
@@ -246,6 +255,7 @@ class ModelServables final : public ServableFactory {
     Signature signature = loaded->signature();
     SLUICE_CHECK(name_columns(signature, config));
     SLUICE_TRY(auto plan, make_output_plan(signature, config));
+    SLUICE_TRY(auto basis, make_explain_basis(signature, config));
     SLUICE_TRY(auto padding, PadPlan::make(signature, config));
     signature.class_names = plan.names;
     signature.seal();
@@ -255,7 +265,8 @@ class ModelServables final : public ServableFactory {
         std::make_unique<Execution>(std::move(loaded), std::move(signature), std::move(plan),
                                     std::move(padding), config, std::move(tally), fault);
     return std::make_shared<ModelServable>(model, version, std::move(execution), std::move(guard),
-                                           config, parallel, fault != nullptr && fault->delays());
+                                           config, std::move(basis), parallel,
+                                           fault != nullptr && fault->delays());
   }
 
  private:

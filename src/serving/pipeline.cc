@@ -146,6 +146,7 @@ void Pipeline::sweep() const {
   for (const auto& [name, entry] : table->models) {
     for (const auto& servable : entry->ready) servable->sweep(now);
   }
+  if (explainer_ != nullptr) explainer_->sweep(now);
 }
 
 // kAgain: from `fit` on, with another version.
@@ -195,6 +196,8 @@ struct Stages {
     auto rows = check_inputs(signature, request->inputs, request->may_split_rows);
     if (!rows) return refuse(request, std::move(rows).error());
     request->rows = *rows;
+    if (!request->explain) return Step::kNext;
+    if (auto able = explainable(*request); !able) return refuse(request, std::move(able).error());
     return Step::kNext;
   }
 
@@ -245,8 +248,18 @@ struct Stages {
     return Step::kNext;
   }
 
-  static constexpr std::array<Go, 9> kOrder = {route, fit, guard,    wanted,  recall,
-                                               run,   vet, remember, describe};
+  // Behind `remember`, so that no equal request waits for it.
+  static Step explain(const Pipeline& pipeline, RequestPtr& request) {
+    if (!request->explain || pipeline.explainer_ == nullptr) return Step::kNext;
+    if (request->fell_back && request->reply.outputs.empty()) {
+      request->warnings.emplace_back("there is no explanation: the model did not give this answer");
+      return Step::kNext;
+    }
+    return pipeline.explainer_->explain(request) ? Step::kNext : Step::kWait;
+  }
+
+  static constexpr std::array<Go, 10> kOrder = {route, fit, guard,    wanted,  recall,
+                                                run,   vet, remember, explain, describe};
   static constexpr std::uint8_t kFit = 1;       // where those go on that fall back
   static constexpr std::uint8_t kAnswered = 8;  // and those that have an answer already
 

@@ -14,14 +14,16 @@
 #include "core/on_demand.h"
 #include "core/request.h"
 #include "core/serving_table.h"
+#include "serving/explainer.h"
 
 namespace sluice::serving {
 
 class Pipeline final : public Onward {
  public:
-  // All outlive the pipeline.
-  Pipeline(const ServingTables& tables, const Observers& observers, OnDemand& on_demand)
-      : tables_(tables), observers_(observers), on_demand_(on_demand) {}
+  // All outlive the pipeline. `explainer`: null where nothing is explained.
+  Pipeline(const ServingTables& tables, const Observers& observers, OnDemand& on_demand,
+           Explainer* explainer = nullptr)
+      : tables_(tables), observers_(observers), on_demand_(on_demand), explainer_(explainer) {}
 
   // A request that begins now.
   RequestPtr new_request() const;
@@ -62,7 +64,8 @@ class Pipeline final : public Onward {
   void submit(RequestPtr request) const;
   void resume(RequestPtr request) const override { submit(std::move(request)); }
 
-  // Called a few times a second: answers those that wait for a model and are late.
+  // Called a few times a second: answers those that wait for a model or for an explanation and are
+  // late.
   void sweep() const;
 
   const ServingTables& tables() const { return tables_; }
@@ -81,6 +84,7 @@ class Pipeline final : public Onward {
   const ServingTables& tables_;
   const Observers& observers_;
   OnDemand& on_demand_;
+  Explainer* const explainer_;
 };
 
 }  // namespace sluice::serving

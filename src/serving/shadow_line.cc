@@ -1,9 +1,6 @@
 #include "serving/shadow_line.h"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/priority.h"
 #include "base/text.h"
 
 namespace sluice::serving {
@@ -21,14 +19,6 @@ using Clock = std::chrono::steady_clock;
 
 double millis(Clock::duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
-}
-
-// Only what nobody else wants of the processors.
-void become_idle() {
-  pthread_setname_np(pthread_self(), "shadow");
-  const sched_param none{};
-  if (sched_setscheduler(0, SCHED_IDLE, &none) == 0) return;
-  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 19);  // of this thread alone, on Linux
 }
 
 // How long this thread has been waiting for a processor so far.
@@ -86,7 +76,7 @@ ShadowLine::ShadowLine(std::shared_ptr<const Servable> servable, const ShadowOpt
 Result<void> ShadowLine::start(Wanted wanted) {
   try {
     thread_ = std::thread([self = shared_from_this(), wanted = std::move(wanted)] {
-      become_idle();
+      become_idle("shadow");
       self->work(wanted);
       self->ended_.store(true, std::memory_order_release);
       const std::lock_guard over(self->mutex_);

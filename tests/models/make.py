@@ -366,6 +366,24 @@ def xgb_golden_lines(file_name, rows):
         yield json.dumps(record) + "\n"
 
 
+def make_linear(model):
+    """Another model's frame around weights that are easy to add up: a row of them per feature,
+    a column per class, the bias last."""
+    weights = [
+        [0.5, -1.25, 0.25], [1.0, 0.75, -0.5], [-2.0, 0.5, 1.5], [0.0, 1.0, -0.25],
+        [0.125, -0.5, 0.25],
+    ]  # fmt: skip
+    learner = model["learner"]
+    learner["attributes"] = {}
+    learner["gradient_booster"] = {
+        "model": {"boosted_rounds": 1, "weights": sum(weights, [])},
+        "name": "gblinear",
+    }
+    (HERE / "xgb_linear.json").write_text(
+        json.dumps(model, separators=(",", ":")), encoding="utf-8"
+    )
+
+
 def make_xgboost():
     generator = np.random.default_rng(SEED)
     boosters = xgb_boosters(xgb_rows(generator, XGB_TRAINING_ROWS))
@@ -378,6 +396,8 @@ def make_xgboost():
     golden_rows[-1] = np.nan
     lines = [line for name in file_names for line in xgb_golden_lines(name, golden_rows)]
     (HERE / "xgb_golden.jsonl").write_text("".join(lines), encoding="utf-8")
+
+    make_linear(json.loads((HERE / "xgb_multi_softprob.json").read_text(encoding="utf-8")))
 
     whole = (HERE / "xgb_binary.json").read_bytes()
     (HERE / "xgb_truncated.json").write_bytes(whole[: len(whole) // 2])
