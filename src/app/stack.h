@@ -21,6 +21,7 @@
 #include "observers/recent.h"
 #include "observers/tap.h"
 #include "observers/trace_log.h"
+#include "observers/traffic_rows.h"
 #include "repository/repository.h"
 #include "serving/explainer.h"
 #include "serving/faults.h"
@@ -87,10 +88,11 @@ class Stack {
   observers::EvidenceLog evidence_;
   observers::RecentRequests recent_;
   observers::Rates rates_;
+  observers::TrafficRows traffic_rows_;
   observers::Tap tap_;
   observers::EndCounts unserved_;
   serving::ShadowRunner shadows_;
-  serving::Explainer explainer_;
+  serving::Explainer explainer_{&traffic_rows_};
   Observers observers_;
   const std::unique_ptr<const release::Policies> policies_;
   std::unique_ptr<repository::Repository> repository_;
