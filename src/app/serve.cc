@@ -122,7 +122,7 @@ class Frontends {
     frontends::add_builtin(
         router_, methods_,
         {stack.pipeline(), stack.tables(), stack.repository(), stack.releases(), stack.trace(),
-         shared_memory_, settings_, stack.shadows(), explicit_control(options)});
+         shared_memory_, settings_, stack.shadows(), stack.drift(), explicit_control(options)});
     transport::Services services;
     services.http = &router_;
     services.grpc = &methods_;

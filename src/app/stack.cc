@@ -30,7 +30,8 @@ Stack::Stack(const engines::EngineOptions& engines, serving::FaultTable faults)
       tables_(std::make_shared<const ServingTable>()),
       recent_(tables_, std::to_string(random_seed())),
       rates_(tables_),
-      tap_({&recent_, &rates_}),
+      drift_(tables_),
+      tap_({&recent_, &rates_, &drift_}),
       shadows_(tables_),
       observers_(observers::make_builtin(trace_, evidence_, tap_)),
       policies_(std::make_unique<const release::Policies>(release::Policies::builtin())) {

@@ -15,6 +15,7 @@
 #include "core/serving_table.h"
 #include "core/source.h"
 #include "engines/builtin.h"
+#include "observers/drift.h"
 #include "observers/evidence.h"
 #include "observers/rates.h"
 #include "observers/recent.h"
@@ -74,6 +75,7 @@ class Stack {
   serving::ShadowRunner& shadows() { return shadows_; }
   const observers::RecentRequests& recent() const { return recent_; }
   const observers::Rates& rates() const { return rates_; }
+  const observers::DriftWatch& drift() const { return drift_; }
   const observers::Tap& tap() const { return tap_; }
 
  private:
@@ -87,6 +89,7 @@ class Stack {
   observers::EvidenceLog evidence_;
   observers::RecentRequests recent_;
   observers::Rates rates_;
+  observers::DriftWatch drift_;
   observers::Tap tap_;
   serving::ShadowRunner shadows_;
   Observers observers_;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "frontends/cost_report.h"
+#include "frontends/drift_metrics.h"
 #include "frontends/metrics_text.h"
 #include "frontends/release_metrics.h"
 
@@ -132,6 +133,7 @@ void add_metrics(Router& router, const Parts& parts) {
     write_cost(text, *table);
     write_shadows(text, *table, parts.shadows);
     write_releases(text, parts.releases);
+    write_drift(text, *table, parts.drift);
     transport::Response response;
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     response.body = text.take();

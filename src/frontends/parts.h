@@ -12,6 +12,9 @@
 namespace sluice::release {
 class Releases;
 }
+namespace sluice::observers {
+class DriftWatch;
+}
 
 namespace sluice::frontends {
 
@@ -24,6 +27,7 @@ struct Parts {
   clients::SharedMemory& shared_memory;
   const LiveSettings& settings;
   const serving::ShadowRunner& shadows;
+  const observers::DriftWatch& drift;
   bool model_control = false;  // models are loaded and unloaded by calls
 };
 
