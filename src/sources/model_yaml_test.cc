@@ -43,7 +43,7 @@ release: {policy: split, weights: {v1: 0.9, v2: 0.1}}
   EXPECT_EQ(yaml.config.output.activation, Activation::kSoftmax);
   // What this version does not act on is said, with its place.
   ASSERT_FALSE(yaml.warnings.empty());
-  EXPECT_NE(yaml.warnings[0].find(": 'guard' is read but not acted on"), std::string::npos);
+  EXPECT_NE(yaml.warnings[0].find(": 'features' is read but not acted on"), std::string::npos);
 }
 
 TEST(ModelYaml, EveryMistakeHasItsLineAndColumn) {
