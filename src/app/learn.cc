@@ -88,7 +88,8 @@ Result<Opened> open_model(const std::string& given, const Pickles& pickles) {
   }
   const auto& entry = *table->models.begin()->second;
   if (entry.ready.empty()) {
-    return invalid("bad_model", entry.versions.empty() ? entry.reason : entry.versions[0].reason);
+    const bool own = !entry.reason.empty() || entry.versions.empty();
+    return invalid("bad_model", own ? entry.reason : entry.versions[0].reason);
   }
   out.servable = entry.ready.back();
   return out;

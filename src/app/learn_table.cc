@@ -94,6 +94,10 @@ Failure wrong_count(std::size_t takes, const std::vector<std::string>& there, bo
                                  "the table the names of the model's columns"));
 }
 
+Failure empty_table() {
+  return invalid("empty_table", "the table has no rows, so there is nothing to learn from");
+}
+
 // By name where any of the names is in the table, else in order.
 Result<bool> match(Columns& columns, const std::vector<std::string>& there, bool labelled,
                    const TensorSpec& first) {
@@ -190,7 +194,7 @@ Result<LearnedTable> read_training(const Signature& signature, const std::string
   SLUICE_TRY(const auto duckdb, Duckdb::open({}));
   std::vector<clients::WantedColumn> wanted;
   {
-    SLUICE_TRY(const auto table, duckdb.read(file));
+    SLUICE_TRY(auto table, duckdb.read(file));
     std::vector<std::string> there;
     for (const auto& column : table.columns()) there.push_back(column.name);
     if (!label.empty() && !has(there, label)) {
@@ -199,7 +203,11 @@ Result<LearnedTable> read_training(const Signature& signature, const std::string
     }
     std::erase(there, label);
     SLUICE_TRY(out.in_order, match(out.columns, there, !label.empty(), signature.inputs[0]));
-    SLUICE_CHECK(check_kinds(out.columns, table.columns()));
+    if (auto kinds = check_kinds(out.columns, table.columns()); !kinds) {
+      // Columns of a file without rows are all text.
+      SLUICE_TRY(const auto first, table.next());
+      return first ? Failure(std::move(kinds).error()) : empty_table();
+    }
   }
   for (const auto& column : out.columns) {
     wanted.push_back({column.in_table, column.is_text() ? ColumnKind::kText : ColumnKind::kNumber});
@@ -213,9 +221,7 @@ Result<LearnedTable> read_training(const Signature& signature, const std::string
   }
   out.rows = sampler.seen();
   out.sampled = sampler.kept();
-  if (out.rows == 0) {
-    return invalid("empty_table", "the table has no rows, so there is nothing to learn from");
-  }
+  if (out.rows == 0) return empty_table();
   return out;
 }
 
