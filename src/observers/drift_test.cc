@@ -73,7 +73,7 @@ struct Watching {
     tables.publish(table);
   }
 
-  Record record(const std::string& version) {
+  Record record(std::string_view version) {
     Record out;
     out.model = "m";
     out.version = version;
@@ -81,7 +81,7 @@ struct Watching {
   }
 
   // `values` are rows × columns.
-  void ask(const std::string& version, const std::vector<float>& values, double prediction = 0,
+  void ask(std::string_view version, const std::vector<float>& values, double prediction = 0,
            bool classified = true) {
     Record out = record(version);
     const auto width = static_cast<std::size_t>(signature.inputs[0].dims[1]);
@@ -224,7 +224,8 @@ TEST(DriftWatch, NaNAndInfinitiesEverywhere) {
       for (int i = 0; i < 4; ++i) {
         one.ask("v1", std::vector<float>(1000, odd), static_cast<double>(odd), i % 2 == 0);
       }
-      for (const auto& feature : one.report()[0].features) {
+      const auto told = one.report();
+      for (const auto& feature : told[0].features) {
         EXPECT_TRUE(std::isfinite(feature.drift.psi));
         // All missing is no reference.
         if (std::isnan(odd) && !with_training) {
