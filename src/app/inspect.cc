@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "app/commands.h"
+#include "app/learn.h"
 #include "app/stack.h"
 #include "base/file.h"
 #include "base/json_writer.h"
@@ -19,6 +20,7 @@ struct Arguments {
   Pickles pickles;
   std::string file;
   bool json = false;
+  LearnArguments learn;
 };
 
 struct Inspected {
@@ -117,7 +119,15 @@ void print_text(const Inspected& inspected) {
   }
 }
 
+int learn(const Arguments& arguments) {
+  LearnArguments learn = arguments.learn;
+  learn.model = arguments.file;
+  learn.json = arguments.json;
+  return learn_bounds(learn, arguments.pickles);
+}
+
 int inspect(const Arguments& arguments) {
+  if (!arguments.learn.table.empty()) return learn(arguments);
   log::set_level(log::Level::kOff);
   auto inspected = inspect_file(arguments.file, arguments.pickles);
   if (!inspected) return complain(inspected.error());
@@ -133,7 +143,19 @@ int inspect(const Arguments& arguments) {
 
 Action add_inspect(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("file", arguments->file, "model file")->required();
+  app.add_option("file", arguments->file, "model file; to learn, also a version's directory")
+      ->required();
+  auto* table = app.add_option("--learn-bounds", arguments->learn.table,
+                               "training data (.parquet, .csv, .jsonl): learn bounds and "
+                               "statistics from it, into model.yaml");
+  app.add_option("--label", arguments->learn.label, "a column of it that the model does not take")
+      ->needs(table);
+  app.add_option("--output", arguments->learn.output,
+                 "write there; - is stdout. Else model.yaml beside the versions")
+      ->needs(table);
+  app.add_option("--margin", arguments->learn.margin,
+                 "widen bounds by this share of their range: 0.1")
+      ->needs(table);
   add_pickle_options(app, arguments->pickles);
   app.add_flag("--json", arguments->json, "print JSON");
   return [arguments] { return inspect(*arguments); };

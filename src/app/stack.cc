@@ -29,12 +29,9 @@ constexpr Millis kShadowGrace{500};
 Stack::Stack(const engines::EngineOptions& engines, serving::FaultTable faults)
     : servables_(serving::make_servable_factory(std::move(faults))),
       tables_(std::make_shared<const ServingTable>()),
-      recent_(tables_, std::to_string(random_seed())),
-      rates_(tables_),
-      traffic_rows_(tables_),
-      tap_({&recent_, &rates_, &traffic_rows_}),
+      watch_(tables_, std::to_string(random_seed())),
       shadows_(tables_),
-      observers_(observers::make_builtin(trace_, evidence_, tap_, unserved_)),
+      observers_(observers::make_builtin(trace_, evidence_, watch_)),
       policies_(std::make_unique<const release::Policies>(release::Policies::builtin())) {
   observers_.push_back(serving::make_shadow_observer(shadows_));
   engines::register_builtin(engines_, engines);
@@ -87,7 +84,7 @@ Result<void> Stack::load() {
 
 bool Stack::close(Millis grace) {
   releases_->close();
-  tap_.close();
+  watch_.tap.close();
   const bool shadows_ended = shadows_.close(kShadowGrace);
   const bool explanations_ended = explainer_.close(kShadowGrace);
   return repository_->close(grace) && shadows_ended && explanations_ended;

@@ -15,13 +15,9 @@
 #include "core/serving_table.h"
 #include "core/source.h"
 #include "engines/builtin.h"
-#include "frontends/parts.h"
 #include "observers/evidence.h"
-#include "observers/rates.h"
-#include "observers/recent.h"
-#include "observers/tap.h"
 #include "observers/trace_log.h"
-#include "observers/traffic_rows.h"
+#include "observers/watchers.h"
 #include "repository/repository.h"
 #include "serving/explainer.h"
 #include "serving/faults.h"
@@ -75,7 +71,7 @@ class Stack {
   release::Releases& releases() { return *releases_; }
   observers::TraceControl& trace() { return trace_; }
   serving::ShadowRunner& shadows() { return shadows_; }
-  frontends::Watch watch() const { return {tap_, recent_, rates_, unserved_}; }
+  const observers::Watchers& watch() const { return watch_; }
 
  private:
   Stack(const engines::EngineOptions& engines, serving::FaultTable faults);
@@ -86,13 +82,9 @@ class Stack {
   ServingTables tables_;
   observers::TraceControl trace_;
   observers::EvidenceLog evidence_;
-  observers::RecentRequests recent_;
-  observers::Rates rates_;
-  observers::TrafficRows traffic_rows_;
-  observers::Tap tap_;
-  observers::EndCounts unserved_;
+  observers::Watchers watch_;
   serving::ShadowRunner shadows_;
-  serving::Explainer explainer_{&traffic_rows_};
+  serving::Explainer explainer_{&watch_.traffic_rows};
   Observers observers_;
   const std::unique_ptr<const release::Policies> policies_;
   std::unique_ptr<repository::Repository> repository_;

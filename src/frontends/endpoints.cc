@@ -132,6 +132,8 @@ constexpr std::array kEndpoints = {
              "the last requests and what was answered"},
     Endpoint{kManagementApi, "GET", "/api/models/{}/shadow", Surface::kManagement, kNone,
              "how far shadow versions are from what users got"},
+    Endpoint{kManagementApi, "GET", "/api/models/{}/drift", Surface::kManagement, kNone,
+             "whether inputs and predictions still look as in training"},
     Endpoint{kManagementApi, "GET", "/metrics", Surface::kMetrics, kNone,
              "counts, as Prometheus reads them"},
 };

@@ -6,6 +6,7 @@
 
 #include "base/process_usage.h"
 #include "frontends/cost_report.h"
+#include "frontends/drift_metrics.h"
 #include "frontends/release_metrics.h"
 #include "frontends/version_metrics.h"
 #include "telemetry/exposition.h"
@@ -104,6 +105,7 @@ void add_metrics(Router& router, const Parts& parts) {
     write_cost(text, *table);
     write_shadows(text, *table, parts.shadows);
     write_releases(text, parts.releases);
+    write_drift(text, *table, parts.watch.drift);
     write_tap(text, parts.watch.tap);
     write_process(text);
     if (parts.settings.read()->triton_names) write_triton_metrics(text, *table);

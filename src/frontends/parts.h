@@ -4,11 +4,8 @@
 #include "clients/shared_memory.h"
 #include "core/serving_table.h"
 #include "frontends/settings.h"
-#include "observers/rates.h"
-#include "observers/recent.h"
-#include "observers/statistics.h"
-#include "observers/tap.h"
 #include "observers/trace_log.h"
+#include "observers/watchers.h"
 #include "repository/repository.h"
 #include "serving/pipeline.h"
 #include "serving/shadow_runner.h"
@@ -19,14 +16,6 @@ class Releases;
 
 namespace sluice::frontends {
 
-// What was seen of the traffic.
-struct Watch {
-  const observers::Tap& tap;
-  const observers::RecentRequests& recent;
-  const observers::Rates& rates;
-  const observers::EndCounts& unserved;
-};
-
 struct Parts {
   const serving::Pipeline& pipeline;
   const ServingTables& tables;
@@ -36,7 +25,7 @@ struct Parts {
   clients::SharedMemory& shared_memory;
   const LiveSettings& settings;
   const serving::ShadowRunner& shadows;
-  const Watch watch;
+  const observers::Watchers& watch;  // what is seen of the traffic
   bool model_control = false;  // models are loaded and unloaded by calls
 };
 

@@ -4,11 +4,10 @@
 
 namespace sluice::observers {
 
-Observers make_builtin(const TraceControl& trace, EvidenceLog& evidence, Tap& tap,
-                       EndCounts& unserved) {
+Observers make_builtin(const TraceControl& trace, EvidenceLog& evidence, Watchers& watch) {
   Observers out;
-  out.push_back(make_tap_observer(tap));  // first: what it learns of an answer, others may count
-  out.push_back(make_statistics(unserved));
+  out.push_back(make_tap_observer(watch.tap));  // first: what it learns of an answer, others may count
+  out.push_back(make_statistics(watch.unserved));
   out.push_back(make_trace_log(trace));
   out.push_back(make_evidence(evidence));
   return out;

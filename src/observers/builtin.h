@@ -4,14 +4,12 @@
 
 #include "core/observer.h"
 #include "observers/evidence.h"
-#include "observers/statistics.h"
-#include "observers/tap.h"
 #include "observers/trace_log.h"
+#include "observers/watchers.h"
 
 namespace sluice::observers {
 
 // All outlive the observers.
-Observers make_builtin(const TraceControl& trace, EvidenceLog& evidence, Tap& tap,
-                       EndCounts& unserved);
+Observers make_builtin(const TraceControl& trace, EvidenceLog& evidence, Watchers& watch);
 
 }  // namespace sluice::observers

@@ -18,11 +18,6 @@ ModelYaml read_model_yaml(const std::string& text) {
   for (const auto& entry : root->entries) {
     if (std::ranges::count(ModelConfig::kNotActedOn, entry.key) > 0) warn(entry.place, entry.key);
   }
-  if (std::ranges::any_of(out.config.inputs,
-                          [](const auto& input) { return input.bounds.has_value(); })) {
-    out.warnings.emplace_back(
-        "model.yaml: bounds of inputs are read but not acted on by this version of Sluice");
-  }
   return out;
 }
 

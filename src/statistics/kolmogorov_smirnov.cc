@@ -4,10 +4,8 @@
 #include <cmath>
 
 namespace sluice::statistics {
-namespace {
-
 // Q(x) = 2 sum (-1)^(k-1) exp(-2 k² x²)
-double beyond(double x) {
+double kolmogorov_beyond(double x) {
   if (x < 0.2) return 1;
   double out = 0;
   for (int k = 1; k <= 100; ++k) {
@@ -17,8 +15,6 @@ double beyond(double x) {
   }
   return std::clamp(2 * out, 0.0, 1.0);
 }
-
-}  // namespace
 
 KolmogorovSmirnov kolmogorov_smirnov(std::vector<double> one, std::vector<double> other) {
   if (one.empty() || other.empty()) return {};
@@ -37,7 +33,7 @@ KolmogorovSmirnov kolmogorov_smirnov(std::vector<double> one, std::vector<double
         std::max(distance, std::abs(static_cast<double>(i) / n - static_cast<double>(j) / m));
   }
   const double root = std::sqrt(n * m / (n + m));
-  return {distance, beyond((root + 0.12 + 0.11 / root) * distance)};
+  return {distance, kolmogorov_beyond((root + 0.12 + 0.11 / root) * distance)};
 }
 
 }  // namespace sluice::statistics

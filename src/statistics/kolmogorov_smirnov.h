@@ -13,6 +13,10 @@ struct KolmogorovSmirnov {
   double p_value = 1;   // asymptotic (Kolmogorov's distribution, with Stephens' correction)
 };
 
+// How often the greatest difference, times the square root of the sample's size, is above x where
+// the distributions are the same: Kolmogorov's distribution, the limit for large samples.
+double kolmogorov_beyond(double x);
+
 // Takes copies: they are sorted. Empty samples have distance 0.
 KolmogorovSmirnov kolmogorov_smirnov(std::vector<double> one, std::vector<double> other);
 

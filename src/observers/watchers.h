@@ -1,0 +1,34 @@
+// All that looks at the traffic, and the tap that shows it to them.
+//
+// To add one: write `observers/<name>.cc` with a RecordSink, a member here and its place in the
+// tap's list in watchers.cc.
+//
+// Thread-safety: that of its members.
+#pragma once
+
+#include <string>
+
+#include "core/serving_table.h"
+#include "observers/drift.h"
+#include "observers/rates.h"
+#include "observers/recent.h"
+#include "observers/statistics.h"
+#include "observers/tap.h"
+#include "observers/traffic_rows.h"
+
+namespace sluice::observers {
+
+struct Watchers {
+  // `tables` outlives it. `hash_key`: of what is hashed where it is shown (record_json.h).
+  Watchers(const ServingTables& tables, std::string hash_key);
+
+  const std::string hash_key;
+  EndCounts unserved;
+  RecentRequests recent;
+  Rates rates;
+  TrafficRows traffic_rows;
+  DriftWatch drift;
+  Tap tap;
+};
+
+}  // namespace sluice::observers
