@@ -109,6 +109,11 @@ StateOptions state_options(const ServeOptions& options) {
   return {(beside / ".sluice").string(), false};
 }
 
+observers::PredictionLogOptions log_options(const ServeOptions& options) {
+  return {options.prediction_log, options.log_rotate.value, options.log_keep,
+          options.log_interval};
+}
+
 // How long the end waits for a model that is being loaded, which nothing can break off.
 constexpr Millis kLoadingGrace{3000};
 
@@ -207,7 +212,9 @@ int serve(Reloader& reloader) {
     log::warn("inject_faults is set: versions fail on purpose; never where answers matter");
   }
   auto stack = Stack::open(options.models, std::move(repository), engine_options, probe->get(),
-                           std::move(remote), {state_options(options), *std::move(faults)});
+                           std::move(remote),
+                           {state_options(options), *std::move(faults), log_options(options),
+                            options.log_key});
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());

@@ -1,5 +1,7 @@
 #include "app/stack.h"
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "base/random.h"
 #include "observers/builtin.h"
@@ -20,20 +22,49 @@ Result<std::unique_ptr<StateStore>> open_state(const StateOptions& options) {
   return state::open_state(":memory:");
 }
 
+// Made at the first start and kept with the state, so that hashes stay the same; replicas share it.
+Result<std::string> kept_hash_key(StateStore& store) {
+  constexpr std::string_view kKind = "settings";
+  constexpr std::string_view kKey = "log_key";
+  while (true) {
+    SLUICE_TRY(const auto there, store.document(kKind, kKey));
+    if (there) return there->body;
+    std::string made;
+    for (int i = 0; i < 4; ++i) made += fmt::format("{:016x}", random_seed());
+    const auto put = store.put(kKind, kKey, made, 0, std::nullopt);
+    if (put) return made;
+    if (put.error().code != Code::kAborted) return Failure(put.error());
+  }
+}
+
+// Whom the tap tells; the log only where it is on.
+std::vector<observers::RecordSink*> sinks(std::initializer_list<observers::RecordSink*> all) {
+  std::vector<observers::RecordSink*> out;
+  for (auto* sink : all) {
+    if (sink != nullptr) out.push_back(sink);
+  }
+  return out;
+}
+
 // How long the end waits for a shadow's run; one that hangs is left behind.
 constexpr Millis kShadowGrace{500};
 
 }  // namespace
 
-Stack::Stack(const engines::EngineOptions& engines, serving::FaultTable faults)
+Stack::Stack(const engines::EngineOptions& engines, serving::FaultTable faults,
+             observers::OpenLog log)
     : servables_(serving::make_servable_factory(std::move(faults))),
       tables_(std::make_shared<const ServingTable>()),
-      recent_(tables_, std::to_string(random_seed())),
+      recent_(tables_, hash_key_),
       rates_(tables_),
-      tap_({&recent_, &rates_}),
+      log_(log.target ? std::make_unique<observers::PredictionLog>(tables_, hash_key_,
+                                                                   std::move(log))
+                      : nullptr),
+      tap_(sinks({&recent_, &rates_, log_.get()})),
       shadows_(tables_),
       observers_(observers::make_builtin(trace_, evidence_, tap_)),
       policies_(std::make_unique<const release::Policies>(release::Policies::builtin())) {
+  if (log_) log_->follow(tap_);
   observers_.push_back(serving::make_shadow_observer(shadows_));
   engines::register_builtin(engines_, engines);
 }
@@ -45,7 +76,8 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
                                            const engines::EngineOptions& engines,
                                            const repository::Probe* probe,
                                            sources::RemoteOptions remote, StackOptions more) {
-  std::unique_ptr<Stack> stack(new Stack(engines, std::move(more.faults)));
+  SLUICE_TRY(auto log, observers::open_log(more.log));
+  std::unique_ptr<Stack> stack(new Stack(engines, std::move(more.faults), std::move(log)));
   std::vector<std::string> extensions;
   for (const auto& [name, engine] : stack->engines_.items()) {
     for (const auto end : engine->extensions()) extensions.emplace_back(end);
@@ -59,6 +91,11 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
       },
       probe, stack->tables_, std::move(options));
   SLUICE_TRY(auto store, open_state(more.state));
+  if (more.log_key.empty()) {
+    SLUICE_TRY(stack->hash_key_, kept_hash_key(*store));
+  } else {
+    stack->hash_key_ = more.log_key;
+  }
   stack->releases_ = std::make_unique<release::Releases>(
       *stack->policies_, *stack->repository_, stack->tables_, stack->evidence_, std::move(store));
   stack->pipeline_ = std::make_unique<const serving::Pipeline>(stack->tables_, stack->observers_,
@@ -86,8 +123,9 @@ Result<void> Stack::load() {
 bool Stack::close(Millis grace) {
   releases_->close();
   tap_.close();
+  const bool log_ended = !log_ || log_->ended_in_time();
   const bool shadows_ended = shadows_.close(kShadowGrace);
-  return repository_->close(grace) && shadows_ended;
+  return repository_->close(grace) && shadows_ended && log_ended;
 }
 
 }  // namespace sluice::app

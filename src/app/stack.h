@@ -16,6 +16,7 @@
 #include "core/source.h"
 #include "engines/builtin.h"
 #include "observers/evidence.h"
+#include "observers/prediction_log.h"
 #include "observers/rates.h"
 #include "observers/recent.h"
 #include "observers/tap.h"
@@ -42,13 +43,15 @@ struct StateOptions {
 struct StackOptions {
   StateOptions state;
   serving::FaultTable faults;  // what is put into versions on purpose
+  observers::PredictionLogOptions log;
+  std::string log_key;  // of the log's hashes; empty: one that the state keeps
 };
 
 class Stack {
  public:
   // `path`: or a URL, for which `remote` is. Errors: kNotFound when there is nothing there,
   // kInvalidArgument when it is no model. `probe`: tries versions before they are loaded; may be
-  // null. Errors also: of the state, where that is required.
+  // null. Errors also: of the state, where that is required, and of the prediction log.
   static Result<std::unique_ptr<Stack>> open(const std::string& path,
                                              repository::RepositoryOptions options,
                                              const engines::EngineOptions& engines,
@@ -61,8 +64,8 @@ class Stack {
 
   Result<void> load();
   void announce_drain() { repository_->announce_drain(); }
-  // What releases have seen is kept; then see Repository::close. False also where a shadow's run
-  // does not end.
+  // What releases have seen and what waits for the prediction log is kept; then see
+  // Repository::close. False also where a shadow's run does not end, or the log's disk hangs.
   bool close(Millis grace);
 
   const serving::Pipeline& pipeline() const { return *pipeline_; }
@@ -75,9 +78,11 @@ class Stack {
   const observers::RecentRequests& recent() const { return recent_; }
   const observers::Rates& rates() const { return rates_; }
   const observers::Tap& tap() const { return tap_; }
+  // Null where it is off.
+  const observers::PredictionLog* prediction_log() const { return log_.get(); }
 
  private:
-  Stack(const engines::EngineOptions& engines, serving::FaultTable faults);
+  Stack(const engines::EngineOptions& engines, serving::FaultTable faults, observers::OpenLog log);
 
   Registry<Engine> engines_;
   std::unique_ptr<const ServableFactory> servables_;
@@ -85,8 +90,10 @@ class Stack {
   ServingTables tables_;
   observers::TraceControl trace_;
   observers::EvidenceLog evidence_;
+  std::string hash_key_;  // set before the first request
   observers::RecentRequests recent_;
   observers::Rates rates_;
+  const std::unique_ptr<observers::PredictionLog> log_;
   observers::Tap tap_;
   serving::ShadowRunner shadows_;
   Observers observers_;

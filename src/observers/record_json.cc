@@ -100,6 +100,12 @@ std::string keyed_hash(std::string_view key, std::string_view text) {
   return "h:" + to_hex(hmac_sha256(key, text)).substr(0, kHashDigits);
 }
 
+std::optional<std::string> user_shown(const Record& record, const RecordStyle& style) {
+  if (record.user_id.empty() || style.privacy.user_id == Privacy::kOff) return std::nullopt;
+  if (style.privacy.user_id == Privacy::kFull) return std::string(record.user_id);
+  return keyed_hash(style.key, record.user_id);
+}
+
 void write_features(const Record& record, const RecordStyle& style, JsonWriter& json) {
   if (record.head.inputs_left_out || style.privacy.features == Privacy::kOff) {
     json.null();
@@ -143,13 +149,8 @@ void write_record(const Record& record, const RecordStyle& style, JsonWriter& js
   write_confidence(record, json);
   json.field("latency_ms", std::round(head.total_ms * 1000) / 1000);
   json.key("user_id");
-  if (record.user_id.empty() || style.privacy.user_id == Privacy::kOff) {
-    json.null();
-  } else if (style.privacy.user_id == Privacy::kHashed) {
-    json.value(std::string_view(keyed_hash(style.key, record.user_id)));
-  } else {
-    json.value(record.user_id);
-  }
+  const auto user = user_shown(record, style);
+  user ? json.value(std::string_view(*user)) : json.null();
   if (!record.labels.empty()) {
     json.key("label");
     const bool many = head.many_rows || head.rows > 1;
