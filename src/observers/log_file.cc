@@ -135,7 +135,7 @@ Result<void> LogFile::write(LogBatch& batch) {
     }
     return unwritable(file_, ENOSPC);
   }
-  counters_.written.fetch_add(batch.lines(), std::memory_order_relaxed);
+  counters_.written.fetch_add(batch.lines, std::memory_order_relaxed);
   counters_.bytes.fetch_add(want, std::memory_order_relaxed);
   batch = {};
   return {};

@@ -146,7 +146,7 @@ TEST_F(LogFiles, AFullDiskLeavesWholeLinesAndLosesNone) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().reason, "unwritable");
     EXPECT_EQ(bytes_of(root_ / "p.jsonl"), "first\n");
-    EXPECT_EQ(batch.lines(), 2u);
+    EXPECT_EQ(batch.lines, 2u);
   }
   ASSERT_TRUE(log.target->write(batch));
   EXPECT_EQ(bytes_of(root_ / "p.jsonl"), "first\nsecond\nthird\n");
@@ -193,11 +193,11 @@ TEST_F(LogFiles, AStreamGoesOnWhereItStopped) {
   std::string text;
   for (int i = 0; text.size() < 200'000; ++i) text += std::to_string(i) + "\n";
   LogBatch batch = lines(text);
-  const auto all = batch.lines();
+  const auto all = batch.lines;
   std::string got;
   for (int tries = 0; tries < 100 && !batch.empty(); ++tries) {
     const auto result = target->write(batch);
-    EXPECT_EQ(counters->written + batch.lines(), all);
+    EXPECT_EQ(counters->written + batch.lines, all);
     char some[100'000];
     const auto size = ::read(reads.get(), some, sizeof some);
     if (size > 0) got.append(some, static_cast<std::size_t>(size));

@@ -133,6 +133,7 @@ Result<void> LogParquet::write(LogBatch& batch) {
       counters_.dropped.fetch_add(1, std::memory_order_relaxed);
       if (added.error().code != Code::kResourceExhausted) continue;
       batch.rows.erase(batch.rows.begin(), batch.rows.begin() + (&row - batch.rows.data()) + 1);
+      batch.lines = batch.rows.size();
       return lost(added.error());
     }
   }

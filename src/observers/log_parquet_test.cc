@@ -134,6 +134,7 @@ TEST_F(ParquetLogs, AFileIsFinishedByItsAge) {
   LogBatch batch;
   Sample sample;
   batch.rows.push_back(log_row(sample.with_views(), {}));
+  batch.lines = 1;
   ASSERT_TRUE(log.target->write(batch));
   EXPECT_EQ(log.counters->written, 0u);
   ASSERT_TRUE(log.target->tick());

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -36,9 +37,11 @@ class LogStream final : public LogTarget {
  private:
   void take(LogBatch& batch, std::size_t bytes) {
     const auto from = batch.text.begin() + static_cast<std::ptrdiff_t>(batch.done);
-    const auto lines = std::count(from, from + static_cast<std::ptrdiff_t>(bytes), '\n');
+    const auto lines = static_cast<std::uint64_t>(
+        std::count(from, from + static_cast<std::ptrdiff_t>(bytes), '\n'));
     batch.done += bytes;
-    counters_.written.fetch_add(static_cast<std::uint64_t>(lines), std::memory_order_relaxed);
+    batch.lines -= lines;
+    counters_.written.fetch_add(lines, std::memory_order_relaxed);
     counters_.bytes.fetch_add(bytes, std::memory_order_relaxed);
   }
   // Keeps errno where it is not.

@@ -4,7 +4,6 @@
 // Thread-safety: a target belongs to one thread at a time; counters may be read from any.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -38,17 +37,14 @@ struct LogCounters {
 
 // What is handed to the writer at once: lines or rows, never both.
 struct LogBatch {
-  std::string text;  // whole lines
+  std::string text;
   std::vector<LogRow> rows;
+  std::uint64_t lines = 0;  // or rows; those that are left
   std::size_t row_bytes = 0;
   std::size_t done = 0;  // bytes of the text that have been written
 
-  bool empty() const { return done == text.size() && rows.empty(); }
+  bool empty() const { return lines == 0; }
   std::size_t bytes() const { return text.size() + row_bytes; }
-  std::uint64_t lines() const {
-    const auto from = text.begin() + static_cast<std::ptrdiff_t>(done);
-    return rows.size() + static_cast<std::uint64_t>(std::count(from, text.end(), '\n'));
-  }
 };
 
 class LogTarget {

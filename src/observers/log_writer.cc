@@ -81,7 +81,7 @@ void LogWriter::State::write(LogBatch batch) {
     if (!batch.empty()) rest(lock);
   }
   // Only at the end is there something left.
-  const auto lost = batch.lines();
+  const auto lost = batch.lines;
   if (lost == 0) return;
   counters->dropped.fetch_add(lost, std::memory_order_relaxed);
 }
@@ -95,7 +95,7 @@ void LogWriter::State::work() {
       LogBatch batch = std::move(batches.front());
       batches.pop_front();
       const auto size = batch.bytes();
-      const auto count = batch.lines();
+      const auto count = batch.lines;
       lock.unlock();
       write(std::move(batch));
       lock.lock();
@@ -131,7 +131,7 @@ LogWriter::~LogWriter() { close(kGrace); }
 
 bool LogWriter::give(LogBatch batch) {
   const auto size = batch.bytes();
-  const auto count = batch.lines();
+  const auto count = batch.lines;
   if (count == 0) return true;
   {
     const std::lock_guard lock(state_->mutex);

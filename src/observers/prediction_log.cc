@@ -51,6 +51,7 @@ void PredictionLog::take(const Record& record) {
     json.end_object();
     batch_.text += '\n';
   }
+  ++batch_.lines;
   if (batch_.bytes() >= kBuffer) hand_over();
 }
 

@@ -49,7 +49,7 @@ class SlowTarget final : public LogTarget {
     gate_->reached = true;
     gate_->changed.notify_all();
     gate_->changed.wait(lock, [this] { return gate_->open; });
-    counters_->written += batch.lines();
+    counters_->written += batch.lines;
     batch = {};
     return {};
   }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -68,6 +69,7 @@ class Logs : public testing::Test {
 
 inline LogBatch lines(std::string text) {
   LogBatch out;
+  out.lines = static_cast<std::uint64_t>(std::ranges::count(text, '\n'));
   out.text = std::move(text);
   return out;
 }
