@@ -57,9 +57,9 @@ Stack::Stack(const engines::EngineOptions& engines, serving::FaultTable faults,
       tables_(std::make_shared<const ServingTable>()),
       recent_(tables_, hash_key_),
       rates_(tables_),
-      log_(log.target ? std::make_unique<observers::PredictionLog>(tables_, hash_key_,
-                                                                   std::move(log))
-                      : nullptr),
+      log_(log.target
+               ? std::make_unique<observers::PredictionLog>(tables_, hash_key_, std::move(log))
+               : nullptr),
       tap_(sinks({&recent_, &rates_, log_.get()})),
       shadows_(tables_),
       observers_(observers::make_builtin(trace_, evidence_, tap_)),

@@ -67,6 +67,8 @@ class Stack {
   // What releases have seen and what waits for the prediction log is kept; then see
   // Repository::close. False also where a shadow's run does not end, or the log's disk hangs.
   bool close(Millis grace);
+  // The part of it that must not be left out where the process ends without the rest.
+  void keep_log() { tap_.close(); }
 
   const serving::Pipeline& pipeline() const { return *pipeline_; }
   const ServingTables& tables() const { return tables_; }

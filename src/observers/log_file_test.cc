@@ -55,9 +55,8 @@ TEST_F(LogFiles, TheOldestAreRemovedAndNobodyElses) {
   ASSERT_EQ(rotation.rotated().size(), 4u);
   EXPECT_EQ(rotation.rotated().front(), root_ / "p-20231114-221319-11.jsonl");
   EXPECT_TRUE(rotation.remove_oldest());
-  EXPECT_EQ(rotation.rotated(),
-            (std::vector<fs::path>{root_ / "p-20231114-221320-10.jsonl",
-                                   root_ / "p-20240101-000000-1.jsonl"}));
+  EXPECT_EQ(rotation.rotated(), (std::vector<fs::path>{root_ / "p-20231114-221320-10.jsonl",
+                                                       root_ / "p-20240101-000000-1.jsonl"}));
   EXPECT_EQ(names().size(), 8u);
 }
 

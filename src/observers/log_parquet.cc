@@ -24,14 +24,14 @@ constexpr std::uint64_t kMostRowBytes = std::uint64_t{32} << 20;
 constexpr std::uint64_t kMemory = std::uint64_t{256} << 20;
 
 std::vector<clients::NewColumn> columns() {
-  return {{"timestamp", CellType::kTime},       {"request_id", CellType::kText},
-          {"model", CellType::kText},           {"model_version", CellType::kText},
-          {"features", CellType::kReals},       {"features_json", CellType::kText},
-          {"prediction", CellType::kReal},      {"predictions", CellType::kReals},
-          {"confidence", CellType::kReal},      {"confidences", CellType::kReals},
-          {"rows", CellType::kInteger},         {"latency_ms", CellType::kReal},
-          {"user_id", CellType::kText},         {"label", CellType::kText},
-          {"true_label", CellType::kReal},      {"choice_probability", CellType::kReal},
+  return {{"timestamp", CellType::kTime},  {"request_id", CellType::kText},
+          {"model", CellType::kText},      {"model_version", CellType::kText},
+          {"features", CellType::kReals},  {"features_json", CellType::kText},
+          {"prediction", CellType::kReal}, {"predictions", CellType::kReals},
+          {"confidence", CellType::kReal}, {"confidences", CellType::kReals},
+          {"rows", CellType::kInteger},    {"latency_ms", CellType::kReal},
+          {"user_id", CellType::kText},    {"label", CellType::kText},
+          {"true_label", CellType::kReal}, {"choice_probability", CellType::kReal},
           {"from_cache", CellType::kTruth}};
 }
 

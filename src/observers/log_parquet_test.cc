@@ -72,18 +72,19 @@ TEST_F(ParquetLogs, RowsAreReadAsTheyWere) {
   EXPECT_EQ(log.counts().rotations, 1u);
   EXPECT_EQ(names().size(), 1u);
   const Texts expected = {
-      "timestamp TIMESTAMP", "request_id VARCHAR",    "model VARCHAR",
-      "model_version VARCHAR", "features DOUBLE[]",   "features_json VARCHAR",
-      "prediction DOUBLE",   "predictions DOUBLE[]",  "confidence DOUBLE",
-      "confidences DOUBLE[]", "rows BIGINT",          "latency_ms DOUBLE",
-      "user_id VARCHAR",     "label VARCHAR",         "true_label DOUBLE",
+      "timestamp TIMESTAMP",       "request_id VARCHAR",   "model VARCHAR",
+      "model_version VARCHAR",     "features DOUBLE[]",    "features_json VARCHAR",
+      "prediction DOUBLE",         "predictions DOUBLE[]", "confidence DOUBLE",
+      "confidences DOUBLE[]",      "rows BIGINT",          "latency_ms DOUBLE",
+      "user_id VARCHAR",           "label VARCHAR",        "true_label DOUBLE",
       "choice_probability DOUBLE", "from_cache BOOLEAN"};
   EXPECT_EQ(stored(), expected);
   EXPECT_EQ(column("timestamp")[0], "2023-11-14 22:13:20.123456");
   EXPECT_EQ(column("request_id"), (Texts{"r1", "r1", "r1"}));
   EXPECT_EQ(column("model_version"), (Texts{"v1", "v1", "v1"}));
   EXPECT_EQ(column("features"), (Texts{"[5.5, nan]", "-", "-"}));
-  EXPECT_EQ(column("features_json"), (Texts{"-", "[[1.0,2.0],[3.0,4.0]]", "[1152921504606846977]"}));
+  EXPECT_EQ(column("features_json"),
+            (Texts{"-", "[[1.0,2.0],[3.0,4.0]]", "[1152921504606846977]"}));
   EXPECT_EQ(column("prediction"), (Texts{"1.0", "-", "1.0"}));
   EXPECT_EQ(column("predictions"), (Texts{"-", "[0.0, 1.0]", "-"}));
   EXPECT_EQ(column("confidence"), (Texts{"0.75", "-", "0.75"}));

@@ -52,10 +52,9 @@ fs::path directory_of(const fs::path& file) {
 fs::path LogRotation::name_at(std::time_t now) const {
   std::tm parts{};
   ::gmtime_r(&now, &parts);
-  const std::string begin =
-      fmt::format("{}-{:04}{:02}{:02}-{:02}{:02}{:02}-", file_.stem().native(),
-                  parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
-                  parts.tm_min, parts.tm_sec);
+  const std::string begin = fmt::format(
+      "{}-{:04}{:02}{:02}-{:02}{:02}{:02}-", file_.stem().native(), parts.tm_year + 1900,
+      parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
   std::error_code ignored;
   for (std::uint64_t number = 1;; ++number) {
     auto out = directory_of(file_) / (begin + std::to_string(number) + file_.extension().native());

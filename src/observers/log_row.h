@@ -19,10 +19,10 @@ struct LogRow {
   std::string request_id;
   std::string model;
   std::string version;
-  std::vector<double> features;      // of one row of one input of numbers
-  std::string features_json;         // of all other requests; empty: neither
-  std::vector<double> predictions;   // one number, or all rows' one behind the other
-  std::vector<double> confidences;   // one a row
+  std::vector<double> features;     // of one row of one input of numbers
+  std::string features_json;        // of all other requests; empty: neither
+  std::vector<double> predictions;  // one number, or all rows' one behind the other
+  std::vector<double> confidences;  // one a row
   std::uint64_t rows = 1;
   double latency_ms = 0;
   std::optional<std::string> user_id;

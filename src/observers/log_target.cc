@@ -19,16 +19,15 @@ class LogStream final : public LogTarget {
 
   Result<void> write(LogBatch& batch) override {
     while (batch.done < batch.text.size()) {
-      const auto got =
-          ::write(fd_, batch.text.data() + batch.done, batch.text.size() - batch.done);
+      const auto got = ::write(fd_, batch.text.data() + batch.done, batch.text.size() - batch.done);
       if (got >= 0) {
         take(batch, static_cast<std::size_t>(got));
       } else if (errno == EAGAIN && ready()) {
         continue;
       } else if (errno != EINTR) {
-        return unavailable("unwritable",
-                           "the prediction log cannot be written to standard output: " +
-                               std::string(std::strerror(errno)) + "; what comes waits for a while");
+        return unavailable(
+            "unwritable", "the prediction log cannot be written to standard output: " +
+                              std::string(std::strerror(errno)) + "; what comes waits for a while");
       }
     }
     return {};

@@ -60,8 +60,8 @@ class LogTarget {
   virtual Result<void> finish() { return {}; }
 };
 
-// A target and what it counts in; shared because a thread that hangs in the disk may outlive whoever
-// started it.
+// A target and what it counts in; shared because a thread that hangs in the disk may outlive
+// whoever started it.
 struct OpenLog {
   std::shared_ptr<LogCounters> counters;
   std::unique_ptr<LogTarget> target;  // null where the log is off

@@ -52,11 +52,11 @@ struct LogWriter::State {
   std::mutex mutex;
   std::condition_variable wake;
   std::condition_variable ended_wake;
-  std::deque<LogBatch> batches;    // guarded by mutex
-  std::size_t bytes = 0;           // of them and of what is being written; guarded by mutex
-  std::uint64_t lines = 0;         // the same; guarded by mutex
-  bool closing = false;            // guarded by mutex
-  bool ended = false;              // guarded by mutex
+  std::deque<LogBatch> batches;  // guarded by mutex
+  std::size_t bytes = 0;         // of them and of what is being written; guarded by mutex
+  std::uint64_t lines = 0;       // the same; guarded by mutex
+  bool closing = false;          // guarded by mutex
+  bool ended = false;            // guarded by mutex
 };
 
 // Once when it begins, and once when it is over.

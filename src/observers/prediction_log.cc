@@ -79,15 +79,15 @@ void PredictionLog::tell_of_drops() {
     dropping_ = true;
   } else if (dropping_ && now - last_drop_ >= kQuiet) {
     dropping_ = false;
-    log::info("the prediction log is complete again; " +
-              std::to_string(dropped - drops_before_) + " predictions are missing from it");
+    log::info("the prediction log is complete again; " + std::to_string(dropped - drops_before_) +
+              " predictions are missing from it");
   }
   drops_told_ = dropped;
 }
 
 void PredictionLog::close() {
   hand_over();
-  ended_in_time_ = writer_.close(kGrace);
+  ended_in_time_ = writer_.close(rows_ ? kGraceForRows : kGraceForLines);
   const auto all = counts();
   if (all.dropped > 0) {
     log::warn("the prediction log ends with " + std::to_string(all.written) +

@@ -1,5 +1,5 @@
-// The prediction log: a line of JSON (record_json.h) or a row of a Parquet file (log_row.h) for each
-// request that was answered and that the model's `log.sample` picked.
+// The prediction log: a line of JSON (record_json.h) or a row of a Parquet file (log_row.h) for
+// each request that was answered and that the model's `log.sample` picked.
 //
 // Records come on the tap's thread, are written as text there, and go in buffers to a thread of the
 // log's own (log_writer.h), so that a disk that hangs holds up neither requests nor whoever else
@@ -34,7 +34,9 @@ struct PredictionLogCounts {
 class PredictionLog final : public RecordSink {
  public:
   static constexpr std::size_t kBuffer = std::size_t{128} << 10;  // bytes that are handed over
-  static constexpr Millis kGrace{5000};  // for what still waits at the end
+  // For what still waits at the end: a file of rows is compressed then.
+  static constexpr Millis kGraceForLines{5000};
+  static constexpr Millis kGraceForRows{15'000};
 
   // `tables` and `key` (of hashes) outlive it; `log` has a target, `waiting` is the writer's.
   PredictionLog(const ServingTables& tables, const std::string& key, OpenLog log,

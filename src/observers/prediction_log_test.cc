@@ -112,7 +112,10 @@ TEST_F(PredictionLogs, NoNameBreaksALine) {
       {"\"},{\"user_id\":\"root", "\"},{\"user_id\":\"root"},
       {std::string("\0\x01\x1f\x7f\r\t\\", 7), std::string("\0\x01\x1f\x7f\r\t\\", 7)},
       {"ü€😀 \u2028\u2029", "ü€😀 \u2028\u2029"},
-      {"\xff\xfe" "a\xc3", "\uFFFD\uFFFD" "a\uFFFD"},
+      {"\xff\xfe"
+       "a\xc3",
+       "\uFFFD\uFFFD"
+       "a\uFFFD"},
       {"\xed\xa0\x80", "\uFFFD\uFFFD\uFFFD"},
   };
   std::vector<Sample> samples(names.size());
@@ -232,9 +235,7 @@ TEST_F(PredictionLogs, AnEndDoesNotWaitForADiskThatHangs) {
   EXPECT_TRUE(becomes([&] { return counters->written > 0; }));
 }
 
-TEST_F(PredictionLogs, OffIsNoTarget) {
-  EXPECT_EQ(open({}).target, nullptr);
-}
+TEST_F(PredictionLogs, OffIsNoTarget) { EXPECT_EQ(open({}).target, nullptr); }
 
 }  // namespace
 }  // namespace sluice::observers

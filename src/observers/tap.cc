@@ -18,6 +18,10 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kPause{5};
 constexpr std::chrono::milliseconds kTick{250};
 constexpr int kNice = 10;
+// Of one ring, until it is another's turn: a thread that answers without a pause must not keep
+// others, ticks and the end waiting. At the end, all that a ring may hold.
+constexpr std::size_t kTurn = 256;
+constexpr std::size_t kLastTurn = Tap::kRing;
 
 double millis(TimePoint from, TimePoint to) {
   if (from == TimePoint{} || to < from) return 0;
@@ -140,14 +144,18 @@ void Tap::add(const Request& request, Record::Head& head) {
   ring->commit();
 }
 
-// True: there was something.
-bool Tap::drain() {
-  bool found = false;
+// At most so many records of each ring. True: there may be more.
+bool Tap::drain(std::size_t most) {
+  bool more = false;
   rings_.each([&](const Ring& shared) {
     ByteRing* ring = shared.bytes.load(std::memory_order_acquire);
     if (ring == nullptr) return;
+    std::size_t taken = 0;
     for (auto piece = ring->front(); piece.data() != nullptr; piece = ring->front()) {
-      found = true;
+      if (taken++ == most) {
+        more = true;
+        return;
+      }
       unpack(piece, record_);
       for (auto* sink : sinks_) {
         if ((record_.head.wanted & sink->wants()) != 0) sink->take(record_);
@@ -155,7 +163,7 @@ bool Tap::drain() {
       ring->pop();
     }
   });
-  return found;
+  return more;
 }
 
 void Tap::work() {
@@ -164,14 +172,14 @@ void Tap::work() {
   while (true) {
     const bool last = closing_;
     lock.unlock();
-    drain();
+    const bool more = drain(last ? kLastTurn : kTurn);
     if (Clock::now() >= next_tick || last) {
       next_tick = Clock::now() + kTick;
       for (auto* sink : sinks_) sink->tick();
     }
     if (last) return;
     lock.lock();
-    wake_.wait_for(lock, kPause, [this] { return closing_; });
+    if (!more) wake_.wait_for(lock, kPause, [this] { return closing_; });
   }
 }
 

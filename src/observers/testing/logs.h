@@ -63,8 +63,8 @@ class Logs : public testing::Test {
     return *std::move(out);
   }
 
-  const std::filesystem::path root_ = std::filesystem::temp_directory_path() /
-                                      ("sluice-log-test-" + std::to_string(::getpid()));
+  const std::filesystem::path root_ =
+      std::filesystem::temp_directory_path() / ("sluice-log-test-" + std::to_string(::getpid()));
 };
 
 inline LogBatch lines(std::string text) {
