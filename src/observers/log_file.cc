@@ -68,7 +68,11 @@ class LogFile final : public LogTarget {
 Result<void> LogFile::open() {
   // Not to wait for whoever reads a FIFO of that name, which is refused.
   Fd fd(::open(file_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, kRights));
-  if (!fd) return unwritable(file_, errno);
+  if (!fd) {
+    return unavailable("unwritable", shown(file_) + " cannot be opened: " + std::strerror(errno) +
+                                         "; its directory must exist, and this server may write "
+                                         "there");
+  }
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return unwritable(file_, errno);
   if (!S_ISREG(info.st_mode)) {

@@ -2,9 +2,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <condition_variable>
 #include <deque>
@@ -12,6 +9,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/priority.h"
 
 namespace sluice::observers {
 namespace {
@@ -20,7 +18,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kPause{1};
 constexpr Millis kGrace{5000};
-constexpr int kNice = 10;
 
 // A pipe without a reader and a limit of the file's size are errors of `write`, not the end.
 void block_signals() {
@@ -121,7 +118,7 @@ LogWriter::LogWriter(OpenLog log, std::size_t waiting)
     : state_(std::make_shared<State>(std::move(log), waiting)) {
   std::thread([state = state_] {
     pthread_setname_np(pthread_self(), "prediction log");
-    setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNice);
+    lower_priority();
     block_signals();
     state->work();
   }).detach();

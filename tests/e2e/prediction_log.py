@@ -368,7 +368,7 @@ def parquet(report):
 def refused(report):
     """What cannot be a log is told before anything is served."""
     with tempfile.TemporaryDirectory() as folder:
-        for where, word in (("missing/p.jsonl", "cannot be written"), (".", "directory"),
+        for where, word in (("missing/p.jsonl", "cannot be opened"), (".", "directory"),
                             ("missing/p.parquet", "cannot be written")):
             try:
                 server = Server(MODELS, extra=("--prediction-log", os.path.join(folder, where)))
