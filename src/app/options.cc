@@ -115,6 +115,18 @@ const Schema<ServeOptions>& ServeOptions::schema() {
           .option("inject_faults", &S::inject_faults,
                   "for tests and drills: versions that fail, hang or answer NaN on purpose",
                   {faults_problem})
+          .option("prediction_log", &S::prediction_log,
+                  "where a line for each prediction goes: off, stdout or - , or a file (.parquet: "
+                  "Parquet)")
+          .option("log_rotate", &S::log_rotate, "bytes of a file of the prediction log",
+                  {between(Bytes{std::uint64_t{64} << 10}, Bytes{std::uint64_t{1} << 40})})
+          .option("log_keep", &S::log_keep, "rotated files that are kept; 0: all",
+                  {between<std::int64_t>(0, 100'000)})
+          .option("log_interval", &S::log_interval,
+                  "Parquet: after so long a file is finished, whatever its size",
+                  {between(Millis{1000}, Millis{86'400'000})})
+          .option("log_key", &S::log_key,
+                  "key of the hashes in the prediction log; better as SLUICE_LOG_KEY")
           .option("metrics", &S::metrics, "metrics");
   return kSchema;
 }

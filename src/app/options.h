@@ -39,6 +39,11 @@ struct ServeOptions {
   Bytes max_models_memory{0};
   std::string log_level = "info";
   std::string inject_faults;
+  std::string prediction_log = "off";
+  Bytes log_rotate{std::uint64_t{128} << 20};
+  std::int64_t log_keep = 10;
+  Millis log_interval{600'000};
+  std::string log_key;
   MetricsOptions metrics;
 
   static const Schema<ServeOptions>& schema();

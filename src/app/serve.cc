@@ -109,6 +109,10 @@ StateOptions state_options(const ServeOptions& options) {
   return {(beside / ".sluice").string(), false};
 }
 
+observers::PredictionLogOptions log_options(const ServeOptions& options) {
+  return {options.prediction_log, options.log_rotate.value, options.log_keep, options.log_interval};
+}
+
 // How long the end waits for a model that is being loaded, which nothing can break off.
 constexpr Millis kLoadingGrace{3000};
 
@@ -206,8 +210,9 @@ int serve(Reloader& reloader) {
   if (!faults->empty()) {
     log::warn("inject_faults is set: versions fail on purpose; never where answers matter");
   }
-  auto stack = Stack::open(options.models, std::move(repository), engine_options, probe->get(),
-                           std::move(remote), {state_options(options), *std::move(faults)});
+  auto stack = Stack::open(
+      options.models, std::move(repository), engine_options, probe->get(), std::move(remote),
+      {state_options(options), *std::move(faults), log_options(options), options.log_key});
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());
@@ -222,6 +227,7 @@ int serve(Reloader& reloader) {
     signal = std::max(signal, signal_within(Millis(20)));
     if (!stops(signal)) continue;
     log::info("stopped, while models were still being loaded");
+    (*stack)->keep_log();
     std::_Exit(kSuccess);
   }
   auto loaded = loading.get();
@@ -230,8 +236,9 @@ int serve(Reloader& reloader) {
   if (loaded && single && !explicit_control(options)) loaded = check_single(**stack);
   if (!loaded) {
     const int code = complain(loaded.error());
-    if (!frontends.stop(**stack, Millis(0))) std::_Exit(code);
-    return code;
+    if (frontends.stop(**stack, Millis(0))) return code;
+    (*stack)->keep_log();
+    std::_Exit(code);
   }
   const auto table = (*stack)->tables().get();
   const auto serving = std::ranges::count_if(
@@ -248,8 +255,9 @@ int serve(Reloader& reloader) {
   (*stack)->announce_drain();
   const bool ended = frontends.stop(**stack, reloader.now().drain_timeout);
   log::info(ended ? "stopped" : "stopped; what still ran is dropped");
-  if (!ended) std::_Exit(kSuccess);
-  return kSuccess;
+  if (ended) return kSuccess;
+  (*stack)->keep_log();
+  std::_Exit(kSuccess);
 }
 
 int serve_arguments(Arguments arguments) {

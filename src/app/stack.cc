@@ -1,5 +1,7 @@
 #include "app/stack.h"
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "base/random.h"
 #include "observers/builtin.h"
@@ -20,21 +22,37 @@ Result<std::unique_ptr<StateStore>> open_state(const StateOptions& options) {
   return state::open_state(":memory:");
 }
 
+// Made at the first start and kept with the state, so that hashes stay the same; replicas share it.
+Result<std::string> kept_hash_key(StateStore& store) {
+  constexpr std::string_view kKind = "settings";
+  constexpr std::string_view kKey = "log_key";
+  while (true) {
+    SLUICE_TRY(const auto there, store.document(kKind, kKey));
+    if (there) return there->body;
+    std::string made;
+    for (int i = 0; i < 4; ++i) made += fmt::format("{:016x}", random_seed());
+    const auto put = store.put(kKind, kKey, made, 0, std::nullopt);
+    if (put) return made;
+    if (put.error().code != Code::kAborted) return Failure(put.error());
+  }
+}
+
 // How long the end waits for a run of a shadow or for an explanation; one that hangs is left
 // behind.
 constexpr Millis kShadowGrace{500};
 
 }  // namespace
 
-Stack::Stack(const engines::EngineOptions& engines, serving::FaultTable faults)
-    : servables_(serving::make_servable_factory(std::move(faults))),
+Stack::Stack(Registry<Engine> engines, serving::FaultTable faults, std::string hash_key,
+             observers::OpenLog log)
+    : engines_(std::move(engines)),
+      servables_(serving::make_servable_factory(std::move(faults))),
       tables_(std::make_shared<const ServingTable>()),
-      watch_(tables_, std::to_string(random_seed())),
+      watch_(tables_, std::move(hash_key), std::move(log)),
       shadows_(tables_),
       observers_(observers::make_builtin(trace_, evidence_, watch_)),
       policies_(std::make_unique<const release::Policies>(release::Policies::builtin())) {
   observers_.push_back(serving::make_shadow_observer(shadows_));
-  engines::register_builtin(engines_, engines);
 }
 
 Stack::~Stack() = default;
@@ -44,20 +62,29 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
                                            const engines::EngineOptions& engines,
                                            const repository::Probe* probe,
                                            sources::RemoteOptions remote, StackOptions more) {
-  std::unique_ptr<Stack> stack(new Stack(engines, std::move(more.faults)));
+  Registry<Engine> registry;
+  engines::register_builtin(registry, engines);
   std::vector<std::string> extensions;
-  for (const auto& [name, engine] : stack->engines_.items()) {
+  for (const auto& [name, engine] : registry.items()) {
     for (const auto end : engine->extensions()) extensions.emplace_back(end);
   }
-  SLUICE_TRY(stack->source_,
+  // Before anything is written: what is asked for may not be there.
+  SLUICE_TRY(auto source,
              sources::make_source(path, sources::Layout(std::move(extensions)), remote));
+  SLUICE_TRY(auto store, open_state(more.state));
+  if (more.log_key.empty()) {
+    SLUICE_TRY(more.log_key, kept_hash_key(*store));
+  }
+  SLUICE_TRY(auto log, observers::open_log(more.log));
+  std::unique_ptr<Stack> stack(new Stack(std::move(registry), std::move(more.faults),
+                                         std::move(more.log_key), std::move(log)));
+  stack->source_ = std::move(source);
   stack->repository_ = std::make_unique<repository::Repository>(
       *stack->source_, stack->engines_, *stack->servables_, routing::make_newest(),
       [&policies = *stack->policies_](const ModelName& model, const Node& declared) {
         return release::declared_route(policies, model, declared);
       },
       probe, stack->tables_, std::move(options));
-  SLUICE_TRY(auto store, open_state(more.state));
   stack->releases_ = std::make_unique<release::Releases>(
       *stack->policies_, *stack->repository_, stack->tables_, stack->evidence_, std::move(store));
   stack->pipeline_ = std::make_unique<const serving::Pipeline>(
@@ -85,9 +112,10 @@ Result<void> Stack::load() {
 bool Stack::close(Millis grace) {
   releases_->close();
   watch_.tap.close();
+  const bool log_ended = !watch_.log || watch_.log->ended_in_time();
   const bool shadows_ended = shadows_.close(kShadowGrace);
   const bool explanations_ended = explainer_.close(kShadowGrace);
-  return repository_->close(grace) && shadows_ended && explanations_ended;
+  return repository_->close(grace) && shadows_ended && explanations_ended && log_ended;
 }
 
 }  // namespace sluice::app

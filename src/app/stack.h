@@ -41,13 +41,15 @@ struct StateOptions {
 struct StackOptions {
   StateOptions state;
   serving::FaultTable faults;  // what is put into versions on purpose
+  observers::PredictionLogOptions log;
+  std::string log_key;  // of the log's hashes; empty: one that the state keeps
 };
 
 class Stack {
  public:
   // `path`: or a URL, for which `remote` is. Errors: kNotFound when there is nothing there,
   // kInvalidArgument when it is no model. `probe`: tries versions before they are loaded; may be
-  // null. Errors also: of the state, where that is required.
+  // null. Errors also: of the state, where that is required, and of the prediction log.
   static Result<std::unique_ptr<Stack>> open(const std::string& path,
                                              repository::RepositoryOptions options,
                                              const engines::EngineOptions& engines,
@@ -60,9 +62,12 @@ class Stack {
 
   Result<void> load();
   void announce_drain() { repository_->announce_drain(); }
-  // What releases have seen is kept; then see Repository::close. False also where a shadow's run
-  // or an explanation does not end.
+  // What releases have seen and what waits for the prediction log is kept; then see
+  // Repository::close. False also where a shadow's run or an explanation does not end, or the log's
+  // disk hangs.
   bool close(Millis grace);
+  // The part of it that must not be left out where the process ends without the rest.
+  void keep_log() { watch_.tap.close(); }
 
   const serving::Pipeline& pipeline() const { return *pipeline_; }
   const ServingTables& tables() const { return tables_; }
@@ -74,7 +79,8 @@ class Stack {
   const observers::Watchers& watch() const { return watch_; }
 
  private:
-  Stack(const engines::EngineOptions& engines, serving::FaultTable faults);
+  Stack(Registry<Engine> engines, serving::FaultTable faults, std::string hash_key,
+        observers::OpenLog log);
 
   Registry<Engine> engines_;
   std::unique_ptr<const ServableFactory> servables_;

@@ -1,5 +1,6 @@
 #include "base/json_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -21,16 +22,24 @@ void append_number(std::string& out, T number) {
   out.append(text.data(), end);
 }
 
+constexpr std::size_t kMostReal = 32;  // characters
+
+// Behind what it wrote.
+template <class T>
+char* write_real(char* to, T number) {
+  if (!std::isfinite(number)) return std::ranges::copy(std::string_view("null"), to).out;
+  char* const end = std::to_chars(to, to + kMostReal, number).ptr;
+  // "1.0", not "1": a reader of a typed language takes the value for a real number.
+  for (const char* at = to; at != end; ++at) {
+    if (*at == '.' || *at == 'e') return end;
+  }
+  return std::ranges::copy(std::string_view(".0"), end).out;
+}
+
 template <class T>
 void append_real(std::string& out, T number) {
-  if (!std::isfinite(number)) {
-    out += "null";
-    return;
-  }
-  const auto before = out.size();
-  append_number(out, number);
-  // "1.0", not "1": a reader of a typed language takes the value for a real number.
-  if (out.find_first_of(".e", before) == std::string::npos) out += ".0";
+  std::array<char, kMostReal + 2> text;
+  out.append(text.data(), write_real(text.data(), number));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "base/priority.h"
 
+#include <algorithm>
+
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -28,5 +30,13 @@ Hurry::Hurry() {
 }
 
 Hurry::~Hurry() { go_idle(); }
+
+void lower_priority() {
+  constexpr int kLevels = 10;
+  constexpr int kLowest = 19;
+  // Of this thread, on Linux.
+  const int now = ::getpriority(PRIO_PROCESS, 0);
+  ::setpriority(PRIO_PROCESS, 0, std::min(now + kLevels, kLowest));
+}
 
 }  // namespace sluice

@@ -86,6 +86,18 @@ void write_tap(Exposition& text, const observers::Tap& tap) {
   text.sample("sluice_records_dropped_total", "", tap.dropped());
 }
 
+void write_log(Exposition& text, const observers::PredictionLog& log) {
+  const auto counts = log.counts();
+  text.family("sluice_prediction_log_lines_total", "counter",
+              "Predictions that were written down, or were to be.");
+  text.sample("sluice_prediction_log_lines_total", "outcome=\"written\"", counts.written);
+  text.sample("sluice_prediction_log_lines_total", "outcome=\"dropped\"", counts.dropped);
+  text.family("sluice_prediction_log_bytes_total", "counter", "Bytes that were written.");
+  text.sample("sluice_prediction_log_bytes_total", "", counts.bytes);
+  text.family("sluice_prediction_log_rotations_total", "counter", "Files that were finished.");
+  text.sample("sluice_prediction_log_rotations_total", "", counts.rotations);
+}
+
 // The media type that a scraper prefers decides (RFC 9110, section 12.5.1, as far as it matters
 // here: Prometheus names OpenMetrics where it can read it).
 bool wants_open_metrics(const transport::RequestHead& head) {
@@ -107,6 +119,7 @@ void add_metrics(Router& router, const Parts& parts) {
     write_releases(text, parts.releases);
     write_drift(text, *table, parts.watch.drift);
     write_tap(text, parts.watch.tap);
+    if (parts.watch.log) write_log(text, *parts.watch.log);
     write_process(text);
     if (parts.settings.read()->triton_names) write_triton_metrics(text, *table);
     transport::Response response;

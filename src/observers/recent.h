@@ -23,9 +23,9 @@ namespace sluice::observers {
 
 class RecentRequests final : public RecordSink {
  public:
-  // `tables` outlives it; `key` is for hashes (record_json.h).
-  RecentRequests(const ServingTables& tables, std::string key)
-      : tables_(tables), key_(std::move(key)) {}
+  // `tables` and `key`, which is for hashes (record_json.h), outlive it.
+  RecentRequests(const ServingTables& tables, const std::string& key)
+      : tables_(tables), key_(key) {}
 
   Wanted wants() const override { return kForRecent; }
   void take(const Record& record) override;
@@ -52,7 +52,7 @@ class RecentRequests final : public RecordSink {
   };
 
   const ServingTables& tables_;
-  const std::string key_;
+  const std::string& key_;
   mutable std::mutex mutex_;
   std::map<std::string, Lists, std::less<>> models_;  // guarded by mutex_
 };

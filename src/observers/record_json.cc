@@ -1,6 +1,5 @@
 #include "observers/record_json.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -12,6 +11,7 @@ namespace sluice::observers {
 namespace {
 
 constexpr std::size_t kHashDigits = 16;
+constexpr std::size_t kMicroDigits = 6;
 
 void write_element(const TensorView& tensor, std::size_t at, JsonWriter& json) {
   switch (tensor.dtype) {
@@ -33,7 +33,11 @@ void write_input(const TensorView& tensor, std::size_t rows, bool many, JsonWrit
   const std::size_t width = rows == 0 ? 0 : count / rows;
   const auto row = [&](std::size_t from, std::size_t to) {
     json.begin_array();
-    for (std::size_t i = from; i < to; ++i) write_element(tensor, i, json);
+    if (tensor.dtype == DType::kFloat32) {  // nearly all of them
+      for (const float each : tensor.as<float>().subspan(from, to - from)) json.value(each);
+    } else {
+      for (std::size_t i = from; i < to; ++i) write_element(tensor, i, json);
+    }
     json.end_array();
   };
   if (!many) return row(0, count);
@@ -88,16 +92,32 @@ void write_numbers(const Record& record, std::span<const double> values, std::si
 }  // namespace
 
 std::string utc_text(std::int64_t ns) {
+  // Records of one second come one behind the other: only their last digits differ.
+  thread_local std::time_t second = -1;
+  thread_local std::string text;
   const std::time_t seconds = ns / 1'000'000'000;
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", parts.tm_year + 1900,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     ns % 1'000'000'000 / 1000);
+  if (seconds != second) {
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.000000Z", parts.tm_year + 1900,
+                       parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+    second = seconds;
+  }
+  auto micros = ns % 1'000'000'000 / 1000;
+  for (std::size_t digit = 0; digit < kMicroDigits; ++digit, micros /= 10) {
+    text[text.size() - 2 - digit] = static_cast<char>('0' + micros % 10);
+  }
+  return text;
 }
 
 std::string keyed_hash(std::string_view key, std::string_view text) {
   return "h:" + to_hex(hmac_sha256(key, text)).substr(0, kHashDigits);
+}
+
+std::optional<std::string> user_shown(const Record& record, const RecordStyle& style) {
+  if (record.user_id.empty() || style.privacy.user_id == Privacy::kOff) return std::nullopt;
+  if (style.privacy.user_id == Privacy::kFull) return std::string(record.user_id);
+  return keyed_hash(style.key, record.user_id);
 }
 
 void write_features(const Record& record, const RecordStyle& style, JsonWriter& json) {
@@ -143,13 +163,8 @@ void write_record(const Record& record, const RecordStyle& style, JsonWriter& js
   write_confidence(record, json);
   json.field("latency_ms", std::round(head.total_ms * 1000) / 1000);
   json.key("user_id");
-  if (record.user_id.empty() || style.privacy.user_id == Privacy::kOff) {
-    json.null();
-  } else if (style.privacy.user_id == Privacy::kHashed) {
-    json.value(std::string_view(keyed_hash(style.key, record.user_id)));
-  } else {
-    json.value(record.user_id);
-  }
+  const auto user = user_shown(record, style);
+  user ? json.value(std::string_view(*user)) : json.null();
   if (!record.labels.empty()) {
     json.key("label");
     const bool many = head.many_rows || head.rows > 1;

@@ -11,6 +11,7 @@
 // Thread-safety: plain values.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,9 @@ struct RecordStyle {
 // "2026-11-26T17:00:00.123456Z"
 std::string utc_text(std::int64_t ns_since_1970);
 std::string keyed_hash(std::string_view key, std::string_view text);
+
+// As the log may show it; nothing where there is none, or it must not be shown.
+std::optional<std::string> user_shown(const Record& record, const RecordStyle& style);
 
 // The contract's fields, and what a release chose by: of an object that is open.
 void write_record(const Record& record, const RecordStyle& style, JsonWriter& json);

@@ -67,7 +67,7 @@ class Tap {
   };
 
   void work();
-  bool drain();
+  bool drain(std::size_t most);
 
   const std::vector<RecordSink*> sinks_;
   std::uint8_t wanted_ = 0;

@@ -6,10 +6,12 @@
 // Thread-safety: that of its members.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "core/serving_table.h"
 #include "observers/drift.h"
+#include "observers/prediction_log.h"
 #include "observers/rates.h"
 #include "observers/recent.h"
 #include "observers/statistics.h"
@@ -19,8 +21,9 @@
 namespace sluice::observers {
 
 struct Watchers {
-  // `tables` outlives it. `hash_key`: of what is hashed where it is shown (record_json.h).
-  Watchers(const ServingTables& tables, std::string hash_key);
+  // `tables` outlives it. `hash_key`: of what is hashed where it is shown (record_json.h). `log`:
+  // without a target there is none.
+  Watchers(const ServingTables& tables, std::string hash_key, OpenLog log);
 
   const std::string hash_key;
   EndCounts unserved;
@@ -28,6 +31,7 @@ struct Watchers {
   Rates rates;
   TrafficRows traffic_rows;
   DriftWatch drift;
+  const std::unique_ptr<PredictionLog> log;  // null: it is off
   Tap tap;
 };
 
