@@ -18,6 +18,12 @@ std::string line_of(std::size_t number, const std::string& what) {
   return "line " + std::to_string(number) + " of " + what;
 }
 
+// Without what editors of other systems put at its end.
+std::string_view bare(std::string_view line) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return trim(line);
+}
+
 json features_of(json row) {
   const bool request = row.is_object() && row.contains("features");
   return request ? json(std::move(row["features"])) : row;
@@ -44,7 +50,7 @@ Result<void> read_lines(const std::string& text, std::size_t most, const std::st
   std::size_t number = 0;
   for (const auto line : split(text, '\n')) {
     ++number;
-    if (trim(line).empty()) continue;
+    if (bare(line).empty()) continue;
     if (out.rows.size() == most) break;
     auto row = features_of(json::parse(line, nullptr, false));
     if (!row.is_array() && !row.is_object()) {
@@ -89,8 +95,8 @@ Result<void> read_csv(const std::string& text, std::size_t most, const std::stri
   std::size_t number = 0;
   for (const auto line : split(text, '\n')) {
     ++number;
-    if (trim(line).empty()) continue;
-    const auto fields = fields_of(trim(line));
+    if (bare(line).empty()) continue;
+    const auto fields = fields_of(bare(line));
     if (out.columns.empty()) {
       out.columns = fields;
       continue;

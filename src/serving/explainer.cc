@@ -36,10 +36,14 @@ void fill(Request& request, const Background* background) {
   if (explained) return;
   if (is_late(request, Clock::now())) {
     request.reply.error = late_error(request);
+  } else if (explained.error().code == Code::kInvalidArgument) {
+    request.reply.error = std::move(explained).error();
   } else if (explained.error().reason == "no_time") {
     without(request, explained.error().message);
   } else {
-    request.reply.error = std::move(explained).error();
+    // The answer is as good as it was: what the model makes of rows that nobody sent is no fault of
+    // the request's, and none that a release should count.
+    without(request, "there is no explanation: " + explained.error().message);
   }
 }
 

@@ -103,6 +103,17 @@ TEST(Explainer, WithoutALoopItIsDoneHere) {
   EXPECT_NE(request->reply.explanation, nullptr);
 }
 
+TEST(Explainer, AModelThatFailsOnMixturesCostsTheExplanationAlone) {
+  Fixture fixture;
+  fixture.served = Served({.refuses_zero = true}, [](auto, std::span<double> y) { y[0] = 1; });
+  Explainer explainer;  // compares with zeros
+  auto request = fixture.request(nullptr);
+  ASSERT_TRUE(explainer.explain(request));
+  EXPECT_EQ(request->reply.explanation, nullptr);
+  EXPECT_FALSE(request->reply.error);
+  EXPECT_NE(request->warnings.back().find("failed to run"), std::string::npos);
+}
+
 TEST(Explainer, BeyondItsQueueAnswersLeaveWithoutOne) {
   Fixture fixture;
   Gate gate;

@@ -31,6 +31,9 @@ Result<void> Formula::run(std::span<const TensorView> inputs, std::span<TensorVi
     for (std::size_t i = 0; i < row.size(); ++i) {
       row[i] = options_.apart ? number_at(inputs[i], r) : number_at(inputs[0], r * row.size() + i);
     }
+    if (options_.refuses_zero && row[0] == 0) {
+      return fail(Code::kInternal, "engine_failed", "the model failed to run on this input");
+    }
     function_(row, answers.subspan(r * options_.answers, options_.answers));
   }
   outputs[0] = TensorView{DType::kFloat64,

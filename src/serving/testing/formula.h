@@ -21,6 +21,7 @@ struct FormulaOptions {
   bool apart = false;
   bool explains = false;  // its own attributions: values by 1, 2, 3 …, of as many groups as answers
   std::int64_t first_dim = -1;
+  bool refuses_zero = false;  // a run fails where a row begins with 0
 };
 
 class Formula final : public Model {
