@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct ServeOptions {
   Bytes max_models_memory{0};
   std::string log_level = "info";
   std::string inject_faults;
+  std::string otlp_endpoint;
+  std::optional<double> trace_sample;
+  std::string service_name;
   MetricsOptions metrics;
 
   static const Schema<ServeOptions>& schema();

@@ -16,6 +16,7 @@
 #include "app/options.h"
 #include "app/reload.h"
 #include "app/stack.h"
+#include "app/tracing.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -122,7 +123,7 @@ class Frontends {
     frontends::add_builtin(
         router_, methods_,
         {stack.pipeline(), stack.tables(), stack.repository(), stack.releases(), stack.trace(),
-         shared_memory_, settings_, stack.shadows(), explicit_control(options)});
+         stack.tracer(), shared_memory_, settings_, stack.shadows(), explicit_control(options)});
     transport::Services services;
     services.http = &router_;
     services.grpc = &methods_;
@@ -207,7 +208,8 @@ int serve(Reloader& reloader) {
     log::warn("inject_faults is set: versions fail on purpose; never where answers matter");
   }
   auto stack = Stack::open(options.models, std::move(repository), engine_options, probe->get(),
-                           std::move(remote), {state_options(options), *std::move(faults)});
+                           std::move(remote),
+                           {state_options(options), *std::move(faults), tracer_options(options)});
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());

@@ -22,17 +22,21 @@ Result<std::unique_ptr<StateStore>> open_state(const StateOptions& options) {
 
 // How long the end waits for a shadow's run; one that hangs is left behind.
 constexpr Millis kShadowGrace{500};
+// How long the end waits for a collector to take the last spans.
+constexpr Millis kSpanGrace{2000};
 
 }  // namespace
 
-Stack::Stack(const engines::EngineOptions& engines, serving::FaultTable faults)
+Stack::Stack(const engines::EngineOptions& engines, serving::FaultTable faults,
+             observers::TracerOptions tracer)
     : servables_(serving::make_servable_factory(std::move(faults))),
       tables_(std::make_shared<const ServingTable>()),
       recent_(tables_, std::to_string(random_seed())),
       rates_(tables_),
       tap_({&recent_, &rates_}),
+      tracer_(std::move(tracer)),
       shadows_(tables_),
-      observers_(observers::make_builtin(trace_, evidence_, tap_)),
+      observers_(observers::make_builtin(trace_, evidence_, tap_, tracer_)),
       policies_(std::make_unique<const release::Policies>(release::Policies::builtin())) {
   observers_.push_back(serving::make_shadow_observer(shadows_));
   engines::register_builtin(engines_, engines);
@@ -45,7 +49,7 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
                                            const engines::EngineOptions& engines,
                                            const repository::Probe* probe,
                                            sources::RemoteOptions remote, StackOptions more) {
-  std::unique_ptr<Stack> stack(new Stack(engines, std::move(more.faults)));
+  std::unique_ptr<Stack> stack(new Stack(engines, std::move(more.faults), std::move(more.tracer)));
   std::vector<std::string> extensions;
   for (const auto& [name, engine] : stack->engines_.items()) {
     for (const auto end : engine->extensions()) extensions.emplace_back(end);
@@ -87,7 +91,10 @@ bool Stack::close(Millis grace) {
   releases_->close();
   tap_.close();
   const bool shadows_ended = shadows_.close(kShadowGrace);
-  return repository_->close(grace) && shadows_ended;
+  const bool models_ended = repository_->close(grace);
+  // The last: those that were dropped just now are told of as well.
+  const bool spans_ended = tracer_.close(kSpanGrace);
+  return models_ended && shadows_ended && spans_ended;
 }
 
 }  // namespace sluice::app

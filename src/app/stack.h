@@ -18,6 +18,7 @@
 #include "observers/evidence.h"
 #include "observers/rates.h"
 #include "observers/recent.h"
+#include "observers/spans.h"
 #include "observers/tap.h"
 #include "observers/trace_log.h"
 #include "repository/repository.h"
@@ -41,7 +42,8 @@ struct StateOptions {
 
 struct StackOptions {
   StateOptions state;
-  serving::FaultTable faults;  // what is put into versions on purpose
+  serving::FaultTable faults;         // what is put into versions on purpose
+  observers::TracerOptions tracer{};  // off, unless it says where spans go
 };
 
 class Stack {
@@ -61,8 +63,8 @@ class Stack {
 
   Result<void> load();
   void announce_drain() { repository_->announce_drain(); }
-  // What releases have seen is kept; then see Repository::close. False also where a shadow's run
-  // does not end.
+  // What releases have seen is kept; then see Repository::close; last, spans are sent. False also
+  // where a shadow's run does not end.
   bool close(Millis grace);
 
   const serving::Pipeline& pipeline() const { return *pipeline_; }
@@ -75,9 +77,12 @@ class Stack {
   const observers::RecentRequests& recent() const { return recent_; }
   const observers::Rates& rates() const { return rates_; }
   const observers::Tap& tap() const { return tap_; }
+  // With the counts of spans that were exported and lost.
+  const observers::Tracer& tracer() const { return tracer_; }
 
  private:
-  Stack(const engines::EngineOptions& engines, serving::FaultTable faults);
+  Stack(const engines::EngineOptions& engines, serving::FaultTable faults,
+        observers::TracerOptions tracer);
 
   Registry<Engine> engines_;
   std::unique_ptr<const ServableFactory> servables_;
@@ -88,6 +93,7 @@ class Stack {
   observers::RecentRequests recent_;
   observers::Rates rates_;
   observers::Tap tap_;
+  observers::Tracer tracer_;
   serving::ShadowRunner shadows_;
   Observers observers_;
   const std::unique_ptr<const release::Policies> policies_;

@@ -4,6 +4,7 @@
 #include "clients/shared_memory.h"
 #include "core/serving_table.h"
 #include "frontends/settings.h"
+#include "observers/spans.h"
 #include "observers/trace_log.h"
 #include "repository/repository.h"
 #include "serving/pipeline.h"
@@ -21,6 +22,7 @@ struct Parts {
   repository::Repository& repository;
   release::Releases& releases;
   observers::TraceControl& trace;
+  const observers::Tracer& tracer;
   clients::SharedMemory& shared_memory;
   const LiveSettings& settings;
   const serving::ShadowRunner& shadows;
