@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "app/tracing.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "config/yaml.h"
@@ -42,6 +43,21 @@ std::optional<std::string> faults_problem(const std::string& text) {
   auto parsed = serving::FaultTable::parse(text);
   if (parsed) return std::nullopt;
   return parsed.error().message;
+}
+
+std::optional<std::string> endpoint_problem(const std::string& text) {
+  if (text.empty() || text == "off" || traces_url(text)) return std::nullopt;
+  return "expected http:// or https:// and a host, such as http://localhost:4318, or off";
+}
+
+std::optional<std::string> share_problem(const std::optional<double>& share) {
+  if (!share || (*share >= 0 && *share <= 1)) return std::nullopt;
+  return "expected a share from 0 to 1, such as 0.01";
+}
+
+std::optional<std::string> service_problem(const std::string& name) {
+  if (name.size() <= 256 && is_utf8(name)) return std::nullopt;
+  return "expected a name of at most 256 bytes";
 }
 
 std::string variable_name(std::string_view key) {
@@ -127,6 +143,14 @@ const Schema<ServeOptions>& ServeOptions::schema() {
                   {between(Millis{1000}, Millis{86'400'000})})
           .option("log_key", &S::log_key,
                   "key of the hashes in the prediction log; better as SLUICE_LOG_KEY")
+          .option("otlp_endpoint", &S::otlp_endpoint,
+                  "where traces go: an OpenTelemetry collector's URL for OTLP over HTTP, or off",
+                  {endpoint_problem})
+          .option("trace_sample", &S::trace_sample,
+                  "share of the traces that begin here that is recorded, 0 to 1; else 0.01",
+                  {share_problem})
+          .option("service_name", &S::service_name, "what traces call this server; else sluice",
+                  {service_problem})
           .option("metrics", &S::metrics, "metrics");
   return kSchema;
 }

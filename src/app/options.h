@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,9 @@ struct ServeOptions {
   std::int64_t log_keep = 10;
   Millis log_interval{600'000};
   std::string log_key;
+  std::string otlp_endpoint;
+  std::optional<double> trace_sample;
+  std::string service_name;
   MetricsOptions metrics;
 
   static const Schema<ServeOptions>& schema();

@@ -16,6 +16,7 @@
 #include "app/options.h"
 #include "app/reload.h"
 #include "app/stack.h"
+#include "app/tracing.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -210,9 +211,10 @@ int serve(Reloader& reloader) {
   if (!faults->empty()) {
     log::warn("inject_faults is set: versions fail on purpose; never where answers matter");
   }
-  auto stack = Stack::open(
-      options.models, std::move(repository), engine_options, probe->get(), std::move(remote),
-      {state_options(options), *std::move(faults), log_options(options), options.log_key});
+  auto stack = Stack::open(options.models, std::move(repository), engine_options, probe->get(),
+                           std::move(remote),
+                           {state_options(options), *std::move(faults), log_options(options),
+                            options.log_key, tracer_options(options)});
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());

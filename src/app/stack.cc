@@ -40,15 +40,16 @@ Result<std::string> kept_hash_key(StateStore& store) {
 // How long the end waits for a run of a shadow or for an explanation; one that hangs is left
 // behind.
 constexpr Millis kShadowGrace{500};
+// How long the end waits for a collector to take the last spans.
+constexpr Millis kSpanGrace{2000};
 
 }  // namespace
 
-Stack::Stack(Registry<Engine> engines, serving::FaultTable faults, std::string hash_key,
-             observers::OpenLog log)
+Stack::Stack(Registry<Engine> engines, serving::FaultTable faults, observers::WatchOptions watch)
     : engines_(std::move(engines)),
       servables_(serving::make_servable_factory(std::move(faults))),
       tables_(std::make_shared<const ServingTable>()),
-      watch_(tables_, std::move(hash_key), std::move(log)),
+      watch_(tables_, std::move(watch)),
       shadows_(tables_),
       observers_(observers::make_builtin(trace_, evidence_, watch_)),
       policies_(std::make_unique<const release::Policies>(release::Policies::builtin())) {
@@ -76,8 +77,9 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
     SLUICE_TRY(more.log_key, kept_hash_key(*store));
   }
   SLUICE_TRY(auto log, observers::open_log(more.log));
-  std::unique_ptr<Stack> stack(new Stack(std::move(registry), std::move(more.faults),
-                                         std::move(more.log_key), std::move(log)));
+  std::unique_ptr<Stack> stack(
+      new Stack(std::move(registry), std::move(more.faults),
+                {std::move(more.log_key), std::move(log), std::move(more.tracer)}));
   stack->source_ = std::move(source);
   stack->repository_ = std::make_unique<repository::Repository>(
       *stack->source_, stack->engines_, *stack->servables_, routing::make_newest(),
@@ -115,7 +117,10 @@ bool Stack::close(Millis grace) {
   const bool log_ended = !watch_.log || watch_.log->ended_in_time();
   const bool shadows_ended = shadows_.close(kShadowGrace);
   const bool explanations_ended = explainer_.close(kShadowGrace);
-  return repository_->close(grace) && shadows_ended && explanations_ended && log_ended;
+  const bool models_ended = repository_->close(grace);
+  // The last: those that were dropped just now are told of as well.
+  const bool spans_ended = watch_.tracer.close(kSpanGrace);
+  return models_ended && shadows_ended && explanations_ended && log_ended && spans_ended;
 }
 
 }  // namespace sluice::app

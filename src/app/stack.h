@@ -42,7 +42,8 @@ struct StackOptions {
   StateOptions state;
   serving::FaultTable faults;  // what is put into versions on purpose
   observers::PredictionLogOptions log;
-  std::string log_key;  // of the log's hashes; empty: one that the state keeps
+  std::string log_key;                // of the log's hashes; empty: one that the state keeps
+  observers::TracerOptions tracer{};  // off, unless it says where spans go
 };
 
 class Stack {
@@ -63,8 +64,8 @@ class Stack {
   Result<void> load();
   void announce_drain() { repository_->announce_drain(); }
   // What releases have seen and what waits for the prediction log is kept; then see
-  // Repository::close. False also where a shadow's run or an explanation does not end, or the log's
-  // disk hangs.
+  // Repository::close; last, spans are sent. False also where a shadow's run or an explanation does
+  // not end, or the log's disk hangs.
   bool close(Millis grace);
   // The part of it that must not be left out where the process ends without the rest.
   void keep_log() { watch_.tap.close(); }
@@ -79,8 +80,7 @@ class Stack {
   const observers::Watchers& watch() const { return watch_; }
 
  private:
-  Stack(Registry<Engine> engines, serving::FaultTable faults, std::string hash_key,
-        observers::OpenLog log);
+  Stack(Registry<Engine> engines, serving::FaultTable faults, observers::WatchOptions watch);
 
   Registry<Engine> engines_;
   std::unique_ptr<const ServableFactory> servables_;

@@ -60,6 +60,7 @@ struct TraceContext {
   std::array<std::byte, 16> trace{};
   std::uint64_t parent = 0;  // the caller's span; 0: the trace begins here
   std::uint64_t span = 0;    // ours
+  std::string_view state;    // the caller's `tracestate`; in the arena
 };
 
 struct Reply {
@@ -122,6 +123,7 @@ struct Request {
   TimePoint submitted{};
   TimePoint run_began{};
   TimePoint run_ended{};
+  std::size_t run_rows = 0;  // of the batch that it ran in; 0: it ran alone, or never
 
   TimePoint deadline = TimePoint::max();
   // Becomes true when nobody waits for the answer any more; null: that cannot be known.

@@ -12,8 +12,8 @@
 #include <string_view>
 
 #include "core/serving_table.h"
-#include "telemetry/exposition.h"
 #include "observers/drift.h"
+#include "telemetry/exposition.h"
 
 namespace sluice::frontends {
 

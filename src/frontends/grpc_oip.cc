@@ -24,6 +24,7 @@ void enter(const Parts& parts, transport::GrpcCall& call, std::string_view messa
   request->deadline = call.deadline();
   request->cancelled = &call.cancelled();
   request->turn = &call.turn();
+  begin_trace(call.head(), parts.watch.tracer, *request);
   Result<void> names = read_user(call.head(), *request);
   if (names && target.model.empty()) names = invalid("invalid_name", "the request names no model");
   if (names) names = check_name(target.model, "model");

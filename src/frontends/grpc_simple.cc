@@ -39,6 +39,7 @@ void predict(const Parts& parts, const GrpcCallPtr& call, std::string_view bytes
   request->protocol = Protocol::kSimpleGrpc;
   // The message is viewed by the request's inputs, so it lives as long as the continuation.
   request->on_done = [call, kept = std::move(*parsed)](Request* done) { answer(call, *done); };
+  begin_trace(call->head(), parts.watch.tracer, *request);
   auto names = check_name(message.model(), "model");
   if (names) names = check_name(message.version(), "version");
   if (!names) return finish(std::move(request), std::move(names).error());

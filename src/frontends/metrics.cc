@@ -98,6 +98,14 @@ void write_log(Exposition& text, const observers::PredictionLog& log) {
   text.sample("sluice_prediction_log_rotations_total", "", counts.rotations);
 }
 
+void write_spans(Exposition& text, const observers::SpanCounts& counts) {
+  text.family("sluice_spans_total", "counter", "Spans of traces, by what became of them.");
+  text.sample("sluice_spans_total", "outcome=\"exported\"", counts.exported);
+  text.sample("sluice_spans_total", "outcome=\"dropped\"", counts.dropped);
+  text.sample("sluice_spans_total", "outcome=\"failed\"", counts.failed);
+  text.sample("sluice_spans_total", "outcome=\"rejected\"", counts.rejected);
+}
+
 // The media type that a scraper prefers decides (RFC 9110, section 12.5.1, as far as it matters
 // here: Prometheus names OpenMetrics where it can read it).
 bool wants_open_metrics(const transport::RequestHead& head) {
@@ -120,6 +128,7 @@ void add_metrics(Router& router, const Parts& parts) {
     write_drift(text, *table, parts.watch.drift);
     write_tap(text, parts.watch.tap);
     if (parts.watch.log) write_log(text, *parts.watch.log);
+    if (parts.watch.tracer.on()) write_spans(text, parts.watch.tracer.counts());
     write_process(text);
     if (parts.settings.read()->triton_names) write_triton_metrics(text, *table);
     transport::Response response;

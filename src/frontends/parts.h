@@ -26,7 +26,7 @@ struct Parts {
   const LiveSettings& settings;
   const serving::ShadowRunner& shadows;
   const observers::Watchers& watch;  // what is seen of the traffic
-  bool model_control = false;  // models are loaded and unloaded by calls
+  bool model_control = false;        // models are loaded and unloaded by calls
 };
 
 }  // namespace sluice::frontends

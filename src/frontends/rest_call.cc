@@ -63,4 +63,23 @@ Result<std::string_view> asked_version(const transport::RequestHead& head, std::
   return version;
 }
 
+void read_trace(const transport::RequestHead& head, const observers::Tracer& tracer,
+                Request& request) {
+  std::string_view parent;
+  std::size_t parents = 0;
+  std::string state;
+  for (const auto& [name, value] : head.headers) {
+    if (iequals(name, "traceparent")) {
+      parent = value;
+      ++parents;
+    } else if (iequals(name, "tracestate")) {
+      // A list may come in pieces (RFC 9110, section 5.3).
+      if (!state.empty()) state += ',';
+      state += value;
+    }
+  }
+  // Of two parents neither can be believed.
+  tracer.begin(request, parents == 1 ? parent : std::string_view(), state);
+}
+
 }  // namespace sluice::frontends

@@ -27,11 +27,21 @@ Result<void> read_user(const transport::RequestHead& head, Request& request);
 Result<std::string_view> asked_version(const transport::RequestHead& head, std::string_view named,
                                        const Settings& settings);
 
+// Whether the request is traced, by what the call says of its trace; where tracing is off nothing
+// is looked at.
+void read_trace(const transport::RequestHead& head, const observers::Tracer& tracer,
+                Request& request);
+inline void begin_trace(const transport::RequestHead& head, const observers::Tracer& tracer,
+                        Request& request) {
+  if (tracer.on()) read_trace(head, tracer, request);
+}
+
 // Sends a request on its way to the model and version that the path names; its continuation holds
 // the exchange. Decode: Result<void>(Request&).
 template <class Decode>
 void enter_rest(const Parts& parts, transport::Exchange& exchange, RequestPtr request,
                 Decode decode) {
+  begin_trace(exchange.head(), parts.watch.tracer, *request);
   if (auto begun = begin_rest(exchange, *request); !begun) {
     return finish(std::move(request), std::move(begun).error());
   }

@@ -16,15 +16,17 @@ std::vector<RecordSink*> there(std::initializer_list<RecordSink*> all) {
 
 }  // namespace
 
-Watchers::Watchers(const ServingTables& tables, std::string key, OpenLog open)
-    : hash_key(std::move(key)),
+Watchers::Watchers(const ServingTables& tables, WatchOptions options)
+    : hash_key(std::move(options.hash_key)),
       recent(tables, hash_key),
       rates(tables),
       traffic_rows(tables),
       drift(tables),
-      log(open.target ? std::make_unique<PredictionLog>(tables, hash_key, std::move(open))
-                      : nullptr),
-      tap(there({&recent, &rates, &traffic_rows, &drift, log.get()})) {
+      log(options.log.target
+              ? std::make_unique<PredictionLog>(tables, hash_key, std::move(options.log))
+              : nullptr),
+      tap(there({&recent, &rates, &traffic_rows, &drift, log.get()})),
+      tracer(std::move(options.tracer)) {
   if (log) log->follow(tap);
 }
 

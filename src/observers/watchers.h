@@ -14,16 +14,22 @@
 #include "observers/prediction_log.h"
 #include "observers/rates.h"
 #include "observers/recent.h"
+#include "observers/spans.h"
 #include "observers/statistics.h"
 #include "observers/tap.h"
 #include "observers/traffic_rows.h"
 
 namespace sluice::observers {
 
+struct WatchOptions {
+  std::string hash_key;  // of what is hashed where it is shown (record_json.h)
+  OpenLog log;           // without a target there is none
+  TracerOptions tracer;  // without a URL it is off
+};
+
 struct Watchers {
-  // `tables` outlives it. `hash_key`: of what is hashed where it is shown (record_json.h). `log`:
-  // without a target there is none.
-  Watchers(const ServingTables& tables, std::string hash_key, OpenLog log);
+  // `tables` outlives it.
+  Watchers(const ServingTables& tables, WatchOptions options);
 
   const std::string hash_key;
   EndCounts unserved;
@@ -33,6 +39,7 @@ struct Watchers {
   DriftWatch drift;
   const std::unique_ptr<PredictionLog> log;  // null: it is off
   Tap tap;
+  Tracer tracer;
 };
 
 }  // namespace sluice::observers

@@ -97,6 +97,7 @@ void Execution::run(std::span<RequestPtr> members) const {
   for (auto& member : members) {
     member->run_began = began;
     member->run_ended = ended;
+    member->run_rows = rows;
     member->kept = arena;
     conclude(*member, {});
   }

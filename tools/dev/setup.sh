@@ -97,7 +97,7 @@ missing_packages() {
 
 # npm checks the hashes of the lockfile; into .deps/clients/node_modules.
 install_node_clients() {
-  say "      grpc-js and s3rver from npm"
+  say "      grpc-js, s3rver and the messages of OTLP from npm"
   rm -rf "$DEPS/clients"
   mkdir -p "$DEPS/clients"
   cp "$LISTS"/clients/package*.json "$DEPS/clients/"

@@ -9,9 +9,10 @@ PIECE = 64 << 10
 
 
 class Web:
-    """`with Web(answer) as web:` calls answer(handler) for each GET, HEAD, POST and PUT."""
+    """`with Web(answer) as web:` calls answer(handler) for each GET, HEAD, POST and PUT. Without a
+    port the system picks one."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, port=0):
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
@@ -34,7 +35,7 @@ class Web:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_port
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)

@@ -26,7 +26,8 @@ FREE = "127.0.0.1:0"
 def environment():
     """Without the variables that configure Sluice: what is tested is what the flags say. State is
     kept nowhere unless a test says where: tests share models."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith(("SLUICE_", "OTEL_"))}
     return {**kept, "SLUICE_STATE_DIR": ":memory:"}
 
 

@@ -10,6 +10,8 @@ PASSED=0
 FAILED=0
 # A proxy of the environment never applies to this machine itself.
 unset http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY grpc_proxy
+# Nor do variables that would send traces somewhere.
+unset OTEL_EXPORTER_OTLP_ENDPOINT OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 
 end_server() {
   if [[ -n $SERVER_PID ]]; then
