@@ -187,6 +187,13 @@ std::vector<InputColumn> columns_of(const LearnedTable& table, double margin,
   return out;
 }
 
+// True: whatever is asked, the answer is the same.
+bool one_answer(const PredictionTraining& training) {
+  if (training.classes.empty()) return training.quantiles.front() == training.quantiles.back();
+  return training.classes.size() > 1 && std::ranges::count(training.classes, 0.0) + 1 ==
+                                            static_cast<std::ptrdiff_t>(training.classes.size());
+}
+
 Learned learn(const Servable& servable, const LearnedTable& table, double margin) {
   Learned out;
   note_table(table, out.notes);
@@ -200,6 +207,10 @@ Learned learn(const Servable& servable, const LearnedTable& table, double margin
   if (predictions->skipped > 0) {
     out.notes.push_back(fmt::format("the model cannot take {} of the {} sampled rows",
                                     predictions->skipped, table.sampled));
+  }
+  if (predictions->rows > 1 && one_answer(predictions->training)) {
+    out.notes.emplace_back(
+        "the model answers the same to every row: has the table the units that it was trained on?");
   }
   if (predictions->rows >= kLeastRows) out.predictions = std::move(predictions->training);
   return out;
@@ -232,7 +243,8 @@ Result<void> replace_file(const fs::path& given, const std::string& text) {
   if (there && !S_ISREG(before.st_mode)) {
     return invalid("unwritable", "the output is no regular file; nothing has changed");
   }
-  std::string draft = path.string() + ".XXXXXX";
+  // A name that repositories do not look at.
+  std::string draft = (path.parent_path() / ("." + path.filename().string() + ".XXXXXX")).string();
   const Fd fd(::mkostemp(draft.data(), O_CLOEXEC));
   if (!fd) return unwritable(errno);
   const mode_t mask = ::umask(0);

@@ -55,7 +55,7 @@ void write_version(JsonWriter& json, const DriftOfVersion& version, const DriftO
   json.field("window_s", std::chrono::duration<double>(options.window).count());
   json.field("reference", observers::word_of(version.reference));
   json.field("baseline_rows", version.baseline_rows);
-  json.field("drifted", version.drifted()).key("features").begin_array();
+  json.field("drifted", version.drifted() > 0).key("features").begin_array();
   for (const auto& feature : version.features) write_one(json, feature, version, options);
   json.end_array().key("prediction");
   if (version.prediction) {

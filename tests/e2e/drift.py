@@ -179,6 +179,7 @@ def learn_serve_drift(report):
         report.check("with its medians in a sentence", re.search(
             r"'mean_radius' has drifted: its median is \S+, in training it was 13\.\d+ \(PSI ",
             radius["sentence"]), radius["sentence"])
+        report.check("the version as well", told["versions"]["v1"]["drifted"] is True)
         report.check("predictions have drifted too", told["versions"]["v1"]["prediction"]["drifted"],
                      told["versions"]["v1"]["prediction"])
         report.check("and the summary says which and how much",
