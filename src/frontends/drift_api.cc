@@ -39,7 +39,8 @@ void write_one(JsonWriter& json, const DriftOf& of, const DriftOfVersion& versio
   optional_field(json, "ks", drift.ks);
   optional_field(json, "ks_p_value", drift.ks_p_value);
   json.field("missing", drift.missing).field("reference_missing", drift.reference_missing);
-  optional_field(json, "median", drift.median);
+  // Of few rows a median is what somebody sent.
+  optional_field(json, "median", of.judged ? drift.median : std::nullopt);
   optional_field(json, "reference_median", drift.reference_median);
   if (!drift.shares.empty()) {
     write_shares(json, "classes", drift.shares, version.classes);
