@@ -63,6 +63,8 @@ PARTS = [
     ("interpret", "serving::interpret("),
     ("encode JSON", "encode_simple_json"),
     ("write answer", "Http1::write("),
+    ("count", "Statistics::on_finish"),
+    ("keep a copy for those who look", "TapObserver::before_answer"),
 ]
 print(f"{'part':44}{'instructions a request':>24}")
 for title, needle in PARTS:

@@ -17,7 +17,7 @@ constexpr std::chrono::milliseconds kPause{5};
 constexpr std::chrono::milliseconds kTick{250};
 // A ring of a thread whose every answer is logged: a third of a second of 20,000 a second with 30
 // features were too few on a machine that had other things to do.
-constexpr std::size_t kLogRing = 4 * Tap::kRing;
+constexpr std::size_t kLogRing = 16 * Tap::kRing;
 // Of one ring, until it is another's turn: a thread that answers without a pause must not keep
 // others, ticks and the end waiting. At the end, all that a ring may hold.
 constexpr std::size_t kTurn = 256;

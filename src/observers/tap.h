@@ -40,7 +40,7 @@ class RecordSink {
 
 class Tap {
  public:
-  static constexpr std::size_t kRing = std::size_t{2} << 20;  // bytes of each answering thread
+  static constexpr std::size_t kRing = std::size_t{512} << 10;  // bytes of each answering thread
 
   // Sinks outlive it.
   explicit Tap(std::vector<RecordSink*> sinks);

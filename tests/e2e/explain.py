@@ -13,8 +13,10 @@ from itertools import permutations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from sklearn.datasets import load_wine
-from sklearn.linear_model import LogisticRegression
+import numpy
+import xgboost
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from lib.folder import LOOKING, Folder
 from lib.server import BINARY, MODELS, Report, Server, environment, golden
@@ -90,6 +92,47 @@ def check_sum(report, name, row, explanation):
         near(report, f"{name}: sum", total(explanation), row["confidence"])
     else:
         near(report, f"{name}: sum", total(explanation), row["prediction"], 1e-4 * 300)
+
+
+def against_xgboost(report):
+    """What xgboost's own pred_contribs says of the same rows, by its Python package."""
+    with Server() as server:
+        for model, version in (("breast_cancer", "v2"), ("wine", "1")):
+            booster = xgboost.Booster(model_file=str(MODELS / model / version / "model.json"))
+            rows = golden(f"{model}.{version}")[:32]
+            matrix = xgboost.DMatrix(numpy.array([row["features"] for row in rows], numpy.float32))
+            # [rows, features + 1] of two classes, [rows, classes, features + 1] of several
+            told = booster.predict(matrix, pred_contribs=True)
+            status, answer = post(server, f"{model}/versions/{version}", explain=True,
+                                  features=[row["features"] for row in rows])
+            report.equal(f"{model}: status", status, 200)
+            worst = 0
+            for of, row, explanation in zip(told, rows, answer["explanation"], strict=True):
+                want = of if of.ndim == 1 else of[int(row["prediction"])]
+                got = [each["attribution"] for each in explanation["attributions"]]
+                worst = max(worst, *(abs(a - b) for a, b in
+                                     zip(got + [explanation["base_value"]], want, strict=True)))
+            near(report, f"{model}: as xgboost says", worst, 0, 1e-5)
+
+
+def linear(report):
+    """Of a linear model an attribution is its weight times the distance from the background's mean:
+    exactly, without an error."""
+    table, target = load_diabetes(return_X_y=True)
+    model = LinearRegression().fit(table, target)
+    background = table[::45]
+    with Folder() as folder:
+        folder.put("linear", "1", pickle.dumps(model), name="model.pkl")
+        folder.yaml("linear", "explain: {background: %s}\n" % json.dumps(background.tolist()))
+        server = folder.serve(*LOOKING, "--allow-pickle")
+        for row in table[:20]:
+            explanation = post(server, "linear", features=row.tolist(), explain=True)[1][
+                "explanation"]
+            want = model.coef_ * (row - background.mean(axis=0))
+            got = [each["attribution"] for each in explanation["attributions"]]
+            near(report, "linear: attributions", max(abs(numpy.array(got) - want)), 0)
+            near(report, "linear: error", explanation.get("error", 0), 0, 1e-6)
+            near(report, "linear: sum", total(explanation), model.predict([row])[0])
 
 
 def softmax_of_margins(report):
@@ -373,5 +416,5 @@ def refusals(report, scratch, csv):
 
 
 if __name__ == "__main__":
-    Report("explain").run(sums, softmax_of_margins, against_the_definition, pickles, bad_requests,
+    Report("explain").run(sums, against_xgboost, linear, softmax_of_margins, against_the_definition, pickles, bad_requests,
                           cached, others_do_not_wait, full_queue, deadline, files)
