@@ -14,6 +14,7 @@
 
 #include "core/engine.h"
 #include "core/model_config.h"
+#include "core/model_host.h"
 #include "core/request.h"
 #include "core/tally.h"
 #include "serving/cost_model.h"
@@ -31,6 +32,8 @@ class Execution {
 
   // All of `members` as one run, or a single one alone. Every reply is filled.
   void run(std::span<RequestPtr> members) const;
+  // One alone, on this version's model in another process. Counted, but no measure of the costs.
+  void run_on(const HostedModel& model, Request& request) const;
   // Errors: none of the model's own. Zeros need not be valid for it; warming up is for speed.
   Result<void> warm_up() const;
 
@@ -54,8 +57,8 @@ class Execution {
 
  private:
   void run_alone(Request& request) const;
-  Result<void> run_model(Request& request) const;
-  Result<void> run_rows(Request& request) const;
+  Result<void> run_model(const Model& model, Request& request) const;
+  Result<void> run_rows(const Model& model, Request& request) const;
   void conclude(Request& request, Result<void> ran) const;
   bool takes_single_rows() const;
   std::unique_lock<std::mutex> take_turn() const;
