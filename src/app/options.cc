@@ -129,7 +129,7 @@ const Schema<ServeOptions>& ServeOptions::schema() {
           .option("log_level", &S::log_level, "debug | info | warn | error | off",
                   {one_of({"debug", "info", "warn", "error", "off"})})
           .option("inject_faults", &S::inject_faults,
-                  "for tests and drills: versions that fail, hang or answer NaN on purpose",
+                  "for tests and drills: versions that fail, hang, crash or answer NaN on purpose",
                   {faults_problem})
           .option("prediction_log", &S::prediction_log,
                   "where a line for each prediction goes: off, stdout or - , or a file (.parquet: "

@@ -1,11 +1,16 @@
 #include "base/priority.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 namespace sluice {
 namespace {
@@ -19,7 +24,7 @@ void go_idle() {
 }  // namespace
 
 void become_idle(const char* name) {
-  pthread_setname_np(pthread_self(), name);
+  if (name != nullptr) pthread_setname_np(pthread_self(), name);
   go_idle();
 }
 
@@ -37,6 +42,18 @@ void lower_priority() {
   // Of this thread, on Linux.
   const int now = ::getpriority(PRIO_PROCESS, 0);
   ::setpriority(PRIO_PROCESS, 0, std::min(now + kLevels, kLowest));
+}
+
+RunDelay::RunDelay() : file_(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
+
+std::chrono::nanoseconds RunDelay::so_far() const {
+  if (!file_) return {};
+  std::array<char, 96> text{};
+  const auto size = ::pread(file_.get(), text.data(), text.size(), 0);
+  if (size <= 0) return {};
+  const auto fields = split(std::string_view(text.data(), static_cast<std::size_t>(size)), ' ');
+  if (fields.size() < 2) return {};
+  return std::chrono::nanoseconds(parse_int(fields[1]).value_or(0));
 }
 
 }  // namespace sluice

@@ -3,10 +3,15 @@
 // Thread-safety: each function is about the thread that calls it.
 #pragma once
 
+#include <chrono>
+
+#include "base/file.h"
+
 namespace sluice {
 
-// Only what nobody else wants of the processors, under this name (at most 15 characters).
-void become_idle(const char* name);
+// Only what nobody else wants of the processors: SCHED_IDLE, else nice 19. `name`: of the thread,
+// at most 15 characters; null: it keeps its own. Threads that it starts from now on are idle too.
+void become_idle(const char* name = nullptr);
 
 // 10 nice levels below what the thread had, whatever the process was started with: those that
 // answer get ten times as much of a processor that both want.
@@ -20,6 +25,18 @@ class Hurry {
   ~Hurry();
   Hurry(const Hurry&) = delete;
   Hurry& operator=(const Hurry&) = delete;
+};
+
+// How long a thread has been waiting for a processor so far: the one that calls, which is to be the
+// one that made it.
+class RunDelay {
+ public:
+  RunDelay();
+  // 0 where the system does not tell (schedstat of proc(5)).
+  std::chrono::nanoseconds so_far() const;
+
+ private:
+  const Fd file_;
 };
 
 }  // namespace sluice

@@ -15,6 +15,7 @@
 #include "core/engine.h"
 #include "core/explanation.h"
 #include "core/model_config.h"
+#include "core/model_host.h"
 #include "core/request.h"
 #include "core/tally.h"
 
@@ -86,6 +87,13 @@ class Servable {
     static const ExplainBasis kNone;
     return kNone;
   }
+  // Its model in a process of its own, which nothing has started yet. Null: there is none to be
+  // had, or its engine's models live in processes anyway.
+  virtual std::shared_ptr<const HostedModel> hosted() const { return nullptr; }
+  // As `run`, here and now, on such a model. What that takes is no measure for other runs.
+  virtual void run_on(const HostedModel& model, Request& request) const {
+    (void)model, (void)request;
+  }
 
   // What the simple protocols would say of these outputs, whichever protocol asked. Memory comes
   // from `arena`; texts view the model's own or the outputs'.
@@ -122,12 +130,11 @@ class ServableFactory {
   virtual ~ServableFactory() = default;
   // Errors: kInvalidArgument/`bad_config` when model.yaml does not fit the model.
   // `parallel`: how many threads there are to run models on. `tally`: of this version, whatever
-  // was loaded for it before.
-  virtual Result<std::shared_ptr<const Servable>> make(const ModelName& model,
-                                                       const VersionName& version,
-                                                       std::unique_ptr<Model> loaded,
-                                                       const ModelConfig& config, int parallel,
-                                                       std::shared_ptr<Tally> tally) const = 0;
+  // was loaded for it before. `apart`: runs its model in another process; may be null.
+  virtual Result<std::shared_ptr<const Servable>> make(
+      const ModelName& model, const VersionName& version, std::unique_ptr<Model> loaded,
+      const ModelConfig& config, int parallel, std::shared_ptr<Tally> tally,
+      std::shared_ptr<const ModelHost> apart) const = 0;
 };
 
 }  // namespace sluice

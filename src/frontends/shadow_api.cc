@@ -30,8 +30,31 @@ void write_summary(const ShadowStatus& status, JsonWriter& json) {
 void write_counts(const serving::ShadowCounts& counts, JsonWriter& json) {
   json.key("dropped_by").begin_object();
   json.field("full", counts.full).field("late", counts.late).field("large", counts.large);
-  json.end_object();
+  json.field("down", counts.down).end_object();
   json.field("skipped", counts.skipped).field("waiting", counts.waiting);
+}
+
+std::string_view name_of(HostStatus::State state) {
+  switch (state) {
+    case HostStatus::State::kNone: return "none";
+    case HostStatus::State::kWaiting: return "waiting";
+    case HostStatus::State::kStarting: return "starting";
+    case HostStatus::State::kRunning: return "running";
+    case HostStatus::State::kGivenUp: return "given_up";
+    case HostStatus::State::kStopped: return "stopped";
+  }
+  return "none";
+}
+
+void write_process(const HostStatus& host, JsonWriter& json) {
+  json.key("process").begin_object().field("state", name_of(host.state));
+  json.field("ended", host.ended).key("last_end");
+  if (host.last_end.empty()) {
+    json.null();
+  } else {
+    json.value(std::string_view(host.last_end));
+  }
+  json.end_object();
 }
 
 void write_differences(const ShadowReport& report, JsonWriter& json) {
@@ -89,6 +112,7 @@ void write_version(const ShadowStatus& status, JsonWriter& json) {
   json.begin_object();
   write_summary(status, json);
   write_counts(status.counts, json);
+  write_process(status.host, json);
   write_differences(status.report, json);
   write_confusion(status.report, json);
   write_latency(status.report, json);

@@ -14,33 +14,15 @@
 #include <cstring>
 #include <optional>
 
-#include "base/process_memory.h"
-#include "core/sample.h"
+#include "repository/host_child.h"
+#include "repository/keeper_order.h"
 
 namespace sluice::repository {
 namespace {
 
-// A trial that has used so much of a processor is not going to be done: a minute, and a second for
-// each 10 MB. By the clock on the wall it may take ten times as long, on a machine that is busy.
-unsigned longest_seconds(std::size_t bytes) {
-  return static_cast<unsigned>(60 + bytes / 10'000'000);
-}
 // How often it is looked whether a trial is still wanted.
 constexpr int kPatienceMs = 100;
 constexpr std::size_t kMaxText = 1024;
-
-// What the keeper is sent; the model's bytes, its directory and the answer's socket go with it.
-struct Order {
-  std::array<char, 256> engine{};
-  std::array<char, 256> file{};
-  int threads = 1;
-  int parallel = 1;
-  bool allow_code = false;
-  int warmup = 0;
-  unsigned seconds = 0;  // the longest that it may take
-  bool empty = false;    // the file has no bytes, and so no descriptor
-  bool has_directory = false;
-};
 
 // What a child answers. `signal`: of a crash, told by its handler.
 struct Verdict {
@@ -52,148 +34,31 @@ struct Verdict {
   std::array<char, kMaxText> message{};
 };
 
-template <std::size_t N>
-void put(std::array<char, N>& to, std::string_view text) {
-  const auto size = std::min(text.size(), N - 1);
-  std::memcpy(to.data(), text.data(), size);
-  to[size] = '\0';
-}
-
-constexpr std::size_t kMostFds = 3;
-
-struct Message {
-  iovec part{};
-  msghdr head{};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFds * sizeof(int))> control{};
-
-  Message(void* data, std::size_t size) {
-    part = {data, size};
-    head.msg_iov = &part;
-    head.msg_iovlen = 1;
-    head.msg_control = control.data();
-    head.msg_controllen = control.size();
-  }
-};
-
-bool send_order(int to, Order& order, std::span<const int> fds) {
-  Message message(&order, sizeof(order));
-  message.head.msg_controllen = CMSG_SPACE(fds.size_bytes());
-  cmsghdr* header = CMSG_FIRSTHDR(&message.head);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(fds.size_bytes());
-  std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
-  return ::sendmsg(to, &message.head, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof(order));
-}
-
-// False: nobody sends any more.
-bool receive_order(int from, Order& order, std::vector<Fd>& fds) {
-  Message message(&order, sizeof(order));
-  ssize_t got = 0;
-  do {
-    got = ::recvmsg(from, &message.head, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got != static_cast<ssize_t>(sizeof(order))) return false;
-  for (cmsghdr* at = CMSG_FIRSTHDR(&message.head); at != nullptr;
-       at = CMSG_NXTHDR(&message.head, at)) {
-    if (at->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(at) + i * sizeof(int), sizeof(int));
-      fds.emplace_back(fd);
-    }
-  }
-  return true;
-}
-
 // --- the child ----------------------------------------------------------------------------------
 
-int g_answer_to = -1;  // of the child alone, for its signal handler
-
-// A stack that has run over cannot be stood on to say so.
-void stand_elsewhere() {
-  static std::array<std::byte, 64 << 10> elsewhere;
-  stack_t stack{};
-  stack.ss_sp = elsewhere.data();
-  stack.ss_size = elsewhere.size();
-  ::sigaltstack(&stack, nullptr);
-}
-
-extern "C" void tell_crash(int signal) {
+void tell_crash(int socket, int signal) {
   Verdict verdict;
   verdict.signal = signal;
-  (void)!::write(g_answer_to, &verdict, sizeof(verdict));
-  ::_exit(1);
+  (void)!::write(socket, &verdict, sizeof(verdict));
 }
 
-// Where memory is short the system ends a trial rather than the server.
-void be_first_to_go() {
-  if (std::FILE* score = std::fopen("/proc/self/oom_score_adj", "w")) {
-    std::fputs("1000", score);
-    std::fclose(score);
-  }
-}
-
-Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order& order,
-                                   std::vector<Fd>& fds) {
-  ModelFile file;
-  file.name = order.file.data();
-  std::size_t next = 1;  // the first is the answer's
-  if (!order.empty) {
-    SLUICE_TRY(file.contents, FileBytes::of_copy(std::make_shared<Fd>(std::move(fds.at(next++)))));
-  }
-  if (order.has_directory) file.directory = std::make_shared<Fd>(std::move(fds.at(next)));
-  const Engine* engine = engines.find(order.engine.data());
-  if (engine == nullptr) return internal("there is no such engine");
-  const auto before = own_memory("self");
-  LoadOptions options;
-  options.threads = order.threads;
-  options.parallel = order.parallel;
-  options.allow_code = order.allow_code;
-  options.trial = true;
-  SLUICE_TRY(const auto model, engine->load(file, options));
-  for (int i = 0; i < order.warmup; ++i) {
-    Arena arena;
-    SLUICE_TRY(const auto inputs, sample_inputs(model->signature(), arena));
-    std::vector<TensorView> outputs(model->signature().outputs.size());
-    // Zeros need not be valid for every model.
-    if (!model->run(inputs, outputs, arena)) break;
-  }
-  const auto after = own_memory("self");
-  return (after > before ? after - before : 0) + model->bytes_in_place();
-}
-
-[[noreturn]] void be_child(const Registry<Engine>& engines, const Order& order,
+[[noreturn]] void be_trial(const Registry<Engine>& engines, const Order& order,
                            std::vector<Fd>& fds) {
-  // A copy: whatever an engine unwinds on its way out, the handler can still tell.
-  g_answer_to = ::dup(fds.at(0).get());
-  stand_elsewhere();
-  struct sigaction crash {};
-  crash.sa_handler = tell_crash;
-  crash.sa_flags = SA_ONSTACK;
-  for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGXCPU, SIGALRM}) {
-    ::sigaction(signal, &crash, nullptr);
-  }
-  const rlimit processor{order.seconds, order.seconds + 5};
-  ::setrlimit(RLIMIT_CPU, &processor);
-  ::alarm(10 * order.seconds);
-  be_first_to_go();
-  const rlimit no_core{0, 0};
-  ::setrlimit(RLIMIT_CORE, &no_core);
+  const int answer_to = fds.at(0).get();
+  begin_child(answer_to, tell_crash, order);
   (void)!::nice(5);
   Verdict verdict;
   verdict.pid = ::getpid();
-  (void)!::write(g_answer_to, &verdict, sizeof(verdict));
-  const auto memory = load_and_run(engines, order, fds);
-  if (memory) {
+  (void)!::write(answer_to, &verdict, sizeof(verdict));
+  const auto loaded = load_ordered(engines, order, fds);
+  if (loaded) {
     verdict.good = true;
-    verdict.memory = *memory;
+    verdict.memory = loaded->memory;
   } else {
-    verdict.code = memory.error().code;
-    put(verdict.message, memory.error().message);
+    verdict.code = loaded.error().code;
+    put_text(verdict.message, loaded.error().message);
   }
-  (void)!::write(g_answer_to, &verdict, sizeof(verdict));
+  (void)!::write(answer_to, &verdict, sizeof(verdict));
   ::_exit(0);  // no destructor of an engine that may have been damaged
 }
 
@@ -202,6 +67,7 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
 [[noreturn]] void be_keeper(int orders, const Probe::Engines& fill) {
   ::prctl(PR_SET_NAME, "sluice-probe");
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const auto keeper = ::getpid();
   // Ctrl-C goes to all processes of a terminal; the keeper ends with the server.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGTERM, SIG_IGN);
@@ -216,8 +82,11 @@ Result<std::uint64_t> load_and_run(const Registry<Engine>& engines, const Order&
     if (!receive_order(orders, order, fds)) ::_exit(0);
     if (fds.empty() || ::fork() != 0) continue;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != keeper) ::_exit(0);  // it ended before that held
     std::signal(SIGCHLD, SIG_DFL);
-    be_child(engines, order, fds);
+    ::close(orders);  // or the keeper's end would not be seen while a host lives
+    if (order.task == Task::kHost) be_host(engines, order, fds);
+    be_trial(engines, order, fds);
   }
 }
 
@@ -255,15 +124,6 @@ bool read_verdict(const Fd& from, Verdict& verdict, int child, const std::atomic
   return true;
 }
 
-Failure no_keeper() {
-  return unavailable("no_trial", "the process that tries models is gone; restart the server");
-}
-
-bool hung_up(const Fd& socket) {
-  pollfd look{socket.get(), POLLIN, 0};
-  return ::poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR)) != 0;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Probe>> Probe::start(const Engines& engines) {
@@ -289,29 +149,9 @@ Probe::~Probe() {
 }
 
 Result<std::uint64_t> Probe::try_model(const ModelFile& file, const Trial& trial) const {
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-    return unavailable("no_trial", "there are no descriptors left for a trial process");
-  }
-  const Fd answer(ends[0]);
-  std::optional<Fd> theirs(ends[1]);
-  Order order;
-  put(order.engine, trial.engine);
-  put(order.file, file.name);
-  order.threads = trial.options.threads;
-  order.parallel = trial.options.parallel;
-  order.allow_code = trial.options.allow_code;
+  Order order = order_for(trial.engine, file, trial.options);
   order.warmup = trial.warmup;
-  order.seconds = longest_seconds(file.contents.bytes().size());
-  std::vector<int> fds = {theirs->get()};
-  order.empty = file.contents.descriptor() == nullptr;
-  if (!order.empty) fds.push_back(file.contents.descriptor()->get());
-  order.has_directory = file.directory != nullptr;
-  if (order.has_directory) fds.push_back(file.directory->get());
-  if (!send_order(keeper_.get(), order, fds)) {
-    return no_keeper();
-  }
-  theirs.reset();  // so that the end of the child's is the end of all
+  SLUICE_TRY(const auto answer, send_order(keeper_, order, file));
   Verdict first;
   Verdict verdict;
   const bool told = read_verdict(answer, first, 0, nullptr) && first.signal == 0 &&
@@ -326,5 +166,16 @@ Result<std::uint64_t> Probe::try_model(const ModelFile& file, const Trial& trial
   if (verdict.good) return verdict.memory;
   return fail(verdict.code, "bad_model", verdict.message.data());
 }
+
+Result<Fd> Probe::start_host(const ModelFile& file, const Trial& trial,
+                             const HostFaults& faults) const {
+  Order order = order_for(trial.engine, file, trial.options);
+  order.task = Task::kHost;
+  order.warmup = trial.warmup;
+  order.faults = faults;
+  return send_order(keeper_, order, file);
+}
+
+bool Probe::has_keeper() const { return !hung_up(keeper_); }
 
 }  // namespace sluice::repository

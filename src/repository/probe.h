@@ -4,9 +4,11 @@
 //
 // A keeper process is forked before the server has any thread (forking later would copy locks that
 // nobody opens any more). It does nothing but fork: one child a trial, which gets the copied bytes
-// of the model file, its directory and a socket, loads, warms up, answers and ends.
+// of the model file, its directory and a socket, loads, warms up, answers and ends. Another kind of
+// child is a host, which goes on and runs the model for whoever holds its socket (host_child.h).
 //
-// Thread-safety: `start` while the process has one thread; `try_model` from any thread, it blocks.
+// Thread-safety: `start` while the process has one thread; the others from any thread. `try_model`
+// blocks.
 #pragma once
 
 #include <atomic>
@@ -17,6 +19,7 @@
 
 #include "base/error.h"
 #include "core/engine.h"
+#include "core/model_host.h"
 #include "core/registry.h"
 
 namespace sluice::repository {
@@ -44,6 +47,10 @@ class Probe {
   // kInvalidArgument/`bad_model` when it crashed or took too long; kUnavailable when it was killed,
   // broken off, or there is no keeper any more.
   Result<std::uint64_t> try_model(const ModelFile& file, const Trial& trial) const;
+  // A host of this model, which begins to load it, by its socket: it ends when that is closed.
+  // Errors: kUnavailable when there is no keeper any more, or no descriptor.
+  Result<Fd> start_host(const ModelFile& file, const Trial& trial, const HostFaults& faults) const;
+  bool has_keeper() const;
 
  private:
   Probe(Fd keeper, int pid) : keeper_(std::move(keeper)), pid_(pid) {}

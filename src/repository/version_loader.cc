@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "repository/hosted_version.h"
 
 namespace sluice::repository {
 namespace {
@@ -69,19 +70,32 @@ Result<LoadedVersion> VersionLoader::load(const WantedModel& model, const Wanted
   options.abandoned = &abandoned;
   LoadedVersion out;
   out.bytes = file.contents.bytes().size();
+  std::shared_ptr<const ModelHost> apart;
   if (probe_ != nullptr && !choice.engine->isolated()) {
     const auto warmup = static_cast<int>(std::min<std::int64_t>(model.config.warmup, 8));
     const Trial trial{choice.name, options, warmup, &abandoned};
     SLUICE_TRY(const auto measured, probe_->try_model(file, trial));
     out.bytes = std::max(out.bytes, measured);
+    apart = host_of(file, version, trial);
   }
   SLUICE_TRY(auto loaded, choice.engine->load(file, options));
   out.bytes = std::max(out.bytes, loaded->bytes_elsewhere());
-  SLUICE_TRY(auto servable, servables_.make(model.name, version.name, std::move(loaded),
-                                            model.config, parallel_, std::move(tally)));
+  SLUICE_TRY(auto servable,
+             servables_.make(model.name, version.name, std::move(loaded), model.config, parallel_,
+                             std::move(tally), std::move(apart)));
   SLUICE_CHECK(servable->warm_up());
   out.servable = reaped(std::move(servable));
   return out;
+}
+
+std::shared_ptr<const ModelHost> VersionLoader::host_of(const ModelFile& file,
+                                                        const WantedVersion& version,
+                                                        Trial trial) const {
+  trial.abandoned = nullptr;
+  trial.options.abandoned = nullptr;
+  trial.options.parallel = 1;  // one run at a time
+  const auto open = [&source = source_, version] { return source.open(version); };
+  return make_version_host(*probe_, {open, FileIdentity::of(file), std::move(trial)});
 }
 
 void VersionLoader::close_all() const {

@@ -47,6 +47,8 @@ class VersionLoader {
     const Engine* engine;
   };
   Result<Choice> choose_engine(const WantedModel& model, const ModelFile& file) const;
+  std::shared_ptr<const ModelHost> host_of(const ModelFile& file, const WantedVersion& version,
+                                           Trial trial) const;
   std::shared_ptr<const Servable> reaped(std::shared_ptr<const Servable> servable) const;
 
   Source& source_;

@@ -16,9 +16,9 @@ struct Fixture {
     model = loaded.get();
     ModelConfig config;
     config.batching.emplace().max_batch_size = max_batch_size;
-    servable =
-        *make_servable_factory()->make(*ModelName::parse("m"), *VersionName::parse("1"),
-                                       std::move(loaded), config, 1, std::make_shared<Tally>());
+    servable = *make_servable_factory()->make(*ModelName::parse("m"), *VersionName::parse("1"),
+                                              std::move(loaded), config, 1,
+                                              std::make_shared<Tally>(), nullptr);
   }
 
   // `values` are rows of `width`; the answer is there once the turn has ended.

@@ -82,7 +82,7 @@ void Execution::run(std::span<RequestPtr> members) const {
   Result<void> ran;
   {
     const auto turn = take_turn();
-    if (fault_ != nullptr) fault_->hold_up();
+    if (fault_ != nullptr) fault_->strike();
     ran = run_batch(*loaded_, members, rows, *arena);
   }
   const auto ended = Clock::now();
@@ -119,7 +119,12 @@ Result<void> Execution::warm_up() const {
 
 void Execution::run_alone(Request& request) const {
   request.run_began = Clock::now();
-  auto ran = run_model(request);
+  Result<void> ran;
+  {
+    const auto turn = take_turn();
+    if (fault_ != nullptr) fault_->strike();
+    ran = run_model(*loaded_, request);
+  }
   request.run_ended = Clock::now();
   if (ran) {
     costs_.observe(request.rows, request.run_ended - request.run_began);
@@ -129,13 +134,21 @@ void Execution::run_alone(Request& request) const {
 }
 
 Result<void> Execution::run_aside(Request& request) const {
-  SLUICE_CHECK(run_model(request));
+  SLUICE_CHECK(run_model(*loaded_, request));
   return predict(request);
 }
 
 Result<Attributions> Execution::explain(std::span<const TensorView> inputs, Arena& arena) const {
   const auto turn = take_turn();
   return loaded_->explain(inputs, arena);
+}
+
+void Execution::run_on(const HostedModel& model, Request& request) const {
+  request.run_began = Clock::now();
+  auto ran = run_model(model, request);
+  request.run_ended = Clock::now();
+  if (ran) tally_->executed(request.rows, request.run_ended - request.run_began);
+  conclude(request, std::move(ran));
 }
 
 void Execution::conclude(Request& request, Result<void> ran) const {
@@ -157,14 +170,12 @@ std::unique_lock<std::mutex> Execution::take_turn() const {
   return loaded_->thread_safe() ? std::unique_lock<std::mutex>() : std::unique_lock(running_);
 }
 
-Result<void> Execution::run_model(Request& request) const {
+Result<void> Execution::run_model(const Model& model, Request& request) const {
   request.reply.outputs = request.arena.array<TensorView>(signature_.outputs.size());
   std::ranges::fill(request.reply.outputs, TensorView{});
-  const auto turn = take_turn();
-  if (fault_ != nullptr) fault_->hold_up();
   const bool row_by_row = request.rows > 1 && takes_single_rows();
-  return row_by_row ? run_rows(request)
-                    : loaded_->run(request.inputs, request.reply.outputs, request.arena);
+  return row_by_row ? run_rows(model, request)
+                    : model.run(request.inputs, request.reply.outputs, request.arena);
 }
 
 bool Execution::takes_single_rows() const {
@@ -174,14 +185,14 @@ bool Execution::takes_single_rows() const {
 }
 
 // A model that was exported for one row answers many, one after the other.
-Result<void> Execution::run_rows(Request& request) const {
+Result<void> Execution::run_rows(const Model& model, Request& request) const {
   std::vector<TensorView> inputs(request.inputs.size());
   std::vector<TensorView> outputs(signature_.outputs.size());
   for (std::size_t row = 0; row < request.rows; ++row) {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       inputs[i] = row_of(request.inputs[i], row, request.rows);
     }
-    SLUICE_CHECK(loaded_->run(inputs, outputs, request.arena));
+    SLUICE_CHECK(model.run(inputs, outputs, request.arena));
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       SLUICE_CHECK(put_row(request.reply.outputs[i], outputs[i], row, request.rows, request.arena));
     }

@@ -14,6 +14,7 @@
 
 #include "core/engine.h"
 #include "core/model_config.h"
+#include "core/model_host.h"
 #include "core/request.h"
 #include "core/tally.h"
 #include "serving/cost_model.h"
@@ -34,6 +35,8 @@ class Execution {
   // What is not traffic: one request, whose reply is filled; costs are not learned from it.
   Result<void> run_aside(Request& request) const;
   Result<Attributions> explain(std::span<const TensorView> inputs, Arena& arena) const;
+  // One alone, on this version's model in another process. Counted, but no measure of the costs.
+  void run_on(const HostedModel& model, Request& request) const;
   // Errors: none of the model's own. Zeros need not be valid for it; warming up is for speed.
   Result<void> warm_up() const;
 
@@ -57,8 +60,8 @@ class Execution {
 
  private:
   void run_alone(Request& request) const;
-  Result<void> run_model(Request& request) const;
-  Result<void> run_rows(Request& request) const;
+  Result<void> run_model(const Model& model, Request& request) const;
+  Result<void> run_rows(const Model& model, Request& request) const;
   void conclude(Request& request, Result<void> ran) const;
   bool takes_single_rows() const;
   std::unique_lock<std::mutex> take_turn() const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <limits>
 #include <thread>
 
@@ -16,9 +17,10 @@ constexpr Millis kLongest{3'600'000};
 bool by_chance(double share) { return share > 0 && thread_random().uniform() < share; }
 
 Failure bad(std::string_view part, const std::string& why) {
-  return invalid("bad_faults", "'" + printable(part) + "': " + why +
-                                   " (the form is MODEL/VERSION: errors=0.05 delay=5s "
-                                   "delay_rate=0.1 nan=0.01, with a ; before the next version)");
+  return invalid("bad_faults",
+                 "'" + printable(part) + "': " + why +
+                     " (the form is MODEL/VERSION: errors=0.05 delay=5s "
+                     "delay_rate=0.1 nan=0.01 crash=0, with a ; before the next version)");
 }
 
 Result<void> read_share(std::string_view part, std::string_view text, double& out) {
@@ -37,7 +39,8 @@ Result<void> read_delay(std::string_view part, std::string_view text, Millis& ou
 }
 
 Result<void> read_setting(std::string_view part, Fault& out) {
-  static constexpr std::array<std::string_view, 4> kKeys = {"errors", "delay", "delay_rate", "nan"};
+  static constexpr std::array<std::string_view, 5> kKeys = {"errors", "delay", "delay_rate", "nan",
+                                                            "crash"};
   const auto equals = part.find('=');
   if (equals == std::string_view::npos) return bad(part, "it has no '='");
   const auto key = part.substr(0, equals);
@@ -46,6 +49,7 @@ Result<void> read_setting(std::string_view part, Fault& out) {
   if (key == "delay") return read_delay(part, value, out.delay);
   if (key == "delay_rate") return read_share(part, value, out.delay_rate);
   if (key == "nan") return read_share(part, value, out.nan);
+  if (key == "crash") return read_share(part, value, out.crash);
   return bad(part, "there is no such fault" + did_you_mean(key, kKeys));
 }
 
@@ -63,8 +67,9 @@ TensorView with_nan(TensorView tensor, Arena& arena) {
 
 }  // namespace
 
-void Fault::hold_up() const {
+void Fault::strike() const {
   if (delays() && by_chance(delay_rate)) std::this_thread::sleep_for(delay);
+  if (by_chance(crash)) std::raise(SIGSEGV);
 }
 
 Result<void> Fault::spoil(Request& request) const {

@@ -7,6 +7,8 @@
 //   delay=DURATION    a run takes so much longer, on the thread that it runs on
 //   delay_rate=SHARE  of runs (a batch is one run) that are delayed; 1 where it is not given
 //   nan=SHARE         of requests have NaN for the first number of each output
+//   crash=SHARE       of runs raise SIGSEGV, as an engine's library might. Shadows run in a process
+//                     of their own, which ends; a version that users ask ends the server
 //
 // A version without faults has none of this: its execution tests one pointer.
 //
@@ -21,6 +23,7 @@
 
 #include "base/names.h"
 #include "base/option.h"
+#include "core/model_host.h"
 #include "core/request.h"
 
 namespace sluice::serving {
@@ -30,10 +33,13 @@ struct Fault {
   Millis delay{0};
   double delay_rate = 1;
   double nan = 0;
+  double crash = 0;
 
   bool delays() const { return delay > Millis(0) && delay_rate > 0; }
-  // Sleeps, as often as it is to: part of a run.
-  void hold_up() const;
+  // Sleeps or crashes, as often as it is to: part of a run.
+  void strike() const;
+  // The same, for a run in another process.
+  HostFaults of_run() const { return {crash, delay, delays() ? delay_rate : 0}; }
   // What becomes of a request that was run without an error. Errors: kInternal/`injected_fault`.
   Result<void> spoil(Request& request) const;
 };

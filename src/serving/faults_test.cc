@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <csignal>
 
 #include "serving/model_servable.h"
 #include "serving/testing/fakes.h"
@@ -19,18 +20,23 @@ std::shared_ptr<const Fault> fault_of(std::string_view text, std::string_view ve
 }
 
 TEST(Faults, AreReadByVersion) {
-  const auto text = "m/v2: errors=0.05 delay=5s delay_rate=0.1 nan=0.01; m/v3:  errors=1 ;";
+  const auto text =
+      "m/v2: errors=0.05 delay=5s delay_rate=0.1 nan=0.01 crash=0.2; m/v3:  errors=1 ;";
   const auto v2 = fault_of(text, "v2");
   ASSERT_NE(v2, nullptr);
   EXPECT_EQ(v2->errors, 0.05);
   EXPECT_EQ(v2->delay, Millis(5000));
   EXPECT_EQ(v2->delay_rate, 0.1);
   EXPECT_EQ(v2->nan, 0.01);
+  EXPECT_EQ(v2->of_run().crash, 0.2);
+  EXPECT_EQ(v2->of_run().delay, Millis(5000));
+  EXPECT_EQ(v2->of_run().delay_rate, 0.1);
   const auto v3 = fault_of(text, "v3");
   ASSERT_NE(v3, nullptr);
   EXPECT_EQ(v3->errors, 1);
   EXPECT_EQ(v3->delay_rate, 1);
   EXPECT_FALSE(v3->delays());
+  EXPECT_EQ(v3->of_run().delay_rate, 0) << "nothing to wait for";
   EXPECT_EQ(fault_of(text, "v1"), nullptr);
   EXPECT_TRUE(FaultTable::parse("")->empty());
   EXPECT_TRUE(FaultTable::parse(" ; ")->empty());
@@ -65,7 +71,7 @@ struct Faulty {
     model = loaded.get();
     servable = *make_servable_factory(*FaultTable::parse(faults))
                     ->make(*ModelName::parse("m"), *VersionName::parse("1"), std::move(loaded),
-                           config, 2, std::make_shared<Tally>());
+                           config, 2, std::make_shared<Tally>(), nullptr);
   }
   ~Faulty() { servable->close(); }
 
@@ -125,6 +131,16 @@ TEST(Faults, AVersionThatHangsDoesNotRunOnALoopsThread) {
   ASSERT_EQ(faulty.model->runs().size(), runs + 1);
   EXPECT_NE(faulty.model->runs().back().thread, std::this_thread::get_id());
   EXPECT_EQ(faulty.client.answer(0).values, Floats{2});
+}
+
+TEST(FaultsDeathTest, ACrashIsOne) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        std::signal(SIGSEGV, SIG_DFL);  // sanitizers have a handler of their own
+        Faulty("m/1: crash=1").ask({1});
+      },
+      ::testing::KilledBySignal(SIGSEGV), "");
 }
 
 TEST(Faults, OthersAreLeftAlone) {

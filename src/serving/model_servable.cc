@@ -38,13 +38,16 @@ class ModelServable final : public Servable {
  public:
   ModelServable(ModelName model, VersionName version, std::unique_ptr<Execution> execution,
                 std::unique_ptr<const Guard> guard, const ModelConfig& config, ExplainBasis basis,
-                int parallel, bool hangs)
+                int parallel, bool hangs, std::shared_ptr<const ModelHost> apart,
+                const HostFaults& faults)
       : model_(std::move(model)),
         version_(std::move(version)),
         execution_(std::move(execution)),
         guard_(std::move(guard)),
         logging_(config.log),
         basis_(std::move(basis)),
+        host_(std::move(apart)),
+        host_faults_(faults),
         apart_(hangs || execution_->model().answers_from_afar()),
         limited_(config.instances.count > 0 || !execution_->model().thread_safe()),
         waits_(config.batching.value_or(Batching()).policy == BatchPolicy::kWait),
@@ -102,6 +105,17 @@ class ModelServable final : public Servable {
   }
   void remember(Request& request) const override {
     if (memory_ != nullptr) memory_->remember(request);
+  }
+
+  std::shared_ptr<const HostedModel> hosted() const override {
+    if (host_ == nullptr) return nullptr;
+    HostOptions options;
+    options.faults = host_faults_;
+    return host_->host(execution_->model().signature(), options);
+  }
+  void run_on(const HostedModel& model, Request& request) const override {
+    execution_->pad(request);
+    execution_->run_on(model, request);
   }
 
   bool run(RequestPtr& request) const override {
@@ -209,6 +223,8 @@ class ModelServable final : public Servable {
   const std::unique_ptr<const Guard> guard_;  // null: nothing is watched
   const LogOptions logging_;
   const ExplainBasis basis_;
+  const std::shared_ptr<const ModelHost> host_;  // null: none
+  const HostFaults host_faults_;
   const bool apart_;    // never runs on a loop's thread
   const bool limited_;  // in how many runs there may be at a time
   const bool waits_;
@@ -248,10 +264,10 @@ class ModelServables final : public ServableFactory {
  public:
   explicit ModelServables(FaultTable faults) : faults_(std::move(faults)) {}
 
-  Result<std::shared_ptr<const Servable>> make(const ModelName& model, const VersionName& version,
-                                               std::unique_ptr<Model> loaded,
-                                               const ModelConfig& config, int parallel,
-                                               std::shared_ptr<Tally> tally) const override {
+  Result<std::shared_ptr<const Servable>> make(
+      const ModelName& model, const VersionName& version, std::unique_ptr<Model> loaded,
+      const ModelConfig& config, int parallel, std::shared_ptr<Tally> tally,
+      std::shared_ptr<const ModelHost> apart) const override {
     Signature signature = loaded->signature();
     SLUICE_CHECK(name_columns(signature, config));
     SLUICE_TRY(auto plan, make_output_plan(signature, config));
@@ -266,7 +282,8 @@ class ModelServables final : public ServableFactory {
                                     std::move(padding), config, std::move(tally), fault);
     return std::make_shared<ModelServable>(model, version, std::move(execution), std::move(guard),
                                            config, std::move(basis), parallel,
-                                           fault != nullptr && fault->delays());
+                                           fault != nullptr && fault->delays(), std::move(apart),
+                                           fault == nullptr ? HostFaults() : fault->of_run());
   }
 
  private:

@@ -14,9 +14,9 @@ struct Fixture {
   explicit Fixture(const ModelConfig& config = {}, DoublerOptions doubler = {}) {
     auto loaded = std::make_unique<Doubler>(doubler);
     model = loaded.get();
-    servable =
-        *make_servable_factory()->make(*ModelName::parse("m"), *VersionName::parse("1"),
-                                       std::move(loaded), config, 2, std::make_shared<Tally>());
+    servable = *make_servable_factory()->make(*ModelName::parse("m"), *VersionName::parse("1"),
+                                              std::move(loaded), config, 2,
+                                              std::make_shared<Tally>(), nullptr);
   }
   ~Fixture() {
     if (!servable) return;

@@ -1,13 +1,8 @@
 #include "serving/shadow_line.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <system_error>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/priority.h"
 #include "base/text.h"
@@ -20,25 +15,6 @@ using Clock = std::chrono::steady_clock;
 double millis(Clock::duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
-
-// How long this thread has been waiting for a processor so far.
-class RunDelay {
- public:
-  RunDelay() : file_(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
-  // 0 where the system does not tell.
-  std::chrono::nanoseconds so_far() const {
-    if (!file_) return {};
-    std::array<char, 96> text{};
-    const auto size = ::pread(file_.get(), text.data(), text.size(), 0);
-    if (size <= 0) return {};
-    const auto fields = split(std::string_view(text.data(), static_cast<std::size_t>(size)), ' ');
-    if (fields.size() < 2) return {};
-    return std::chrono::nanoseconds(parse_int(fields[1]).value_or(0));
-  }
-
- private:
-  const Fd file_;
-};
 
 Failure misfit(const std::string& why) { return invalid("misfit", why); }
 
@@ -71,6 +47,7 @@ ShadowLine::ShadowLine(std::shared_ptr<const Servable> servable, const ShadowOpt
       servable_(servable),
       raw_(servable.get()),
       options_(options),
+      host_(servable->hosted()),
       queue_(options.max_requests) {}
 
 Result<void> ShadowLine::start(Wanted wanted) {
@@ -78,6 +55,7 @@ Result<void> ShadowLine::start(Wanted wanted) {
     thread_ = std::thread([self = shared_from_this(), wanted = std::move(wanted)] {
       become_idle("shadow");
       self->work(wanted);
+      if (self->host_ != nullptr) self->host_->stop();
       self->ended_.store(true, std::memory_order_release);
       const std::lock_guard over(self->mutex_);
       self->done_ = true;
@@ -124,6 +102,7 @@ ShadowCounts ShadowLine::counts() const {
           .full = read(full_),
           .late = read(late_),
           .large = read(large_),
+          .down = read(down_),
           .skipped = read(skipped_),
           .errors = read(errors_),
           .waiting = read(waiting_)};
@@ -148,6 +127,10 @@ void ShadowLine::handle(const ShadowCase& shared) {
   }
   auto asked = ask(*servable, shared);
   if (asked) return;
+  if (asked.error().reason == "host_down") {
+    down_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   errors_.fetch_add(1, std::memory_order_relaxed);
   if (std::exchange(told_, true)) return;
   log::warn("shadow version " + version_ + " of model " + model_ +
@@ -179,33 +162,45 @@ Result<void> ShadowLine::ask(const Servable& servable, const ShadowCase& shared)
   request->wants_prediction = true;
   request->may_split_rows = shared.may_split_rows;
   request->arrived = request->submitted = Clock::now();
-  thread_local const RunDelay delay;
-  const auto delayed = delay.so_far();
-  // Without a turn it runs here and now.
-  if (!servable.run(request)) return internal("the version took the request away");
-  const auto waited = delay.so_far() - delayed;
-  if (request->reply.error) return Failure(*request->reply.error);
-  const auto took = request->run_ended - request->run_began;
+  SLUICE_TRY(const auto took, run(servable, request));
   const auto primary = shared.servable.lock();
-  ShadowPair pair{shared.prediction,
-                  request->reply.prediction,
-                  shared.inputs,
-                  primary != nullptr ? primary->signature() : servable.signature(),
-                  shared.request_id,
-                  shared.tolerance,
-                  shared.at,
-                  shared.primary_ms,
-                  millis(std::max(took - waited, Clock::duration(0)))};
+  ShadowPair pair{
+      shared.prediction, request->reply.prediction,
+      shared.inputs,     primary != nullptr ? primary->signature() : servable.signature(),
+      shared.request_id, shared.tolerance,
+      shared.at,         shared.primary_ms,
+      millis(took)};
   SLUICE_TRY(const auto added, comparison_.add(pair));
   predictions_.fetch_add(added.rows, std::memory_order_relaxed);
   disagreements_.fetch_add(added.disagreed, std::memory_order_relaxed);
   return {};
 }
 
+// Answers how long the engine took, without what it waited for a processor.
+Result<std::chrono::nanoseconds> ShadowLine::run(const Servable& servable,
+                                                 RequestPtr& request) const {
+  if (host_ != nullptr) {
+    SLUICE_CHECK(host_->ready());
+    servable.run_on(*host_, *request);
+    if (request->reply.error) return Failure(*request->reply.error);
+    return host_->take_time();
+  }
+  thread_local const RunDelay delay;
+  const auto delayed = delay.so_far();
+  // Without a turn it runs here and now.
+  if (!servable.run(request)) return internal("the version took the request away");
+  const auto waited = delay.so_far() - delayed;
+  if (request->reply.error) return Failure(*request->reply.error);
+  const std::chrono::nanoseconds took = request->run_ended - request->run_began;
+  return std::max(took - waited, std::chrono::nanoseconds(0));
+}
+
+// A run in another process ends with it.
 void ShadowLine::close() {
   closed_.store(true, std::memory_order_release);
   queue_.wake();
   while (take() != nullptr) count_full();
+  if (host_ != nullptr) host_->stop();
 }
 
 bool ShadowLine::join_until(TimePoint until) {

@@ -2,7 +2,8 @@
 // users got. Made and used by ShadowRunner (shadow_runner.h).
 //
 // The thread shares ownership of the line, so that a run that never ends needs nobody else. The
-// version itself is kept loaded only while it runs.
+// version itself is kept loaded only while it runs. Where the version's model can be had in a
+// process of its own (core/model_host.h), the line has one, which ends with its thread.
 //
 // Thread-safety: every function may be called from any thread, but `start`, `join_until` and
 // `forget` by one at a time.
@@ -19,6 +20,7 @@
 
 #include "base/arena.h"
 #include "base/bounded_queue.h"
+#include "base/priority.h"
 #include "core/servable.h"
 #include "serving/shadow_comparison.h"
 #include "serving/shadow_runner.h"
@@ -67,6 +69,7 @@ class ShadowLine : public std::enable_shared_from_this<ShadowLine> {
 
   ShadowComparison& comparison() { return comparison_; }
   ShadowCounts counts() const;
+  HostStatus host_status() const { return host_ == nullptr ? HostStatus() : host_->status(); }
 
   // Asks the thread to end, and drops what waits.
   void close();
@@ -80,6 +83,7 @@ class ShadowLine : public std::enable_shared_from_this<ShadowLine> {
   void work(const Wanted& wanted);
   void handle(const ShadowCase& shared);
   Result<void> ask(const Servable& servable, const ShadowCase& shared);
+  Result<std::chrono::nanoseconds> run(const Servable& servable, RequestPtr& request) const;
   Result<void> fit(const Servable& servable, const ShadowCase& shared, Request& request) const;
   std::shared_ptr<const ShadowCase> take();
 
@@ -88,6 +92,7 @@ class ShadowLine : public std::enable_shared_from_this<ShadowLine> {
   const std::weak_ptr<const Servable> servable_;
   const Servable* const raw_;  // only to compare: `servable_` keeps the address from others
   const ShadowOptions options_;
+  const std::shared_ptr<const HostedModel> host_;  // null: it runs in this process
   ShadowComparison comparison_;
   BoundedQueue<std::shared_ptr<const ShadowCase>> queue_;
 
@@ -98,6 +103,7 @@ class ShadowLine : public std::enable_shared_from_this<ShadowLine> {
   std::atomic<std::uint64_t> full_{0};
   std::atomic<std::uint64_t> late_{0};
   std::atomic<std::uint64_t> large_{0};
+  std::atomic<std::uint64_t> down_{0};
   std::atomic<std::uint64_t> skipped_{0};
   std::atomic<std::uint64_t> errors_{0};
   std::atomic<bool> closed_{false};

@@ -134,6 +134,65 @@ class Scheduled final : public Model {
   Signature signature_;
 };
 
+// The version's model answers users; as a shadow another one does, in its place.
+struct Hosted {
+  Hosted() {
+    fixture.add(times(2));
+    fixture.add(times(5), std::make_shared<FakeHost>(process));
+    fixture.publish();
+  }
+  std::shared_ptr<FakeHosted> process = std::make_shared<FakeHosted>(times(3));
+  Fixture fixture;
+};
+
+TEST(ShadowLine, RunsInAProcessWhereThereIsOne) {
+  Hosted hosted;
+  EXPECT_EQ(hosted.fixture.ask({1}), Floats{2});
+  ASSERT_TRUE(hosted.fixture.until_predicted(1));
+  const auto status = hosted.fixture.status();
+  EXPECT_DOUBLE_EQ(status.report.max_difference, 1) << "3 and not 5 times";
+  EXPECT_EQ(status.report.timed, 1U);
+  EXPECT_NEAR(status.report.shadow_ms[0], 7, 0.2) << "the engine's own time";
+  EXPECT_EQ(status.host.state, HostStatus::State::kRunning);
+  EXPECT_EQ(status.host.ended, 3U);
+  EXPECT_EQ(hosted.fixture.servables[1]->tally().sums().executions, 1U);
+  EXPECT_FALSE(hosted.process->stopped);
+  EXPECT_TRUE(hosted.fixture.runner.close(kLong));
+  EXPECT_TRUE(hosted.process->stopped);
+}
+
+TEST(ShadowLine, ACrashIsAnErrorAndNoProcessADrop) {
+  Hosted hosted;
+  const auto counts = [&] { return hosted.fixture.counts(); };
+  hosted.process->crashes = true;
+  EXPECT_EQ(hosted.fixture.ask({1}), Floats{2});
+  ASSERT_TRUE(Fixture::until([&] { return counts().errors == 1; }));
+  hosted.process->up = false;
+  EXPECT_EQ(hosted.fixture.ask({1}), Floats{2});
+  ASSERT_TRUE(Fixture::until([&] { return counts().down == 1; }));
+  EXPECT_EQ(counts().dropped(), 1U);
+  EXPECT_EQ(hosted.process->runs, 1);
+  hosted.process->crashes = false;
+  hosted.process->up = true;
+  EXPECT_EQ(hosted.fixture.ask({1}), Floats{2});
+  ASSERT_TRUE(hosted.fixture.until_predicted(1));
+  EXPECT_EQ(counts().errors, 1U);
+}
+
+TEST(ShadowLine, ItsProcessEndsWithIt) {
+  auto options = patient();
+  options.idle = Millis(5);
+  auto process = std::make_shared<FakeHosted>(times(3));
+  Fixture fixture(options);
+  fixture.add(times(2));
+  fixture.add(times(2), std::make_shared<FakeHost>(process));
+  fixture.publish();
+  fixture.ask({1});
+  ASSERT_TRUE(fixture.until_predicted(1));
+  fixture.publish(false);
+  ASSERT_TRUE(Fixture::until([&] { return process->stopped.load(); }));
+}
+
 TEST(ShadowLine, RunsOnWhatNobodyElseWants) {
   Fixture fixture;
   fixture.add(std::make_unique<Scheduled>());

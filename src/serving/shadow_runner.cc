@@ -225,10 +225,11 @@ std::vector<ShadowStatus> ShadowRunner::status(const ModelEntry& entry) const {
   if (entry.policy == nullptr) return out;
   for (const auto index : entry.policy->shadows()) {
     if (index >= entry.ready.size()) continue;
-    ShadowStatus one{entry.ready[index]->version(), {}, {}};
+    ShadowStatus one{entry.ready[index]->version(), {}, {}, {}};
     if (const auto line = find(*entry.ready[index])) {
       one.counts = line->counts();
       one.report = line->comparison().report();
+      one.host = line->host_status();
     }
     out.push_back(std::move(one));
   }

@@ -4,21 +4,24 @@
 // An observer copies what a request brought and what it was answered just before the answer is
 // handed over, since the receive buffer goes with it (a memcpy; nothing where there is no room),
 // and queues it for each shadow version once it has. Each such version has one thread of idle
-// priority (SCHED_IDLE, else nice 19), which runs the version's model itself: one that is slow,
-// fails or hangs holds up nothing but that thread. Engines with threads or processes of their own
-// (`threads` above 1, scikit-learn) work at those threads' priority. What cannot be protected is
-// the process: a model that takes it down in its library does so as a shadow too.
+// priority (SCHED_IDLE, else nice 19), which has the version's model run in a process of its own
+// (core/model_host.h), of that priority too: one that is slow, fails, hangs or crashes in its
+// library holds up nothing but that thread. A process that has ended is started again, less and
+// less often, and given up in the end. Two kinds run in the server's process: versions whose engine
+// has processes anyway (scikit-learn; they work at their own priority), and all of them in programs
+// that have no keeper (repository/probe.h): there a crash ends the program.
 //
 // Dropped, and counted by version: what finds the queue full, what has waited for longer than
-// `max_wait`, what is too large to be copied. Skipped, and counted: what was not answered, and what
-// was lengthened for a batch (`batching.pad`), whose own inputs are gone. Errors: what the shadow
-// fails at, what does not fit it, and answers that cannot be compared.
+// `max_wait`, what is too large to be copied, what came while there was no process to ask. Skipped,
+// and counted: what was not answered, and what was lengthened for a batch (`batching.pad`), whose
+// own inputs are gone. Errors: what the shadow fails at, what does not fit it, and answers that
+// cannot be compared.
 //
 // A shadow's runs are no requests: they are in the version's executions and their sizes (`Tally`),
 // which engines did run, and in nothing else; no release takes them as evidence.
 //
 // Times are compared where both engines had the request alone, not in a batch and not from the
-// cache. What the idle thread waited for a processor (schedstat's run delay) is taken off.
+// cache. What an idle run waited for a processor (schedstat's run delay) is taken off.
 //
 // Thread-safety: every function may be called from any thread.
 #pragma once
@@ -34,6 +37,7 @@
 
 #include "base/option.h"
 #include "base/snapshot.h"
+#include "core/model_host.h"
 #include "core/observer.h"
 #include "core/request.h"
 #include "core/serving_table.h"
@@ -56,11 +60,12 @@ struct ShadowCounts {
   std::uint64_t full = 0;
   std::uint64_t late = 0;
   std::uint64_t large = 0;
+  std::uint64_t down = 0;
   std::uint64_t skipped = 0;
   std::uint64_t errors = 0;
   std::uint64_t waiting = 0;
 
-  std::uint64_t dropped() const { return full + late + large; }
+  std::uint64_t dropped() const { return full + late + large + down; }
 };
 
 // A version that is a shadow at this moment.
@@ -68,6 +73,7 @@ struct ShadowStatus {
   VersionName version;
   ShadowCounts counts;
   ShadowReport report;
+  HostStatus host;
 };
 
 class ShadowLine;

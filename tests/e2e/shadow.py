@@ -1,18 +1,20 @@
 #!/usr/bin/python3
-"""Shadow versions that hang, fail, answer NaN or something else: no user notices, and what they did
-is told by GET /api/models/m/shadow."""
+"""Shadow versions that hang, fail, crash, answer NaN or something else: no user notices, and what
+they did is told by GET /api/models/m/shadow."""
 
 import argparse
 import http.client
 import json
+import os
+import signal
 import threading
 import time
 
 from lib import oip, tiny_onnx
-from lib.folder import Folder, wait_until
+from lib.folder import Folder, children, descriptors, wait_until
 from lib.server import Report
 
-FAULTS = "m/v2: delay=5s; m/v3: errors=1; m/v4: nan=1"
+FAULTS = "m/v2: delay=5s; m/v3: errors=1; m/v4: nan=1; m/v7: crash=1"
 CLIENTS = 4
 # What a busy machine may do to a p99 by itself; a request that waited for a shadow would take 5 s.
 GENEROUS_FACTOR, GENEROUS_MS = 20, 500
@@ -20,11 +22,12 @@ PREDICTED, ERRORS = "num_predictions", "errors"
 
 
 class Shadows(Folder):
-    """Model m: v1 answers users; v2 hangs, v3 fails, v4 answers NaN, v5 agrees, v6 does not."""
+    """Model m: v1 answers users; v2 hangs, v3 fails, v4 answers NaN, v5 agrees, v6 does not, v7
+    crashes."""
 
     def __init__(self):
         super().__init__()
-        for number in range(1, 7):
+        for number in range(1, 8):
             self.put("m", f"v{number}", tiny_onnx.model(1007 if number == 6 else 1000))
         # The others are loaded when a release wants them.
         self.yaml("m", "versions: [v1]\n")
@@ -50,6 +53,28 @@ class Shadows(Folder):
 
     def told(self, model="m"):
         return json.loads(self.manage("GET", f"/api/models/{model}/shadow")[1])
+
+    def keeper(self):
+        """The process that starts those of shadows."""
+        return next(pid for pid, (name, _) in children(self.server.pid).items()
+                    if name == "sluice-probe")
+
+    def hosts(self):
+        """Processes that run shadows, and the states of all of the keeper's."""
+        return [pid for pid, (name, state) in children(self.keeper()).items()
+                if name == "sluice-host" and state != "Z"]
+
+    def zombies(self):
+        return [name for parent in (self.server.pid, self.keeper())
+                for name, state in children(parent).values() if state == "Z"]
+
+    def predicted_more(self, seconds=60):
+        """Asks until the only shadow has been compared once more."""
+        before = self.told()[PREDICTED]
+        def more():
+            self.ask()
+            return self.told()[PREDICTED] > before
+        return wait_until(more, seconds, every=0.05) is not None
 
     def all_seen(self, requests, rows=500):
         """Of the only shadow, once it has seen to so many requests of so many rows."""
@@ -136,6 +161,76 @@ def hanging(report, seconds):
         report.equal("it ends while the shadow hangs", folder.server.wait(), 0)
 
 
+def crashing(report, seconds):
+    """p99 with and without a shadow whose every run ends its process."""
+    with Shadows() as folder:
+        folder.ask()
+        Load(folder, 0.5)  # warm
+        without = Load(folder, seconds)
+        show("without a shadow", without)
+        folder.shadow("v7")
+        beside = Load(folder, seconds)
+        show("with one that crashes", beside)
+        for load in (without, beside):
+            report.check("every answer is v1's, and right", load.took and not load.wrong,
+                         f"{len(load.wrong)} of {len(load.took)}, such as {load.wrong[:1]}")
+        report.equal("the server lives", folder.server.process.poll(), None)
+
+        def given_up():
+            folder.ask()
+            return folder.told()["versions"]["v7"]["process"]["state"] == "given_up"
+        report.check("it is given up", wait_until(given_up, 120, every=0.05), folder.told())
+        one = folder.told()["versions"]["v7"]
+        report.equal("nothing was predicted", one[PREDICTED], 0)
+        report.equal("five crashes", (one[ERRORS], one["process"]["ended"]), (5, 5))
+        report.equal("how", one["process"]["last_end"], "the engine crashed (SEGV)")
+        report.check("what came meanwhile was dropped", one["dropped_by"]["down"] > 0, one)
+        report.equal("it is in the log", len(folder.log_lines("v7", "5 times in a row")), 1)
+        report.equal("and what users get is not", folder.ask(), (200, "v1", 1000.0))
+        report.equal("nothing is left of it", (folder.hosts(), folder.zombies()), ([], []))
+        folder.server.signal()
+        report.equal("it ends", folder.server.wait(), 0)
+
+
+def killed(report, _):
+    """A shadow's process that somebody kills is started again; all of them end with the server."""
+    with Shadows() as folder:
+        report.equal("none before it is wanted", folder.hosts(), [])
+        folder.shadow("v5")
+        report.check("it is compared", folder.predicted_more(), folder.told())
+        before, times = descriptors(folder.server.pid), 10
+        for _ in range(times):
+            hosts = folder.hosts()
+            if not report.equal("one process", len(hosts), 1):
+                return
+            os.kill(hosts[0], signal.SIGKILL)
+            report.check("it is started again", folder.predicted_more(), folder.told())
+            report.check("it is another one", folder.hosts() != hosts, hosts)
+        one = folder.told()
+        report.equal("each is counted", one["versions"]["v5"]["process"]["ended"], times)
+        report.equal("its answers are the same", (one["agreement_rate"], one["max_difference"]),
+                     (1, 0))
+        report.equal("no zombies", folder.zombies(), [])
+        # Of what is open for a moment, such as a poll's, some may be there or not.
+        report.check("no descriptors are left", descriptors(folder.server.pid) < before + times / 2,
+                     f"{before}, then {descriptors(folder.server.pid)}")
+        hosts = folder.hosts()
+        folder.server.signal(signal.SIGKILL)
+        folder.server.wait()
+        gone = wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in hosts), 20)
+        report.check("they end with a server that is killed", gone is not None, hosts)
+
+        folder.serve("--poll", "200ms", "--inject-faults", FAULTS)
+        folder.shadow("v2", "v5")
+        report.check("two processes", wait_until(
+            lambda: folder.ask() and len(folder.hosts()) == 2, 60, every=0.05), folder.told())
+        hosts = folder.hosts()
+        folder.server.signal()
+        report.equal("it ends", folder.server.wait(), 0)
+        gone = wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in hosts), 20)
+        report.check("they end with a server that ends", gone is not None, hosts)
+
+
 def ask_times(folder, times, x=0.5):
     return [folder.ask(x=x) for _ in range(times)]
 
@@ -212,7 +307,7 @@ def main():
             test(report, seconds)
         run.__name__ = test.__name__
         return run
-    Report("shadow").run(*(with_seconds(test) for test in (hanging, differing, tensors)))
+    Report("shadow").run(*(with_seconds(test) for test in (hanging, crashing, killed, differing, tensors)))
 
 
 if __name__ == "__main__":

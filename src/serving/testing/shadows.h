@@ -50,6 +50,48 @@ inline std::unique_ptr<Model> times(float factor) {
   return std::make_unique<Linear>(std::vector<std::string>{"x"}, factor);
 }
 
+// What a process would do, on this thread: fails as one whose engine crashes, or is not there.
+class FakeHosted final : public HostedModel {
+ public:
+  explicit FakeHosted(std::unique_ptr<Model> model) : model_(std::move(model)) {}
+  const Signature& signature() const override { return model_->signature(); }
+  Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
+                   Arena& arena) const override {
+    ++runs;
+    if (crashes) return fail(Code::kInternal, "host_ended", "its process ended");
+    return model_->run(inputs, outputs, arena);
+  }
+  std::string_view platform() const override { return "test"; }
+  std::vector<Fact> facts() const override { return {{"kind", "test"}}; }
+  std::uint64_t parameters() const override { return 0; }
+  Result<void> ready() const override {
+    if (!up) return unavailable("host_down", "it is started again later");
+    return {};
+  }
+  std::chrono::nanoseconds take_time() const override { return std::chrono::milliseconds(7); }
+  void stop() const override { stopped = true; }
+  HostStatus status() const override { return {HostStatus::State::kRunning, 3, "told"}; }
+
+  mutable std::atomic<int> runs{0};
+  std::atomic<bool> crashes{false};
+  std::atomic<bool> up{true};
+  mutable std::atomic<bool> stopped{false};
+
+ private:
+  const std::unique_ptr<Model> model_;
+};
+
+class FakeHost final : public ModelHost {
+ public:
+  explicit FakeHost(std::shared_ptr<const HostedModel> model) : model_(std::move(model)) {}
+  std::shared_ptr<const HostedModel> host(const Signature&, const HostOptions&) const override {
+    return model_;
+  }
+
+ private:
+  const std::shared_ptr<const HostedModel> model_;
+};
+
 class NothingElse final : public OnDemand {
  public:
   void want(std::string_view, std::string_view, TimePoint, Then then) override {
@@ -71,11 +113,12 @@ struct ShadowFixture {
     observers.push_back(make_shadow_observer(runner));
   }
 
-  const Model& add(std::unique_ptr<Model> model) {
+  const Model& add(std::unique_ptr<Model> model, std::shared_ptr<const ModelHost> apart = nullptr) {
     const Model& out = *model;
     const auto name = *VersionName::parse("v" + std::to_string(servables.size() + 1));
-    servables.push_back(*make_servable_factory()->make(
-        *ModelName::parse("m"), name, std::move(model), {}, 1, std::make_shared<Tally>()));
+    servables.push_back(
+        *make_servable_factory()->make(*ModelName::parse("m"), name, std::move(model), {}, 1,
+                                       std::make_shared<Tally>(), std::move(apart)));
     return out;
   }
   const Doubler& add_doubler() {
