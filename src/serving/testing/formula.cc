@@ -64,7 +64,7 @@ Served::Served(FormulaOptions options, Formula::Function function, const ModelCo
   model = loaded.get();
   auto made =
       make_servable_factory()->make(*ModelName::parse("m"), *VersionName::parse("v1"),
-                                    std::move(loaded), config, 1, std::make_shared<Tally>());
+                                    std::move(loaded), config, 1, std::make_shared<Tally>(), nullptr);
   if (made) {
     servable = *made;
   } else {
