@@ -72,8 +72,9 @@ class Host {
   Host(Fd socket, const Model& model, const HostFaults& faults)
       : socket_(std::move(socket)), model_(model), faults_(faults) {}
 
-  // False: nobody asks any more.
-  bool answer_one() const {
+  // False: nobody asks any more. What an engine throws ends the process here (noexcept), as a crash
+  // whose signal is told: further out, the socket would be closed before.
+  bool answer_one() const noexcept {
     Frame frame;
     if (!receive_all(socket_, &frame, sizeof(frame))) return false;
     if (frame.kind != FrameKind::kRun || frame.bytes > kMostFrameBytes) return false;
