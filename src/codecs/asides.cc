@@ -52,7 +52,15 @@ std::string explanation_text(const Explanation& explanation, bool many_rows) {
 
 std::vector<std::pair<std::string_view, std::string>> asides_of(const Request& request) {
   std::vector<std::pair<std::string_view, std::string>> out;
-  if (!request.debug && !request.explain) return out;
+  // The simple protocols have a place of their own for warnings.
+  if (!request.warnings.empty() && !request.wants_prediction) {
+    std::string text;
+    JsonWriter json(text);
+    json.begin_array();
+    for (const auto& warning : request.warnings) json.value(std::string_view(warning));
+    json.end_array();
+    out.emplace_back("warnings", std::move(text));
+  }
   if (request.reply.debug) {
     std::string text;
     JsonWriter json(text);

@@ -18,6 +18,7 @@ void AnswerCounts::add(const Prediction& prediction) {
     }
     if (!prediction.classified) {
       mine.bump(shard.values.at(ValueBuckets::of(value)), 1);
+      shard.value_sum.fetch_add(value, std::memory_order_relaxed);
       continue;
     }
     const bool known = value >= 0 && value < static_cast<double>(kClasses);
@@ -39,10 +40,21 @@ AnswerCounts::Sums AnswerCounts::sums() const {
     out.other_classes += shard.other_classes.value();
     out.confidence_sum += static_cast<double>(shard.confidence_millionths.value()) / 1e6;
     out.not_finite += shard.not_finite.value();
+    out.value_sum += shard.value_sum.load(std::memory_order_relaxed);
     shard.values.each(
         [&](std::size_t bucket, std::uint64_t count) { out.values.add(bucket, count); });
   });
   return out;
+}
+
+void AnswerCounts::Sums::merge(const Sums& other) {
+  for (std::size_t i = 0; i < kClasses; ++i) classes[i] += other.classes[i];
+  for (std::size_t i = 0; i < kConfidences; ++i) confidences[i] += other.confidences[i];
+  other_classes += other.other_classes;
+  confidence_sum += other.confidence_sum;
+  values.merge(other.values);
+  not_finite += other.not_finite;
+  value_sum += other.value_sum;
 }
 
 std::uint64_t AnswerCounts::Sums::classified() const {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -36,8 +37,10 @@ class AnswerCounts {
     double confidence_sum = 0;  // of classes alone: a value's is always 1
     Histogram<ValueBuckets> values;
     std::uint64_t not_finite = 0;
+    double value_sum = 0;
 
     std::uint64_t classified() const;
+    void merge(const Sums& other);
   };
   Sums sums() const;
 
@@ -48,6 +51,7 @@ class AnswerCounts {
     std::array<Counter, kConfidences> confidences;
     Counter confidence_millionths;
     Counter not_finite;
+    std::atomic<double> value_sum{0};
     Cells<ValueBuckets::kBlocks> values;
   };
 

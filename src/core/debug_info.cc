@@ -42,11 +42,15 @@ void write_debug(const DebugInfo& debug, const Prediction& prediction, bool many
   json.end_array();
   if (prediction.rows > 0 && !prediction.confidences.empty()) {
     json.key("confidence");
-    if (many_rows) {
-      write_numbers(prediction.confidences, json);
-    } else {
-      json.value(prediction.confidences[0]);
+    // As the answer prints it.
+    const auto confidence = [&](double value) {
+      prediction.single_precision ? json.value(static_cast<float>(value)) : json.value(value);
+    };
+    if (many_rows) json.begin_array();
+    for (const double value : prediction.confidences.first(many_rows ? prediction.rows : 1)) {
+      confidence(value);
     }
+    if (many_rows) json.end_array();
     if (!prediction.probabilities.empty()) write_probabilities(prediction, many_rows, json);
   }
   json.key("stages_ms").begin_object();

@@ -18,7 +18,8 @@ std::string_view word_of(Ending ending) {
 Ending ending_of(const Request& request) {
   const auto& error = request.reply.error;
   if (!error) return Ending::kAnswered;
-  if (request.misfit) return Ending::kFailed;
+  // What the version makes of a request that others can answer is its own fault.
+  if (request.misfit || request.unsound) return Ending::kFailed;
   switch (error->code) {
     case Code::kInternal:
     case Code::kUnknown:

@@ -19,7 +19,7 @@ enum class Ending : std::uint8_t {
   kFailed,   // by a fault of the model's or of ours
   kShed,     // refused for want of room or time: overload hits all arms
   kMistake,  // the client's
-  kGuarded   // refused by a guard: for what was asked, or (`unsound`) for what was answered
+  kGuarded   // refused by a guard for what was asked; for what was answered: kFailed
 };
 inline constexpr std::size_t kEndings = 5;
 // As metrics and logs call it: "success", "failure", "overload", "client_error", "guard".

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 
 namespace sluice {
@@ -32,6 +33,10 @@ void Tally::executed(std::size_t rows, Nanos infer) {
     mine.bump(size.ns, ns_of(infer));
     return;
   }
+  // There is no more room: as a run of the next power of two.
+  Size& large = mine.shard.large[static_cast<std::size_t>(std::bit_width(rows - 1)) % 64];
+  mine.bump(large.count, 1);
+  mine.bump(large.ns, ns_of(infer));
 }
 
 void Tally::succeeded(std::size_t rows, const Spent& spent) {
@@ -112,19 +117,22 @@ Tally::Due Tally::due(std::chrono::steady_clock::time_point now, Ending ending) 
   using namespace std::chrono_literals;
   auto mine = shards_.mine();
   const auto at = ns_of(now.time_since_epoch());
-  const auto take = [at](Counter& next, Nanos pause) {
-    if (at < next.value()) return false;
-    next.set(at + ns_of(pause));
+  // One in each `pause`, and after a silence so many at once (a leaky bucket, as the generic cell
+  // rate algorithm of ATM has it: `next` is when the bucket will be empty).
+  const auto take = [at](Counter& next, Nanos pause, std::uint64_t at_once) {
+    const auto empty = std::max(next.value(), at);
+    if (empty - at > at_once * ns_of(pause)) return false;
+    next.set(empty + ns_of(pause));
     return true;
   };
   Due out;
   // A failure has a turn of its own: it is what is looked for.
   if (ending != Ending::kAnswered) {
-    out.recent = take(mine.shard.next_failed, 20ms);
+    out.recent = take(mine.shard.next_failed, 20ms, 50);
     return out;
   }
-  out.drift = take(mine.shard.next_drift, 2ms);
-  out.recent = take(mine.shard.next_recent, 20ms);
+  out.drift = take(mine.shard.next_drift, 2ms, 1000);
+  out.recent = take(mine.shard.next_recent, 20ms, 100);
   return out;
 }
 
@@ -181,6 +189,16 @@ std::vector<Tally::Batch> Tally::batches() const {
       if (size.count.value() == 0) continue;
       Batch& batch = by_size[size.rows.value()];
       batch.rows = size.rows.value();
+      batch.count += size.count.value();
+      batch.infer_ns += size.ns.value();
+    }
+  });
+  shards_.each([&](const Shard& shard) {
+    for (std::size_t bits = 0; bits < shard.large.size(); ++bits) {
+      const Size& size = shard.large[bits];
+      if (size.count.value() == 0) continue;
+      Batch& batch = by_size[std::uint64_t{1} << bits];
+      batch.rows = std::uint64_t{1} << bits;
       batch.count += size.count.value();
       batch.infer_ns += size.ns.value();
     }

@@ -87,7 +87,8 @@ class Tally {
   void violated(std::string_view feature);
   AnswerCounts& answers() { return answers_; }
   const AnswerCounts& answers() const { return answers_; }
-  // Counts a request that ended at `now` against what may be kept in a second, by thread.
+  // Counts a request that ended at `now` against what may be kept, by thread: 500 a second for drift
+  // and 1,000 at once, 50 a second to be shown and 100 at once, the same of failures.
   Due due(std::chrono::steady_clock::time_point now, Ending ending);
 
   Sums sums() const;
@@ -96,7 +97,8 @@ class Tally {
   Latencies latencies(Stage stage) const;
   Ends ends() const;
   std::map<std::string, std::uint64_t> violations() const;
-  // By size; a thread remembers its first 64 sizes, the sums have them all.
+  // By size, largest last. A thread knows its first 64 sizes exactly, and others by the next power
+  // of two.
   std::vector<Batch> batches() const;
 
  private:
@@ -117,6 +119,7 @@ class Tally {
     Counter executions;
     Counter last_ms;
     std::array<Size, kSizes> sizes;
+    std::array<Size, 64> large;  // of sizes that found no room there, by the next power of two
     std::array<Cells<DurationBuckets::kBlocks>, kStages> latencies;
     std::array<std::array<Counter, kEndings>, kProtocols> ends;
     Counter next_drift;  // ns of the steady clock, at which another is due

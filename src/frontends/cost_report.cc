@@ -21,10 +21,10 @@ CostReport cost_report(const ModelEntry& entry) {
     out.hits += sums.cache_hit.count;
     out.misses += sums.cache_miss.count;
     out.executions += sums.executions;
+    out.rows += sums.rows;
     out.saved += static_cast<double>(sums.cache_hit.count) * cost.per_request;
     for (const auto& batch : servable->tally().batches()) {
       const auto rows = static_cast<double>(batch.rows);
-      out.rows += batch.rows * batch.count;
       if (batch.rows < 2) continue;
       out.saved += static_cast<double>(batch.count) * (rows * cost.per_request - cost.per_batch);
     }

@@ -96,12 +96,21 @@ void write_runs(Exposition& out, const ServingTable& table) {
         [](const Tally::Sums& sums) { return sums.cache_miss.count; });
   each_version(out, table, "sluice_queue_requests", "gauge", "Requests that wait for the model.",
                [](const Servable& each) { return each.waiting(); });
-  out.family("sluice_batch_executions_total", "counter", "Runs of the engine, by rows.");
+  // A histogram: clients choose how many rows they send, and labels must not grow with that.
+  out.family("sluice_batch_rows", "histogram", "Rows of a run of the engine.");
   each_servable(table, [&](const Servable& each) {
-    for (const auto& batch : each.tally().batches()) {
-      out.sample("sluice_batch_executions_total",
-                 fmt::format("{},rows=\"{}\"", labels_of(each), batch.rows), batch.count);
+    const auto sums = each.tally().sums();
+    if (sums.executions == 0) return;
+    const auto batches = each.tally().batches();
+    for (std::uint64_t step = 1; step <= 65536; step *= 2) {
+      std::uint64_t below = 0;
+      for (const auto& batch : batches) below += batch.rows <= step ? batch.count : 0;
+      out.sample("sluice_batch_rows_bucket", fmt::format("{},le=\"{}\"", labels_of(each), step),
+                 below);
     }
+    out.sample("sluice_batch_rows_bucket", labels_of(each) + ",le=\"+Inf\"", sums.executions);
+    out.sample("sluice_batch_rows_sum", labels_of(each), sums.rows);
+    out.sample("sluice_batch_rows_count", labels_of(each), sums.executions);
   });
 }
 
@@ -140,19 +149,16 @@ void write_predictions(Exposition& out, const ServingTable& table) {
     out.sample("sluice_prediction_confidence_sum", labels_of(each), sums.confidence_sum);
     out.sample("sluice_prediction_confidence_count", labels_of(each), below);
   });
-  out.family("sluice_prediction_value", "summary", "Predicted values, to 6 %.");
+  out.family("sluice_prediction_value", "summary", "Predicted values; quantiles to 6 %.");
   each_servable(table, [&](const Servable& each) {
-    const auto values = each.tally().answers().sums().values;
+    const auto sums = each.tally().answers().sums();
+    const auto& values = sums.values;
     if (values.count() == 0) return;
     for (const double q : {0.05, 0.25, 0.5, 0.75, 0.95}) {
       out.sample("sluice_prediction_value", fmt::format("{},quantile=\"{}\"", labels_of(each), q),
                  values.quantile(q));
     }
-    double sum = 0;
-    for (const auto& [bucket, count] : values.counts()) {
-      sum += ValueBuckets::middle(bucket) * static_cast<double>(count);
-    }
-    out.sample("sluice_prediction_value_sum", labels_of(each), sum);
+    out.sample("sluice_prediction_value_sum", labels_of(each), sums.value_sum);
     out.sample("sluice_prediction_value_count", labels_of(each), values.count());
   });
   each_version(out, table, "sluice_predictions_not_finite_total", "counter",
@@ -162,7 +168,8 @@ void write_predictions(Exposition& out, const ServingTable& table) {
 
 void write_guards(Exposition& out, const ServingTable& table) {
   out.family("sluice_guard_violations_total", "counter",
-             "Requests that a guard objected to, by feature; prediction: to the answer.");
+             "Requests that a guard objected to, by feature; prediction: to the answer; input: to "
+             "values that are unusual within their request.");
   each_servable(table, [&](const Servable& each) {
     for (const auto& [feature, count] : each.tally().violations()) {
       out.sample("sluice_guard_violations_total",

@@ -1,6 +1,9 @@
 #include "frontends/watch_api.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "base/json_writer.h"
 #include "base/text.h"
@@ -65,8 +68,8 @@ void write_summary(const Summary& summary, JsonWriter& json) {
   json.end_object();
 }
 
-void write_classes(const Servable& servable, const AnswerCounts::Sums& sums, JsonWriter& json) {
-  const auto& names = servable.signature().class_names;
+void write_classes(const std::vector<std::string>& names, const AnswerCounts::Sums& sums,
+                   JsonWriter& json) {
   json.key("classes").begin_object();
   for (std::size_t i = 0; i < sums.classes.size(); ++i) {
     if (sums.classes[i] == 0) continue;
@@ -87,10 +90,10 @@ void write_values(const Histogram<ValueBuckets>& values, JsonWriter& json) {
 }
 
 // Of predictions: by class and confidence, or by value.
-void write_answers(const Servable& servable, JsonWriter& json) {
-  const auto sums = servable.tally().answers().sums();
+void write_answers(const std::vector<std::string>& class_names, const AnswerCounts::Sums& sums,
+                   JsonWriter& json) {
   json.key("predictions").begin_object();
-  if (sums.classified() > 0) write_classes(servable, sums, json);
+  if (sums.classified() > 0) write_classes(class_names, sums, json);
   if (sums.values.count() > 0) write_values(sums.values, json);
   json.field("not_finite", sums.not_finite).end_object();
   if (sums.classified() == 0) return;
@@ -107,9 +110,9 @@ void write_answers(const Servable& servable, JsonWriter& json) {
   json.end_array().end_object();
 }
 
-void write_violations(const Servable& servable, JsonWriter& json) {
-  const auto violations = servable.tally().violations();
-  if (violations.empty()) return;
+using Violations = std::map<std::string, std::uint64_t>;
+
+void write_violations(const Violations& violations, JsonWriter& json) {
   json.key("guard_violations").begin_object();
   for (const auto& [feature, count] : violations) json.field(feature, count);
   json.end_object();
@@ -127,17 +130,30 @@ Result<std::string> tell_metrics(const Parts& parts, std::string_view model) {
   std::string out;
   JsonWriter json(out);
   Summary all;
-  for (const auto& servable : entry->ready) all.add(*servable, parts.watch.rates);
+  AnswerCounts::Sums answers;
+  Violations violations;
+  std::vector<std::string> class_names;
+  for (const auto& servable : entry->ready) {
+    all.add(*servable, parts.watch.rates);
+    answers.merge(servable->tally().answers().sums());
+    for (const auto& [feature, count] : servable->tally().violations()) {
+      violations[feature] += count;
+    }
+    const auto& names = servable->signature().class_names;
+    if (names.size() > class_names.size()) class_names = names;
+  }
   json.begin_object().field("model", std::string_view(entry->name.str()));
   write_summary(all, json);
+  write_answers(class_names, answers, json);
+  write_violations(violations, json);
   json.key("versions").begin_object();
   for (const auto& servable : entry->ready) {
     Summary own;
     own.add(*servable, parts.watch.rates);
     json.key(servable->version().str()).begin_object();
     write_summary(own, json);
-    write_answers(*servable, json);
-    write_violations(*servable, json);
+    write_answers(servable->signature().class_names, servable->tally().answers().sums(), json);
+    write_violations(servable->tally().violations(), json);
     json.end_object();
   }
   json.end_object().end_object();
@@ -158,7 +174,7 @@ Result<std::string> tell_recent(const Parts& parts, std::string_view model,
     }
     wanted.limit = *number;
   }
-  const auto found = parts.watch.recent.list(entry->name.str(), wanted);
+  const auto found = parts.watch.recent.list(entry->name.str(), entry->config.log, wanted);
   std::string out;
   JsonWriter json(out);
   json.begin_object().field("model", std::string_view(entry->name.str()));

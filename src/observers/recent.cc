@@ -16,6 +16,7 @@ constexpr std::size_t kFailed = 50;
 constexpr std::size_t kMostJson = 8 << 10;
 
 std::string render(const Record& record, const RecordStyle& style) {
+  const bool open = style.privacy.features == Privacy::kFull;
   std::string out;
   JsonWriter json(out);
   json.begin_object();
@@ -24,7 +25,9 @@ std::string render(const Record& record, const RecordStyle& style) {
   json.field("outcome", word_of(record.head.ending));
   if (!record.reason.empty()) {
     json.key("error").begin_object().field("code", record.reason);
-    json.field("message", record.message).end_object();
+    // Messages quote values.
+    if (open) json.field("message", record.message);
+    json.end_object();
   }
   json.key("stages_ms").begin_object();
   json.field("queue", record.head.queue_ms).field("compute", record.head.compute_ms);
@@ -34,7 +37,7 @@ std::string render(const Record& record, const RecordStyle& style) {
     write_class_probabilities(record.probabilities, json);
   }
   if (record.head.unsound) json.field("broke_output_guard", true);
-  if (!record.warnings.empty()) {
+  if (open && !record.warnings.empty()) {
     json.key("warnings").begin_array();
     for (const auto warning : record.warnings) json.value(warning);
     json.end_array();
@@ -56,11 +59,11 @@ void RecentRequests::take(const Record& record) {
   const VersionEntry* version = entry->find(record.version);
   if (version != nullptr && version->servable) style.signature = &version->servable->signature();
   Item item{record.head.at_ns, std::string(record.request_id), record.head.ending,
-            render(record, style)};
+            render(record, style), style.privacy.features, style.privacy.user_id};
   if (item.json.size() > kMostJson) {
     style.privacy.features = Privacy::kOff;
     item.json = render(record, style);
-    if (item.json.size() > kMostJson) return;
+    if (item.json.size() > kMostJson) return;  // thousands of predictions
   }
   const auto keep = [&item](std::deque<Item>& list, std::size_t most) {
     if (list.size() == most) list.pop_front();
@@ -79,14 +82,18 @@ void RecentRequests::take(const Record& record) {
   }
 }
 
-std::vector<std::string> RecentRequests::list(std::string_view model, const Query& query) const {
+std::vector<std::string> RecentRequests::list(std::string_view model, const LogOptions& allowed,
+                                              const Query& query) const {
+  if (allowed.sample <= 0) return {};
   std::vector<const Item*> found;
   const std::lock_guard lock(mutex_);
   const auto lists = models_.find(model);
   if (lists == models_.end()) return {};
   for (const auto* list : {&lists->second.latest, &lists->second.spread, &lists->second.failed}) {
     for (const auto& item : *list) {
-      const bool wanted = (query.request_id.empty() || item.request_id == query.request_id) &&
+      // kFull < kHashed < kOff: what is rendered must be no more open than is allowed now.
+      const bool may = item.features >= allowed.features && item.user_id >= allowed.user_id;
+      const bool wanted = may && (query.request_id.empty() || item.request_id == query.request_id) &&
                           (query.outcome.empty() || word_of(item.ending) == query.outcome);
       const bool known = std::ranges::any_of(found, [&](const Item* other) {
         return other->at_ns == item.at_ns && other->json == item.json;

@@ -35,8 +35,10 @@ class RecentRequests final : public RecordSink {
     std::string_view request_id;  // empty: any
     std::string_view outcome;     // "success", "failure" …; empty: any
   };
-  // JSON objects, newest first.
-  std::vector<std::string> list(std::string_view model, const Query& query) const;
+  // JSON objects, newest first. `allowed`: what may be shown now; what was kept when more was
+  // allowed is not.
+  std::vector<std::string> list(std::string_view model, const LogOptions& allowed,
+                                const Query& query) const;
 
  private:
   struct Item {
@@ -44,6 +46,8 @@ class RecentRequests final : public RecordSink {
     std::string request_id;
     Ending ending = Ending::kAnswered;
     std::string json;
+    Privacy features = Privacy::kFull;  // as it was rendered
+    Privacy user_id = Privacy::kFull;
   };
   struct Lists {
     std::deque<Item> latest;

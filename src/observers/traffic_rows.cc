@@ -1,18 +1,22 @@
 #include "observers/traffic_rows.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace sluice::observers {
 namespace {
 
 // Row `row` of all inputs, one behind the other; empty where one is text.
+// Empty too where a number is missing.
 std::vector<float> row_of(const Record& record, std::size_t row) {
   std::vector<float> out;
   for (const auto& input : record.inputs) {
     if (input.dtype == DType::kString) return {};
     const std::size_t width = input.elements() / record.head.rows;
     for (std::size_t i = 0; i < width; ++i) {
-      out.push_back(static_cast<float>(number_at(input, row * width + i)));
+      const double value = number_at(input, row * width + i);
+      if (!std::isfinite(value)) return {};  // the model need not answer a mixture with it
+      out.push_back(static_cast<float>(value));
     }
   }
   return out;
@@ -24,6 +28,10 @@ void TrafficRows::take(const Record& record) {
   const bool usable = record.head.ending == Ending::kAnswered && record.head.rows > 0 &&
                       !record.head.inputs_left_out;
   if (!usable) return;
+  const auto table = tables_.get();
+  const ModelEntry* entry = table->find(record.model);
+  // Whoever does not want features written down does not want them compared with either.
+  if (entry == nullptr || entry->config.log.features != Privacy::kFull) return;
   const auto row = row_of(record, random_.below(record.head.rows));
   if (row.empty() || row.size() > kWidest) return;
   const std::lock_guard lock(mutex_);

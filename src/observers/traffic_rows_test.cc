@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "observers/testing/spoken.h"
@@ -14,6 +15,15 @@ struct Fixture {
   TrafficRows rows{tables, 7};
   testing::Spoken servable;
 
+  explicit Fixture(Privacy features = Privacy::kFull) {
+    ModelConfig config;
+    config.log.features = features;
+    auto table = std::make_shared<ServingTable>();
+    table->models.emplace(servable.model().str(),
+                          std::make_shared<const ModelEntry>(
+                              ModelEntry{servable.model(), config, {}, {}, {}, {}, false}));
+    tables.publish(std::move(table));
+  }
   void ask(const std::vector<float>& values, std::size_t count = 1) {
     Record record;
     record.head.rows = count;
@@ -66,10 +76,23 @@ TEST(TrafficRows, OneOfARequestsRowsAndAnotherWidthBeginsAnew) {
   EXPECT_EQ(fixture.rows.rows(fixture.servable, 3, 5).size(), 15U);
 }
 
+TEST(TrafficRows, RowsWithMissingNumbersAreNotOrdinary) {
+  Fixture fixture;
+  for (int i = 0; i < 20; ++i) fixture.ask({1, i % 2 == 0 ? std::nanf("") : 2});
+  EXPECT_EQ(fixture.rows.rows(fixture.servable, 2, 100).size(), 20U) << "ten whole rows";
+}
+
+TEST(TrafficRows, WhatMayNotBeWrittenDownIsNotComparedWith) {
+  Fixture fixture(Privacy::kHashed);
+  for (int i = 0; i < 20; ++i) fixture.ask({1});
+  EXPECT_TRUE(fixture.rows.rows(fixture.servable, 1, 5).empty());
+}
+
 TEST(TrafficRows, VersionsThatAreGoneAreForgotten) {
   Fixture fixture;
   for (int i = 0; i < 20; ++i) fixture.ask({1});
-  fixture.rows.tick();  // the table has no such model
+  fixture.tables.publish(std::make_shared<const ServingTable>());
+  fixture.rows.tick();
   EXPECT_TRUE(fixture.rows.rows(fixture.servable, 1, 5).empty());
 }
 

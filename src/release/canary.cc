@@ -113,7 +113,7 @@ class Canary final : public ReleasePolicy {
   void observe(const Outcome& outcome, double share) override {
     // What the client did wrong, and what there was no room for, says nothing of the version.
     if (outcome.ending == Ending::kShed || outcome.ending == Ending::kMistake) return;
-    if (outcome.ending == Ending::kGuarded && !outcome.unsound) return;
+    if (outcome.ending == Ending::kGuarded) return;
     analysis_->observe({.canary = outcome.choice.arm == 1,
                         .share = share,
                         .failed = outcome.ending == Ending::kFailed,

@@ -118,8 +118,8 @@ void RunningRelease::observe(const Outcome& outcome, WallMillis now) {
   ArmStatistics& seen = arms_[arm];
   switch (outcome.ending) {
     case Ending::kShed: ++seen.shed; break;
-    case Ending::kMistake: ++seen.client_errors; break;
-    case Ending::kGuarded: ++(outcome.unsound ? seen.requests : seen.client_errors); break;
+    case Ending::kMistake:
+    case Ending::kGuarded: ++seen.client_errors; break;
     case Ending::kFailed: ++seen.errors; [[fallthrough]];
     case Ending::kAnswered:
       ++seen.requests;

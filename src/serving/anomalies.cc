@@ -10,7 +10,6 @@ namespace sluice::serving {
 namespace {
 
 constexpr std::size_t kMostNamed = 5;
-constexpr double kFar = 3;  // the seed's
 
 // "'age', 'income' and 3 more"
 class Names {
@@ -84,21 +83,23 @@ InputStatistics input_statistics(const Request& request) {
 }
 
 std::vector<std::string> anomalies_within(const Request& request, const Signature& signature,
-                                          const InputStatistics& seen) {
-  Names missing, infinite, far;
+                                          const InputStatistics& seen, double far) {
+  Names missing, infinite, outliers;
   each_number(request, [&](std::size_t input, std::size_t at, double value, std::size_t width) {
     if (std::isnan(value)) {
       missing.add(name_of(signature, input, at, width));
     } else if (std::isinf(value)) {
       infinite.add(name_of(signature, input, at, width));
-    } else if (std::abs(value - seen.mean) / (seen.std + 1e-8) > kFar) {
-      far.add(name_of(signature, input, at, width));
+    } else if (std::abs(value - seen.mean) / (seen.std + 1e-8) > far) {
+      outliers.add(name_of(signature, input, at, width));
     }
   });
   std::vector<std::string> out;
   if (missing.any()) out.push_back("Contains NaN values: " + missing.text());
   if (infinite.any()) out.push_back("Contains infinite values: " + infinite.text());
-  if (far.any()) out.push_back("Contains outliers (z-score > 3): " + far.text());
+  if (outliers.any()) {
+    out.push_back(fmt::format("Contains outliers (z-score > {}): {}", far, outliers.text()));
+  }
   return out;
 }
 

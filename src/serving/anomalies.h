@@ -1,5 +1,5 @@
 // What is unusual about a request's numbers, seen by themselves: the seed's two rules, NaN and
-// |z| > 3 among the values of the request.
+// |z| > 3 (`far`) among the values of the request.
 //
 // Thread-safety: functions without state.
 #pragma once
@@ -16,6 +16,6 @@ namespace sluice::serving {
 InputStatistics input_statistics(const Request& request);
 // One sentence for each rule that is broken.
 std::vector<std::string> anomalies_within(const Request& request, const Signature& signature,
-                                          const InputStatistics& seen);
+                                          const InputStatistics& seen, double far = 3);
 
 }  // namespace sluice::serving

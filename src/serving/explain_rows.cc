@@ -82,19 +82,26 @@ Result<Compared> compared_with(const Request& request, std::size_t width,
     out.rows.assign(request.background.begin(), request.background.end());
   } else if (!basis.rows.empty()) {
     out.rows = basis.rows;
-  } else if (background != nullptr) {
-    out.rows = background->rows(*request.servable, width, ExplainOptions::kMostRows);
   }
   if (!out.rows.empty()) {
     if (out.rows.size() % width == 0) return out;
     return not_explainable("the rows to compare with are not " + std::to_string(width) +
                            " numbers wide, as the explained one is");
   }
+  // The same for the same row, as long as anything is known that does not change.
   const bool means = basis.means.size() == width;
+  if (!means && background != nullptr) {
+    out.rows = background->rows(*request.servable, width, ExplainOptions::kMostRows);
+  }
+  const std::string advice = "; give ordinary rows as explain.background in model.yaml";
+  if (!out.rows.empty()) {
+    out.warning = "explained against " + std::to_string(out.rows.size() / width) +
+                  " rows of recent traffic, which change with it" + advice;
+    return out;
+  }
   out.rows = means ? basis.means : std::vector<double>(width, 0.0);
   out.warning = std::string("explained against one row of ") +
-                (means ? "the training means" : "zeros") +
-                ", since there is no other; give ordinary rows as explain.background in model.yaml";
+                (means ? "the training means" : "zeros") + ", since there is no other" + advice;
   return out;
 }
 

@@ -187,7 +187,8 @@ TEST(ExplainRows, RecentRowsComeBeforeZerosAndBehindModelYaml) {
   Asked asked(bare, {{4, 2, 1}});
   ASSERT_TRUE(explain_rows(*asked.request, &recent));
   EXPECT_EQ(asked.row().base_value, 11);
-  EXPECT_TRUE(asked.request->warnings.empty());
+  ASSERT_EQ(asked.request->warnings.size(), 1U);
+  EXPECT_NE(asked.request->warnings[0].find("1 rows of recent traffic"), std::string::npos);
   const Served given({}, linear, with_background({{2, 2, 2}}));
   Asked again(given, {{4, 2, 1}});
   ASSERT_TRUE(explain_rows(*again.request, &recent));

@@ -22,6 +22,11 @@ std::string show(const Bounds& bounds) {
   return "[" + side(bounds.low) + ", " + side(bounds.high) + "]";
 }
 
+// The number that people write for this 32-bit float: 0.1, and not 0.10000000149.
+double shortest(double value) {
+  return parse_double(fmt::format("{}", static_cast<float>(value))).value_or(value);
+}
+
 std::optional<double> finite(double bound) {
   return std::isfinite(bound) ? std::optional(bound) : std::nullopt;
 }
@@ -141,7 +146,7 @@ std::vector<Guard::Place> Guard::outside(const Limits& limits, const Request& re
   each_value(request, [&](std::size_t column, double value) {
     const double low = single ? double{limits.low32[column]} : limits.low[column];
     const double high = single ? double{limits.high32[column]} : limits.high[column];
-    if (value < low || value > high) out.push_back({column, value});
+    if (value < low || value > high) out.push_back({column, single ? shortest(value) : value});
     return out.size() < 10'000;
   });
   return out;
@@ -206,9 +211,11 @@ Servable::Guarded Guard::check_inputs(Request& request, const Signature& signatu
       return Servable::Guarded::kPasses;
     }
     const auto places = outside(limits, request);
-    std::string_view last;
+    std::vector<bool> told(columns_.size());
     for (const auto& place : places) {
-      if (columns_[place.column].name != last) tally.violated(last = columns_[place.column].name);
+      if (told[place.column]) continue;
+      told[place.column] = true;
+      tally.violated(columns_[place.column].name);
     }
     return act(action, (this->*describe)(places), request);
   };
@@ -217,7 +224,7 @@ Servable::Guarded Guard::check_inputs(Request& request, const Signature& signatu
   if (trained_ || options_.anomalies == GuardAction::kOff) {
     return look(usual_, options_.anomalies, &Guard::describe_anomalies);
   }
-  const auto found = anomalies_within(request, signature, input_statistics(request));
+  const auto found = anomalies_within(request, signature, input_statistics(request), options_.anomaly_z);
   if (found.empty()) return Servable::Guarded::kPasses;
   tally.violated("input");
   Error error{Code::kInvalidArgument, "guard", join_and(found), {}};

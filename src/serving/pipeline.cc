@@ -203,6 +203,8 @@ struct Stages {
 
   // Bounds and anomalies, of what the model would really see.
   static Step guard(const Pipeline& pipeline, RequestPtr& request) {
+    // Bounds belong to the model: the version that is fallen back to has the same.
+    if (request->fell_back) return Step::kNext;
     return heed(pipeline, request, request->servable->guard_inputs(*request));
   }
 

@@ -47,8 +47,8 @@ class Asking {
     waiting_ = 0;
     rows_.clear();
     if (std::ranges::all_of(fresh, [](double answer) { return std::isfinite(answer); })) return {};
-    return invalid("not_explainable",
-                   "the model's answer for a mixture of this row and a background row is not a "
+    return fail(Code::kFailedPrecondition, "not_explainable",
+                "the model's answer for a mixture of this row and a background row is not a "
                    "finite number; choose a background of rows that the model can answer");
   }
 

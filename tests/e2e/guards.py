@@ -161,6 +161,12 @@ def fallbacks(report):
                       "[0, 2100] of guard.outputs"])
         out = m.rest.infer("/v2/models/m", [Tensor("x", "FP32", [1, 2], [110, 1])])
         report.equal("over tensors too", list(out.values())[0].values, [1110.0])
+    with Guarded(INPUTS + "guard: {bounds: fallback, fallback: {version: v1}}\n") as m:
+        answer = m.predict([150, 1])[1]
+        report.equal("another version for what is out of bounds",
+                     (answer.get("prediction"), answer.get("model_version")), (1150.0, "v1"))
+        report.equal("counted once", m.metric("sluice_guard_violations_total"),
+                     ['sluice_guard_violations_total{model="m",version="v2",feature="age"} 1'])
     to_value = "guard: {bounds: fallback, fallback: {prediction: -1, confidence: 0}}\n"
     with Guarded(INPUTS + to_value) as m:
         answer = m.predict([150, 1])[1]

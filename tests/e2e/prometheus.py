@@ -19,7 +19,7 @@ from lib.server import ROOT, Report, Server, golden
 from lib import tiny_onnx
 
 DEPLOY = ROOT / "deploy"
-CONTRACT = ["sluice_requests_total", "sluice_request_seconds", "sluice_batch_executions_total",
+CONTRACT = ["sluice_requests_total", "sluice_request_seconds", "sluice_batch_rows",
             "sluice_queue_requests", "sluice_cache_hits_total", "sluice_loads_total",
             "sluice_predictions_total", "sluice_prediction_confidence",
             "process_resident_memory_bytes", "process_cpu_seconds_total"]

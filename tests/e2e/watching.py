@@ -5,12 +5,12 @@ requests, counts and distributions by the management API."""
 import http.client
 import json
 import math
+import subprocess
 
-from lib import oip, rpc
+from lib import oip, rpc, tiny_onnx
 from lib.folder import Folder, wait_until
 from lib.oip import Tensor
-from lib.server import Report, Server, golden
-from lib import tiny_onnx
+from lib.server import BINARY, MODELS, Report, Server, environment, golden
 
 JSON = {"Content-Type": "application/json"}
 
@@ -95,6 +95,28 @@ def debug_elsewhere(report):
             answer = rpc.Oip(channel).ModelInfer(request)
             debug = json.loads(answer.parameters["debug"].string_param)
             report.equal("OIP gRPC: a parameter", debug["input_stats"], want)
+
+
+def command(report):
+    """sluice predict --debug, from a file and from a server; sluice models has the last minute."""
+    def sluice(*arguments):
+        run = subprocess.run([str(BINARY), *arguments], capture_output=True, text=True, timeout=60,
+                             env=environment(), check=False)
+        return run.returncode, run.stdout
+    row = golden("iris.1")[0]
+    data = json.dumps(row["features"])
+    code, text = sluice("predict", str(MODELS / "iris"), "--data", data, "--debug", "--json")
+    report.equal("from a file", code, 0)
+    report.check("its statistics", abs(json.loads(text)["debug"]["input_stats"]["max"] -
+                                       max(row["features"])) < 1e-5, text)
+    with Server() as server:
+        code, text = sluice("predict", "iris", "--url", f"http://{server.http}", "--data", data,
+                            "--debug")
+        report.check("from a server, for people", code == 0 and "nan_count" in text, text)
+        code, text = sluice("models", "--url", f"http://{server.management}")
+        line = next(line for line in text.splitlines() if line.startswith("iris"))
+        report.check("sluice models: rate and p95", code == 0 and "/s" in line and " ms" in line,
+                     text)
 
 
 def counts(report):
@@ -186,4 +208,4 @@ def privacy(report):
 
 
 if __name__ == "__main__":
-    Report("e2e/watching").run(debug_rest, debug_elsewhere, counts, recent, privacy)
+    Report("e2e/watching").run(debug_rest, debug_elsewhere, command, counts, recent, privacy)
