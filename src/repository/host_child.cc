@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <ctime>
 #include <thread>
 
 #include "base/priority.h"
@@ -58,6 +59,12 @@ bool send_failure(const Fd& socket, const Error& error) {
 void tell_crash(int socket, int signal) {
   const Frame frame{FrameKind::kCrashed, static_cast<std::uint32_t>(signal), 0, 0};
   (void)!::write(socket, &frame, sizeof(frame));
+}
+
+std::int64_t processor_time() {
+  timespec used{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return std::chrono::nanoseconds(std::chrono::seconds(used.tv_sec)).count() + used.tv_nsec;
 }
 
 bool by_chance(double share) { return share > 0 && thread_random().uniform() < share; }
@@ -130,7 +137,7 @@ void be_host(const Registry<Engine>& engines, const Order& order, std::vector<Fd
     ::_exit(0);
   }
   end_limits();
-  if (!send_frame(socket, {FrameKind::kLoaded, 0, 0, 0})) ::_exit(0);
+  if (!send_frame(socket, {FrameKind::kLoaded, 0, 0, processor_time()})) ::_exit(0);
   const Host host(std::move(socket), *loaded->model, order.faults);
   while (host.answer_one()) {
   }

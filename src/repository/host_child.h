@@ -22,9 +22,10 @@ enum class FrameKind : std::uint32_t { kHello, kLoaded, kFailed, kCrashed, kRun,
 
 struct Frame {
   FrameKind kind = FrameKind::kHello;
-  std::uint32_t detail = 0;      // kHello: the process; kFailed: the Code; kCrashed: the signal
-  std::uint64_t bytes = 0;       // that follow
-  std::int64_t nanoseconds = 0;  // kDone: of the run, without what it waited for a processor
+  std::uint32_t detail = 0;  // kHello: the process; kFailed: the Code; kCrashed: the signal
+  std::uint64_t bytes = 0;   // that follow
+  // kDone: of the run, without what it waited for a processor; kLoaded: of a processor, so far.
+  std::int64_t nanoseconds = 0;
 };
 
 // Of one frame. A shadow's inputs are 1 MiB at most; texts are longer here than in a request.

@@ -147,12 +147,12 @@ Result<HostProcess::Answer> HostProcess::answer(TimePoint until, milliseconds li
   return out;
 }
 
-Result<void> HostProcess::wait_loaded() {
+Result<std::chrono::nanoseconds> HostProcess::wait_loaded() {
   const std::chrono::seconds limit(10 * load_seconds_);
   Arena arena;
   SLUICE_TRY(const auto said, answer(Clock::now() + limit, limit, arena));
   if (said.frame.kind != FrameKind::kLoaded) return ended("its process answers nonsense");
-  return {};
+  return std::chrono::nanoseconds(std::max<std::int64_t>(said.frame.nanoseconds, 0));
 }
 
 Result<void> HostProcess::run(std::span<const TensorView> inputs, std::span<TensorView> outputs,

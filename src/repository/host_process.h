@@ -31,8 +31,8 @@ class HostProcess {
   HostProcess(const HostProcess&) = delete;
   HostProcess& operator=(const HostProcess&) = delete;
 
-  // Errors: those of the engine; `host_ended`.
-  Result<void> wait_loaded();
+  // Answers how much of a processor that took. Errors: those of the engine; `host_ended`.
+  Result<std::chrono::nanoseconds> wait_loaded();
   // The outputs' memory lies in `arena`; `took` is the engine's own time. Errors: of the model;
   // kResourceExhausted/`too_large`; `host_ended`, also after `limit`.
   Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs, Arena& arena,

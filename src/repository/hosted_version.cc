@@ -36,15 +36,14 @@ class HostedVersion final : public HostedModel {
 
   Result<void> ready() const override {
     if (auto may = may_start(); !may || process() != nullptr) return may;
-    const auto began = Clock::now();
     auto started = start();
     const std::lock_guard lock(mutex_);
     if (status_.state == State::kStopped) return down("it is stopped");
     if (!started) {
       note_end(started.error().message);
-      return started;
+      return Failure(std::move(started).error());
     }
-    starting_took_ = std::chrono::ceil<Millis>(Clock::now() - began);
+    starting_took_ = std::chrono::ceil<Millis>(*started);
     status_.state = State::kRunning;
     return {};
   }
@@ -106,7 +105,8 @@ class HostedVersion final : public HostedModel {
     return {};
   }
 
-  Result<void> start() const {
+  // Answers how much of a processor that took.
+  Result<std::chrono::nanoseconds> start() const {
     SLUICE_TRY(const auto file, file_->open());
     if (FileIdentity::of(file) != file_->loaded) {
       return unavailable("changing", "its file is another one than the server has loaded");

@@ -2,8 +2,9 @@
 //
 // Its file is opened anew through the source each time, so that nothing is kept for it meanwhile;
 // it must be the one that the version was loaded from. A process that has ended is started again
-// after ten times as long as starting takes, 100 ms at least, which doubles with each end in a row
-// up to half a minute. A run that was answered ends the row; the fifth end in a row is the last.
+// after nine times the processor's time that starting took, 100 ms at least, which doubles with
+// each end in a row up to half a minute. A run that was answered ends the row; the fifth end in a
+// row is the last.
 #pragma once
 
 #include <cstdint>

@@ -64,7 +64,7 @@ void tell_crash(int socket, int signal) {
 
 // --- the keeper ---------------------------------------------------------------------------------
 
-[[noreturn]] void be_keeper(int orders, const Probe::Engines& fill) {
+[[noreturn]] void be_keeper(Fd orders, const Probe::Engines& fill) {
   ::prctl(PR_SET_NAME, "sluice-probe");
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const auto keeper = ::getpid();
@@ -79,12 +79,13 @@ void tell_crash(int socket, int signal) {
   while (true) {
     Order order;
     std::vector<Fd> fds;
-    if (!receive_order(orders, order, fds)) ::_exit(0);
+    if (!receive_order(orders.get(), order, fds)) ::_exit(0);
     if (fds.empty() || ::fork() != 0) continue;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != keeper) ::_exit(0);  // it ended before that held
     std::signal(SIGCHLD, SIG_DFL);
-    ::close(orders);  // or the keeper's end would not be seen while a host lives
+    // Or the keeper's end would not be seen while a host lives.
+    { const Fd closed = std::move(orders); }
     if (order.task == Task::kHost) be_host(engines, order, fds);
     be_trial(engines, order, fds);
   }
@@ -137,7 +138,7 @@ Result<std::unique_ptr<Probe>> Probe::start(const Engines& engines) {
   if (child < 0) return internal("the trial process cannot be started");
   if (child == 0) {
     { const Fd closed = std::move(ours); }
-    be_keeper(theirs.get(), engines);
+    be_keeper(std::move(theirs), engines);
   }
   return std::unique_ptr<Probe>(new Probe(std::move(ours), child));
 }
@@ -175,7 +176,5 @@ Result<Fd> Probe::start_host(const ModelFile& file, const Trial& trial,
   order.faults = faults;
   return send_order(keeper_, order, file);
 }
-
-bool Probe::has_keeper() const { return !hung_up(keeper_); }
 
 }  // namespace sluice::repository

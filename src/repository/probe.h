@@ -50,7 +50,6 @@ class Probe {
   // A host of this model, which begins to load it, by its socket: it ends when that is closed.
   // Errors: kUnavailable when there is no keeper any more, or no descriptor.
   Result<Fd> start_host(const ModelFile& file, const Trial& trial, const HostFaults& faults) const;
-  bool has_keeper() const;
 
  private:
   Probe(Fd keeper, int pid) : keeper_(std::move(keeper)), pid_(pid) {}
