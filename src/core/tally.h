@@ -87,8 +87,8 @@ class Tally {
   void violated(std::string_view feature);
   AnswerCounts& answers() { return answers_; }
   const AnswerCounts& answers() const { return answers_; }
-  // Counts a request that ended at `now` against what may be kept, by thread: 500 a second for drift
-  // and 1,000 at once, 50 a second to be shown and 100 at once, the same of failures.
+  // Counts a request that ended at `now` against what may be kept, by thread: 500 a second for
+  // drift and 1,000 at once, 50 a second to be shown and 100 at once, the same of failures.
   Due due(std::chrono::steady_clock::time_point now, Ending ending);
 
   Sums sums() const;

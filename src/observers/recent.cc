@@ -58,8 +58,8 @@ void RecentRequests::take(const Record& record) {
   if (style.privacy.sample <= 0) return;
   const VersionEntry* version = entry->find(record.version);
   if (version != nullptr && version->servable) style.signature = &version->servable->signature();
-  Item item{record.head.at_ns, std::string(record.request_id), record.head.ending,
-            render(record, style), style.privacy.features, style.privacy.user_id};
+  Item item{record.head.at_ns,     std::string(record.request_id), record.head.ending,
+            render(record, style), style.privacy.features,         style.privacy.user_id};
   if (item.json.size() > kMostJson) {
     style.privacy.features = Privacy::kOff;
     item.json = render(record, style);
@@ -93,7 +93,8 @@ std::vector<std::string> RecentRequests::list(std::string_view model, const LogO
     for (const auto& item : *list) {
       // kFull < kHashed < kOff: what is rendered must be no more open than is allowed now.
       const bool may = item.features >= allowed.features && item.user_id >= allowed.user_id;
-      const bool wanted = may && (query.request_id.empty() || item.request_id == query.request_id) &&
+      const bool wanted = may &&
+                          (query.request_id.empty() || item.request_id == query.request_id) &&
                           (query.outcome.empty() || word_of(item.ending) == query.outcome);
       const bool known = std::ranges::any_of(found, [&](const Item* other) {
         return other->at_ns == item.at_ns && other->json == item.json;

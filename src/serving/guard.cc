@@ -224,7 +224,8 @@ Servable::Guarded Guard::check_inputs(Request& request, const Signature& signatu
   if (trained_ || options_.anomalies == GuardAction::kOff) {
     return look(usual_, options_.anomalies, &Guard::describe_anomalies);
   }
-  const auto found = anomalies_within(request, signature, input_statistics(request), options_.anomaly_z);
+  const auto found =
+      anomalies_within(request, signature, input_statistics(request), options_.anomaly_z);
   if (found.empty()) return Servable::Guarded::kPasses;
   tally.violated("input");
   Error error{Code::kInvalidArgument, "guard", join_and(found), {}};

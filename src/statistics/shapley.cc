@@ -49,7 +49,7 @@ class Asking {
     if (std::ranges::all_of(fresh, [](double answer) { return std::isfinite(answer); })) return {};
     return fail(Code::kFailedPrecondition, "not_explainable",
                 "the model's answer for a mixture of this row and a background row is not a "
-                   "finite number; choose a background of rows that the model can answer");
+                "finite number; choose a background of rows that the model can answer");
   }
 
   const EvaluateRows& evaluate_;

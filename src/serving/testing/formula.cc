@@ -62,9 +62,9 @@ Result<Attributions> Formula::explain(std::span<const TensorView> inputs, Arena&
 Served::Served(FormulaOptions options, Formula::Function function, const ModelConfig& config) {
   auto loaded = std::make_unique<Formula>(options, std::move(function));
   model = loaded.get();
-  auto made =
-      make_servable_factory()->make(*ModelName::parse("m"), *VersionName::parse("v1"),
-                                    std::move(loaded), config, 1, std::make_shared<Tally>(), nullptr);
+  auto made = make_servable_factory()->make(*ModelName::parse("m"), *VersionName::parse("v1"),
+                                            std::move(loaded), config, 1, std::make_shared<Tally>(),
+                                            nullptr);
   if (made) {
     servable = *made;
   } else {
