@@ -2,6 +2,7 @@
 """Guards of model.yaml over every protocol: bounds, anomalies, output ranges, fallbacks; refused
 with the seed's list of violations, warned of, or answered by somebody else; counted."""
 
+import http.client
 import json
 
 from lib import oip, rpc, tiny_onnx
@@ -179,6 +180,33 @@ def fallbacks(report):
                 {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [150, 1]}]}), 422)
 
 
+def canary(report):
+    """A version whose answers break the output guard is taken back, and the reason says so."""
+    for action in ("reject", "warn"):
+        with Guarded("guard: {outputs: {range: [0, 2050], action: %s}}\n" % action) as m:
+            connection = http.client.HTTPConnection(m.server.management, timeout=20)
+            connection.request("PUT", "/api/models/m/release", json.dumps({
+                "policy": "canary", "stable": "v1", "canary": "v2", "start": 50,
+                "interval": "600s"}), {"Content-Type": "application/json"})
+            report.equal(f"{action}: a canary", connection.getresponse().status, 200)
+            connection.close()
+            def told():
+                own = http.client.HTTPConnection(m.server.management, timeout=20)
+                own.request("GET", "/api/models/m/release")
+                out = json.loads(own.getresponse().read())
+                own.close()
+                return out
+            for i in range(3000):
+                m.predict([100, 1])  # v1 answers 1100, v2 2100
+                if i % 20 == 0 and told()["state"] != "running":
+                    break
+            status = told()
+            report.equal(f"{action}: it is taken back", status["state"], "rolled_back")
+            reason = status["history"][-1]["reason"]
+            report.check(f"{action}: why", "of the canary's in a row failed" in reason or
+                         "break a guard" in reason or "fails" in reason, status["history"])
+
+
 def mistakes(report):
     """What cannot be meant is refused when the version is loaded, and says why."""
     cases = [
@@ -202,4 +230,4 @@ def mistakes(report):
 
 if __name__ == "__main__":
     Report("e2e/guards").run(rejected, every_protocol, warned, anomalies, outputs, fallbacks,
-                             mistakes)
+                             canary, mistakes)

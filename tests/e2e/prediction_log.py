@@ -121,6 +121,32 @@ def rpc_infer(channel):
         response_deserializer=rpc.oip_pb2.ModelInferResponse.FromString)
 
 
+def choices(report):
+    """By which probability a release chose each request's version is in its line: what an off-policy
+    estimate needs."""
+    with Logged() as logged:
+        connection = http.client.HTTPConnection(logged.server.management, timeout=20)
+        connection.request("PUT", "/api/models/breast_cancer/release", json.dumps(
+            {"policy": "split", "weights": {"v1": 0.75, "v2": 0.25}}),
+            {"Content-Type": "application/json"})
+        report.equal("a split", connection.getresponse().status, 200)
+        connection.close()
+        body = {"features": golden("breast_cancer.v1")[0]["features"]}
+        for _ in range(200):
+            logged.ask(body, "/models/breast_cancer/predict")
+        logged.ask(body, "/models/breast_cancer/versions/v1/predict")
+        report.equal("it ends", logged.end(), 0)
+        lines = logged.lines()
+        report.equal("a line each", len(lines), 201)
+        seen = {(line["model_version"], line.get("choice_probability")) for line in lines[:200]}
+        report.equal("the probability of what was chosen", seen, {("v1", 0.75), ("v2", 0.25)})
+        share = sum(line["model_version"] == "v2" for line in lines[:200]) / 200
+        report.check("and so it was drawn", abs(share - 0.25) < 5 * math.sqrt(0.25 * 0.75 / 200),
+                     share)
+        named = [line for line in lines if "choice_probability" not in line]
+        report.equal("nobody chose where a version was named", len(named), 1)
+
+
 def several_inputs(report):
     with Folder() as folder:
         folder.put("m", "1", (ROOT / "tests/models/two_inputs.onnx").read_bytes())
@@ -381,5 +407,5 @@ def refused(report):
 
 if __name__ == "__main__":
     Report("prediction_log").run(
-        every_protocol, several_inputs, injection, privacy, kept_key, sample, clean_stop, killed,
+        every_protocol, choices, several_inputs, injection, privacy, kept_key, sample, clean_stop, killed,
         rotation, full_disk, stdout, stdout_unread, parquet, refused)
