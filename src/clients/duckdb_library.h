@@ -23,7 +23,8 @@
   X(connect)                                                                                       \
   X(disconnect)                                                                                    \
   X(query)                                                                                         \
-  X(prepare) X(prepare_error) X(destroy_prepare) X(execute_prepared_streaming) X(result_error)     \
+  X(prepare)                                                                                       \
+  X(prepare_error) X(destroy_prepare) X(execute_prepared_streaming) X(result_error)                \
       X(destroy_result) X(fetch_chunk) X(create_logical_type) X(create_list_type)                  \
           X(destroy_logical_type) X(create_data_chunk) X(destroy_data_chunk)                       \
               X(data_chunk_get_size) X(data_chunk_set_size) X(data_chunk_get_vector)               \

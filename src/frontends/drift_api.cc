@@ -3,6 +3,7 @@
 #include "base/json_writer.h"
 #include "base/text.h"
 #include "frontends/drift_words.h"
+#include "frontends/model_page.h"
 #include "observers/drift.h"
 
 namespace sluice::frontends {
@@ -67,19 +68,13 @@ void write_version(JsonWriter& json, const DriftOfVersion& version, const DriftO
   json.end_object();
 }
 
-Result<std::string> tell(const Parts& parts, std::string_view model) {
-  const auto table = parts.tables.get();
-  const ModelEntry* entry = table->find(model);
-  if (entry == nullptr) {
-    return not_found("unknown_model", "there is no model '" + printable(model) +
-                                          "'; GET /api/models lists those that there are");
-  }
-  const auto& options = entry->config.drift;
+Result<std::string> tell(const Parts& parts, const ModelEntry& entry) {
+  const auto& options = entry.config.drift;
   const auto versions =
-      options.enabled ? parts.watch.drift.report(*entry) : std::vector<DriftOfVersion>();
+      options.enabled ? parts.watch.drift.report(entry) : std::vector<DriftOfVersion>();
   std::string out;
   JsonWriter json(out);
-  json.begin_object().field("model", std::string_view(entry->name.str()));
+  json.begin_object().field("model", std::string_view(entry.name.str()));
   json.field("status", status_of(versions));
   json.field("summary", std::string_view(summary(versions, options)));
   json.field("min_rows", options.min_rows).field("psi_threshold", options.psi);
@@ -95,13 +90,9 @@ Result<std::string> tell(const Parts& parts, std::string_view model) {
 }  // namespace
 
 void add_drift_api(Router& router, const Parts& parts) {
-  router.serve("GET", "/api/models/{}/drift", [parts](const transport::ExchangePtr& exchange) {
-    auto told = tell(parts, exchange->admission().parameters[0]);
-    if (!told) return exchange->respond(simple_error(told.error()));
-    transport::Response response;
-    response.body = *std::move(told);
-    exchange->respond(std::move(response));
-  });
+  serve_model_page(
+      router, parts, "/api/models/{}/drift",
+      [parts](const ModelEntry& entry, std::string_view) { return tell(parts, entry); });
 }
 
 }  // namespace sluice::frontends

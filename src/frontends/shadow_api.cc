@@ -4,6 +4,7 @@
 
 #include "base/json_writer.h"
 #include "base/text.h"
+#include "frontends/model_page.h"
 
 namespace sluice::frontends {
 namespace {
@@ -121,22 +122,16 @@ void write_version(const ShadowStatus& status, JsonWriter& json) {
   json.end_array().end_object();
 }
 
-Result<std::string> tell(const Parts& parts, std::string_view model) {
-  const auto table = parts.tables.get();
-  const ModelEntry* entry = table->find(model);
-  if (entry == nullptr) {
-    return not_found("unknown_model", "there is no model '" + printable(model) +
-                                          "'; GET /api/models lists those that there are");
-  }
-  const auto shadows = parts.shadows.status(*entry);
+Result<std::string> tell(const Parts& parts, const ModelEntry& entry) {
+  const auto shadows = parts.shadows.status(entry);
   if (shadows.empty()) {
-    return not_found("no_shadow", "model '" + entry->name.str() +
+    return not_found("no_shadow", "model '" + entry.name.str() +
                                       "' has no shadow version that is loaded; name one with "
                                       "shadow: [VERSION] in its release");
   }
   std::string out;
   JsonWriter json(out);
-  json.begin_object().field("model", std::string_view(entry->name.str()));
+  json.begin_object().field("model", std::string_view(entry.name.str()));
   write_summary(shadows.front(), json);
   json.key("versions").begin_object();
   for (const auto& status : shadows) {
@@ -150,13 +145,9 @@ Result<std::string> tell(const Parts& parts, std::string_view model) {
 }  // namespace
 
 void add_shadow_api(Router& router, const Parts& parts) {
-  router.serve("GET", "/api/models/{}/shadow", [parts](const transport::ExchangePtr& exchange) {
-    auto told = tell(parts, exchange->admission().parameters[0]);
-    if (!told) return exchange->respond(simple_error(told.error()));
-    transport::Response response;
-    response.body = *std::move(told);
-    exchange->respond(std::move(response));
-  });
+  serve_model_page(
+      router, parts, "/api/models/{}/shadow",
+      [parts](const ModelEntry& entry, std::string_view) { return tell(parts, entry); });
 }
 
 }  // namespace sluice::frontends

@@ -7,13 +7,11 @@
 
 #include "base/json_writer.h"
 #include "base/text.h"
-#include "frontends/http_errors.h"
+#include "frontends/model_page.h"
 #include "frontends/query.h"
 
 namespace sluice::frontends {
 namespace {
-
-using transport::ExchangePtr;
 
 // Counts and latencies of one version, or of several together.
 struct Summary {
@@ -118,22 +116,14 @@ void write_violations(const Violations& violations, JsonWriter& json) {
   json.end_object();
 }
 
-Result<const ModelEntry*> find_model(const ServingTable& table, std::string_view name) {
-  if (const ModelEntry* entry = table.find(name)) return entry;
-  return not_found("unknown_model", "there is no model '" + printable(name) +
-                                        "'; GET /api/models lists those that there are");
-}
-
-Result<std::string> tell_metrics(const Parts& parts, std::string_view model) {
-  const auto table = parts.tables.get();
-  SLUICE_TRY(const auto* entry, find_model(*table, model));
+std::string tell_metrics(const Parts& parts, const ModelEntry& entry) {
   std::string out;
   JsonWriter json(out);
   Summary all;
   AnswerCounts::Sums answers;
   Violations violations;
   std::vector<std::string> class_names;
-  for (const auto& servable : entry->ready) {
+  for (const auto& servable : entry.ready) {
     all.add(*servable, parts.watch.rates);
     answers.merge(servable->tally().answers().sums());
     for (const auto& [feature, count] : servable->tally().violations()) {
@@ -142,12 +132,12 @@ Result<std::string> tell_metrics(const Parts& parts, std::string_view model) {
     const auto& names = servable->signature().class_names;
     if (names.size() > class_names.size()) class_names = names;
   }
-  json.begin_object().field("model", std::string_view(entry->name.str()));
+  json.begin_object().field("model", std::string_view(entry.name.str()));
   write_summary(all, json);
   write_answers(class_names, answers, json);
   write_violations(violations, json);
   json.key("versions").begin_object();
-  for (const auto& servable : entry->ready) {
+  for (const auto& servable : entry.ready) {
     Summary own;
     own.add(*servable, parts.watch.rates);
     json.key(servable->version().str()).begin_object();
@@ -160,10 +150,8 @@ Result<std::string> tell_metrics(const Parts& parts, std::string_view model) {
   return out;
 }
 
-Result<std::string> tell_recent(const Parts& parts, std::string_view model,
+Result<std::string> tell_recent(const Parts& parts, const ModelEntry& entry,
                                 std::string_view query) {
-  const auto table = parts.tables.get();
-  SLUICE_TRY(const auto* entry, find_model(*table, model));
   const std::string request_id = query_value(query, "request_id").value_or("");
   const std::string outcome = query_value(query, "outcome").value_or("");
   observers::RecentRequests::Query wanted{.request_id = request_id, .outcome = outcome};
@@ -174,34 +162,28 @@ Result<std::string> tell_recent(const Parts& parts, std::string_view model,
     }
     wanted.limit = *number;
   }
-  const auto found = parts.watch.recent.list(entry->name.str(), entry->config.log, wanted);
+  const auto found = parts.watch.recent.list(entry.name.str(), entry.config.log, wanted);
   std::string out;
   JsonWriter json(out);
-  json.begin_object().field("model", std::string_view(entry->name.str()));
-  json.field("logged", entry->config.log.sample > 0);
+  json.begin_object().field("model", std::string_view(entry.name.str()));
+  json.field("logged", entry.config.log.sample > 0);
   json.key("requests").begin_array();
   for (const auto& each : found) json.raw(each);
   json.end_array().end_object();
   return out;
 }
 
-void answer(const ExchangePtr& exchange, Result<std::string> told) {
-  if (!told) return exchange->respond(simple_error(told.error()));
-  transport::Response response;
-  response.body = *std::move(told);
-  exchange->respond(std::move(response));
-}
-
 }  // namespace
 
 void add_watch_api(Router& router, const Parts& parts) {
-  router.serve("GET", "/api/models/{}/metrics", [parts](const ExchangePtr& exchange) {
-    answer(exchange, tell_metrics(parts, exchange->admission().parameters[0]));
-  });
-  router.serve("GET", "/api/models/{}/recent", [parts](const ExchangePtr& exchange) {
-    answer(exchange,
-           tell_recent(parts, exchange->admission().parameters[0], exchange->head().query));
-  });
+  serve_model_page(router, parts, "/api/models/{}/metrics",
+                   [parts](const ModelEntry& entry, std::string_view) {
+                     return Result<std::string>(tell_metrics(parts, entry));
+                   });
+  serve_model_page(router, parts, "/api/models/{}/recent",
+                   [parts](const ModelEntry& entry, std::string_view query) {
+                     return tell_recent(parts, entry, query);
+                   });
 }
 
 }  // namespace sluice::frontends
