@@ -36,6 +36,7 @@ THIRD_PARTY = {
     "curl/": {"clients"},
     "sqlite3": {"clients"},
     "duckdb": {"clients"},
+    "hiredis/": {"clients"},
     "pugixml": {"sources"},
     "CLI/": {"app"},
     "spdlog/": {"base"},

@@ -151,6 +151,8 @@ const Schema<ServeOptions>& ServeOptions::schema() {
                   {share_problem})
           .option("service_name", &S::service_name, "what traces call this server; else sluice",
                   {service_problem})
+          .option("feature_stores", &S::feature_stores,
+                  "where features of entities are kept, beside the embedded store: see docs")
           .option("metrics", &S::metrics, "metrics");
   return kSchema;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/option.h"
+#include "features/stores.h"
 
 namespace sluice::app {
 
@@ -48,6 +49,7 @@ struct ServeOptions {
   std::string otlp_endpoint;
   std::optional<double> trace_sample;
   std::string service_name;
+  features::Stores feature_stores;
   MetricsOptions metrics;
 
   static const Schema<ServeOptions>& schema();

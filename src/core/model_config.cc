@@ -192,15 +192,6 @@ const Schema<OutputOptions>& OutputOptions::schema() {
   return kSchema;
 }
 
-const Schema<FeatureOptions>& FeatureOptions::schema() {
-  static const auto kSchema =
-      Schema<FeatureOptions>()
-          .option("store", &FeatureOptions::store, "feature store that is asked")
-          .option("names", &FeatureOptions::names, "features, in the order of the input")
-          .option("ttl", &FeatureOptions::ttl, "how long a fetched value may be used again");
-  return kSchema;
-}
-
 namespace {
 
 std::optional<std::string> unique_columns(const std::vector<InputColumn>& columns) {

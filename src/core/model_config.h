@@ -18,6 +18,7 @@
 
 #include "base/option.h"
 #include "core/explain_config.h"
+#include "core/feature_config.h"
 #include "core/watch_config.h"
 
 namespace sluice {
@@ -92,13 +93,6 @@ struct OutputOptions {
   std::optional<Activation> activation;
   std::optional<PredictionTraining> training;
   static const Schema<OutputOptions>& schema();
-};
-
-struct FeatureOptions {
-  std::string store = "default";
-  std::vector<std::string> names;
-  Millis ttl{60'000};
-  static const Schema<FeatureOptions>& schema();
 };
 
 // Of the processes that run pickles.

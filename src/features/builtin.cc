@@ -1,0 +1,43 @@
+#include "features/builtin.h"
+
+#include <array>
+
+#include "base/text.h"
+
+namespace sluice::features {
+namespace {
+
+struct Kind {
+  std::string_view scheme;
+  Result<std::shared_ptr<const FeatureStore>> (*open)(const StoreOptions& options);
+};
+
+// A new store: one file, and one line here.
+constexpr std::array<Kind, 0> kKinds = {};
+
+}  // namespace
+
+Result<std::shared_ptr<const FeatureStore>> open_store(const StoreOptions& options) {
+  const std::string_view url = options.url;
+  const auto scheme = url.substr(0, url.find(':'));
+  std::vector<std::string> known;
+  for (const auto& kind : kKinds) {
+    if (kind.scheme == scheme) return kind.open(options);
+    known.emplace_back(kind.scheme);
+  }
+  return invalid("bad_store_url", "feature store '" + printable(options.name) +
+                                      "' has the scheme '" + printable(scheme) +
+                                      "', and there are " + join_and(known));
+}
+
+std::vector<std::string_view> store_schemes() {
+  std::vector<std::string_view> out;
+  for (const auto& kind : kKinds) out.push_back(kind.scheme);
+  return out;
+}
+
+std::filesystem::path embedded_file(const std::filesystem::path& state_directory) {
+  return state_directory / "features.db";
+}
+
+}  // namespace sluice::features
