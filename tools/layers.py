@@ -27,7 +27,7 @@ LAYER_OF = {room: level for level, rooms in enumerate(LAYERS) for room in rooms.
 THIRD_PARTY = {
     "nghttp2/": {"transport"},
     "openssl/": {"base"},
-    "xxhash": {"base", "serving"},
+    "xxhash": {"base"},
     "onnxruntime": {"engines"},
     "xgboost/": {"engines"},
     "yaml-cpp/": {"config"},

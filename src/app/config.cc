@@ -71,7 +71,6 @@ int check(const Arguments& arguments) {
     if (is_model_file(arguments.file, *root)) {
       auto yaml = sources::read_model_yaml(*text);
       problems = std::move(yaml.problems);
-      warnings = std::move(yaml.warnings);
       if (yaml.config.release) check_release(*yaml.config.release, problems);
       const Node* pipeline = root->find("ensemble");
       if (pipeline != nullptr && pipeline->kind == Node::Kind::kMap) {

@@ -21,7 +21,8 @@ struct Everything {
     stack = std::move(*opened);
     add_builtin(router, methods,
                 {stack->pipeline(), stack->tables(), stack->repository(), stack->releases(),
-                 stack->trace(), shared_memory, settings, stack->shadows(), stack->watch()});
+                 stack->trace(), shared_memory, settings, stack->shadows(), stack->watch(),
+                 stack->features()});
   }
   std::unique_ptr<app::Stack> stack;
   clients::SharedMemory shared_memory{false};

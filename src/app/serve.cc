@@ -124,10 +124,10 @@ class Frontends {
       : settings_(std::make_shared<const frontends::Settings>(settings_of(options))),
         shared_memory_(options.allow_client_shm),
         router_({options.max_body.value, explicit_control(options)}, settings_) {
-    frontends::add_builtin(
-        router_, methods_,
-        {stack.pipeline(), stack.tables(), stack.repository(), stack.releases(), stack.trace(),
-         shared_memory_, settings_, stack.shadows(), stack.watch(), explicit_control(options)});
+    frontends::add_builtin(router_, methods_,
+                           {stack.pipeline(), stack.tables(), stack.repository(), stack.releases(),
+                            stack.trace(), shared_memory_, settings_, stack.shadows(),
+                            stack.watch(), stack.features(), explicit_control(options)});
     transport::Services services;
     services.http = &router_;
     services.grpc = &methods_;
@@ -214,7 +214,7 @@ int serve(Reloader& reloader) {
   auto stack = Stack::open(options.models, std::move(repository), engine_options, probe->get(),
                            std::move(remote),
                            {state_options(options), *std::move(faults), log_options(options),
-                            options.log_key, tracer_options(options)});
+                            options.log_key, tracer_options(options), options.feature_stores});
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());

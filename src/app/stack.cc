@@ -45,9 +45,11 @@ constexpr Millis kSpanGrace{2000};
 
 }  // namespace
 
-Stack::Stack(Registry<Engine> engines, serving::FaultTable faults, observers::WatchOptions watch)
+Stack::Stack(Registry<Engine> engines, serving::FaultTable faults, observers::WatchOptions watch,
+             std::unique_ptr<features::Features> features)
     : engines_(std::move(engines)),
-      servables_(serving::make_servable_factory(std::move(faults))),
+      features_(std::move(features)),
+      servables_(serving::make_servable_factory(std::move(faults), features_.get())),
       tables_(std::make_shared<const ServingTable>()),
       watch_(tables_, std::move(watch)),
       shadows_(tables_),
@@ -77,9 +79,10 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
     SLUICE_TRY(more.log_key, kept_hash_key(*store));
   }
   SLUICE_TRY(auto log, observers::open_log(more.log));
-  std::unique_ptr<Stack> stack(
-      new Stack(std::move(registry), std::move(more.faults),
-                {std::move(more.log_key), std::move(log), std::move(more.tracer)}));
+  SLUICE_TRY(auto features, features::Features::open(more.feature_stores, more.state.where));
+  std::unique_ptr<Stack> stack(new Stack(
+      std::move(registry), std::move(more.faults),
+      {std::move(more.log_key), std::move(log), std::move(more.tracer)}, std::move(features)));
   stack->source_ = std::move(source);
   stack->repository_ = std::make_unique<repository::Repository>(
       *stack->source_, stack->engines_, *stack->servables_, routing::make_newest(),
@@ -113,6 +116,7 @@ Result<void> Stack::load() {
 
 bool Stack::close(Millis grace) {
   releases_->close();
+  features_->close();
   watch_.tap.close();
   const bool log_ended = !watch_.log || watch_.log->ended_in_time();
   const bool shadows_ended = shadows_.close(kShadowGrace);

@@ -15,6 +15,7 @@
 #include "core/serving_table.h"
 #include "core/source.h"
 #include "engines/builtin.h"
+#include "features/features.h"
 #include "observers/evidence.h"
 #include "observers/trace_log.h"
 #include "observers/watchers.h"
@@ -44,6 +45,7 @@ struct StackOptions {
   observers::PredictionLogOptions log;
   std::string log_key;                // of the log's hashes; empty: one that the state keeps
   observers::TracerOptions tracer{};  // off, unless it says where spans go
+  features::Stores feature_stores{};
 };
 
 class Stack {
@@ -78,11 +80,14 @@ class Stack {
   observers::TraceControl& trace() { return trace_; }
   serving::ShadowRunner& shadows() { return shadows_; }
   const observers::Watchers& watch() const { return watch_; }
+  features::Features& features() { return *features_; }
 
  private:
-  Stack(Registry<Engine> engines, serving::FaultTable faults, observers::WatchOptions watch);
+  Stack(Registry<Engine> engines, serving::FaultTable faults, observers::WatchOptions watch,
+        std::unique_ptr<features::Features> features);
 
   Registry<Engine> engines_;
+  std::unique_ptr<features::Features> features_;
   std::unique_ptr<const ServableFactory> servables_;
   std::unique_ptr<Source> source_;
   ServingTables tables_;

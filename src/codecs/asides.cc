@@ -2,6 +2,8 @@
 
 #include "core/debug_info.h"
 #include "core/explanation.h"
+#include "core/features_used.h"
+#include "core/servable.h"
 
 namespace sluice::codecs {
 namespace {
@@ -74,6 +76,13 @@ std::vector<std::pair<std::string_view, std::string>> asides_of(const Request& r
 }
 
 void write_asides(const Request& request, JsonWriter& json) {
+  if (!request.feature_times.empty()) {
+    const Signature& signature = request.servable->signature();
+    json.key("features_used");
+    write_features_used(request.inputs, signature, request.rows, request.many_rows, json);
+    json.key("feature_times");
+    write_feature_times(signature, request.rows, request.many_rows, request.feature_times, json);
+  }
   for (const auto& [name, text] : asides_of(request)) json.key(name).raw(text);
 }
 

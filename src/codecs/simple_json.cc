@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "base/json_writer.h"
 #include "base/text.h"
 #include "codecs/asides.h"
+#include "codecs/entity_reader.h"
 #include "codecs/feature_reader.h"
 #include "codecs/json_object.h"
 
@@ -49,7 +51,9 @@ Result<std::string_view> read_id(od::value value, std::string_view name, Arena& 
 class Decoder {
  public:
   Decoder(const Signature& signature, bool strict, Request& out)
-      : signature_(signature), strict_(strict), out_(out) {}
+      : signature_(signature), strict_(strict), out_(out) {
+    if (signature.fetched != nullptr) entities_.emplace(*signature.fetched, out.arena);
+  }
 
   Result<void> run(std::string_view body) {
     SLUICE_CHECK(read_document(
@@ -64,9 +68,11 @@ class Decoder {
     if (known == kKeyCount) return unknown(key, value);
     seen_ |= 1U << known;
     switch (static_cast<Key>(known)) {
-      case kFeatures: return read_features(value, signature_, out_);
+      case kFeatures: return read_values(value);
       case kUserId: return read_user(value, key);
-      case kEntityId: return store(read_id(value, key, out_.arena), out_.entity_id);
+      case kEntityId:
+        if (entities_) return entities_->read_entities(value);
+        return store(read_id(value, key, out_.arena), out_.entity_id);
       case kCacheKey: return store(read_id(value, key, out_.arena), out_.cache_key);
       case kRequestId: return store(read_id(value, key, out_.arena), out_.request_id);
       case kTrueLabel: return read_label(value, key);
@@ -75,6 +81,14 @@ class Decoder {
       case kKeyCount: break;
     }
     return {};
+  }
+
+  Result<void> read_values(od::value value) {
+    if (!entities_) return read_features(value, signature_, out_);
+    SLUICE_TRY(const bool read, entities_->read_features(value));
+    if (read) return {};
+    all_sent_ = true;
+    return read_features(value, signature_, out_);
   }
 
   // A number, or the name of a class.
@@ -124,13 +138,20 @@ class Decoder {
   }
 
   Result<void> finish() {
+    if (entities_ && entities_->named()) out_.entity_id = entities_->name();
+    // Nothing is to be fetched where every column was sent, in order.
+    if (entities_ && !all_sent_ && (entities_->named() || entities_->sent())) {
+      out_.rebind = nullptr;  // versions take what was fetched, and not the body
+      return entities_->finish(out_);
+    }
     if ((seen_ & (1U << kFeatures)) != 0) return {};
     if (!out_.entity_id.empty()) {
       return invalid("missing_features",
                      "'features' is missing, and the model names no features that could be "
                      "fetched for 'entity_id'");
     }
-    std::string message = "'features' is missing: send {\"features\": [...]}";
+    std::string message = entities_ ? "send {\"entity_id\": \"...\"} or {\"features\": [...]}"
+                                    : "'features' is missing: send {\"features\": [...]}";
     for (const auto& name : unknown_) {
       const std::array<std::string_view, 1> wanted = {"features"};
       if (nearest(name, wanted)) message += "; '" + printable(name) + "' is not a known key";
@@ -143,6 +164,8 @@ class Decoder {
   Request& out_;
   unsigned seen_ = 0;
   std::vector<std::string> unknown_;
+  std::optional<EntityReader> entities_;  // where features are fetched
+  bool all_sent_ = false;                 // as a list, in the order of the columns
 };
 
 // Reads only the features again, for the signature of another version.

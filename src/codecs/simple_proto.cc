@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "codecs/asides.h"
 #include "codecs/row_shape.h"
+#include "core/features_used.h"
+#include "core/servable.h"
 #include "prediction.pb.h"
 
 namespace sluice::codecs {
@@ -185,6 +187,51 @@ Result<void> read_named(const PredictRequest& proto, const Signature& signature,
   return {};
 }
 
+// Whose features are fetched, and what is sent in place of them.
+Result<void> read_ask(const PredictRequest& proto, const FetchedFeatures& fetched, Request& out) {
+  auto ask = std::make_unique<FeatureAsk>();
+  if (fetched.keys.size() != 1) {
+    return invalid("bad_entity",
+                   "an entity of this model has several keys, which this call cannot "
+                   "carry; use REST");
+  }
+  if (proto.entity_ids_size() > 0) {
+    ask->entities.assign(proto.entity_ids().begin(), proto.entity_ids().end());
+  } else if (!proto.entity_id().empty()) {
+    ask->entities = {proto.entity_id()};
+  }
+  ask->rows = std::max<std::size_t>(ask->entities.size(), 1);
+  if (ask->rows > fetched.most_rows) {
+    return invalid("too_many_rows", "a request by entity has at most " +
+                                        std::to_string(fetched.most_rows) +
+                                        " rows (features.max_entities)");
+  }
+  for (const auto entity : ask->entities) {
+    if (entity.empty()) return invalid("bad_entity", "an entity's id is empty");
+  }
+  std::vector<std::pair<std::size_t, double>> given;
+  for (const auto& [name, value] : proto.named_features()) {
+    const auto found = std::ranges::find(fetched.names, name);
+    if (found == fetched.names.end()) {
+      const std::vector<std::string_view> known(fetched.names.begin(), fetched.names.end());
+      return invalid("unknown_feature", "the model has no feature '" + printable(name) + "'" +
+                                            did_you_mean(name, known));
+    }
+    given.emplace_back(found - fetched.names.begin(), value);
+  }
+  for (std::size_t row = 0; row < ask->rows; ++row) {
+    for (const auto& [feature, value] : given) {
+      auto& one = ask->given.emplace_back();
+      one.row = row;
+      one.feature = feature;
+      one.data.emplace<double>(value);
+    }
+  }
+  out.rows = ask->rows;
+  out.ask = std::move(ask);
+  return {};
+}
+
 Result<void> read_inputs(const PredictRequest& proto, const Signature& signature, Request& out) {
   out.inputs = out.arena.array<TensorView>(signature.inputs.size());
   if (!proto.named_features().empty()) {
@@ -228,8 +275,16 @@ Result<void> decode_simple_proto(const SimpleProtoMessage& message, const Signat
   out.debug = proto.debug();
   out.explain = proto.explain();
   if (proto.has_true_label()) out.true_label = proto.true_label();
-  SLUICE_CHECK(read_inputs(proto, signature, out));
-  out.many_rows = proto.rows() > 1;
+  const bool named =
+      !proto.entity_id().empty() || proto.entity_ids_size() > 0 || !proto.named_features().empty();
+  if (signature.fetched != nullptr && proto.features_size() == 0 && named) {
+    out.rebind = nullptr;  // versions take what was fetched, and not the message
+    SLUICE_CHECK(read_ask(proto, *signature.fetched, out));
+    out.many_rows = proto.entity_ids_size() > 0;
+  } else {
+    SLUICE_CHECK(read_inputs(proto, signature, out));
+    out.many_rows = proto.rows() > 1;
+  }
   out.bound_to = signature.fingerprint;
   out.may_split_rows = true;
   return {};
@@ -258,6 +313,13 @@ std::string encode_simple_proto(const Request& request, std::string_view model,
   }
   for (auto& [name, text] : asides_of(request)) {
     (name == "debug" ? out.mutable_debug() : out.mutable_explanation())->swap(text);
+  }
+  if (!request.feature_times.empty()) {
+    const Signature& signature = request.servable->signature();
+    JsonWriter used(*out.mutable_features_used());
+    write_features_used(request.inputs, signature, request.rows, request.many_rows, used);
+    JsonWriter times(*out.mutable_feature_times());
+    write_feature_times(signature, request.rows, request.many_rows, request.feature_times, times);
   }
   for (const auto& warning : request.warnings) out.add_warnings(warning);
   return out.SerializeAsString();

@@ -54,7 +54,9 @@ void write_debug(const DebugInfo& debug, const Prediction& prediction, bool many
     if (!prediction.probabilities.empty()) write_probabilities(prediction, many_rows, json);
   }
   json.key("stages_ms").begin_object();
-  json.field("read", debug.stages.read).field("queue", debug.stages.queue);
+  json.field("read", debug.stages.read - debug.stages.features);
+  if (debug.stages.features > 0) json.field("features", debug.stages.features);
+  json.field("queue", debug.stages.queue);
   json.field("compute", debug.stages.compute);
   json.field("total", debug.stages.read + debug.stages.queue + debug.stages.compute);
   json.end_object();

@@ -26,9 +26,10 @@ struct InputStatistics {
 
 // Milliseconds.
 struct StageTimes {
-  double read = 0;     // from its arrival until it was decoded and routed
-  double queue = 0;    // until a run began
-  double compute = 0;  // in the engine, with those of its batch
+  double read = 0;      // from its arrival until it was decoded and routed
+  double features = 0;  // of that, waiting for features
+  double queue = 0;     // until a run began
+  double compute = 0;   // in the engine, with those of its batch
 };
 
 struct DebugInfo {

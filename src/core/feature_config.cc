@@ -175,7 +175,7 @@ const Schema<FeatureDefinition>& FeatureDefinition::schema() {
                   {pair_of_names})
           .option("bucket", &D::bucket, "made on demand: how many of `edges` it has reached")
           .option("edges", &D::edges, "of its buckets, ascending", {ascending})
-          .option("log", &D::log, "made on demand: the natural logarithm of 1 + it")
+          .option("log", &D::log, "made on demand: its natural logarithm")
           .option("age", &D::age, "made on demand: the time from it until now")
           .option("unit", &D::unit, "of `age`: seconds | minutes | hours | days", {unit_of_time});
   return kSchema;

@@ -45,7 +45,7 @@ struct FeatureDefinition {
   std::vector<std::string> difference;  // the first without the second
   std::string bucket;                   // in which of the `edges` it lies: 0 below the first
   std::vector<double> edges;
-  std::string log;  // natural logarithm of 1 + it
+  std::string log;  // its natural logarithm
   std::string age;  // from that time until now, in `unit`s
   std::string unit = "days";
 

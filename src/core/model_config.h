@@ -1,9 +1,7 @@
 // model.yaml: everything that may be said of one model, every key optional.
 //
 // The whole contract is declared here and checked, so that a mistake is found at its line and
-// column whichever part of Sluice acts on the key. `kNotActedOn` names the keys that this build
-// reads and does not act on; the repository warns when one is used, so nothing is ignored in
-// silence.
+// column whichever part of Sluice acts on the key.
 //
 // Thread-safety: immutable once read.
 #pragma once
@@ -127,8 +125,6 @@ struct ModelConfig {
   PythonOptions python;
 
   static const Schema<ModelConfig>& schema();
-
-  static constexpr std::array<std::string_view, 1> kNotActedOn = {"features"};
 };
 
 }  // namespace sluice

@@ -32,8 +32,9 @@ Ending ending_of(const Request& request) {
     case Code::kResourceExhausted: return Ending::kShed;
     default: break;
   }
-  return error->reason == "bounds" || error->reason == "guard" ? Ending::kGuarded
-                                                               : Ending::kMistake;
+  const bool guarded =
+      error->reason == "bounds" || error->reason == "guard" || error->reason == "stale_feature";
+  return guarded ? Ending::kGuarded : Ending::kMistake;
 }
 
 }  // namespace sluice

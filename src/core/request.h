@@ -25,6 +25,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "core/feature_ask.h"
 #include "core/observer.h"
 #include "core/policy.h"
 #include "core/prediction.h"
@@ -36,6 +37,7 @@ namespace sluice {
 class Servable;
 struct DebugInfo;
 struct Explanation;
+struct FetchedRows;
 struct ModelEntry;
 class Turn;
 struct Request;
@@ -118,8 +120,18 @@ struct Request {
   // The client sent a list of rows and expects lists back.
   bool many_rows = false;
 
+  // Features that are fetched for it, or were: whose they are and what was sent with them. Null:
+  // its inputs were sent.
+  std::unique_ptr<const FeatureAsk> ask;
+  std::shared_ptr<const FetchedRows> fetched;  // by `ask`
+  // Of the values in `inputs`, row after row, in the order of the columns: nanoseconds since 1970;
+  // 0: it was sent, or nobody knows. Empty where nothing was fetched.
+  std::span<const std::int64_t> feature_times;
+
   // When it got where; stages write them, observers read them. Zero: it never did.
   TimePoint arrived{};
+  TimePoint fetch_began{};  // when it waits for features
+  TimePoint fetch_ended{};
   TimePoint submitted{};
   TimePoint run_began{};
   TimePoint run_ended{};

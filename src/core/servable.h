@@ -39,6 +39,19 @@ class Servable {
     return {};
   }
 
+  // For a request with an `ask`: gets the features that it needs. True: they are in `fetched`, or
+  // the reply's error says why not. False: the request was taken and goes on through its `onward`.
+  virtual bool fetch(RequestPtr& request) const {
+    (void)request;
+    return true;
+  }
+  // Makes the inputs of what was fetched and sent. Errors: kInvalidArgument, kNotFound for an
+  // entity that nobody knows.
+  virtual Result<void> join(Request& request) const {
+    (void)request;
+    return fail(Code::kUnimplemented, "no_features", "no features are fetched here");
+  }
+
   // What a guard says: go on; refused, with the reply's error; or answered by the fallback, because
   // of the reply's error.
   enum class Guarded : std::uint8_t { kPasses, kRefused, kFallsBack };

@@ -127,6 +127,11 @@ void Signature::seal() {
     add("");
   }
   for (const auto& column : columns) add(column);
+  if (fetched != nullptr) {
+    add("");
+    for (const auto& key : fetched->keys) add(key.name);
+    for (const auto& name : fetched->names) add(name);
+  }
   fingerprint = hash == 0 ? 1 : hash;
 }
 

@@ -7,11 +7,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/feature_ask.h"
 #include "core/tensor.h"
 
 namespace sluice {
@@ -50,6 +52,9 @@ struct Signature {
   bool classes_are_names = false;
   // What classes are called in answers: model.yaml's labels, else the model's own names, or empty.
   std::vector<std::string> class_names;
+
+  // Null: nothing is fetched, requests send everything.
+  std::shared_ptr<const FetchedFeatures> fetched;
 
   // Equal for signatures that read and answer requests alike; 0 until `seal`.
   std::uint64_t fingerprint = 0;

@@ -56,6 +56,10 @@ void Tally::succeeded(std::size_t rows, const Spent& spent) {
   count(kTotal, spent.total);
   count(kQueue, spent.queue);
   count(kCompute, spent.infer);
+  if (spent.fetch.count() >= 0) {
+    add(mine.shard.fetch, spent.fetch);
+    count(kFetch, spent.fetch);
+  }
   mine.bump(mine.shard.rows, rows);
   mine.shard.last_ms.set(now_ms());
 }
@@ -170,6 +174,7 @@ Tally::Sums Tally::sums() const {
     add(out.success, shard.success);
     add(out.fail, shard.fail);
     add(out.queue, shard.queue);
+    add(out.fetch, shard.fetch);
     add(out.input, shard.input);
     add(out.infer, shard.infer);
     add(out.output, shard.output);

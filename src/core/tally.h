@@ -42,13 +42,14 @@ class Tally {
   struct Spent {
     Nanos total{0};
     Nanos queue{0};
+    Nanos fetch{-1};  // waiting for features; negative: there were none to fetch
     Nanos input{0};   // reading the tensors
     Nanos infer{0};   // in the engine; shared by the requests of a batch
     Nanos output{0};  // from the engine's answer to ours
   };
 
   struct Sums {
-    Duration success, fail, queue, input, infer, output, cache_hit, cache_miss;
+    Duration success, fail, queue, fetch, input, infer, output, cache_hit, cache_miss;
     std::uint64_t rows = 0;        // predicted, without those from the cache
     std::uint64_t executions = 0;  // runs of the engine
     std::uint64_t last_ms = 0;     // of the last success, since 1970
@@ -62,8 +63,8 @@ class Tally {
   };
 
   using Latencies = Histogram<DurationBuckets>;
-  enum Stage : std::uint8_t { kTotal, kQueue, kCompute };
-  static constexpr std::size_t kStages = 3;
+  enum Stage : std::uint8_t { kTotal, kQueue, kCompute, kFetch };
+  static constexpr std::size_t kStages = 4;
 
   // By protocol and how it ended.
   using Ends = std::array<std::array<std::uint64_t, kEndings>, kProtocols>;
@@ -114,7 +115,7 @@ class Tally {
     Counter ns;
   };
   struct Shard {
-    Cell success, fail, queue, input, infer, output, cache_hit, cache_miss;
+    Cell success, fail, queue, fetch, input, infer, output, cache_hit, cache_miss;
     Counter rows;
     Counter executions;
     Counter last_ms;

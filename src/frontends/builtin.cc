@@ -1,6 +1,7 @@
 #include "frontends/builtin.h"
 
 #include "frontends/drift_api.h"
+#include "frontends/features_api.h"
 #include "frontends/grpc_health.h"
 #include "frontends/grpc_oip.h"
 #include "frontends/grpc_reflection.h"
@@ -26,6 +27,7 @@ void add_builtin(Router& router, transport::GrpcMethods& methods, const Parts& p
   add_shadow_api(router, parts);
   add_watch_api(router, parts);
   add_drift_api(router, parts);
+  add_features_api(router, parts);
   add_grpc_simple(methods, parts);
   add_grpc_oip(methods, parts);
   add_grpc_health(methods, parts.tables);

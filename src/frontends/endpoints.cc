@@ -134,6 +134,10 @@ constexpr std::array kEndpoints = {
              "how far shadow versions are from what users got"},
     Endpoint{kManagementApi, "GET", "/api/models/{}/drift", Surface::kManagement, kNone,
              "whether inputs and predictions still look as in training"},
+    Endpoint{kManagementApi, "GET", "/api/features", Surface::kManagement, kNone,
+             "feature stores, their caches and whether they answer"},
+    Endpoint{kManagementApi, "GET", "/api/features/{}/{}", Surface::kManagement, kNone,
+             "what a store has of an entity"},
     Endpoint{kManagementApi, "GET", "/metrics", Surface::kMetrics, kNone,
              "counts, as Prometheus reads them"},
 };

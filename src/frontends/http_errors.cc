@@ -23,9 +23,10 @@ transport::Response without_body(const Error& error) {
 }  // namespace
 
 int http_status(const Error& error) {
-  static constexpr std::array<std::pair<std::string_view, int>, 7> kByReason = {
+  static constexpr std::array<std::pair<std::string_view, int>, 8> kByReason = {
       {{"bounds", 422},
        {"guard", 422},
+       {"stale_feature", 422},
        {"too_large", 413},
        {"expired", 410},
        {"unsupported_media", 415},

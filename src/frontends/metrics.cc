@@ -7,6 +7,7 @@
 #include "base/process_usage.h"
 #include "frontends/cost_report.h"
 #include "frontends/drift_metrics.h"
+#include "frontends/feature_metrics.h"
 #include "frontends/release_metrics.h"
 #include "frontends/version_metrics.h"
 #include "telemetry/exposition.h"
@@ -126,6 +127,7 @@ void add_metrics(Router& router, const Parts& parts) {
     write_shadows(text, *table, parts.shadows);
     write_releases(text, parts.releases);
     write_drift(text, *table, parts.watch.drift);
+    write_features(text, parts.features);
     write_tap(text, parts.watch.tap);
     if (parts.watch.log) write_log(text, *parts.watch.log);
     if (parts.watch.tracer.on()) write_spans(text, parts.watch.tracer.counts());

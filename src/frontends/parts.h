@@ -3,6 +3,7 @@
 
 #include "clients/shared_memory.h"
 #include "core/serving_table.h"
+#include "features/features.h"
 #include "frontends/settings.h"
 #include "observers/trace_log.h"
 #include "observers/watchers.h"
@@ -26,7 +27,8 @@ struct Parts {
   const LiveSettings& settings;
   const serving::ShadowRunner& shadows;
   const observers::Watchers& watch;  // what is seen of the traffic
-  bool model_control = false;        // models are loaded and unloaded by calls
+  features::Features& features;
+  bool model_control = false;  // models are loaded and unloaded by calls
 };
 
 }  // namespace sluice::frontends

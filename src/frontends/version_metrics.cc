@@ -64,8 +64,9 @@ void write_histogram(Exposition& out, const std::string& labels, const Tally::La
 }
 
 void write_times(Exposition& out, const ServingTable& table) {
-  out.family("sluice_request_seconds", "histogram",
-             "Time of answered requests: in all, waiting for a run, and in the engine.");
+  out.family(
+      "sluice_request_seconds", "histogram",
+      "Time of answered requests: in all, waiting for features, for a run, and in the engine.");
   each_servable(table, [&](const Servable& each) {
     const Tally& tally = each.tally();
     const auto sums = tally.sums();
@@ -78,6 +79,7 @@ void write_times(Exposition& out, const ServingTable& table) {
     stage("total", Tally::kTotal, fine_ladder(), sums.success);
     stage("queue", Tally::kQueue, coarse_ladder(), sums.queue);
     stage("compute", Tally::kCompute, coarse_ladder(), sums.infer);
+    if (sums.fetch.count > 0) stage("features", Tally::kFetch, coarse_ladder(), sums.fetch);
   });
 }
 

@@ -24,15 +24,16 @@ constexpr std::uint64_t kMostRowBytes = std::uint64_t{32} << 20;
 constexpr std::uint64_t kMemory = std::uint64_t{256} << 20;
 
 std::vector<clients::NewColumn> columns() {
-  return {{"timestamp", CellType::kTime},  {"request_id", CellType::kText},
-          {"model", CellType::kText},      {"model_version", CellType::kText},
-          {"features", CellType::kReals},  {"features_json", CellType::kText},
-          {"prediction", CellType::kReal}, {"predictions", CellType::kReals},
-          {"confidence", CellType::kReal}, {"confidences", CellType::kReals},
-          {"rows", CellType::kInteger},    {"latency_ms", CellType::kReal},
-          {"user_id", CellType::kText},    {"label", CellType::kText},
-          {"true_label", CellType::kReal}, {"choice_probability", CellType::kReal},
-          {"from_cache", CellType::kTruth}};
+  return {{"timestamp", CellType::kTime},    {"request_id", CellType::kText},
+          {"model", CellType::kText},        {"model_version", CellType::kText},
+          {"features", CellType::kReals},    {"features_json", CellType::kText},
+          {"prediction", CellType::kReal},   {"predictions", CellType::kReals},
+          {"confidence", CellType::kReal},   {"confidences", CellType::kReals},
+          {"rows", CellType::kInteger},      {"latency_ms", CellType::kReal},
+          {"user_id", CellType::kText},      {"label", CellType::kText},
+          {"true_label", CellType::kReal},   {"choice_probability", CellType::kReal},
+          {"from_cache", CellType::kTruth},  {"entity_id", CellType::kText},
+          {"feature_times", CellType::kText}};
 }
 
 void put(clients::TableWriter& table, const std::optional<std::string>& value) {
@@ -67,6 +68,8 @@ Result<void> append(clients::TableWriter& table, const LogRow& row) {
   put(table, row.true_label);
   put(table, row.choice_probability);
   table.truth(row.from_cache);
+  put(table, row.entity_id);
+  put(table, row.feature_times);
   return table.end_row();
 }
 

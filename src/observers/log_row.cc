@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "core/features_used.h"
 
 namespace sluice::observers {
 namespace {
@@ -57,12 +58,30 @@ void put_label(const Record& record, LogRow& row) {
   json.end_array();
 }
 
+void put_fetched(const Record& record, const RecordStyle& style, LogRow& row) {
+  if (!record.entities.empty() && style.privacy.user_id != Privacy::kOff) {
+    JsonWriter json(row.entity_id.emplace());
+    write_entity(record, style, json);
+    // One text is that text, without JSON's quotes.
+    if (record.entities.size() == 1 && !many(record)) {
+      row.entity_id = style.privacy.user_id == Privacy::kFull
+                          ? valid_text(record.entities[0])
+                          : keyed_hash(style.key, record.entities[0]);
+    }
+  }
+  const bool told = style.privacy.features != Privacy::kOff && style.signature != nullptr;
+  if (record.times.empty() || !told) return;
+  JsonWriter json(row.feature_times.emplace());
+  write_feature_times(*style.signature, record.head.rows, many(record), record.times, json);
+}
+
 }  // namespace
 
 std::size_t LogRow::bytes() const {
   return sizeof *this + request_id.size() + model.size() + version.size() + features_json.size() +
          sizeof(double) * (features.size() + predictions.size() + confidences.size()) +
-         (user_id ? user_id->size() : 0) + (label ? label->size() : 0);
+         (user_id ? user_id->size() : 0) + (label ? label->size() : 0) +
+         (entity_id ? entity_id->size() : 0) + (feature_times ? feature_times->size() : 0);
 }
 
 LogRow log_row(const Record& record, const RecordStyle& style) {
@@ -78,6 +97,7 @@ LogRow log_row(const Record& record, const RecordStyle& style) {
   row.latency_ms = std::round(record.head.total_ms * 1000) / 1000;
   if (auto user = user_shown(record, style)) row.user_id = valid_text(*user);
   put_label(record, row);
+  put_fetched(record, style, row);
   if (!std::isnan(record.head.label)) row.true_label = record.head.label;
   if (record.head.release != 0) row.choice_probability = record.head.probability;
   row.many_rows = many(record);

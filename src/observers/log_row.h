@@ -29,6 +29,8 @@ struct LogRow {
   std::optional<std::string> label;  // of many rows: a list as JSON
   std::optional<double> true_label;
   std::optional<double> choice_probability;
+  std::optional<std::string> entity_id;      // as JSON where it is not one text
+  std::optional<std::string> feature_times;  // as JSON
   bool many_rows = false;
   bool from_cache = false;
 

@@ -127,6 +127,13 @@ void put_all(Out& out, const Request& request, const Record::Head& head) {
   put(out, std::uint64_t{labels.size()});
   for (const auto label : labels) put_text(out, label);
   put_texts(out, request.warnings);
+  const bool fetched = request.ask != nullptr && !head.inputs_left_out;
+  const std::uint64_t entities = fetched ? request.ask->entities.size() : 0;
+  put(out, entities);
+  for (std::size_t i = 0; i < entities; ++i) put_text(out, request.ask->entities[i]);
+  const auto times = fetched ? request.feature_times : std::span<const std::int64_t>();
+  put(out, std::uint64_t{times.size()});
+  out.bytes(times.data(), times.size_bytes());
 }
 
 void read_tensors(Reader& in, Record& record) {
@@ -184,6 +191,10 @@ void unpack(std::span<const std::byte> bytes, Record& record) {
   record.probabilities = in.doubles();
   read_texts(in, record.labels);
   read_texts(in, record.warnings);
+  read_texts(in, record.entities);
+  const auto times = in.value<std::uint64_t>();
+  record.times = {
+      reinterpret_cast<const std::int64_t*>(in.bytes(times * sizeof(std::int64_t)).data()), times};
 }
 
 }  // namespace sluice::observers

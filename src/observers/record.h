@@ -63,6 +63,10 @@ struct Record {
   std::vector<std::string_view> labels;
   std::vector<std::string_view> warnings;
   std::vector<std::string_view> texts;  // memory of string inputs; theirs are views of it
+  // Where features were fetched, as in FeatureAsk::entities and Request::feature_times; left out
+  // with the inputs.
+  std::vector<std::string_view> entities;
+  std::span<const std::int64_t> times;
 
   std::size_t width() const { return head.rows == 0 ? 0 : values.size() / head.rows; }
 };

@@ -6,26 +6,13 @@
 #include <ctime>
 
 #include "base/digest.h"
+#include "core/features_used.h"
 
 namespace sluice::observers {
 namespace {
 
 constexpr std::size_t kHashDigits = 16;
 constexpr std::size_t kMicroDigits = 6;
-
-void write_element(const TensorView& tensor, std::size_t at, JsonWriter& json) {
-  switch (tensor.dtype) {
-    case DType::kString: json.value(tensor.strings[at]); break;
-    case DType::kFloat32: json.value(tensor.as<float>()[at]); break;
-    case DType::kUint64: json.value(tensor.as<std::uint64_t>()[at]); break;
-    case DType::kInt64: json.value(tensor.as<std::int64_t>()[at]); break;
-    case DType::kBool: json.value(number_at(tensor, at) != 0); break;
-    case DType::kFloat16:
-    case DType::kBFloat16: json.value(static_cast<float>(number_at(tensor, at))); break;
-    case DType::kFloat64: json.value(number_at(tensor, at)); break;
-    default: json.value(static_cast<std::int64_t>(number_at(tensor, at))); break;
-  }
-}
 
 // One row, or all of them.
 void write_input(const TensorView& tensor, std::size_t rows, bool many, JsonWriter& json) {
@@ -150,6 +137,46 @@ void write_confidence(const Record& record, JsonWriter& json) {
   write_numbers(record, record.confidences, 1, json);
 }
 
+void write_entity(const Record& record, const RecordStyle& style, JsonWriter& json) {
+  if (record.entities.empty() || style.privacy.user_id == Privacy::kOff) {
+    json.null();
+    return;
+  }
+  const bool many = record.head.many_rows || record.head.rows > 1;
+  const std::size_t keys = record.entities.size() / record.head.rows;
+  const auto value = [&](std::string_view text) {
+    const bool full = style.privacy.user_id == Privacy::kFull;
+    json.value(full ? text : std::string_view(keyed_hash(style.key, text)));
+  };
+  const auto* fetched = style.signature == nullptr ? nullptr : style.signature->fetched.get();
+  const auto row = [&](std::size_t from) {
+    if (keys == 1) return value(record.entities[from]);
+    json.begin_object();
+    for (std::size_t i = 0; i < keys; ++i) {
+      const bool named = fetched != nullptr && i < fetched->keys.size();
+      json.key(named ? fetched->keys[i].name : "key_" + std::to_string(i));
+      value(record.entities[from + i]);
+    }
+    json.end_object();
+  };
+  if (!many) return row(0);
+  json.begin_array();
+  for (std::size_t i = 0; i < record.head.rows; ++i) row(i * keys);
+  json.end_array();
+}
+
+void write_fetched(const Record& record, const RecordStyle& style, JsonWriter& json) {
+  const auto privacy = style.privacy.features;
+  if (record.times.empty() || privacy == Privacy::kOff || style.signature == nullptr) return;
+  const bool many = record.head.many_rows || record.head.rows > 1;
+  if (privacy == Privacy::kFull) {
+    json.key("features_used");
+    write_features_used(record.inputs, *style.signature, record.head.rows, many, json);
+  }
+  json.key("feature_times");
+  write_feature_times(*style.signature, record.head.rows, many, record.times, json);
+}
+
 void write_record(const Record& record, const RecordStyle& style, JsonWriter& json) {
   const Record::Head& head = record.head;
   json.field("timestamp", std::string_view(utc_text(head.at_ns)));
@@ -175,6 +202,11 @@ void write_record(const Record& record, const RecordStyle& style, JsonWriter& js
   if (!std::isnan(head.label)) json.field("true_label", head.label);
   if (head.release != 0) json.field("choice_probability", head.probability);
   if (head.from_cache) json.field("from_cache", true);
+  if (!record.entities.empty()) {
+    json.key("entity_id");
+    write_entity(record, style, json);
+  }
+  write_fetched(record, style, json);
 }
 
 }  // namespace sluice::observers

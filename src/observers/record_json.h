@@ -5,6 +5,9 @@
 // where a list of rows came, an object by input's name where the model has several inputs; a text
 // "h:…" where they are hashed, null where they are off or were too large to be kept.
 //
+// Where features were fetched, `entity_id` says whose they are (as far as `log.user_id` allows),
+// `features_used` what the model saw by name, and `feature_times` of when that was.
+//
 // Hashes are HMAC-SHA256 with a key (its first 16 hex digits): equal values have equal hashes under
 // one key, and who does not have the key cannot try values out.
 //
@@ -39,6 +42,8 @@ std::optional<std::string> user_shown(const Record& record, const RecordStyle& s
 void write_record(const Record& record, const RecordStyle& style, JsonWriter& json);
 // Of a record's features alone.
 void write_features(const Record& record, const RecordStyle& style, JsonWriter& json);
+// Whose features were fetched, as a value; hashed or null as users are.
+void write_entity(const Record& record, const RecordStyle& style, JsonWriter& json);
 void write_prediction(const Record& record, JsonWriter& json);
 void write_confidence(const Record& record, JsonWriter& json);
 

@@ -50,6 +50,7 @@ class Writer {
 
   void write() {
     write_request();
+    if (record_.fetched()) add_child("features", record_.fetch_began, record_.fetch_ended);
     if (record_.from_cache) {
       add_child("cache", record_.submitted, record_.run_began);
       return;
@@ -154,6 +155,8 @@ SpanRecord record_of(const Request& request, TimePoint now) {
   out.trace.state = {};
   out.state = request.trace->state;
   out.arrived = request.arrived;
+  out.fetch_began = request.fetch_began;
+  out.fetch_ended = request.fetch_ended;
   out.submitted = request.submitted;
   out.run_began = request.run_began;
   out.run_ended = request.run_ended;
@@ -177,9 +180,10 @@ SpanRecord record_of(const Request& request, TimePoint now) {
 }
 
 std::size_t spans_of(const SpanRecord& record) {
-  if (record.from_cache) return 2;
-  if (record.submitted == TimePoint{}) return 1;
-  return record.ran() ? 3 : 2;
+  const std::size_t before = record.fetched() ? 2 : 1;
+  if (record.from_cache) return before + 1;
+  if (record.submitted == TimePoint{}) return before;
+  return record.ran() ? before + 2 : before + 1;
 }
 
 std::string encode_spans(std::span<const SpanRecord> records, const SpanSource& source,

@@ -2,8 +2,8 @@
 // from the request when it ends, and made into OTLP's messages (proto/otlp/) off the data path.
 //
 // One SERVER span, `predict <model>`, from the request's arrival to its answer; below it `queue`
-// until its run began and `compute` while it ran, or `cache` where its answer was given before.
-// Features that are fetched for it will be one more child.
+// until its run began and `compute` while it ran, or `cache` where its answer was given before;
+// before them `features` where it waited for those.
 //
 // Thread-safety: plain values.
 #pragma once
@@ -22,6 +22,8 @@ namespace sluice::observers {
 struct SpanRecord {
   TraceContext trace;  // its `state` is in `state`
   TimePoint arrived{};
+  TimePoint fetch_began{};
+  TimePoint fetch_ended{};
   TimePoint submitted{};
   TimePoint run_began{};
   TimePoint run_ended{};
@@ -41,6 +43,7 @@ struct SpanRecord {
   std::size_t rows = 0;
   std::size_t run_rows = 0;  // of its batch
 
+  bool fetched() const { return fetch_ended != TimePoint{}; }
   bool ran() const { return run_began != TimePoint{}; }
 };
 

@@ -1,5 +1,7 @@
 #include "observers/statistics.h"
 
+#include <algorithm>
+
 #include "core/outcome.h"
 #include "core/request.h"
 #include "core/servable.h"
@@ -24,9 +26,14 @@ class Statistics final : public Observer {
     }
     if (request.reply.prediction.rows > 0) tally.answers().add(request.reply.prediction);
     if (request.from_cache) return tally.recalled(now - request.arrived);
+    const bool fetched = request.fetch_ended != TimePoint{};
+    const Tally::Nanos fetch =
+        fetched ? request.fetch_ended - request.fetch_began : Tally::Nanos(-1);
     tally.succeeded(request.rows, {.total = now - request.arrived,
                                    .queue = request.run_began - request.submitted,
-                                   .input = request.submitted - request.arrived,
+                                   .fetch = fetch,
+                                   .input = request.submitted - request.arrived -
+                                            std::max(fetch, Tally::Nanos(0)),
                                    .infer = request.run_ended - request.run_began,
                                    .output = now - request.run_ended});
   }

@@ -1,15 +1,10 @@
 #include "serving/answer_memory.h"
 
-#include <sys/random.h>
-
-// The library's header alone, so that hashing is compiled for this file's use.
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <array>
 #include <chrono>
 #include <optional>
 
+#include "base/keyed_hash.h"
 #include "serving/batcher.h"
 
 namespace sluice::serving {
@@ -17,54 +12,34 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Of this process: who knew it could make two different questions that get the same answer.
-const std::array<unsigned char, XXH3_SECRET_DEFAULT_SIZE>& secret() {
-  static const auto kSecret = [] {
-    std::array<unsigned char, XXH3_SECRET_DEFAULT_SIZE> out{};
-    for (std::size_t done = 0; done < out.size();) {
-      const auto got = ::getrandom(out.data() + done, out.size() - done, 0);
-      if (got > 0) done += static_cast<std::size_t>(got);
-    }
-    return out;
-  }();
-  return kSecret;
+CacheKey key_of(const KeyedHash& hash) {
+  const auto digest = hash.digest();
+  return {digest.high, digest.low};
 }
 
-class Hash {
- public:
-  Hash() { XXH3_128bits_reset_withSecret(&state_, secret().data(), secret().size()); }
-
-  void add(const void* data, std::size_t size) {
-    // Lengths are hashed too, so that "ab","c" and "a","bc" differ.
-    XXH3_128bits_update(&state_, &size, sizeof(size));
-    if (size > 0) XXH3_128bits_update(&state_, data, size);
-  }
-  CacheKey key() const {
-    const auto digest = XXH3_128bits_digest(&state_);
-    return {digest.high64, digest.low64};
-  }
-
- private:
-  XXH3_state_t state_;
-};
-
-CacheKey key_of_name(const Request& request) {
-  Hash hash;
-  hash.add(request.cache_key.data(), request.cache_key.size());
-  // An answer of other rows would not fit the question.
-  hash.add(&request.rows, sizeof(request.rows));
-  return hash.key();
-}
-
-CacheKey key_of_content(const Request& request) {
-  Hash hash;
+void add_inputs(const Request& request, KeyedHash& hash) {
   for (const auto& input : request.inputs) {
     hash.add(&input.dtype, sizeof(input.dtype));
     hash.add(input.shape.dims().data(), input.shape.dims().size_bytes());
     hash.add(input.data.data(), input.data.size());
-    for (const auto text : input.strings) hash.add(text.data(), text.size());
+    for (const auto text : input.strings) hash.add(text);
   }
-  return hash.key();
+}
+
+CacheKey key_of_name(const Request& request) {
+  KeyedHash hash;
+  hash.add(request.cache_key);
+  // An answer of other rows would not fit the question.
+  hash.add(&request.rows, sizeof(request.rows));
+  // Nor would one of features that have changed since, under a name that has not.
+  if (request.ask != nullptr) add_inputs(request, hash);
+  return key_of(hash);
+}
+
+CacheKey key_of_content(const Request& request) {
+  KeyedHash hash;
+  add_inputs(request, hash);
+  return key_of(hash);
 }
 
 }  // namespace

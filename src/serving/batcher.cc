@@ -19,11 +19,6 @@ using Clock = std::chrono::steady_clock;
 // The share of the time until its deadline that a request may be expected to take.
 constexpr double kHopeful = 0.85;
 
-void resume(RequestPtr request) {
-  const Onward* onward = request->onward;
-  onward->resume(std::move(request));
-}
-
 Error ended() {
   return {Code::kUnavailable, "draining", "the model is not run any more; send it again", {}};
 }
@@ -37,27 +32,6 @@ Error queue_full(std::size_t limit) {
 }
 
 }  // namespace
-
-void hand_back(std::span<RequestPtr> requests) {
-  std::vector<RequestPtr> mine;
-  while (true) {
-    // The first that is still here names the loop; all of that loop go with it.
-    const auto first = std::ranges::find_if(requests, [](const auto& each) { return !!each; });
-    if (first == requests.end()) return;
-    Turn* turn = (*first)->turn;
-    for (auto it = first; it != requests.end(); ++it) {
-      if (*it && (*it)->turn == turn) mine.push_back(std::move(*it));
-    }
-    if (turn == nullptr) {
-      for (auto& each : mine) resume(std::move(each));
-      mine.clear();
-    } else {
-      turn->post([batch = std::exchange(mine, {})]() mutable {
-        for (auto& each : batch) resume(std::move(each));
-      });
-    }
-  }
-}
 
 void hand_back_late(std::vector<RequestPtr> requests) {
   for (auto& request : requests) request->reply.error = late_error(*request);

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "core/hand_back.h"
 #include "core/request.h"
 #include "serving/batch_rules.h"
 #include "serving/execution.h"
@@ -88,9 +89,7 @@ class Batcher {
   bool closed_ = false;
 };
 
-// Hands requests back to the loops that they came from; those without one go on here.
-void hand_back(std::span<RequestPtr> requests);
-// The same for those that are late.
+// Answers those that are late, each where it came from.
 void hand_back_late(std::vector<RequestPtr> requests);
 
 }  // namespace sluice::serving

@@ -19,9 +19,9 @@ std::shared_ptr<const DebugInfo> debug_info(const Request& request, const Signat
   if (guard != nullptr) {
     for (auto& each : guard->anomalies(request)) out->anomalies.push_back(std::move(each));
   }
-  out->stages = {millis(request.arrived, request.submitted),
-                 millis(request.submitted, request.run_began),
-                 millis(request.run_began, request.run_ended)};
+  out->stages = {
+      millis(request.arrived, request.submitted), millis(request.fetch_began, request.fetch_ended),
+      millis(request.submitted, request.run_began), millis(request.run_began, request.run_ended)};
   out->from_cache = request.from_cache;
   out->probability = request.choice.probability;
   return out;

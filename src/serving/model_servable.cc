@@ -4,6 +4,8 @@
 
 #include "base/text.h"
 #include "base/turn.h"
+#include "features/features.h"
+#include "features/joiner.h"
 #include "serving/answer_memory.h"
 #include "serving/batcher.h"
 #include "serving/debug.h"
@@ -37,12 +39,13 @@ BatcherOptions batcher_options(const Execution& execution, const ModelName& mode
 class ModelServable final : public Servable {
  public:
   ModelServable(ModelName model, VersionName version, std::unique_ptr<Execution> execution,
-                std::unique_ptr<const Guard> guard, const ModelConfig& config, ExplainBasis basis,
-                int parallel, bool hangs, std::shared_ptr<const ModelHost> apart,
-                const HostFaults& faults)
+                std::unique_ptr<const features::Joiner> joiner, std::unique_ptr<const Guard> guard,
+                const ModelConfig& config, ExplainBasis basis, int parallel, bool hangs,
+                std::shared_ptr<const ModelHost> apart, const HostFaults& faults)
       : model_(std::move(model)),
         version_(std::move(version)),
         execution_(std::move(execution)),
+        joiner_(std::move(joiner)),
         guard_(std::move(guard)),
         logging_(config.log),
         basis_(std::move(basis)),
@@ -83,6 +86,13 @@ class ModelServable final : public Servable {
     return execution_->explain(inputs, arena);
   }
   const ExplainBasis& explain_basis() const override { return basis_; }
+  bool fetch(RequestPtr& request) const override {
+    return joiner_ == nullptr || joiner_->fetch(request);
+  }
+  Result<void> join(Request& request) const override {
+    if (joiner_ == nullptr) return Servable::join(request);
+    return joiner_->join(request, signature());
+  }
   Guarded guard_inputs(Request& request) const override {
     return guard_ == nullptr ? Guarded::kPasses
                              : guard_->check_inputs(request, signature(), tally());
@@ -220,7 +230,8 @@ class ModelServable final : public Servable {
   const ModelName model_;
   const VersionName version_;
   const std::unique_ptr<const Execution> execution_;
-  const std::unique_ptr<const Guard> guard_;  // null: nothing is watched
+  const std::unique_ptr<const features::Joiner> joiner_;  // null: requests send everything
+  const std::unique_ptr<const Guard> guard_;              // null: nothing is watched
   const LogOptions logging_;
   const ExplainBasis basis_;
   const std::shared_ptr<const ModelHost> host_;  // null: none
@@ -260,9 +271,28 @@ Result<void> name_columns(Signature& signature, const ModelConfig& config) {
   return {};
 }
 
+// Null where model.yaml names no features.
+Result<std::unique_ptr<const features::Joiner>> make_joiner(Signature& signature,
+                                                            const ModelConfig& config,
+                                                            const features::Features* features) {
+  if (!config.features) return nullptr;
+  if (features == nullptr)
+    return invalid("bad_config", "features: there are no feature stores here");
+  const auto fetcher = features->find(config.features->store);
+  if (!fetcher) {
+    return invalid("bad_config", "features: " + fetcher.error().message +
+                                     "; declare it under feature_stores in the configuration");
+  }
+  SLUICE_TRY(auto out, features::Joiner::make(*config.features, signature, !config.inputs.empty(),
+                                              **fetcher));
+  signature.fetched = out->fetched();
+  return out;
+}
+
 class ModelServables final : public ServableFactory {
  public:
-  explicit ModelServables(FaultTable faults) : faults_(std::move(faults)) {}
+  ModelServables(FaultTable faults, const features::Features* features)
+      : faults_(std::move(faults)), features_(features) {}
 
   Result<std::shared_ptr<const Servable>> make(
       const ModelName& model, const VersionName& version, std::unique_ptr<Model> loaded,
@@ -270,6 +300,7 @@ class ModelServables final : public ServableFactory {
       std::shared_ptr<const ModelHost> apart) const override {
     Signature signature = loaded->signature();
     SLUICE_CHECK(name_columns(signature, config));
+    SLUICE_TRY(auto joiner, make_joiner(signature, config, features_));
     SLUICE_TRY(auto plan, make_output_plan(signature, config));
     SLUICE_TRY(auto basis, make_explain_basis(signature, config));
     SLUICE_TRY(auto padding, PadPlan::make(signature, config));
@@ -280,20 +311,22 @@ class ModelServables final : public ServableFactory {
     auto execution =
         std::make_unique<Execution>(std::move(loaded), std::move(signature), std::move(plan),
                                     std::move(padding), config, std::move(tally), fault);
-    return std::make_shared<ModelServable>(model, version, std::move(execution), std::move(guard),
-                                           config, std::move(basis), parallel,
+    return std::make_shared<ModelServable>(model, version, std::move(execution), std::move(joiner),
+                                           std::move(guard), config, std::move(basis), parallel,
                                            fault != nullptr && fault->delays(), std::move(apart),
                                            fault == nullptr ? HostFaults() : fault->of_run());
   }
 
  private:
   const FaultTable faults_;
+  const features::Features* const features_;
 };
 
 }  // namespace
 
-std::unique_ptr<const ServableFactory> make_servable_factory(FaultTable faults) {
-  return std::make_unique<ModelServables>(std::move(faults));
+std::unique_ptr<const ServableFactory> make_servable_factory(FaultTable faults,
+                                                             const features::Features* features) {
+  return std::make_unique<ModelServables>(std::move(faults), features);
 }
 
 }  // namespace sluice::serving

@@ -14,6 +14,10 @@
 #include "core/servable.h"
 #include "serving/faults.h"
 
+namespace sluice::features {
+class Features;
+}
+
 namespace sluice::serving {
 
 // A run that is expected to take longer does not run on an I/O thread …
@@ -21,7 +25,9 @@ inline constexpr std::chrono::microseconds kInlineBelow{300};
 // … and neither do further ones once those of a turn have taken so long.
 inline constexpr std::chrono::microseconds kInlineTurn{1000};
 
-// `faults`: what is put into versions on purpose.
-std::unique_ptr<const ServableFactory> make_servable_factory(FaultTable faults = {});
+// `faults`: what is put into versions on purpose. `features`: where models that name features get
+// them; outlives the servables, null where there are none.
+std::unique_ptr<const ServableFactory> make_servable_factory(
+    FaultTable faults = {}, const features::Features* features = nullptr);
 
 }  // namespace sluice::serving

@@ -181,9 +181,18 @@ struct Stages {
     return Step::kNext;
   }
 
+  // Features of the entities that the request names.
+  static Step fetch(const Pipeline&, RequestPtr& request) {
+    if (request->ask == nullptr) return Step::kNext;
+    request->fetch_began = std::chrono::steady_clock::now();
+    if (!request->servable->fetch(request)) return Step::kWait;
+    return request->reply.error ? Step::kFinish : Step::kNext;
+  }
+
   // Inputs were decoded for one version; another may take them differently. Then the one check of
   // types, shapes and sizes that every front end's requests go through.
   static Step fit(const Pipeline&, RequestPtr& request) {
+    if (request->ask != nullptr) return join(request);
     const Signature& signature = request->servable->signature();
     const bool same = request->bound_to == signature.fingerprint && request->bound_to != 0;
     if (!same && request->rebind != nullptr) {
@@ -193,6 +202,23 @@ struct Stages {
       }
       request->bound_to = signature.fingerprint;
     }
+    return check(request);
+  }
+
+  // Fetched features, as this version takes them. What a store does not have or cannot give is
+  // nobody's fault here: a release learns nothing from it.
+  static Step join(RequestPtr& request) {
+    auto joined = request->servable->join(*request);
+    if (joined) {
+      request->bound_to = request->servable->signature().fingerprint;
+      return check(request);
+    }
+    request->choice.release = 0;
+    return refuse(request, std::move(joined).error());
+  }
+
+  static Step check(RequestPtr& request) {
+    const Signature& signature = request->servable->signature();
     auto rows = check_inputs(signature, request->inputs, request->may_split_rows);
     if (!rows) return refuse(request, std::move(rows).error());
     request->rows = *rows;
@@ -260,10 +286,10 @@ struct Stages {
     return pipeline.explainer_->explain(request) ? Step::kNext : Step::kWait;
   }
 
-  static constexpr std::array<Go, 10> kOrder = {route, fit, guard,    wanted,  recall,
-                                                run,   vet, remember, explain, describe};
-  static constexpr std::uint8_t kFit = 1;       // where those go on that fall back
-  static constexpr std::uint8_t kAnswered = 8;  // and those that have an answer already
+  static constexpr std::array<Go, 11> kOrder = {route, fetch, fit,      guard,   wanted,  recall,
+                                                run,   vet,   remember, explain, describe};
+  static constexpr std::uint8_t kFit = 2;       // where those go on that fall back
+  static constexpr std::uint8_t kAnswered = 9;  // and those that have an answer already
 
  private:
   static Step heed(const Pipeline& pipeline, RequestPtr& request, Servable::Guarded said) {

@@ -44,7 +44,6 @@ void read_yaml(const std::string& text, WantedModel& model) {
     model.problem += config::show_problem(kModelYaml, problem);
   }
   model.config = std::move(yaml.config);
-  model.warnings = std::move(yaml.warnings);
 }
 
 // Answers the file name that config.pbtxt prefers, or nothing.

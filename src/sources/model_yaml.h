@@ -3,7 +3,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "base/document.h"
 #include "core/model_config.h"
@@ -13,7 +12,6 @@ namespace sluice::sources {
 struct ModelYaml {
   ModelConfig config;
   Problems problems;
-  std::vector<std::string> warnings;  // keys that this build does not act on
 };
 
 ModelYaml read_model_yaml(const std::string& text);

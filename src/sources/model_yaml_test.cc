@@ -41,9 +41,8 @@ release: {policy: split, weights: {v1: 0.9, v2: 0.1}}
   EXPECT_EQ(yaml.config.inputs[0].bounds->high, 120);
   EXPECT_EQ(yaml.config.inputs[1].bounds->high, std::nullopt);
   EXPECT_EQ(yaml.config.output.activation, Activation::kSoftmax);
-  // What this version does not act on is said, with its place.
-  ASSERT_FALSE(yaml.warnings.empty());
-  EXPECT_NE(yaml.warnings[0].find(": 'features' is read but not acted on"), std::string::npos);
+  ASSERT_TRUE(yaml.config.features);
+  EXPECT_EQ(yaml.config.features->names, (std::vector<std::string>{"user_age", "user_income"}));
 }
 
 TEST(ModelYaml, EveryMistakeHasItsLineAndColumn) {

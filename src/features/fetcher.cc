@@ -1,0 +1,325 @@
+#include "features/fetcher.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/keyed_hash.h"
+#include "base/log.h"
+
+namespace sluice::features {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A call is not broken off with the first that has waited long enough: what comes a little later
+// answers the next who asks.
+constexpr std::chrono::milliseconds kGrace{200};
+
+RowKey key_of(std::uint64_t lookup, std::span<const std::string_view> entity) {
+  const auto put = [](std::string& to, std::uint64_t number) {
+    to.append(reinterpret_cast<const char*>(&number), sizeof(number));
+  };
+  thread_local std::string bytes;
+  bytes.clear();
+  put(bytes, lookup);
+  // Lengths, so that two values are never one that is cut elsewhere.
+  for (const auto value : entity) {
+    put(bytes, value.size());
+    bytes.append(value);
+  }
+  const auto hash = keyed_hash(bytes);
+  return {hash.high, hash.low};
+}
+
+Trouble trouble_of(const Error& error) {
+  if (error.code == Code::kDeadlineExceeded) return Trouble::kLate;
+  return error.code == Code::kUnavailable ? Trouble::kDown : Trouble::kBroken;
+}
+
+}  // namespace
+
+Fetcher::Fetcher(const StoreOptions& options, std::shared_ptr<const FeatureStore> store)
+    : name_(options.name),
+      store_(std::move(store)),
+      threads_(static_cast<std::size_t>(options.connections)),
+      cache_(options.cache.value),
+      deadlines_([this](std::vector<std::shared_ptr<Gathering>> due) {
+        auto mine = counters_.mine();
+        mine.bump(&Counters::late, due.size());
+        for (const auto& each : due) each->trouble.store(Trouble::kLate);
+        ended_(std::move(due));
+      }) {}
+
+Fetcher::~Fetcher() { close(); }
+
+Result<std::shared_ptr<const ReadLookup>> Fetcher::prepare(const FeatureLookup& lookup) {
+  const std::lock_guard lock(preparing_);
+  for (const auto& each : lookups_) {
+    if (auto there = each.lock(); there != nullptr && there->lookup == lookup) return there;
+  }
+  std::erase_if(lookups_, [](const auto& each) { return each.expired(); });
+  SLUICE_TRY(auto reader, store_->reader(lookup));
+  auto made = std::make_shared<const ReadLookup>(lookup, std::move(reader), next_id_++);
+  lookups_.push_back(made);
+  return made;
+}
+
+std::vector<std::shared_ptr<const ReadLookup>> Fetcher::prepared() const {
+  std::vector<std::shared_ptr<const ReadLookup>> out;
+  const std::lock_guard lock(preparing_);
+  for (const auto& each : lookups_) {
+    if (auto there = each.lock()) out.push_back(std::move(there));
+  }
+  return out;
+}
+
+bool Fetcher::found_in_cache(Gathering& gathering, const Want& want, const RowKey& key,
+                             const Terms& terms, TimePoint now) {
+  auto found = cache_.find(key);
+  if (found.row == nullptr) return false;
+  const auto ttl = found.row->known ? terms.ttl : std::min(terms.ttl, terms.negative_ttl);
+  if (now - found.fetched < ttl) {
+    auto mine = counters_.mine();
+    mine.bump(&Counters::hits, 1);
+    if (!found.row->known) mine.bump(&Counters::unknown, 1);
+    gathering.fetched->rows[want.place] = std::move(found.row);
+    return true;
+  }
+  if (terms.keep_old && found.row->known) {
+    gathering.old.resize(gathering.fetched->rows.size());
+    gathering.old[want.place] = std::move(found.row);
+  }
+  return false;
+}
+
+bool Fetcher::join(const RowKey& key, Waiter waiter) {
+  Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  auto& waiting = shard.flights[key];
+  waiting.push_back(std::move(waiter));
+  return waiting.size() > 1;
+}
+
+Fetcher::Began Fetcher::fetch(const std::shared_ptr<Gathering>& gathering, std::vector<Want> wants,
+                              const Terms& terms) {
+  const auto now = Clock::now();
+  std::vector<std::pair<RowKey, Want*>> missing;
+  for (auto& want : wants) {
+    const auto key = key_of(want.lookup->id, want.entity);
+    if (!found_in_cache(*gathering, want, key, terms, now)) missing.emplace_back(key, &want);
+  }
+  if (missing.empty()) return Began::kThere;
+  auto mine = counters_.mine();
+  mine.bump(&Counters::misses, missing.size());
+  if (const auto trouble = refusal(missing.size(), now); trouble != Trouble::kNone) {
+    mine.bump(&Counters::refused, 1);
+    gathering->trouble.store(trouble);
+    return Began::kRefused;
+  }
+  gathering->arrived.resize(gathering->fetched->rows.size());
+  // It counts one more until all of it waits: nobody may take the request, and its memory, before.
+  gathering->missing.store(missing.size() + 1, std::memory_order_relaxed);
+  std::vector<Task> tasks;
+  for (const auto& [key, want] : missing) {
+    if (join(key, {gathering, want->place})) continue;
+    tasks.push_back(
+        {want->lookup, key, {want->entity.begin(), want->entity.end()}, gathering->due});
+  }
+  mine.bump(&Counters::joined, missing.size() - tasks.size());
+  enqueue(std::move(tasks));
+  deadlines_.add(gathering);
+  if (gathering->missing.fetch_sub(1, std::memory_order_acq_rel) == 1 && gathering->take()) {
+    ended_({gathering});
+  }
+  return Began::kWaits;
+}
+
+Trouble Fetcher::refusal(std::size_t entities, TimePoint now) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return Trouble::kDown;
+    if (queue_.size() + entities > kMostWaiting) return Trouble::kBusy;
+  }
+  return breaker_.allows(now) ? Trouble::kNone : Trouble::kDown;
+}
+
+void Fetcher::enqueue(std::vector<Task> tasks) {
+  if (tasks.empty()) return;
+  std::size_t wake = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    for (auto& task : tasks) queue_.push_back(std::move(task));
+    if (workers_.size() < threads_ && idle_ == 0) {
+      workers_.emplace_back([this] {
+        ::pthread_setname_np(::pthread_self(), ("fetch " + name_).substr(0, 15).c_str());
+        work();
+      });
+    }
+    wake = std::min(
+        idle_, (queue_.size() + FeatureReader::kMostEntities - 1) / FeatureReader::kMostEntities);
+  }
+  for (; wake > 0; --wake) wake_.notify_one();
+}
+
+std::vector<Fetcher::Task> Fetcher::take(std::unique_lock<std::mutex>& lock) {
+  std::vector<Task> out;
+  while (queue_.empty() && !closed_) {
+    ++idle_;
+    wake_.wait(lock);
+    --idle_;
+  }
+  if (closed_) return out;
+  const auto lookup = queue_.front().lookup;
+  while (!queue_.empty() && queue_.front().lookup == lookup &&
+         out.size() < FeatureReader::kMostEntities) {
+    out.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return out;
+}
+
+void Fetcher::work() {
+  std::unique_lock lock(mutex_);
+  while (!closed_) {
+    auto tasks = take(lock);
+    if (tasks.empty()) continue;
+    lock.unlock();
+    run(std::move(tasks));
+    lock.lock();
+  }
+}
+
+void Fetcher::run(std::vector<Task> tasks) {
+  std::vector<std::shared_ptr<Gathering>> ready;
+  const auto began = Clock::now();
+  // Nobody waits for these any more: a store that was slow would never catch up with them.
+  std::erase_if(tasks, [&](const Task& task) {
+    const bool late = task.until < began;
+    if (late) land(task, nullptr, Trouble::kLate, ready);
+    return late;
+  });
+  if (!tasks.empty()) {
+    auto rows = read(tasks, began);
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      if (!rows) {
+        land(tasks[i], nullptr, trouble_of(rows.error()), ready);
+        continue;
+      }
+      const auto row = std::make_shared<const FeatureRow>(std::move((*rows)[i]));
+      // What cannot be read is not kept: it may be put right any moment.
+      const bool sound = std::ranges::none_of(row->values, [](const FeatureValue& value) {
+        return std::holds_alternative<Unreadable>(value.data);
+      });
+      if (sound) cache_.put(tasks[i].key, row, began);
+      land(tasks[i], row, Trouble::kNone, ready);
+    }
+  }
+  if (!ready.empty()) ended_(std::move(ready));
+}
+
+Result<std::vector<FeatureRow>> Fetcher::read(const std::vector<Task>& tasks, TimePoint began) {
+  std::vector<std::vector<std::string_view>> values(tasks.size());
+  std::vector<EntityValues> entities(tasks.size());
+  auto until = began;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    values[i].assign(tasks[i].entity.begin(), tasks[i].entity.end());
+    entities[i] = values[i];
+    until = std::max(until, tasks[i].until);
+  }
+  std::vector<FeatureRow> rows(tasks.size());
+  auto read = tasks[0].lookup->reader->read(entities, rows, until + kGrace);
+  const auto ended = Clock::now();
+  count_call(tasks.size(), ended - began, read.has_value());
+  if (read) {
+    breaker_.succeeded();
+    return rows;
+  }
+  const bool was_open = breaker_.open();
+  breaker_.failed(ended);
+  if (!was_open && breaker_.open()) {
+    log::warn("feature store '" + name_ +
+              "' fails and is left alone for a while: " + read.error().message);
+  }
+  return Failure(std::move(read).error());
+}
+
+void Fetcher::land(const Task& task, const std::shared_ptr<const FeatureRow>& row, Trouble trouble,
+                   std::vector<std::shared_ptr<Gathering>>& ready) {
+  std::vector<Waiter> waiting;
+  {
+    Shard& shard = shard_of(task.key);
+    const std::lock_guard lock(shard.mutex);
+    const auto found = shard.flights.find(task.key);
+    if (found == shard.flights.end()) return;
+    waiting = std::move(found->second);
+    shard.flights.erase(found);
+  }
+  for (auto& waiter : waiting) {
+    Gathering& gathering = *waiter.gathering;
+    // One that was taken by the clock is somebody else's by now.
+    if (gathering.taken.load(std::memory_order_acquire)) continue;
+    gathering.arrived[waiter.place] = row;
+    if (trouble != Trouble::kNone) gathering.trouble.store(trouble);
+    if (gathering.missing.fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
+    if (gathering.take()) ready.push_back(std::move(waiter.gathering));
+  }
+}
+
+void Fetcher::count_call(std::size_t entities, std::chrono::nanoseconds took, bool ok) {
+  const auto ns = static_cast<std::uint64_t>(took.count());
+  auto mine = counters_.mine();
+  mine.bump(&Counters::fetches, 1);
+  mine.bump(&Counters::entities, entities);
+  mine.bump(&Counters::total_ns, ns);
+  if (!ok) mine.bump(&Counters::failures, 1);
+  mine.bump(mine.shard.seconds.at(DurationBuckets::of(ns)), 1);
+}
+
+FetchCounts Fetcher::counts() const {
+  FetchCounts out;
+  counters_.each([&](const Counters& each) {
+    out.hits += each.hits.value();
+    out.unknown += each.unknown.value();
+    out.misses += each.misses.value();
+    out.joined += each.joined.value();
+    out.fetches += each.fetches.value();
+    out.entities += each.entities.value();
+    out.failures += each.failures.value();
+    out.late += each.late.value();
+    out.refused += each.refused.value();
+    out.total_ns += each.total_ns.value();
+    each.seconds.each(
+        [&](std::size_t bucket, std::uint64_t count) { out.seconds.add(bucket, count); });
+  });
+  out.openings = breaker_.openings();
+  out.open = breaker_.open();
+  out.cached_entries = cache_.entries();
+  out.cached_bytes = cache_.bytes();
+  const std::lock_guard lock(mutex_);
+  out.waiting = queue_.size();
+  return out;
+}
+
+void Fetcher::close() {
+  std::vector<std::thread> workers;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    workers.swap(workers_);
+    queue_.clear();
+  }
+  wake_.notify_all();
+  for (auto& worker : workers) worker.join();
+  // Drops those that still wait, whose flights will not land.
+  deadlines_.close();
+  for (auto& shard : flights_) {
+    const std::lock_guard lock(shard.mutex);
+    shard.flights.clear();
+  }
+}
+
+}  // namespace sluice::features

@@ -1,0 +1,190 @@
+#include "features/fetcher.h"
+
+#include <gtest/gtest.h>
+
+#include "core/hand_back.h"
+#include "features/testing/fake_store.h"
+
+namespace sluice::features {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Arrivals;
+using testing::FakeStore;
+
+const FeatureLookup kAge = {{{"user", KeyType::kText}}, {{"age", FeatureType::kNumber}}};
+
+// A fetcher whose ended gatherings are kept.
+class Fetching : public ::testing::Test {
+ protected:
+  explicit Fetching(StoreOptions options = testing::store_options())
+      : fetcher_(options, store_), lookup_(*fetcher_.prepare(kAge)) {
+    fetcher_.on_ended([this](std::vector<std::shared_ptr<Gathering>> ended) {
+      const std::lock_guard lock(mutex_);
+      for (auto& each : ended) ended_.push_back(std::move(each));
+      change_.notify_all();
+    });
+    for (const auto* name : {"u1", "u2", "u3"}) {
+      store_->put(name, {{"age", {std::int64_t{40}, 1}}});
+    }
+  }
+  ~Fetching() override {
+    store_->let_go();
+    fetcher_.close();
+  }
+
+  std::shared_ptr<Gathering> begin(const std::vector<std::string_view>& entities,
+                                   Fetcher::Began expected,
+                                   std::chrono::milliseconds patience = 60s) {
+    auto gathering = std::make_shared<Gathering>();
+    gathering->fetched->rows.resize(entities.size());
+    gathering->due = std::chrono::steady_clock::now() + patience;
+    gathering->request = testing::request_for(arrivals_, entities);
+    std::vector<Fetcher::Want> wants;
+    for (std::size_t i = 0; i < entities.size(); ++i) wants.push_back({lookup_, {entities[i]}, i});
+    EXPECT_EQ(fetcher_.fetch(gathering, std::move(wants), terms_), expected);
+    return gathering;
+  }
+  // Those that have ended, once there are as many.
+  std::vector<std::shared_ptr<Gathering>> ended(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    change_.wait(lock, [&] { return ended_.size() >= count; });
+    return std::exchange(ended_, {});
+  }
+
+  std::shared_ptr<FakeStore> store_ = std::make_shared<FakeStore>();
+  Fetcher::Terms terms_{60s, 60s, false};
+  Arrivals arrivals_;
+  Fetcher fetcher_;
+  std::shared_ptr<const ReadLookup> lookup_;
+  std::mutex mutex_;
+  std::condition_variable change_;
+  std::vector<std::shared_ptr<Gathering>> ended_;
+};
+
+TEST_F(Fetching, WhatWasFetchedIsThereTheNextTime) {
+  begin({"u1"}, Fetcher::Began::kWaits);
+  const auto done = ended(1);
+  EXPECT_EQ(std::get<std::int64_t>(done[0]->arrived[0]->values[0].data), 40);
+  const auto again = begin({"u1"}, Fetcher::Began::kThere);
+  EXPECT_EQ(std::get<std::int64_t>(again->fetched->rows[0]->values[0].data), 40);
+  EXPECT_EQ(store_->calls().size(), 1U);
+  const auto counts = fetcher_.counts();
+  EXPECT_EQ(counts.hits, 1U);
+  EXPECT_EQ(counts.misses, 1U);
+}
+
+TEST_F(Fetching, EqualLookupsAreOne) { EXPECT_EQ(*fetcher_.prepare(kAge), lookup_); }
+
+TEST_F(Fetching, ThoseThatComeMeanwhileShareTheNextCall) {
+  store_->hold();
+  begin({"u1"}, Fetcher::Began::kWaits);
+  store_->wait_for_calls(1);
+  begin({"u2"}, Fetcher::Began::kWaits);
+  begin({"u3", "u4"}, Fetcher::Began::kWaits);
+  store_->let_go();
+  ended(3);
+  const auto calls = store_->calls();
+  ASSERT_EQ(calls.size(), 2U);
+  EXPECT_EQ(calls[1], (std::vector<std::string>{"u2", "u3", "u4"}));
+}
+
+TEST_F(Fetching, AnEntityThatIsUnderWayIsNotAskedForTwice) {
+  store_->hold();
+  begin({"u1"}, Fetcher::Began::kWaits);
+  store_->wait_for_calls(1);
+  for (int i = 0; i < 5; ++i) begin({"u1", "u1"}, Fetcher::Began::kWaits);
+  store_->let_go();
+  for (const auto& each : ended(6)) {
+    for (const auto& row : each->arrived) EXPECT_TRUE(row != nullptr && row->known);
+  }
+  EXPECT_EQ(store_->calls().size(), 1U);
+  EXPECT_EQ(fetcher_.counts().joined, 10U);
+}
+
+TEST_F(Fetching, UnknownEntitiesAreRememberedForTheirOwnTime) {
+  begin({"nobody"}, Fetcher::Began::kWaits);
+  EXPECT_FALSE(ended(1)[0]->arrived[0]->known);
+  EXPECT_FALSE(begin({"nobody"}, Fetcher::Began::kThere)->fetched->rows[0]->known);
+  terms_.negative_ttl = 0ms;
+  begin({"nobody"}, Fetcher::Began::kWaits);
+  ended(1);
+  EXPECT_EQ(fetcher_.counts().unknown, 1U);
+}
+
+TEST_F(Fetching, WhatCannotBeReadIsNotKept) {
+  store_->put("u1", {{"age", {Unreadable{"is not a number"}, 0}}});
+  begin({"u1"}, Fetcher::Began::kWaits);
+  ended(1);
+  store_->put("u1", {{"age", {std::int64_t{41}, 1}}});
+  begin({"u1"}, Fetcher::Began::kWaits);
+  EXPECT_EQ(std::get<std::int64_t>(ended(1)[0]->arrived[0]->values[0].data), 41);
+}
+
+TEST_F(Fetching, NobodyWaitsLongerThanTheirTime) {
+  store_->hold();
+  begin({"u1"}, Fetcher::Began::kWaits, 5ms);
+  const auto late = ended(1);
+  EXPECT_EQ(late[0]->trouble.load(), Trouble::kLate);
+  store_->let_go();
+  // What came later is there for the next.
+  while (fetcher_.counts().cached_entries == 0) std::this_thread::sleep_for(1ms);
+  begin({"u1"}, Fetcher::Began::kThere);
+  EXPECT_EQ(fetcher_.counts().late, 1U);
+}
+
+TEST_F(Fetching, AStoreThatFailsIsLeftAlone) {
+  store_->fail_with(Error{Code::kUnavailable, "store_unavailable", "gone", {}});
+  for (int i = 0; i < Breaker::kMostFailures; ++i) {
+    begin({"u1"}, Fetcher::Began::kWaits);
+    EXPECT_EQ(ended(1)[0]->trouble.load(), Trouble::kDown);
+  }
+  const auto refused = begin({"u1"}, Fetcher::Began::kRefused);
+  EXPECT_EQ(refused->trouble.load(), Trouble::kDown);
+  EXPECT_EQ(store_->calls().size(), static_cast<std::size_t>(Breaker::kMostFailures));
+  store_->fail_with(std::nullopt);
+  std::this_thread::sleep_for(Breaker::kFirstPause);
+  begin({"u1"}, Fetcher::Began::kWaits);
+  ended(1);
+  begin({"u2"}, Fetcher::Began::kWaits);
+  ended(1);
+  EXPECT_FALSE(fetcher_.counts().open);
+}
+
+TEST_F(Fetching, OldRowsAreGivenToThoseWhoTakeThem) {
+  begin({"u1"}, Fetcher::Began::kWaits);
+  ended(1);
+  terms_ = {0ms, 0ms, true};
+  store_->fail_with(Error{Code::kUnavailable, "store_unavailable", "gone", {}});
+  begin({"u1"}, Fetcher::Began::kWaits);
+  const auto done = ended(1);
+  ASSERT_EQ(done[0]->old.size(), 1U);
+  EXPECT_TRUE(done[0]->old[0]->known);
+}
+
+TEST_F(Fetching, TheEndDropsThoseThatWait) {
+  store_->hold();
+  begin({"u1"}, Fetcher::Began::kWaits);
+  store_->wait_for_calls(1);
+  const auto waiting = begin({"u2"}, Fetcher::Began::kWaits);
+  std::optional<Error> answer;
+  waiting->request->on_done = [&](Request* done) { answer = done->reply.error; };
+  std::thread closing([this] { fetcher_.close(); });
+  // Refused from the moment that it closes; the call is let go only then.
+  while (true) {
+    auto late = std::make_shared<Gathering>();
+    late->fetched->rows.resize(1);
+    late->due = std::chrono::steady_clock::now() + 60s;
+    late->request = testing::request_for(arrivals_, {"u2"});
+    if (fetcher_.fetch(late, {{lookup_, {"u2"}, 0}}, terms_) == Fetcher::Began::kRefused) break;
+    std::this_thread::sleep_for(1ms);
+  }
+  store_->let_go();
+  closing.join();
+  EXPECT_EQ(store_->calls().size(), 1U);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->reason, "dropped");
+}
+
+}  // namespace
+}  // namespace sluice::features

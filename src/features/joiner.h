@@ -1,0 +1,56 @@
+// The features of one model: which of them a request needs, what happens when they do not come, and
+// how fetched, sent and made ones become the model's inputs.
+//
+// Thread-safety: immutable; every function may be called from any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/request.h"
+#include "features/fetcher.h"
+#include "features/gathering.h"
+#include "features/plan.h"
+
+namespace sluice::features {
+
+class Joiner {
+ public:
+  // `fetcher` outlives it. Errors: those of Plan::make and FeatureStore::reader.
+  static Result<std::unique_ptr<const Joiner>> make(const FeatureOptions& options,
+                                                    Signature& signature, bool columns_declared,
+                                                    Fetcher& fetcher);
+
+  // What codecs need to know.
+  std::shared_ptr<const FetchedFeatures> fetched() const { return told_; }
+
+  // See Servable::fetch and Servable::join.
+  bool fetch(RequestPtr& request) const;
+  Result<void> join(Request& request, const Signature& signature) const;
+
+  // A gathering that has all it will get: the request goes on with it, or with the error of what
+  // is missing, by what the model says of that.
+  void settle(Gathering& gathering) const;
+
+ private:
+  Joiner(Plan plan, Fetcher& fetcher, std::vector<std::shared_ptr<const ReadLookup>> lookups);
+
+  Result<void> check_entities(const FeatureAsk& ask) const;
+  std::vector<Fetcher::Want> wants(const FeatureAsk& ask) const;
+  // Of the features that are not sent, those that are needed for this row.
+  std::vector<bool> needed_lookups(const std::vector<bool>& sent) const;
+  void mark_needed(std::size_t feature, const std::vector<bool>& sent,
+                   std::vector<bool>& lookups) const;
+  bool all_have_defaults() const;
+
+  const Plan plan_;
+  Fetcher& fetcher_;
+  const std::vector<std::shared_ptr<const ReadLookup>> lookups_;
+  std::shared_ptr<const FetchedFeatures> told_;
+};
+
+// What a request is answered whose features cannot be had.
+Error trouble_error(Trouble trouble, const std::string& store, std::chrono::milliseconds timeout);
+
+}  // namespace sluice::features
