@@ -1,8 +1,7 @@
 #include "features/builtin.h"
 
-#include <array>
-
 #include "base/text.h"
+#include "features/sqlite.h"
 
 namespace sluice::features {
 namespace {
@@ -13,7 +12,9 @@ struct Kind {
 };
 
 // A new store: one file, and one line here.
-constexpr std::array<Kind, 0> kKinds = {};
+constexpr Kind kKinds[] = {
+    {"sqlite", open_sqlite},
+};
 
 }  // namespace
 
