@@ -1,0 +1,88 @@
+// Redis, and what speaks its protocol (RESP 2): pipelines of commands to one server.
+//
+// A connection is made at its first use, kept, and made anew after an error. There are as many as
+// threads ask at the same time. Nothing of TLS, of clusters and of sentinels.
+//
+// Thread-safety: any number of threads may share a client; each call has a connection of its own.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace sluice::clients {
+
+struct RedisUrl {
+  std::string user;      // empty: the default one
+  std::string password;  // empty: no AUTH
+  std::string host;      // without brackets
+  std::string port = "6379";
+  std::int64_t database = 0;
+};
+// redis://[[user]:password@]host[:port][/database], user and password percent-encoded. Errors:
+// kInvalidArgument/`bad_store_url`; the message shows nothing of the URL.
+Result<RedisUrl> parse_redis_url(std::string_view text);
+
+// Takes the replies to a pipeline, in the order of its commands; texts are gone when a call is
+// over.
+class RedisReplies {
+ public:
+  virtual ~RedisReplies() = default;
+  // A list, whose elements follow: texts and nils. False: that is not what was asked for.
+  virtual bool list(std::size_t reply, std::size_t size) = 0;
+  virtual void text(std::size_t reply, std::size_t element, std::string_view text) = 0;
+  virtual void nil(std::size_t reply, std::size_t element) = 0;
+  // The command is refused; `why` begins with a word such as WRONGTYPE. The first error that is
+  // returned is that of the whole call, after all replies.
+  virtual Result<void> refused(std::size_t reply, std::string_view why) = 0;
+  // "OK", to commands without a value.
+  virtual bool status(std::size_t reply, std::string_view text) {
+    (void)reply, (void)text;
+    return false;
+  }
+};
+
+// What a refusal is as an error of a store. `why` itself is not shown: it can have addresses in it.
+Error redis_refusal(std::string_view why);
+
+// A command as it goes over the wire, appended to a pipeline.
+void append_redis_command(std::string& pipeline, std::span<const std::string_view> words);
+// One word of a command whose beginning is there already.
+void append_redis_word(std::string& pipeline, std::string_view word);
+
+class RedisConnection;
+
+class RedisClient {
+ public:
+  explicit RedisClient(RedisUrl url);
+  ~RedisClient();
+  RedisClient(const RedisClient&) = delete;
+  RedisClient& operator=(const RedisClient&) = delete;
+
+  // Sends `pipeline`, which has `commands` commands, and hands their replies to `replies`. Blocks
+  // until `deadline` at most; only where the host is a name the system's resolver takes its own
+  // time. Errors: kUnavailable/`store_unavailable`, kDeadlineExceeded/`store_timeout`,
+  // kFailedPrecondition/`bad_store` (what answers is no Redis, a reply of more than 64 MiB), and
+  // those of `replies`. After an error some replies may have been handed over.
+  Result<void> ask(std::string_view pipeline, std::size_t commands, RedisReplies& replies,
+                   std::chrono::steady_clock::time_point deadline) const;
+
+  static constexpr std::size_t kMostReplyBytes = std::size_t{64} << 20;
+
+ private:
+  std::unique_ptr<RedisConnection> take_idle() const;
+  void give_back(std::unique_ptr<RedisConnection> connection) const;
+
+  const RedisUrl url_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<RedisConnection>> idle_;  // guarded by mutex_
+};
+
+}  // namespace sluice::clients

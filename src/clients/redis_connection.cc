@@ -1,0 +1,328 @@
+#include "clients/redis_connection.h"
+
+#include <hiredis/read.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+namespace sluice::clients {
+
+struct RedisExchange {
+  std::string_view unsent;
+  const std::size_t commands;
+  RedisReplies& replies;
+  std::size_t done = 0;            // replies that are whole
+  bool wrong = false;              // a reply is not what it should be
+  std::optional<Error> refusal{};  // the first
+};
+
+namespace {
+
+// hiredis moves what is behind a reply to the front of its buffer, so it is fed in small pieces.
+constexpr std::size_t kFeed = std::size_t{16} << 10;
+
+Failure bad_store(std::string message) {
+  return fail(Code::kFailedPrecondition, "bad_store", std::move(message));
+}
+Failure too_late(std::string message) {
+  return fail(Code::kDeadlineExceeded, "store_timeout", std::move(message));
+}
+std::string system_text(int code) { return std::generic_category().message(code); }
+
+// Until `deadline`, rounded up, so that waiting never ends just before it.
+int millis_left(RedisConnection::Deadline deadline) {
+  const auto left = deadline - std::chrono::steady_clock::now();
+  const auto millis = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  return static_cast<int>(std::clamp<std::int64_t>(millis, 0, 3'600'000));
+}
+
+struct FreeAddresses {
+  void operator()(addrinfo* list) const { freeaddrinfo(list); }
+};
+
+Result<std::unique_ptr<addrinfo, FreeAddresses>> look_up(const RedisUrl& url) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV;
+  addrinfo* list = nullptr;
+  const int code = getaddrinfo(url.host.c_str(), url.port.c_str(), &hints, &list);
+  if (code != 0) {
+    return unavailable("store_unavailable",
+                       std::string("the host of Redis cannot be found: ") + gai_strerror(code));
+  }
+  return std::unique_ptr<addrinfo, FreeAddresses>(list);
+}
+
+// Waits for a connection that is being made. 0, or what went wrong.
+int finish_connect(int socket, RedisConnection::Deadline deadline) {
+  pollfd waited{socket, POLLOUT, 0};
+  int ready = 0;
+  do {
+    ready = ::poll(&waited, 1, millis_left(deadline));
+  } while (ready < 0 && errno == EINTR);
+  if (ready < 0) return errno;
+  if (ready == 0) return ETIMEDOUT;
+  int code = 0;
+  socklen_t size = sizeof(code);
+  ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &size);
+  return code;
+}
+
+// A connected socket, or -1 with errno.
+int connect_one(const addrinfo& address, RedisConnection::Deadline deadline) {
+  const int out =
+      ::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+  if (out < 0) return -1;
+  const int on = 1;
+  ::setsockopt(out, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  ::setsockopt(out, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  int code = ::connect(out, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
+  if (code == EINPROGRESS) code = finish_connect(out, deadline);
+  if (code == 0) return out;
+  ::close(out);
+  errno = code;
+  return -1;
+}
+
+Result<int> connect_any(const RedisUrl& url, RedisConnection::Deadline deadline) {
+  SLUICE_TRY(const auto addresses, look_up(url));
+  int code = 0;
+  for (const auto* one = addresses.get(); one != nullptr; one = one->ai_next) {
+    const int out = connect_one(*one, deadline);
+    if (out >= 0) return out;
+    code = errno;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return too_late("Redis was not connected to in time");
+    }
+  }
+  return unavailable("store_unavailable", "Redis cannot be reached: " + system_text(code));
+}
+
+// The replies to AUTH and SELECT.
+struct Greeting : RedisReplies {
+  bool list(std::size_t, std::size_t) override { return false; }
+  void text(std::size_t, std::size_t, std::string_view) override {}
+  void nil(std::size_t, std::size_t) override {}
+  bool status(std::size_t, std::string_view text) override { return text == "OK"; }
+  Result<void> refused(std::size_t reply, std::string_view why) override {
+    auto error = redis_refusal(why);
+    // Older servers have only ERR for both.
+    if (error.reason == "bad_store" && why.starts_with("ERR")) {
+      error.message = auth && reply == 0
+                          ? "Redis does not take the user or password of the store's URL"
+                          : "Redis does not have the database of the store's URL";
+    }
+    return Failure(std::move(error));
+  }
+
+  bool auth = false;
+};
+
+// hiredis calls these for each part of a reply; they make nothing, and what they return only says
+// that there is something.
+struct Parts {
+  static void* made() {
+    static char something;
+    return &something;
+  }
+  static RedisExchange& pending(const redisReadTask* task) {
+    return *static_cast<RedisExchange*>(task->privdata);
+  }
+  static void refused(RedisExchange& pending, std::string_view why) {
+    auto taken = pending.replies.refused(pending.done, why);
+    if (!taken && !pending.refusal) pending.refusal = std::move(taken).error();
+  }
+
+  static void* string(const redisReadTask* task, char* data, std::size_t size) {
+    auto& now = pending(task);
+    const std::string_view text(data, size);
+    if (now.wrong) return made();
+    if (task->parent != nullptr) {
+      now.wrong = task->type != REDIS_REPLY_STRING;
+      if (!now.wrong) now.replies.text(now.done, static_cast<std::size_t>(task->idx), text);
+    } else if (task->type == REDIS_REPLY_ERROR) {
+      refused(now, text);
+    } else {
+      now.wrong = task->type != REDIS_REPLY_STATUS || !now.replies.status(now.done, text);
+    }
+    return made();
+  }
+  static void* array(const redisReadTask* task, int size) {
+    auto& now = pending(task);
+    if (now.wrong) return made();
+    now.wrong = task->parent != nullptr || size < 0 ||
+                !now.replies.list(now.done, static_cast<std::size_t>(size));
+    return made();
+  }
+  static void* integer(const redisReadTask* task, long long) {
+    pending(task).wrong = true;
+    return made();
+  }
+  static void* nil(const redisReadTask* task) {
+    auto& now = pending(task);
+    now.wrong = now.wrong || task->parent == nullptr;
+    if (!now.wrong) now.replies.nil(now.done, static_cast<std::size_t>(task->idx));
+    return made();
+  }
+  static void free(void*) {}
+};
+
+redisReplyObjectFunctions* functions() {
+  static redisReplyObjectFunctions out = {Parts::string, Parts::array, Parts::integer, Parts::nil,
+                                          Parts::free};
+  return &out;
+}
+
+}  // namespace
+
+void RedisConnection::FreeReader::operator()(redisReader* reader) const { redisReaderFree(reader); }
+
+RedisConnection::RedisConnection(int socket)
+    : socket_(socket), reader_(redisReaderCreateWithFunctions(functions())) {
+  // Its buffer would else be thrown away and made again for each piece.
+  if (reader_) reader_->maxbuf = 4 * kFeed;
+}
+
+RedisConnection::~RedisConnection() { ::close(socket_); }
+
+Result<std::unique_ptr<RedisConnection>> RedisConnection::open(const RedisUrl& url,
+                                                               Deadline deadline) {
+  SLUICE_TRY(const int socket, connect_any(url, deadline));
+  std::unique_ptr<RedisConnection> out(new RedisConnection(socket));
+  if (!out->reader_) return internal("Redis cannot be spoken to: memory is short");
+  SLUICE_CHECK(out->greet(url, deadline));
+  return out;
+}
+
+Result<void> RedisConnection::greet(const RedisUrl& url, Deadline deadline) {
+  std::string pipeline;
+  std::size_t commands = 0;
+  Greeting greeting;
+  if (!url.password.empty()) {
+    std::vector<std::string_view> words = {"AUTH"};
+    if (!url.user.empty()) words.emplace_back(url.user);
+    words.emplace_back(url.password);
+    append_redis_command(pipeline, words);
+    greeting.auth = true;
+    ++commands;
+  }
+  if (url.database != 0) {
+    const auto database = std::to_string(url.database);
+    append_redis_command(pipeline, std::array<std::string_view, 2>{"SELECT", database});
+    ++commands;
+  }
+  return exchange(pipeline, commands, greeting, deadline);
+}
+
+Result<void> RedisConnection::exchange(std::string_view pipeline, std::size_t commands,
+                                       RedisReplies& replies, Deadline deadline) {
+  received_ = false;
+  RedisExchange pending{pipeline, commands, replies};
+  reader_->privdata = &pending;
+  auto done = run(pending, deadline);
+  reader_->privdata = nullptr;
+  // More than was asked for: nobody knows what the next reply would be.
+  usable_ = done.has_value() && reader_->pos == reader_->len;
+  if (done && pending.refusal) return Failure(*std::move(pending.refusal));
+  return done;
+}
+
+Result<void> RedisConnection::run(RedisExchange& pending, Deadline deadline) {
+  while (pending.done < pending.commands || !pending.unsent.empty()) {
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return too_late("Redis did not answer in time");
+    }
+    SLUICE_TRY(const bool sent, send_some(pending));
+    SLUICE_TRY(const bool received, receive_some(pending));
+    const bool blocked = !sent || pending.unsent.empty();
+    if (blocked && !received) SLUICE_CHECK(wait(!pending.unsent.empty(), deadline));
+  }
+  return {};
+}
+
+// Whether anything went out.
+Result<bool> RedisConnection::send_some(RedisExchange& pending) {
+  if (pending.unsent.empty()) return false;
+  const auto sent = ::send(socket_, pending.unsent.data(), pending.unsent.size(), MSG_NOSIGNAL);
+  if (sent >= 0) {
+    pending.unsent.remove_prefix(static_cast<std::size_t>(sent));
+    return true;
+  }
+  if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK) return false;
+  // A reply that says why may still be there to be read ("too many clients").
+  if (errno == EPIPE || errno == ECONNRESET) {
+    const auto why = system_text(errno);
+    SLUICE_TRY(const bool received, receive_some(pending));
+    if (received && pending.refusal) return Failure(*std::move(pending.refusal));
+    return closed(why);
+  }
+  return closed(system_text(errno));
+}
+
+// Whether anything came in.
+Result<bool> RedisConnection::receive_some(RedisExchange& pending) {
+  const auto got = ::recv(socket_, buffer_.data(), buffer_.size(), 0);
+  if (got < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+  if (got < 0) return closed(system_text(errno));
+  if (got == 0) {
+    // Some servers say why before they close.
+    if (pending.refusal) return Failure(*std::move(pending.refusal));
+    return closed("the other end closed it");
+  }
+  received_ = true;
+  std::string_view bytes(buffer_.data(), static_cast<std::size_t>(got));
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(kFeed, bytes.size()))) {
+    SLUICE_CHECK(take_apart(bytes.substr(0, kFeed), pending));
+  }
+  return true;
+}
+
+Result<void> RedisConnection::take_apart(std::string_view bytes, RedisExchange& pending) {
+  if (redisReaderFeed(reader_.get(), bytes.data(), bytes.size()) != REDIS_OK) {
+    return internal("a reply of Redis cannot be read: memory is short");
+  }
+  reply_bytes_ += bytes.size();
+  while (pending.done < pending.commands) {
+    void* reply = nullptr;
+    const int code = redisReaderGetReply(reader_.get(), &reply);
+    if (code != REDIS_OK) return bad_store("what answers does not speak the protocol of Redis");
+    if (pending.wrong) return bad_store("Redis answers with another kind of reply than was asked");
+    if (reply == nullptr) break;
+    ++pending.done;
+    reply_bytes_ = reader_->len - reader_->pos;
+  }
+  if (reply_bytes_ > RedisClient::kMostReplyBytes) {
+    return bad_store(
+        "a reply of Redis is larger than 64 MiB; keep fewer or smaller features of an "
+        "entity");
+  }
+  return {};
+}
+
+Result<void> RedisConnection::wait(bool writing, Deadline deadline) const {
+  pollfd waited{socket_, static_cast<short>(writing ? POLLIN | POLLOUT : POLLIN), 0};
+  const int ready = ::poll(&waited, 1, millis_left(deadline));
+  if (ready < 0 && errno != EINTR) {
+    return unavailable("store_unavailable", "Redis cannot be waited for: " + system_text(errno));
+  }
+  return {};  // that the time is over is seen before the next step
+}
+
+Failure RedisConnection::closed(std::string_view why) {
+  closed_ = true;
+  return unavailable("store_unavailable", "the connection to Redis was cut: " + std::string(why));
+}
+
+bool RedisConnection::quiet() const {
+  char byte = 0;
+  return ::recv(socket_, &byte, 1, MSG_PEEK) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+}  // namespace sluice::clients

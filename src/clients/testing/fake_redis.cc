@@ -1,0 +1,147 @@
+#include "clients/testing/fake_redis.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+
+#include "clients/redis.h"
+
+namespace sluice::clients {
+namespace {
+
+sockaddr_in loopback(int port) {
+  sockaddr_in out{};
+  out.sin_family = AF_INET;
+  out.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  out.sin_port = htons(static_cast<std::uint16_t>(port));
+  return out;
+}
+
+// A socket bound to a free port, which is told.
+int bind_free(int& port) {
+  const int out = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  auto address = loopback(0);
+  socklen_t size = sizeof(address);
+  if (out < 0 || ::bind(out, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      ::getsockname(out, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    throw std::runtime_error("no port is free");
+  }
+  port = ntohs(address.sin_port);
+  return out;
+}
+
+int connect_to(int port) {
+  const int out = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const auto address = loopback(port);
+  if (::connect(out, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) return out;
+  ::close(out);
+  return -1;
+}
+
+}  // namespace
+
+std::string FakePeer::read(std::size_t bytes) {
+  std::string out;
+  char buffer[4096];
+  while (out.size() < bytes) {
+    const auto got = ::recv(socket_, buffer, std::min(sizeof(buffer), bytes - out.size()), 0);
+    if (got <= 0) break;
+    out.append(buffer, static_cast<std::size_t>(got));
+  }
+  return out;
+}
+
+bool FakePeer::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return true;
+}
+
+FakeRedis::FakeRedis(std::vector<FakeScript> scripts) : scripts_(std::move(scripts)) {
+  listener_ = bind_free(port_);
+  if (::listen(listener_, 16) != 0) throw std::runtime_error("cannot listen");
+  thread_ = std::thread([this] { run(); });
+}
+
+FakeRedis::~FakeRedis() {
+  ::shutdown(listener_, SHUT_RDWR);
+  thread_.join();
+  for (const int socket : sockets_) ::shutdown(socket, SHUT_RDWR);
+  for (auto& talker : talkers_) talker.join();
+  for (const int socket : sockets_) ::close(socket);
+  ::close(listener_);
+}
+
+void FakeRedis::run() {
+  while (true) {
+    const int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (socket < 0) return;
+    const auto number = connections_++;
+    sockets_.push_back(socket);
+    talkers_.emplace_back([this, socket, number] {
+      FakePeer peer(socket);
+      scripts_[std::min(number, scripts_.size() - 1)](peer);
+      ::shutdown(socket, SHUT_RDWR);
+    });
+  }
+}
+
+std::unique_ptr<RealRedis> RealRedis::start(const std::vector<std::string>& options) {
+  int port = 0;
+  ::close(bind_free(port));
+  std::vector<std::string> words = {
+      "redis-server", "--bind", "127.0.0.1", "--port",   std::to_string(port), "--save", "",
+      "--appendonly", "no",     "--logfile", "/dev/null"};
+  words.insert(words.end(), options.begin(), options.end());
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  pid_t process = 0;
+  if (::posix_spawnp(&process, "redis-server", nullptr, nullptr, argv.data(), environ) != 0) {
+    return nullptr;
+  }
+  std::unique_ptr<RealRedis> out(new RealRedis(process, port));
+  for (int i = 0; i < 500; ++i) {
+    if (const int socket = connect_to(port); socket >= 0) {
+      ::close(socket);
+      return out;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  throw std::runtime_error("redis-server does not answer");
+}
+
+RealRedis::~RealRedis() {
+  ::kill(process_, SIGTERM);
+  ::waitpid(process_, nullptr, 0);
+}
+
+std::string RealRedis::run(std::initializer_list<std::string_view> words) const {
+  const int socket = connect_to(port_);
+  if (socket < 0) throw std::runtime_error("redis-server is gone");
+  std::string command;
+  append_redis_command(command, words);
+  FakePeer peer(socket);
+  std::string line;
+  bool open = peer.write(command);
+  while (open && !line.ends_with("\r\n")) {
+    const auto byte = peer.read(1);
+    open = !byte.empty();
+    line += byte;
+  }
+  ::close(socket);
+  return line.substr(0, line.find('\r'));
+}
+
+}  // namespace sluice::clients

@@ -1,0 +1,81 @@
+// A server that says what a test tells it to, and one that is Redis.
+//
+// Thread-safety: one owner; what a script does runs on a thread of the fake's.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace sluice::clients {
+
+// The fake's end of a connection.
+class FakePeer {
+ public:
+  explicit FakePeer(int socket) : socket_(socket) {}
+
+  // Until so many bytes have come, or the client has gone: what has come.
+  std::string read(std::size_t bytes);
+  // False: the client has gone.
+  bool write(std::string_view bytes);
+
+ private:
+  const int socket_;
+};
+
+using FakeScript = std::function<void(FakePeer& peer)>;
+
+// One script for each connection, in their order, the last one for all others; at a script's end
+// the connection is closed.
+class FakeRedis {
+ public:
+  explicit FakeRedis(std::vector<FakeScript> scripts);
+  ~FakeRedis();
+  FakeRedis(const FakeRedis&) = delete;
+  FakeRedis& operator=(const FakeRedis&) = delete;
+
+  std::string port() const { return std::to_string(port_); }
+  std::string url() const { return "redis://127.0.0.1:" + port(); }
+  std::size_t connections() const { return connections_; }
+
+ private:
+  void run();
+
+  const std::vector<FakeScript> scripts_;
+  int listener_ = -1;
+  int port_ = 0;
+  std::atomic<std::size_t> connections_ = 0;
+  std::vector<int> sockets_;          // the accepting thread's, until it has ended
+  std::vector<std::thread> talkers_;  // likewise
+  std::thread thread_;
+};
+
+// redis-server on a free port of this machine, without persistence; ended with this object.
+class RealRedis {
+ public:
+  // Null where there is no redis-server on PATH. `options` are its flags ("--requirepass", "x").
+  static std::unique_ptr<RealRedis> start(const std::vector<std::string>& options = {});
+  ~RealRedis();
+  RealRedis(const RealRedis&) = delete;
+  RealRedis& operator=(const RealRedis&) = delete;
+
+  std::string port() const { return std::to_string(port_); }
+  std::string url() const { return "redis://127.0.0.1:" + port(); }
+  // The first line of the reply, ":1".
+  std::string run(std::initializer_list<std::string_view> words) const;
+
+ private:
+  RealRedis(pid_t process, int port) : process_(process), port_(port) {}
+
+  const pid_t process_;
+  const int port_;
+};
+
+}  // namespace sluice::clients
