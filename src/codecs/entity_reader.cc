@@ -39,9 +39,9 @@ Result<std::string_view> read_value(od::value value, std::string_view name, Aren
 
 Result<FeatureData> read_number(od::value value, std::string_view name) {
   od::number number;
-  if (value.get_number().get(number)) {
-    SLUICE_CHECK(visit(value));
-    return invalid("out_of_range", "feature '" + printable(name) + "' is a number out of range");
+  if (value.get_number().get(number)) {  // an integer that is too large for one
+    SLUICE_TRY(const double real, read_double(value, name));
+    return FeatureData(real);
   }
   if (number.is_int64()) return FeatureData(number.get_int64());
   return FeatureData(number.as_double());
