@@ -39,6 +39,10 @@ constexpr Command kCommands[] = {
      "  sluice release fraud shadow v3\n"
      "  sluice release fraud rollback",
      add_release},
+    {"features", "Fill and read the embedded feature store",
+     "sluice features import users.parquet --entity user_id\n"
+     "  sluice features get user_42",
+     add_features},
     {"config", "Work on configuration files", "sluice config check model.yaml", add_config},
     {"bench", "Load a server, or measure a model here: in this process, or served in three ways",
      "sluice bench http://127.0.0.1:8000/models/fraud/predict --data '[1, 2, 3]' --concurrency 64\n"

@@ -41,6 +41,7 @@ Action add_explain(CLI::App& app);
 Action add_inspect(CLI::App& app);
 Action add_models(CLI::App& app);
 Action add_release(CLI::App& app);
+Action add_features(CLI::App& app);
 Action add_config(CLI::App& app);
 Action add_bench(CLI::App& app);
 Action add_completion(CLI::App& app);

@@ -44,7 +44,12 @@ void print_bash(const CLI::App& root) {
   std::printf("    case ${COMP_WORDS[1]} in\n");
   for (const auto* command : commands) {
     auto words = flags_of(*command);
-    for (const auto& name : names_of(commands_of(*command))) words.push_back(name);
+    for (const auto* nested : commands_of(*command)) {
+      words.push_back(nested->get_name());
+      for (auto& flag : flags_of(*nested)) {
+        if (std::ranges::find(words, flag) == words.end()) words.push_back(std::move(flag));
+      }
+    }
     std::printf("      %s) words=\"%s\" ;;\n", command->get_name().c_str(), joined(words).c_str());
   }
   std::printf("    esac\n  fi\n");
@@ -81,18 +86,22 @@ std::string roff(const std::string& text) {
   return out;
 }
 
+void print_command(const CLI::App& command, const std::string& name) {
+  std::printf(".SS %s\n%s.\n", name.c_str(), roff(command.get_description()).c_str());
+  for (const auto* option : command.get_options()) {
+    std::printf(".TP\n.B %s\n%s\n", roff(option->get_name(true, true)).c_str(),
+                roff(option->get_description()).c_str());
+  }
+  std::printf(".PP\n.nf\n%s\n.fi\n", roff(command.get_footer()).c_str());
+  for (const auto* nested : commands_of(command)) {
+    print_command(*nested, name + " " + nested->get_name());
+  }
+}
+
 void print_man(const CLI::App& root) {
   std::printf(".TH SLUICE 1\n.SH NAME\nsluice \\- %s\n", roff(root.get_description()).c_str());
   std::printf(".SH SYNOPSIS\n.B sluice\n.I command\n[options]\n.SH COMMANDS\n");
-  for (const auto* command : commands_of(root)) {
-    std::printf(".SS %s\n%s.\n", command->get_name().c_str(),
-                roff(command->get_description()).c_str());
-    for (const auto* option : command->get_options()) {
-      std::printf(".TP\n.B %s\n%s\n", roff(option->get_name(true, true)).c_str(),
-                  roff(option->get_description()).c_str());
-    }
-    std::printf(".PP\n.nf\n%s\n.fi\n", roff(command->get_footer()).c_str());
-  }
+  for (const auto* command : commands_of(root)) print_command(*command, command->get_name());
   std::printf(
       ".SH EXIT STATUS\n0 success; 64 usage; 65 bad data; 66 no such input; "
       "69 server unreachable; 70 internal; 1 a watched release was not promoted.\n");
