@@ -3,6 +3,8 @@
 #include <array>
 
 #include "base/text.h"
+#include "features/feast_redis.h"
+#include "features/redis.h"
 
 namespace sluice::features {
 namespace {
@@ -13,13 +15,18 @@ struct Kind {
 };
 
 // A new store: one file, and one line here.
-constexpr std::array<Kind, 0> kKinds = {};
+constexpr std::array<Kind, 2> kKinds = {{
+    {"redis", open_redis},
+    {"feast+redis", open_feast_redis},
+}};
 
 }  // namespace
 
 Result<std::shared_ptr<const FeatureStore>> open_store(const StoreOptions& options) {
   const std::string_view url = options.url;
-  const auto scheme = url.substr(0, url.find(':'));
+  auto scheme = url.substr(0, url.find(':'));
+  // The store itself says that there is no TLS.
+  if (scheme.ends_with("rediss")) scheme.remove_suffix(1);
   std::vector<std::string> known;
   for (const auto& kind : kKinds) {
     if (kind.scheme == scheme) return kind.open(options);
