@@ -15,7 +15,7 @@ using Rows = std::vector<std::string>;
 
 const std::vector<EntityKey> kDriver = {{"driver_id", KeyType::kInt64}};
 
-TEST(FeastRedisStore, IsMadeOfItsUrlAndProject) {
+TEST(FeastRedisStore, NeedsAProject) {
   StoreOptions options;
   options.url = "feast+redis://127.0.0.1:1";
   EXPECT_EQ(open_store(options).error().reason, "bad_store_url") << "without a project";

@@ -49,7 +49,7 @@ TEST(KeyTemplate, NamesEveryKeyAndNoOther) {
   EXPECT_EQ(key_of("user:{user_id}", kPair, {"1", "2"}), "bad_config");
 }
 
-TEST(RedisStore, IsMadeOfItsUrl) {
+TEST(RedisStoreUrl, IsCheckedWithoutConnecting) {
   StoreOptions options;
   options.url = "redis://127.0.0.1:1/x";
   EXPECT_EQ(open_store(options).error().reason, "bad_store_url");
