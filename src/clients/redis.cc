@@ -63,6 +63,15 @@ bool one_of(std::string_view word, std::span<const std::string_view> words) {
   return std::ranges::find(words, word) != words.end();
 }
 
+void append_word(std::string& pipeline, std::string_view word) {
+  char digits[24] = "$";
+  const auto end = std::to_chars(digits + 1, digits + sizeof(digits), word.size()).ptr;
+  pipeline.append(digits, static_cast<std::size_t>(end - digits));
+  pipeline += "\r\n";
+  pipeline += word;
+  pipeline += "\r\n";
+}
+
 }  // namespace
 
 Result<RedisUrl> parse_redis_url(std::string_view text) {
@@ -118,20 +127,23 @@ Error redis_refusal(std::string_view why) {
   return wrong("Redis refuses the command (" + std::string(word) + ")");
 }
 
-void append_redis_word(std::string& pipeline, std::string_view word) {
-  char digits[24] = "$";
-  const auto end = std::to_chars(digits + 1, digits + sizeof(digits), word.size()).ptr;
-  pipeline.append(digits, static_cast<std::size_t>(end - digits));
-  pipeline += "\r\n";
-  pipeline += word;
-  pipeline += "\r\n";
-}
-
 void append_redis_command(std::string& pipeline, std::span<const std::string_view> words) {
   pipeline += '*';
   pipeline += std::to_string(words.size());
   pipeline += "\r\n";
-  for (const auto word : words) append_redis_word(pipeline, word);
+  for (const auto word : words) append_word(pipeline, word);
+}
+
+RedisHmget::RedisHmget(std::span<const std::string> fields)
+    : head_("*" + std::to_string(fields.size() + 2) + "\r\n") {
+  append_word(head_, "HMGET");
+  for (const auto& field : fields) append_word(tail_, field);
+}
+
+void RedisHmget::append(std::string& pipeline, std::string_view key) const {
+  pipeline += head_;
+  append_word(pipeline, key);
+  pipeline += tail_;
 }
 
 RedisClient::RedisClient(RedisUrl url) : url_(std::move(url)) {}

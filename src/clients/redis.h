@@ -54,8 +54,20 @@ Error redis_refusal(std::string_view why);
 
 // A command as it goes over the wire, appended to a pipeline.
 void append_redis_command(std::string& pipeline, std::span<const std::string_view> words);
-// One word of a command whose beginning is there already.
-void append_redis_word(std::string& pipeline, std::string_view word);
+
+// HMGET of the same fields of many hashes: written once, but for the key.
+class RedisHmget {
+ public:
+  explicit RedisHmget(std::span<const std::string> fields);
+
+  void append(std::string& pipeline, std::string_view key) const;
+  // About, of one.
+  std::size_t bytes() const { return head_.size() + tail_.size() + 64; }
+
+ private:
+  std::string head_;
+  std::string tail_;
+};
 
 class RedisConnection;
 

@@ -1,6 +1,8 @@
 #include "features/builtin.h"
 
 #include "base/text.h"
+#include "features/feast_redis.h"
+#include "features/redis.h"
 #include "features/sqlite.h"
 
 namespace sluice::features {
@@ -14,13 +16,17 @@ struct Kind {
 // A new store: one file, and one line here.
 constexpr Kind kKinds[] = {
     {"sqlite", open_sqlite},
+    {"redis", open_redis},
+    {"feast+redis", open_feast_redis},
 };
 
 }  // namespace
 
 Result<std::shared_ptr<const FeatureStore>> open_store(const StoreOptions& options) {
   const std::string_view url = options.url;
-  const auto scheme = url.substr(0, url.find(':'));
+  auto scheme = url.substr(0, url.find(':'));
+  // The store itself says that there is no TLS.
+  if (scheme.ends_with("rediss")) scheme.remove_suffix(1);
   std::vector<std::string> known;
   for (const auto& kind : kKinds) {
     if (kind.scheme == scheme) return kind.open(options);

@@ -2,8 +2,9 @@
 
 An entity's keys are (name, kind, value), with the kinds "string", "bytes", "int32" and "int64". A
 feature's value is (kind, value), with the kinds of feast.types.Value: "string", "bytes", "int32",
-"int64", "double", "float", "bool" and "unix_timestamp", each also with "_list" behind it, and "null".
-A value of None is a message in which nothing is set, which is how Feast writes a missing one.
+"int64", "double", "float", "bool" and "unix_timestamp", each also with "_list" behind it, and
+"null". A value of None is a message in which nothing is set, which is how Feast writes a missing
+one.
 
 As a program it prints the cases of tests/features/feast_golden.jsonl, which the C++ is tested with:
 
@@ -177,6 +178,16 @@ INEXACT_CASES = [("int64_list", [2**53 + 1]), ("int64_list", [2**63 - 1]),
                  ("unix_timestamp_list", [1, -2**53 - 1])]
 TIME_CASES = [(0, 0), (1795687200, 0), (1795687200, 250000000), (0, 1), (-1, 500000000)]
 FIELD_CASES = ["driver_stats:conv_rate", "v:f", "v:ab", "v:abc", "straße:größe"]
+# project, version, keys, values, times
+HASH_CASES = [
+    ("shop", 3, [("driver_id", "int64", 1001)],
+     {"stats:conv": ("float", 0.5), "stats:trips": ("int64", 12), "stats:city": ("string", None),
+      "car:brand": ("string", "saab"), "car:seats": ("int32_list", [2, 4])},
+     {"stats": 1795687200.25, "car": 1795680000}),
+    ("shop", 2, [("user", "string", "Zoë"), ("at", "int32", -1)],
+     {"stats:conv": ("double", 2.5)}, 0),
+    ("p", 1, [("driver_id", "int64", 7)], {"stats:conv": ("bool", True)}, 1795687200),
+]
 
 
 def real(kind, value):
@@ -217,6 +228,10 @@ def cases():
         yield {"time": seconds * 10**9 + nanos, "bytes": encode_timestamp(seconds, nanos).hex()}
     for name in FIELD_CASES:
         yield {"field": name, "bytes": redis_field(name).hex()}
+    for project, version, keys, values, times in HASH_CASES:
+        key, fields = redis_hash(project, keys, values, times, version)
+        yield {"hash": key.hex(), "project": project, "version": version,
+               "fields": [[name.hex(), value.hex()] for name, value in fields.items()]}
 
 
 if __name__ == "__main__":
