@@ -93,7 +93,7 @@ std::string to_json(const Arguments& arguments, const NamedFeatures& features) {
   for (const auto& [name, value] : features) {
     if (value.time_ns == 0) continue;
     std::string time;
-    features::append_time(value.time_ns, time);
+    append_time(value.time_ns, time);
     json.field(name, std::string_view(time));
   }
   json.end_object().end_object();

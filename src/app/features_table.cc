@@ -170,7 +170,7 @@ Result<void> FeatureTable::read_entity(Row& row) {
 
 Result<void> FeatureTable::read_time(Row& row) {
   const std::size_t column = real_key_.size();
-  row.time_ns = features::parse_time(chunk_->text(column, at_));
+  row.time_ns = parse_time(chunk_->text(column, at_));
   if (row.time_ns) return {};
   return invalid("bad_time",
                  place(column) + " is not a time: a timestamp, RFC 3339, or seconds since 1970");

@@ -15,6 +15,7 @@ class Entities(Folder):
         super().__init__()
         for number in range(1, versions + 1):
             self.put("m", f"v{number}", tiny_onnx.model(1000 * number))
+        self.put("plain", "v1", tiny_onnx.model(0))  # is ready, whatever becomes of m
         self.features(features, more)
         self.config = self.path.parent / "sluice.yaml"
         self.config.write_text(stores or "poll: 200ms\n")
