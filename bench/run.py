@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import batching, load, pickles, releases, report, seen, sources, watching
+from lib import batching, entities, load, pickles, releases, report, seen, sources, watching
 from lib.load import Load
 from lib.questions import Row, Tensor
 from lib.servers import BenchError, Site
@@ -93,7 +93,7 @@ LOADS = {
              "tensors": [report.RAW._replace(rows=rows) for rows in report.TENSOR_ROWS]},
 }
 GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors", "cache", "batching", "sklearn",
-          "sources", "log", "watch")
+          "sources", "log", "watch", "features")
 EXTRA = ("memory", "release")  # only where they are asked for
 
 
@@ -265,7 +265,7 @@ def parse_options():
         parser.error(f"not known: {', '.join(sorted(wrong))}" if wrong else
                      "--seconds is 1 to 60, --rounds 1 to 50")
     if options.peers and not options.named and options.only == parser.get_default("only"):
-        for group in ("batching", "sources", "log", "watch"):  # they have no peers
+        for group in ("batching", "sources", "log", "watch", "features"):  # they have no peers
             options.groups.remove(group)
     options.peers = [peer for peer in PEERS if peer.key in keys]
     options.root = options.root.resolve()
@@ -314,6 +314,11 @@ def main():
             with contextlib.ExitStack() as stack:
                 watched = seen.measure(site, options.rounds, options.seconds, say, stack)
             entries += watched.reach()
+        fed = None
+        if "features" in options.groups:
+            with contextlib.ExitStack() as stack:
+                fed = entities.measure(site, options.rounds, options.seconds, say, stack)
+            entries += fed.reach()
         if "memory" in options.groups:
             entries += run_memory(site, options.peers)
         found = []
@@ -330,7 +335,7 @@ def main():
     for part in ([row for row in rows if not row[1].rows], [row for row in rows if row[1].rows]):
         if part:
             print("\n" + report.table(part))
-    for part in (batches, loops, fetched, logged, watched):
+    for part in (batches, loops, fetched, logged, watched, fed):
         if part:
             print("\n" + part.table())
     if entries:
@@ -347,6 +352,7 @@ def main():
         "sources": fetched.cells() if fetched else [],
         "log": logged.cells() if logged else [],
         "watch": watched.cells() if watched else [],
+        "features": fed.cells() if fed else [],
         "reach": entries, "release": found}, indent=1) + "\n")
     say(f"\nas JSON: {file}")
 

@@ -19,10 +19,10 @@ struct Everything {
   Everything() {
     auto opened = app::Stack::open(SLUICE_SOURCE_DIR "/examples/models");
     stack = std::move(*opened);
-    add_builtin(router, methods,
-                {stack->pipeline(), stack->tables(), stack->repository(), stack->releases(),
-                 stack->trace(), shared_memory, settings, stack->shadows(), stack->watch(),
-                 stack->features()});
+    add_builtin(
+        router, methods,
+        {stack->pipeline(), stack->tables(), stack->repository(), stack->releases(), stack->trace(),
+         shared_memory, settings, stack->shadows(), stack->watch(), stack->features()});
   }
   std::unique_ptr<app::Stack> stack;
   clients::SharedMemory shared_memory{false};

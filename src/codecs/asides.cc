@@ -50,6 +50,20 @@ std::string explanation_text(const Explanation& explanation, bool many_rows) {
   return out;
 }
 
+void write_features(const Request& request, JsonWriter& json) {
+  if (request.feature_times.empty()) return;
+  if (!request.features_told.empty() && !request.many_rows) {
+    json.key("features_used").raw(request.features_told);
+    json.key("feature_times").raw(request.times_told);
+    return;
+  }
+  const Signature& signature = request.servable->signature();
+  json.key("features_used");
+  write_features_used(request.inputs, signature, request.rows, request.many_rows, json);
+  json.key("feature_times");
+  write_feature_times(signature, request.rows, request.many_rows, request.feature_times, json);
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string_view, std::string>> asides_of(const Request& request) {
@@ -76,13 +90,7 @@ std::vector<std::pair<std::string_view, std::string>> asides_of(const Request& r
 }
 
 void write_asides(const Request& request, JsonWriter& json) {
-  if (!request.feature_times.empty()) {
-    const Signature& signature = request.servable->signature();
-    json.key("features_used");
-    write_features_used(request.inputs, signature, request.rows, request.many_rows, json);
-    json.key("feature_times");
-    write_feature_times(signature, request.rows, request.many_rows, request.feature_times, json);
-  }
+  write_features(request, json);
   for (const auto& [name, text] : asides_of(request)) json.key(name).raw(text);
 }
 

@@ -106,7 +106,7 @@ TEST(EntityReader, Mistakes) {
   EXPECT_EQ(reason_of(R"({"entity_id":"a","features":{"age":{}}})"), "wrong_type");
   EXPECT_EQ(reason_of(R"({"entity_id":"a","features":{"age":1,"age":2}})"), "duplicate_key");
   EXPECT_EQ(reason_of(R"({"entity_id":"a","features":[{},3]})"), "ragged");
-  EXPECT_EQ(reason_of(R"({"entity_id":"a","features":{"age":1e999}})"), "not_json");
+  EXPECT_EQ(reason_of(R"({"entity_id":"a","features":{"age":1e999}})"), "out_of_range");
   EXPECT_EQ(reason_of(R"({"entity_id":"a","features":{"age":99999999999999999999}})"), "");
   EXPECT_EQ(reason_of(R"({})"), "missing_features");
   EXPECT_EQ(reason_of(R"({"entity_id":")" + std::string(2000, 'x') + R"("})"), "bad_entity");

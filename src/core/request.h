@@ -127,6 +127,9 @@ struct Request {
   // Of the values in `inputs`, row after row, in the order of the columns: nanoseconds since 1970;
   // 0: it was sent, or nobody knows. Empty where nothing was fetched.
   std::span<const std::int64_t> feature_times;
+  // Both of them as JSON, where that is known already; `fetched` keeps it.
+  std::string_view features_told;
+  std::string_view times_told;
 
   // When it got where; stages write them, observers read them. Zero: it never did.
   TimePoint arrived{};

@@ -5,35 +5,41 @@
 namespace sluice::features {
 namespace {
 
-// Of an entry beside its row, about: list and table, the pointer's counts.
-constexpr std::size_t kOverhead = 160;
+// Of an entry beside its row, about: list and table, the pointer's counts; and of what will be made
+// of it for a model, a value.
+constexpr std::size_t kOverhead = 288;
+constexpr std::size_t kReady = 80;
 
 }  // namespace
 
 FeatureCache::FeatureCache(std::size_t bytes)
     : most_known_((bytes - bytes / 8) / kShards), most_unknown_(bytes / 8 / kShards) {}
 
-FeatureCache::Found FeatureCache::find(const RowKey& key) {
+FeatureCache::Found FeatureCache::find(const RowKey& key, TimePoint now) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   for (Lru* lru : {&shard.known, &shard.unknown}) {
     const auto place = lru->places.find(key);
     if (place == lru->places.end()) continue;
-    lru->entries.splice(lru->entries.begin(), lru->entries, place->second);
-    return place->second->found;
+    Entry& entry = *place->second;
+    if (now - entry.used > kStays) {
+      lru->entries.splice(lru->entries.begin(), lru->entries, place->second);
+      entry.used = now;
+    }
+    return entry.found;
   }
   return {};
 }
 
-void FeatureCache::put(const RowKey& key, std::shared_ptr<const FeatureRow> row, TimePoint now) {
+void FeatureCache::put(const RowKey& key, std::shared_ptr<const KeptRow> row, TimePoint now) {
   if (most_known_ == 0) return;
-  const std::size_t bytes = row->bytes() + kOverhead;
+  const std::size_t bytes = row->bytes() + kOverhead + row->values.size() * kReady;
   const bool known = row->known;
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   shard.known.remove(key);
   shard.unknown.remove(key);
-  Entry entry{key, {std::move(row), now}, bytes};
+  Entry entry{key, {std::move(row), now}, bytes, now};
   if (known) {
     shard.known.put(std::move(entry), most_known_);
   } else {

@@ -5,7 +5,7 @@
 // asked for. A row is kept past the time in which it may be used: whoever asks gets it with the
 // time when it was fetched, and decides.
 //
-// Thread-safety: every function may be called from any thread. A FeatureRow never changes.
+// Thread-safety: every function may be called from any thread.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "core/feature_value.h"
+#include "features/kept_row.h"
 
 namespace sluice::features {
 
@@ -35,16 +35,16 @@ class FeatureCache {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
   struct Found {
-    std::shared_ptr<const FeatureRow> row;  // null: not there
+    std::shared_ptr<const KeptRow> row;  // null: not there
     TimePoint fetched{};
   };
 
   // `bytes` of 0: nothing is kept.
   explicit FeatureCache(std::size_t bytes);
 
-  Found find(const RowKey& key);
+  Found find(const RowKey& key, TimePoint now);
   // Replaces what the key had. Keeps nothing larger than a shard's share.
-  void put(const RowKey& key, std::shared_ptr<const FeatureRow> row, TimePoint now);
+  void put(const RowKey& key, std::shared_ptr<const KeptRow> row, TimePoint now);
 
   // Sums over the shards, each at its own moment.
   std::size_t entries() const;
@@ -55,7 +55,11 @@ class FeatureCache {
     RowKey key;
     Found found;
     std::size_t bytes;
+    TimePoint used;  // when it was put in front
   };
+  // Used again within this time it stays where it is: whoever is asked for all the time need not be
+  // moved each time.
+  static constexpr std::chrono::milliseconds kStays{100};
   // The most recently used in front.
   struct Lru {
     std::list<Entry> entries;

@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 // answers the next who asks.
 constexpr std::chrono::milliseconds kGrace{200};
 
-RowKey key_of(std::uint64_t lookup, std::span<const std::string_view> entity) {
+RowKey key_of(std::uint64_t lookup, EntityValues entity) {
   const auto put = [](std::string& to, std::uint64_t number) {
     to.append(reinterpret_cast<const char*>(&number), sizeof(number));
   };
@@ -76,23 +76,20 @@ std::vector<std::shared_ptr<const ReadLookup>> Fetcher::prepared() const {
   return out;
 }
 
-bool Fetcher::found_in_cache(Gathering& gathering, const Want& want, const RowKey& key,
-                             const Terms& terms, TimePoint now) {
-  auto found = cache_.find(key);
-  if (found.row == nullptr) return false;
-  const auto ttl = found.row->known ? terms.ttl : std::min(terms.ttl, terms.negative_ttl);
-  if (now - found.fetched < ttl) {
-    auto mine = counters_.mine();
-    mine.bump(&Counters::hits, 1);
-    if (!found.row->known) mine.bump(&Counters::unknown, 1);
-    gathering.fetched->rows[want.place] = std::move(found.row);
-    return true;
+Fetcher::Recalled Fetcher::recall(const ReadLookup& lookup, EntityValues entity, const Terms& terms,
+                                  TimePoint now) {
+  Recalled out;
+  out.key = key_of(lookup.id, entity);
+  auto found = cache_.find(out.key, now);
+  auto mine = counters_.mine();
+  if (found.row != nullptr) {
+    const auto ttl = found.row->known ? terms.ttl : std::min(terms.ttl, terms.negative_ttl);
+    out.fresh = now - found.fetched < ttl;
+    out.row = std::move(found.row);
   }
-  if (terms.keep_old && found.row->known) {
-    gathering.old.resize(gathering.fetched->rows.size());
-    gathering.old[want.place] = std::move(found.row);
-  }
-  return false;
+  mine.bump(out.fresh ? &Counters::hits : &Counters::misses, 1);
+  if (out.fresh && !out.row->known) mine.bump(&Counters::unknown, 1);
+  return out;
 }
 
 bool Fetcher::join(const RowKey& key, Waiter waiter) {
@@ -103,32 +100,23 @@ bool Fetcher::join(const RowKey& key, Waiter waiter) {
   return waiting.size() > 1;
 }
 
-Fetcher::Began Fetcher::fetch(const std::shared_ptr<Gathering>& gathering, std::vector<Want> wants,
-                              const Terms& terms) {
-  const auto now = Clock::now();
-  std::vector<std::pair<RowKey, Want*>> missing;
-  for (auto& want : wants) {
-    const auto key = key_of(want.lookup->id, want.entity);
-    if (!found_in_cache(*gathering, want, key, terms, now)) missing.emplace_back(key, &want);
-  }
-  if (missing.empty()) return Began::kThere;
+Fetcher::Began Fetcher::fetch(const std::shared_ptr<Gathering>& gathering,
+                              std::vector<Want> wants) {
   auto mine = counters_.mine();
-  mine.bump(&Counters::misses, missing.size());
-  if (const auto trouble = refusal(missing.size(), now); trouble != Trouble::kNone) {
+  if (const auto trouble = refusal(wants.size(), Clock::now()); trouble != Trouble::kNone) {
     mine.bump(&Counters::refused, 1);
     gathering->trouble.store(trouble);
     return Began::kRefused;
   }
   gathering->arrived.resize(gathering->fetched->rows.size());
   // It counts one more until all of it waits: nobody may take the request, and its memory, before.
-  gathering->missing.store(missing.size() + 1, std::memory_order_relaxed);
+  gathering->missing.store(wants.size() + 1, std::memory_order_relaxed);
   std::vector<Task> tasks;
-  for (const auto& [key, want] : missing) {
-    if (join(key, {gathering, want->place})) continue;
-    tasks.push_back(
-        {want->lookup, key, {want->entity.begin(), want->entity.end()}, gathering->due});
+  for (auto& want : wants) {
+    if (join(want.key, {gathering, want.place})) continue;
+    tasks.push_back({std::move(want.lookup), want.key, std::move(want.entity), gathering->due});
   }
-  mine.bump(&Counters::joined, missing.size() - tasks.size());
+  mine.bump(&Counters::joined, wants.size() - tasks.size());
   enqueue(std::move(tasks));
   deadlines_.add(gathering);
   if (gathering->missing.fetch_sub(1, std::memory_order_acq_rel) == 1 && gathering->take()) {
@@ -209,7 +197,7 @@ void Fetcher::run(std::vector<Task> tasks) {
         land(tasks[i], nullptr, trouble_of(rows.error()), ready);
         continue;
       }
-      const auto row = std::make_shared<const FeatureRow>(std::move((*rows)[i]));
+      const auto row = std::make_shared<const KeptRow>(std::move((*rows)[i]));
       // What cannot be read is not kept: it may be put right any moment.
       const bool sound = std::ranges::none_of(row->values, [](const FeatureValue& value) {
         return std::holds_alternative<Unreadable>(value.data);
@@ -247,7 +235,7 @@ Result<std::vector<FeatureRow>> Fetcher::read(const std::vector<Task>& tasks, Ti
   return Failure(std::move(read).error());
 }
 
-void Fetcher::land(const Task& task, const std::shared_ptr<const FeatureRow>& row, Trouble trouble,
+void Fetcher::land(const Task& task, const std::shared_ptr<const KeptRow>& row, Trouble trouble,
                    std::vector<std::shared_ptr<Gathering>>& ready) {
   std::vector<Waiter> waiting;
   {

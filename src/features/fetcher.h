@@ -1,10 +1,10 @@
 // Fetches from one store: cache, single flight, grouping, time limits, circuit breaker.
 //
-// A request asks for the rows of its entities. What the cache has is there at once. The rest is
-// asked for by a thread of the store's, which takes all that wait when it is free: concurrent
-// requests share round trips without waiting for each other on purpose. An entity that is under way
-// is not asked for twice. A request waits until its own time is over, and no longer; what comes
-// later fills the cache. No I/O thread ever waits.
+// What the cache has is there at once, for whoever asks on any thread. The rest is asked for by a
+// thread of the store's, which takes all that wait when it is free: concurrent requests share round
+// trips without waiting for each other on purpose. An entity that is under way is not asked for
+// twice. A request waits until its own time is over, and no longer; what comes later fills the
+// cache. No I/O thread ever waits.
 //
 // Thread-safety: every function may be called from any thread.
 #pragma once
@@ -76,26 +76,31 @@ class Fetcher {
   // All that were prepared and are still used.
   std::vector<std::shared_ptr<const ReadLookup>> prepared() const;
 
-  // One thing that a request needs.
-  struct Want {
-    std::shared_ptr<const ReadLookup> lookup;
-    std::vector<std::string_view> entity;  // as the lookup's keys
-    std::size_t place = 0;                 // in FetchedRows::rows
-  };
   struct Terms {
     std::chrono::milliseconds ttl{0};
     std::chrono::milliseconds negative_ttl{0};
-    bool keep_old = false;  // note what the cache has past its time
   };
+  // One thing that the cache does not have.
+  struct Want {
+    std::shared_ptr<const ReadLookup> lookup;
+    RowKey key;
+    std::vector<std::string> entity;  // as the lookup's keys
+    std::size_t place = 0;            // in FetchedRows::rows
+  };
+  struct Recalled {
+    std::shared_ptr<const KeptRow> row;  // null: neither
+    bool fresh = false;                  // else it is past its time
+    RowKey key;
+  };
+  // What the cache has.
+  Recalled recall(const ReadLookup& lookup, EntityValues entity, const Terms& terms, TimePoint now);
+
   enum class Began : std::uint8_t {
-    kThere,    // all of it was in the cache
     kRefused,  // the gathering's trouble says why nothing is asked for
     kWaits,    // the gathering, request and all, goes on by way of `ended`
   };
-  // Puts what the cache has into the gathering, and asks for the rest. `wants` may be views of the
-  // request's memory.
-  Began fetch(const std::shared_ptr<Gathering>& gathering, std::vector<Want> wants,
-              const Terms& terms);
+  // Asks the store for these, at least one.
+  Began fetch(const std::shared_ptr<Gathering>& gathering, std::vector<Want> wants);
 
   // Called with gatherings that have all they will get and whose requests go on, on any thread.
   using Ended = std::function<void(std::vector<std::shared_ptr<Gathering>>)>;
@@ -145,7 +150,7 @@ class Fetcher {
   void run(std::vector<Task> tasks);
   // The rows of these tasks, or why there are none.
   Result<std::vector<FeatureRow>> read(const std::vector<Task>& tasks, TimePoint began);
-  void land(const Task& task, const std::shared_ptr<const FeatureRow>& row, Trouble trouble,
+  void land(const Task& task, const std::shared_ptr<const KeptRow>& row, Trouble trouble,
             std::vector<std::shared_ptr<Gathering>>& ready);
   void count_call(std::size_t entities, std::chrono::nanoseconds took, bool ok);
 

@@ -14,6 +14,8 @@ using testing::FakeStore;
 
 const FeatureLookup kAge = {{{"user", KeyType::kText}}, {{"age", FeatureType::kNumber}}};
 
+enum Expected { kThere, kRefused, kWaits };
+
 // A fetcher whose ended gatherings are kept.
 class Fetching : public ::testing::Test {
  protected:
@@ -33,16 +35,28 @@ class Fetching : public ::testing::Test {
     fetcher_.close();
   }
 
-  std::shared_ptr<Gathering> begin(const std::vector<std::string_view>& entities,
-                                   Fetcher::Began expected,
+  std::shared_ptr<Gathering> begin(const std::vector<std::string_view>& entities, Expected expected,
                                    std::chrono::milliseconds patience = 60s) {
     auto gathering = std::make_shared<Gathering>();
+    gathering->fetched = std::make_shared<FetchedRows>();
     gathering->fetched->rows.resize(entities.size());
     gathering->due = std::chrono::steady_clock::now() + patience;
     gathering->request = testing::request_for(arrivals_, entities);
     std::vector<Fetcher::Want> wants;
-    for (std::size_t i = 0; i < entities.size(); ++i) wants.push_back({lookup_, {entities[i]}, i});
-    EXPECT_EQ(fetcher_.fetch(gathering, std::move(wants), terms_), expected);
+    for (std::size_t i = 0; i < entities.size(); ++i) {
+      auto known =
+          fetcher_.recall(*lookup_, {&entities[i], 1}, terms_, std::chrono::steady_clock::now());
+      if (known.fresh) {
+        gathering->fetched->rows[i] = known.row;
+      } else {
+        wants.push_back({lookup_, known.key, {std::string(entities[i])}, i});
+        old_ = known.row;
+      }
+    }
+    EXPECT_EQ(wants.empty(), expected == kThere);
+    if (wants.empty()) return gathering;
+    EXPECT_EQ(fetcher_.fetch(gathering, std::move(wants)),
+              expected == kWaits ? Fetcher::Began::kWaits : Fetcher::Began::kRefused);
     return gathering;
   }
   // Those that have ended, once there are as many.
@@ -53,7 +67,8 @@ class Fetching : public ::testing::Test {
   }
 
   std::shared_ptr<FakeStore> store_ = std::make_shared<FakeStore>();
-  Fetcher::Terms terms_{60s, 60s, false};
+  Fetcher::Terms terms_{60s, 60s};
+  std::shared_ptr<const KeptRow> old_;  // that the cache had of the last one, past its time
   Arrivals arrivals_;
   Fetcher fetcher_;
   std::shared_ptr<const ReadLookup> lookup_;
@@ -63,10 +78,10 @@ class Fetching : public ::testing::Test {
 };
 
 TEST_F(Fetching, WhatWasFetchedIsThereTheNextTime) {
-  begin({"u1"}, Fetcher::Began::kWaits);
+  begin({"u1"}, kWaits);
   const auto done = ended(1);
   EXPECT_EQ(std::get<std::int64_t>(done[0]->arrived[0]->values[0].data), 40);
-  const auto again = begin({"u1"}, Fetcher::Began::kThere);
+  const auto again = begin({"u1"}, kThere);
   EXPECT_EQ(std::get<std::int64_t>(again->fetched->rows[0]->values[0].data), 40);
   EXPECT_EQ(store_->calls().size(), 1U);
   const auto counts = fetcher_.counts();
@@ -78,10 +93,10 @@ TEST_F(Fetching, EqualLookupsAreOne) { EXPECT_EQ(*fetcher_.prepare(kAge), lookup
 
 TEST_F(Fetching, ThoseThatComeMeanwhileShareTheNextCall) {
   store_->hold();
-  begin({"u1"}, Fetcher::Began::kWaits);
+  begin({"u1"}, kWaits);
   store_->wait_for_calls(1);
-  begin({"u2"}, Fetcher::Began::kWaits);
-  begin({"u3", "u4"}, Fetcher::Began::kWaits);
+  begin({"u2"}, kWaits);
+  begin({"u3", "u4"}, kWaits);
   store_->let_go();
   ended(3);
   const auto calls = store_->calls();
@@ -91,9 +106,9 @@ TEST_F(Fetching, ThoseThatComeMeanwhileShareTheNextCall) {
 
 TEST_F(Fetching, AnEntityThatIsUnderWayIsNotAskedForTwice) {
   store_->hold();
-  begin({"u1"}, Fetcher::Began::kWaits);
+  begin({"u1"}, kWaits);
   store_->wait_for_calls(1);
-  for (int i = 0; i < 5; ++i) begin({"u1", "u1"}, Fetcher::Began::kWaits);
+  for (int i = 0; i < 5; ++i) begin({"u1", "u1"}, kWaits);
   store_->let_go();
   for (const auto& each : ended(6)) {
     for (const auto& row : each->arrived) EXPECT_TRUE(row != nullptr && row->known);
@@ -103,80 +118,81 @@ TEST_F(Fetching, AnEntityThatIsUnderWayIsNotAskedForTwice) {
 }
 
 TEST_F(Fetching, UnknownEntitiesAreRememberedForTheirOwnTime) {
-  begin({"nobody"}, Fetcher::Began::kWaits);
+  begin({"nobody"}, kWaits);
   EXPECT_FALSE(ended(1)[0]->arrived[0]->known);
-  EXPECT_FALSE(begin({"nobody"}, Fetcher::Began::kThere)->fetched->rows[0]->known);
+  EXPECT_FALSE(begin({"nobody"}, kThere)->fetched->rows[0]->known);
   terms_.negative_ttl = 0ms;
-  begin({"nobody"}, Fetcher::Began::kWaits);
+  begin({"nobody"}, kWaits);
   ended(1);
   EXPECT_EQ(fetcher_.counts().unknown, 1U);
 }
 
 TEST_F(Fetching, WhatCannotBeReadIsNotKept) {
   store_->put("u1", {{"age", {Unreadable{"is not a number"}, 0}}});
-  begin({"u1"}, Fetcher::Began::kWaits);
+  begin({"u1"}, kWaits);
   ended(1);
   store_->put("u1", {{"age", {std::int64_t{41}, 1}}});
-  begin({"u1"}, Fetcher::Began::kWaits);
+  begin({"u1"}, kWaits);
   EXPECT_EQ(std::get<std::int64_t>(ended(1)[0]->arrived[0]->values[0].data), 41);
 }
 
 TEST_F(Fetching, NobodyWaitsLongerThanTheirTime) {
   store_->hold();
-  begin({"u1"}, Fetcher::Began::kWaits, 5ms);
+  begin({"u1"}, kWaits, 5ms);
   const auto late = ended(1);
   EXPECT_EQ(late[0]->trouble.load(), Trouble::kLate);
   store_->let_go();
   // What came later is there for the next.
   while (fetcher_.counts().cached_entries == 0) std::this_thread::sleep_for(1ms);
-  begin({"u1"}, Fetcher::Began::kThere);
+  begin({"u1"}, kThere);
   EXPECT_EQ(fetcher_.counts().late, 1U);
 }
 
 TEST_F(Fetching, AStoreThatFailsIsLeftAlone) {
   store_->fail_with(Error{Code::kUnavailable, "store_unavailable", "gone", {}});
   for (int i = 0; i < Breaker::kMostFailures; ++i) {
-    begin({"u1"}, Fetcher::Began::kWaits);
+    begin({"u1"}, kWaits);
     EXPECT_EQ(ended(1)[0]->trouble.load(), Trouble::kDown);
   }
-  const auto refused = begin({"u1"}, Fetcher::Began::kRefused);
+  const auto refused = begin({"u1"}, kRefused);
   EXPECT_EQ(refused->trouble.load(), Trouble::kDown);
   EXPECT_EQ(store_->calls().size(), static_cast<std::size_t>(Breaker::kMostFailures));
   store_->fail_with(std::nullopt);
   std::this_thread::sleep_for(Breaker::kFirstPause);
-  begin({"u1"}, Fetcher::Began::kWaits);
+  begin({"u1"}, kWaits);
   ended(1);
-  begin({"u2"}, Fetcher::Began::kWaits);
+  begin({"u2"}, kWaits);
   ended(1);
   EXPECT_FALSE(fetcher_.counts().open);
 }
 
 TEST_F(Fetching, OldRowsAreGivenToThoseWhoTakeThem) {
-  begin({"u1"}, Fetcher::Began::kWaits);
+  begin({"u1"}, kWaits);
   ended(1);
-  terms_ = {0ms, 0ms, true};
-  store_->fail_with(Error{Code::kUnavailable, "store_unavailable", "gone", {}});
-  begin({"u1"}, Fetcher::Began::kWaits);
-  const auto done = ended(1);
-  ASSERT_EQ(done[0]->old.size(), 1U);
-  EXPECT_TRUE(done[0]->old[0]->known);
+  terms_ = {0ms, 0ms};
+  begin({"u1"}, kWaits);
+  ended(1);
+  ASSERT_NE(old_, nullptr);
+  EXPECT_TRUE(old_->known);
 }
 
 TEST_F(Fetching, TheEndDropsThoseThatWait) {
   store_->hold();
-  begin({"u1"}, Fetcher::Began::kWaits);
+  begin({"u1"}, kWaits);
   store_->wait_for_calls(1);
-  const auto waiting = begin({"u2"}, Fetcher::Began::kWaits);
+  const auto waiting = begin({"u2"}, kWaits);
   std::optional<Error> answer;
   waiting->request->on_done = [&](Request* done) { answer = done->reply.error; };
   std::thread closing([this] { fetcher_.close(); });
   // Refused from the moment that it closes; the call is let go only then.
   while (true) {
     auto late = std::make_shared<Gathering>();
+    late->fetched = std::make_shared<FetchedRows>();
     late->fetched->rows.resize(1);
     late->due = std::chrono::steady_clock::now() + 60s;
     late->request = testing::request_for(arrivals_, {"u2"});
-    if (fetcher_.fetch(late, {{lookup_, {"u2"}, 0}}, terms_) == Fetcher::Began::kRefused) break;
+    std::vector<Fetcher::Want> wants = {{lookup_, {}, {"u2"}, 0}};
+    if (fetcher_.fetch(late, std::move(wants)) == Fetcher::Began::kRefused) break;
     std::this_thread::sleep_for(1ms);
   }
   store_->let_go();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/request.h"
+#include "features/kept_row.h"
 
 namespace sluice {
 
@@ -24,7 +25,7 @@ enum class Trouble : std::uint8_t { kNone, kLate, kDown, kBroken, kBusy };
 
 // Rows by look-up, and within one by the rows of the request. Null: not needed, or not to be had.
 struct FetchedRows {
-  std::vector<std::shared_ptr<const FeatureRow>> rows;
+  std::vector<std::shared_ptr<const features::KeptRow>> rows;
   features::Trouble trouble = features::Trouble::kNone;  // why some are missing, or old
   bool old = false;                                      // some are older than their ttl
 };
@@ -36,12 +37,12 @@ namespace sluice::features {
 class Joiner;
 
 struct Gathering {
-  std::shared_ptr<FetchedRows> fetched = std::make_shared<FetchedRows>();
-  std::vector<std::size_t> needed;  // places in `rows`
+  std::shared_ptr<FetchedRows> fetched;
+  std::vector<std::size_t> needed;  // places in `rows` that the cache did not have
   // What came, by the same places.
-  std::vector<std::shared_ptr<const FeatureRow>> arrived;
+  std::vector<std::shared_ptr<const KeptRow>> arrived;
   // What is in the cache past its time, by the same places; for when nothing better comes.
-  std::vector<std::shared_ptr<const FeatureRow>> old;
+  std::vector<std::shared_ptr<const KeptRow>> old;
   const Joiner* joiner = nullptr;  // of the request's servable
   std::atomic<std::size_t> missing{0};
   std::atomic<Trouble> trouble{Trouble::kNone};  // the last of them

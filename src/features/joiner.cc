@@ -62,7 +62,13 @@ Result<std::unique_ptr<const Joiner>> Joiner::make(const FeatureOptions& options
 }
 
 Joiner::Joiner(Plan plan, Fetcher& fetcher, std::vector<std::shared_ptr<const ReadLookup>> lookups)
-    : plan_(std::move(plan)), fetcher_(fetcher), lookups_(std::move(lookups)) {
+    : plan_(std::move(plan)),
+      fetcher_(fetcher),
+      lookups_(std::move(lookups)),
+      usual_(needed_lookups(std::vector<bool>(plan_.names.size(), false))),
+      keys_are_texts_(std::ranges::all_of(plan_.options.entity.list, [](const EntityKey& key) {
+        return key.type == KeyType::kText;
+      })) {
   FetchedFeatures told;
   told.keys = plan_.options.entity.list;
   told.names = plan_.names;
@@ -71,6 +77,7 @@ Joiner::Joiner(Plan plan, Fetcher& fetcher, std::vector<std::shared_ptr<const Re
 }
 
 Result<void> Joiner::check_entities(const FeatureAsk& ask) const {
+  if (keys_are_texts_) return {};
   const auto& keys = plan_.options.entity.list;
   for (std::size_t i = 0; i < ask.entities.size(); ++i) {
     const auto& key = keys[i % keys.size()];
@@ -97,28 +104,38 @@ std::vector<bool> Joiner::needed_lookups(const std::vector<bool>& sent) const {
   return out;
 }
 
-std::vector<Fetcher::Want> Joiner::wants(const FeatureAsk& ask) const {
-  std::vector<Fetcher::Want> out;
+Joiner::Missing Joiner::recall(const FeatureAsk& ask, TimePoint now, FetchedRows& fetched) const {
+  Missing out;
   if (ask.entities.empty()) return out;
+  const Fetcher::Terms terms{plan_.options.ttl, plan_.options.negative_ttl};
+  const bool keeps_old = plan_.options.unavailable == UnavailableAction::kStale;
   const std::size_t keys = plan_.options.entity.list.size();
-  const std::vector<bool> nothing_sent(plan_.names.size(), false);
-  const auto usual = needed_lookups(nothing_sent);
+  std::vector<bool> needed;
+  std::vector<std::string_view> entity;
   auto given = ask.given.begin();
   for (std::size_t row = 0; row < ask.rows; ++row) {
-    auto needed = usual;
-    if (given != ask.given.end() && given->row == row) {
-      auto sent = nothing_sent;
+    const bool sent_some = given != ask.given.end() && given->row == row;
+    if (sent_some) {
+      std::vector<bool> sent(plan_.names.size(), false);
       for (; given != ask.given.end() && given->row == row; ++given) sent[given->feature] = true;
       needed = needed_lookups(sent);
     }
     for (std::size_t lookup = 0; lookup < lookups_.size(); ++lookup) {
-      if (!needed[lookup]) continue;
-      auto& want = out.emplace_back();
-      want.lookup = lookups_[lookup];
-      want.place = lookup * ask.rows + row;
+      if (!(sent_some ? needed : usual_)[lookup]) continue;
+      entity.clear();
       for (const auto key : plan_.key_places[lookup]) {
-        want.entity.push_back(ask.entities[row * keys + key]);
+        entity.push_back(ask.entities[row * keys + key]);
       }
+      const std::size_t place = lookup * ask.rows + row;
+      auto known = fetcher_.recall(*lookups_[lookup], entity, terms, now);
+      if (known.fresh) {
+        fetched.rows[place] = std::move(known.row);
+        continue;
+      }
+      out.wants.push_back({lookups_[lookup], known.key, {entity.begin(), entity.end()}, place});
+      if (!keeps_old || known.row == nullptr || !known.row->known) continue;
+      out.old.resize(fetched.rows.size());
+      out.old[place] = std::move(known.row);
     }
   }
   return out;
@@ -130,17 +147,22 @@ bool Joiner::fetch(RequestPtr& request) const {
     refuse(*request, std::move(checked).error());
     return true;
   }
-  auto wanted = wants(ask);
+  auto fetched = std::make_shared<FetchedRows>();
+  fetched->rows.resize(lookups_.size() * ask.rows);
+  auto missing = recall(ask, request->fetch_began, *fetched);
+  if (missing.wants.empty()) {
+    request->fetched = std::move(fetched);
+    request->fetch_ended = request->fetch_began;  // it did not wait
+    return true;
+  }
   auto gathering = std::make_shared<Gathering>();
-  gathering->fetched->rows.resize(lookups_.size() * ask.rows);
-  for (const auto& want : wanted) gathering->needed.push_back(want.place);
+  gathering->fetched = std::move(fetched);
+  for (const auto& want : missing.wants) gathering->needed.push_back(want.place);
+  gathering->old = std::move(missing.old);
   gathering->joiner = this;
   gathering->due = due_of(*request, plan_.options.timeout);
   gathering->request = std::move(request);
-  const Fetcher::Terms terms{plan_.options.ttl, plan_.options.negative_ttl,
-                             plan_.options.unavailable == UnavailableAction::kStale};
-  const auto began = fetcher_.fetch(gathering, std::move(wanted), terms);
-  if (began == Fetcher::Began::kWaits) return false;
+  if (fetcher_.fetch(gathering, std::move(missing.wants)) == Fetcher::Began::kWaits) return false;
   settle(*gathering);
   request = std::move(gathering->request);
   return true;

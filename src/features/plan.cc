@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "features/plan_columns.h"
 
@@ -165,6 +166,27 @@ class Planner {
   std::vector<bool> typed_;  // of each source: model.yaml says its type
 };
 
+// Of all that decides what becomes of a row, where that is the row alone.
+std::uint64_t id_of(const Plan& plan, const Signature& signature) {
+  const bool texts = std::ranges::any_of(
+      signature.inputs, [](const TensorSpec& spec) { return spec.dtype == DType::kString; });
+  if (plan.lookups.size() != 1 || !plan.recipes.empty() || texts) return 0;
+  std::string text;
+  for (const auto& name : signature.columns) text += name + '\0';
+  for (const auto& spec : signature.inputs) {
+    text += spec.name + '\0' + std::string(name_of(spec.dtype)) + show_shape(spec.dims) + '\0';
+  }
+  for (const auto& column : plan.columns) {
+    const Source& source = plan.sources[column.feature];
+    text += plan.lookups[0].features[source.place].name + '\0';
+    text += std::to_string(source.max_age_ns) + ',' + std::to_string(column.width) + '\0';
+    // Defaults may differ between models.
+    if (source.fallback) return 0;
+  }
+  const auto hash = hash64(text);
+  return hash == 0 ? 1 : hash;
+}
+
 }  // namespace
 
 Result<Plan> Plan::make(const FeatureOptions& options, Signature& signature,
@@ -176,6 +198,12 @@ Result<Plan> Plan::make(const FeatureOptions& options, Signature& signature,
   SLUICE_CHECK(planner.run());
   SLUICE_CHECK(place_columns(out, signature, columns_declared));
   planner.type_columns(signature);
+  out.has_ages = std::ranges::any_of(out.sources,
+                                     [](const Source& source) { return source.max_age_ns > 0; }) ||
+                 std::ranges::any_of(out.recipes, [](const Recipe& recipe) {
+                   return recipe.kind == Recipe::Kind::kAge;
+                 });
+  out.id = id_of(out, signature);
   return out;
 }
 

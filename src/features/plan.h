@@ -55,6 +55,9 @@ struct Plan {
   std::vector<Column> columns;
   // Of each input, elements of one row.
   std::vector<std::size_t> row_widths;
+  bool has_ages = false;  // something depends on what time it is
+  // The same for plans that make the same of the same rows; 0: what this one makes depends on more.
+  std::uint64_t id = 0;
   FeatureOptions options;
 
   // Names the columns of `signature` where nobody else has. `columns_declared`: model.yaml's

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/text.h"
+#include "core/features_used.h"
 #include "features/recipes.h"
 
 namespace sluice::features {
@@ -36,21 +37,71 @@ RowJoin::RowJoin(const Plan& plan, const std::string& store, const Signature& si
       request_(request),
       ask_(*request.ask),
       fetched_(request.fetched.get()),
-      writer_(plan, signature, request.ask->rows, request.arena),
-      times_(request.arena.array<std::int64_t>(request.ask->rows * plan.columns.size())),
-      now_ns_(unix_now()),
-      cells_(plan.names.size()),
-      made_(plan.recipes.size()),
-      stale_(plan.names.size(), 0),
-      null_(plan.names.size(), 0) {}
+      now_ns_(plan.has_ages ? unix_now() : 0) {}
 
 Result<void> RowJoin::run() {
+  const KeptRow* const plain = plain_row();
+  if (plain != nullptr && use_ready(*plain)) return {};
+  writer_.emplace(plan_, signature_, ask_.rows, request_.arena);
+  times_ = request_.arena.array<std::int64_t>(ask_.rows * plan_.columns.size());
+  cells_ = request_.arena.array<Cell>(plan_.names.size());
+  made_.resize(plan_.recipes.size());
   for (std::size_t row = 0; row < ask_.rows; ++row) SLUICE_CHECK(join_row(row));
-  request_.inputs = writer_.inputs();
+  request_.inputs = writer_->inputs();
   request_.rows = ask_.rows;
   request_.feature_times = times_;
+  const std::size_t before = request_.warnings.size();
   warn();
+  if (plain != nullptr && request_.warnings.size() == before) make_ready(*plain);
   return {};
+}
+
+const KeptRow* RowJoin::plain_row() const {
+  const bool one = plan_.id != 0 && ask_.rows == 1 && ask_.given.empty() && fetched_ != nullptr;
+  if (!one || fetched_->trouble != Trouble::kNone) return nullptr;
+  const KeptRow* const row = fetched_->rows[0].get();
+  return row != nullptr && row->known ? row : nullptr;
+}
+
+bool RowJoin::use_ready(const KeptRow& row) {
+  const ReadyRow* const ready = row.ready();
+  if (ready == nullptr || ready->plan != plan_.id || now_ns_ > ready->sound_until) return false;
+  request_.inputs = request_.arena.array<TensorView>(ready->inputs.size());
+  std::ranges::copy(ready->inputs, request_.inputs.begin());
+  request_.rows = 1;
+  request_.feature_times = ready->times;
+  request_.features_told = ready->used;
+  request_.times_told = ready->of_when;
+  return true;
+}
+
+void RowJoin::make_ready(const KeptRow& row) const {
+  if (row.ready() != nullptr) return;
+  auto ready = std::make_unique<ReadyRow>();
+  ready->plan = plan_.id;
+  std::size_t size = 0;
+  for (const auto& input : request_.inputs) size += (input.data.size() + 63) / 64 * 64;
+  // Aligned as the arena's are: engines take them as they are.
+  ready->bytes.resize(size + 64);
+  auto address = reinterpret_cast<std::uintptr_t>(ready->bytes.data());
+  std::byte* to = ready->bytes.data() + (64 - address % 64) % 64;
+  for (auto input : request_.inputs) {
+    std::ranges::copy(input.data, to);
+    input.data = {to, input.data.size()};
+    ready->inputs.push_back(input);
+    to += (input.data.size() + 63) / 64 * 64;
+  }
+  ready->times.assign(times_.begin(), times_.end());
+  for (std::size_t i = 0; i < plan_.columns.size(); ++i) {
+    const auto max_age = plan_.sources[plan_.columns[i].feature].max_age_ns;
+    if (max_age == 0 || times_[i] == 0) continue;
+    ready->sound_until = std::min(ready->sound_until, times_[i] + max_age);
+  }
+  JsonWriter used(ready->used);
+  write_features_used(request_.inputs, signature_, 1, false, used);
+  JsonWriter times(ready->of_when);
+  write_feature_times(signature_, 1, false, times_, times);
+  row.keep(std::move(ready));
 }
 
 Result<void> RowJoin::join_row(std::size_t row) {
@@ -132,7 +183,7 @@ Result<void> RowJoin::check_age(std::size_t feature, std::size_t row) {
   const Source& source = plan_.sources[feature];
   const std::int64_t time = cells_[feature].time_ns;
   if (source.max_age_ns == 0 || time == 0 || now_ns_ - time <= source.max_age_ns) return {};
-  ++stale_[feature];
+  count(stale_, feature, plan_.names.size());
   if (plan_.options.stale == StaleAction::kWarn) return {};
   const std::string problem = "feature '" + printable(plan_.names[feature]) + "' of " + whose(row) +
                               " is " + human_age(now_ns_ - time) + " old, and may be " +
@@ -148,17 +199,22 @@ Result<void> RowJoin::write(std::size_t row) {
     const Column& column = plan_.columns[i];
     const Cell& cell = cells_[column.feature];
     times_[row * plan_.columns.size() + i] = cell.time_ns;
-    if (std::holds_alternative<Absent>(*cell.data)) return missing(column.feature, row);
-    const auto* unreadable = std::get_if<Unreadable>(cell.data);
-    auto wrong = unreadable != nullptr ? std::optional(std::string(unreadable->why))
-                                       : writer_.put(column, row, *cell.data);
-    if (wrong) {
+    if (!writer_->put(column, row, *cell.data)) {
+      if (std::holds_alternative<Absent>(*cell.data)) return missing(column.feature, row);
       return invalid("wrong_type", "feature '" + printable(plan_.names[column.feature]) + "'" +
-                                       (cell.sent ? "" : " of " + whose(row)) + " " + *wrong);
+                                       (cell.sent ? "" : " of " + whose(row)) + " " +
+                                       writer_->why_not(column, *cell.data));
     }
-    if (std::holds_alternative<Null>(*cell.data) && !cell.sent) ++null_[column.feature];
+    if (std::holds_alternative<Null>(*cell.data) && !cell.sent) {
+      count(null_, column.feature, plan_.names.size());
+    }
   }
   return {};
+}
+
+void RowJoin::count(std::vector<std::size_t>& counts, std::size_t feature, std::size_t features) {
+  counts.resize(features);
+  ++counts[feature];
 }
 
 void RowJoin::warn() {
@@ -167,13 +223,13 @@ void RowJoin::warn() {
                ? std::string()
                : " in " + std::to_string(count) + " of " + std::to_string(ask_.rows) + " rows";
   };
-  for (std::size_t i = 0; i < plan_.names.size(); ++i) {
+  for (std::size_t i = 0; i < std::max(stale_.size(), null_.size()); ++i) {
     const std::string name = "feature '" + printable(plan_.names[i]) + "' ";
-    if (stale_[i] > 0) {
+    if (!stale_.empty() && stale_[i] > 0) {
       request_.warnings.push_back(name + "is older than " + human_age(plan_.sources[i].max_age_ns) +
                                   in_rows(stale_[i]));
     }
-    if (null_[i] > 0) {
+    if (!null_.empty() && null_[i] > 0) {
       request_.warnings.push_back(name + "has no value" + in_rows(null_[i]) +
                                   "; the model got a missing one");
     }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,10 @@ class RowJoin {
     bool sent = false;
   };
 
+  // The one row that is as it was fetched, where that can be; else null.
+  const KeptRow* plain_row() const;
+  bool use_ready(const KeptRow& row);
+  void make_ready(const KeptRow& row) const;
   Result<void> join_row(std::size_t row);
   Result<void> look_up(std::size_t feature, std::size_t row);
   Result<void> look_up_known(std::size_t feature, const FeatureRow& found, std::size_t row);
@@ -43,6 +48,7 @@ class RowJoin {
   Result<void> check_age(std::size_t feature, std::size_t row);
   Result<void> write(std::size_t row);
   void warn();
+  static void count(std::vector<std::size_t>& counts, std::size_t feature, std::size_t features);
 
   Failure unknown_entity(std::size_t lookup, std::size_t row) const;
   Failure missing(std::size_t feature, std::size_t row) const;
@@ -54,13 +60,13 @@ class RowJoin {
   Request& request_;
   const FeatureAsk& ask_;
   const FetchedRows* fetched_;  // null: there was nothing to fetch
-  RowsWriter writer_;
+  std::optional<RowsWriter> writer_;
   std::span<std::int64_t> times_;
-  const std::int64_t now_ns_;
+  std::int64_t now_ns_ = 0;  // since 1970; where nothing has an age nobody asks
   std::size_t next_given_ = 0;
-  std::vector<Cell> cells_;
+  std::span<Cell> cells_;  // by feature
   std::vector<FeatureData> made_;
-  // By feature, over all rows.
+  // By feature, over all rows; made when the first is counted.
   std::vector<std::size_t> stale_;
   std::vector<std::size_t> null_;
   std::size_t defaulted_ = 0;

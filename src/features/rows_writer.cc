@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <type_traits>
 
 #include "base/half.h"
@@ -11,10 +12,6 @@ namespace sluice::features {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-std::string not_a(DType dtype) {
-  return "is no " + std::string(name_of(dtype)) + ", which is what the model takes";
-}
 
 // A number of any kind; nothing where it is none.
 struct Number {
@@ -100,8 +97,7 @@ RowsWriter::RowsWriter(const Plan& plan, const Signature& signature, std::size_t
     : plan_(plan),
       arena_(arena),
       inputs_(arena.array<TensorView>(signature.inputs.size())),
-      data_(signature.inputs.size()),
-      strings_(signature.inputs.size()) {
+      targets_(arena.array<Target>(signature.inputs.size())) {
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     const TensorSpec& spec = signature.inputs[i];
     TensorView tensor;
@@ -114,60 +110,69 @@ RowsWriter::RowsWriter(const Plan& plan, const Signature& signature, std::size_t
     } else {
       for (const auto dim : spec.row_dims()) tensor.shape.push(dim);
     }
+    targets_[i] = {spec.dtype, nullptr, nullptr};
     if (spec.dtype == DType::kString) {
       const auto strings = arena.array<std::string_view>(count);
-      strings_[i] = strings.data();
+      targets_[i].strings = strings.data();
       tensor.strings = strings;
     } else {
       const auto bytes = arena.array<std::byte>(count * size_of(spec.dtype));
-      data_[i] = bytes.data();
+      targets_[i].data = bytes.data();
       tensor.data = bytes;
     }
     new (&inputs_[i]) TensorView(tensor);
   }
 }
 
-std::optional<std::string> RowsWriter::put(const Column& column, std::size_t row,
-                                           const FeatureData& data) {
+bool RowsWriter::put(const Column& column, std::size_t row, const FeatureData& data) {
   const std::size_t at = row * plan_.row_widths[column.input] + column.offset;
-  const auto* reals = std::get_if<std::vector<double>>(&data);
-  const auto* texts = std::get_if<std::vector<std::string>>(&data);
-  const bool missing = std::holds_alternative<Null>(data);
-  if (column.width == 1 && reals == nullptr && texts == nullptr) {
-    return put_one(column.input, at, data);
-  }
-  const std::size_t count = reals != nullptr ? reals->size() : texts != nullptr ? texts->size() : 0;
-  if (!missing && count != column.width) {
-    return "must be a list of " + std::to_string(column.width) + " values" +
-           (count > 0 ? ", and has " + std::to_string(count) : "");
-  }
-  for (std::size_t i = 0; i < column.width; ++i) {
-    FeatureData one = Null{};
-    if (reals != nullptr) one = (*reals)[i];
-    if (texts != nullptr) one = (*texts)[i];
-    if (auto wrong = put_one(column.input, at + i, one)) return wrong;
-  }
-  return std::nullopt;
+  if (column.width == 1) return put_one(targets_[column.input], at, data);
+  return put_list(column, at, data);
 }
 
-std::optional<std::string> RowsWriter::put_one(std::size_t input, std::size_t at,
-                                               const FeatureData& data) {
-  const DType dtype = inputs_[input].dtype;
-  if (dtype == DType::kString) {
+bool RowsWriter::put_list(const Column& column, std::size_t at, const FeatureData& data) {
+  const Target& target = targets_[column.input];
+  const auto each = [&](const auto& list) {
+    if (list.size() != column.width) return false;
+    for (const auto& one : list) {
+      if (!put_one(target, at++, FeatureData(one))) return false;
+    }
+    return true;
+  };
+  if (const auto* reals = std::get_if<std::vector<double>>(&data)) return each(*reals);
+  if (const auto* texts = std::get_if<std::vector<std::string>>(&data)) return each(*texts);
+  if (!std::holds_alternative<Null>(data)) return false;
+  for (std::size_t i = 0; i < column.width; ++i) {
+    if (!put_one(target, at + i, data)) return false;
+  }
+  return true;
+}
+
+bool RowsWriter::put_one(const Target& target, std::size_t at, const FeatureData& data) {
+  if (target.dtype == DType::kString) {
     const auto* text = std::get_if<std::string>(&data);
-    if (text == nullptr) return not_a(dtype);
-    strings_[input][at] = arena_.copy(*text);
-    return std::nullopt;
+    if (text == nullptr) return false;
+    target.strings[at] = arena_.copy(*text);
+    return true;
   }
-  std::byte* const to = data_[input] + at * size_of(dtype);
-  if (std::holds_alternative<Null>(data)) {
-    if (!can_be_missing(dtype)) return "has no value, and the model takes no missing ones";
-    store(dtype, Number{kNan, 0, false}, to);
-    return std::nullopt;
+  std::byte* const to = target.data + at * size_of(target.dtype);
+  if (const auto number = number_of(data)) return store(target.dtype, *number, to);
+  if (!std::holds_alternative<Null>(data) || !is_floating(target.dtype)) return false;
+  return store(target.dtype, Number{kNan, 0, false}, to);
+}
+
+std::string RowsWriter::why_not(const Column& column, const FeatureData& data) const {
+  const DType dtype = targets_[column.input].dtype;
+  if (const auto* unreadable = std::get_if<Unreadable>(&data)) return std::string(unreadable->why);
+  if (std::holds_alternative<Null>(data))
+    return "has no value, and the model takes no missing ones";
+  const bool list = std::holds_alternative<std::vector<double>>(data) ||
+                    std::holds_alternative<std::vector<std::string>>(data);
+  if (list != (column.width > 1)) {
+    return list ? "is a list, and the model takes one value" : "must be a list of values";
   }
-  const auto number = number_of(data);
-  if (!number || !store(dtype, *number, to)) return not_a(dtype);
-  return std::nullopt;
+  return (list ? "is no list of " + std::to_string(column.width) + " " : "is no ") +
+         std::string(name_of(dtype)) + ", which is what the model takes";
 }
 
 }  // namespace sluice::features

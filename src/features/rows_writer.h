@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "base/arena.h"
 #include "core/feature_value.h"
@@ -19,21 +18,28 @@ class RowsWriter {
  public:
   RowsWriter(const Plan& plan, const Signature& signature, std::size_t rows, Arena& arena);
 
-  // Null is NaN where the input is floating. Why it cannot be written, or nothing.
-  std::optional<std::string> put(const Column& column, std::size_t row, const FeatureData& data);
+  // Null is NaN where the input is floating. False: it cannot be written.
+  bool put(const Column& column, std::size_t row, const FeatureData& data);
+  // What `put` had against it: "is no FP32, which is what the model takes".
+  std::string why_not(const Column& column, const FeatureData& data) const;
   // The inputs, in the signature's order.
   std::span<TensorView> inputs() const { return inputs_; }
 
-  static bool can_be_missing(DType dtype) { return is_floating(dtype); }
-
  private:
-  std::optional<std::string> put_one(std::size_t input, std::size_t at, const FeatureData& data);
+  // Memory of an input, of one or the other kind.
+  struct Target {
+    DType dtype;
+    std::byte* data;
+    std::string_view* strings;
+  };
+
+  bool put_one(const Target& target, std::size_t at, const FeatureData& data);
+  bool put_list(const Column& column, std::size_t at, const FeatureData& data);
 
   const Plan& plan_;
   Arena& arena_;
   std::span<TensorView> inputs_;
-  std::vector<std::byte*> data_;            // of numeric inputs
-  std::vector<std::string_view*> strings_;  // of the others
+  std::span<Target> targets_;
 };
 
 }  // namespace sluice::features

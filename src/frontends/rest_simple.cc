@@ -22,7 +22,7 @@ Result<void> decode(bool strict, const transport::Exchange& exchange, Request& r
 void answer(const ExchangePtr& exchange, const Request& request) {
   if (request.reply.error) return exchange->respond(simple_error(*request.reply.error));
   Response response;
-  response.body.reserve(192);
+  response.body.reserve(request.ask == nullptr ? 192 : 1024);
   codecs::encode_simple_json(request, request.servable->model().str(),
                              request.servable->version().str(), response.body);
   exchange->respond(std::move(response));
