@@ -152,6 +152,7 @@ RedisClient::~RedisClient() = default;
 Result<void> RedisClient::ask(std::string_view pipeline, std::size_t commands,
                               RedisReplies& replies,
                               std::chrono::steady_clock::time_point deadline) const {
+  if (commands == 0) return {};
   if (auto idle = take_idle()) {
     auto done = idle->exchange(pipeline, commands, replies, deadline);
     const bool closed = !done && idle->closed_unread();
