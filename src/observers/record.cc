@@ -104,6 +104,15 @@ void put_tensor(Out& out, const TensorView& tensor) {
 }
 
 template <class Out>
+void put_fetched(Out& out, const Request& request) {
+  const auto& entities = request.ask->entities;
+  put(out, std::uint64_t{entities.size()});
+  for (const auto entity : entities) put_text(out, entity);
+  put(out, std::uint64_t{request.feature_times.size()});
+  out.bytes(request.feature_times.data(), request.feature_times.size_bytes());
+}
+
+template <class Out>
 void put_all(Out& out, const Request& request, const Record::Head& head) {
   put(out, head);
   put_text(out, request.servable->model().str());
@@ -127,13 +136,7 @@ void put_all(Out& out, const Request& request, const Record::Head& head) {
   put(out, std::uint64_t{labels.size()});
   for (const auto label : labels) put_text(out, label);
   put_texts(out, request.warnings);
-  const bool fetched = request.ask != nullptr && !head.inputs_left_out;
-  const std::uint64_t entities = fetched ? request.ask->entities.size() : 0;
-  put(out, entities);
-  for (std::size_t i = 0; i < entities; ++i) put_text(out, request.ask->entities[i]);
-  const auto times = fetched ? request.feature_times : std::span<const std::int64_t>();
-  put(out, std::uint64_t{times.size()});
-  out.bytes(times.data(), times.size_bytes());
+  if (head.fetched) put_fetched(out, request);
 }
 
 void read_tensors(Reader& in, Record& record) {
@@ -191,6 +194,9 @@ void unpack(std::span<const std::byte> bytes, Record& record) {
   record.probabilities = in.doubles();
   read_texts(in, record.labels);
   read_texts(in, record.warnings);
+  record.entities.clear();
+  record.times = {};
+  if (!record.head.fetched) return;
   read_texts(in, record.entities);
   const auto times = in.value<std::uint64_t>();
   record.times = {

@@ -46,6 +46,7 @@ struct Record {
     bool single_precision = false;
     bool unsound = false;
     bool inputs_left_out = false;
+    bool fetched = false;  // its features were
   };
 
   Head head;

@@ -35,7 +35,9 @@ std::size_t bytes_of_inputs(const Request& request) {
     for (const auto text : input.strings) out += text.size() + 16;
     if (out > kMostInputBytes) break;
   }
-  return out;
+  if (request.ask == nullptr) return out;
+  for (const auto entity : request.ask->entities) out += entity.size() + 16;
+  return out + request.feature_times.size_bytes();
 }
 
 class TapObserver final : public Observer {
@@ -97,6 +99,7 @@ class TapObserver final : public Observer {
     // Where reading them failed they are half written.
     const bool read = request.bound_to != 0 && !request.misfit;
     head.inputs_left_out = !read || bytes_of_inputs(request) > kMostInputBytes;
+    head.fetched = request.ask != nullptr && !head.inputs_left_out;
     return head;
   }
 
