@@ -1,6 +1,8 @@
 #include "features/builtin.h"
 
 #include "base/text.h"
+#include "features/feast_http.h"
+#include "features/feast_sqlite.h"
 #include "features/sqlite.h"
 
 namespace sluice::features {
@@ -14,6 +16,9 @@ struct Kind {
 // A new store: one file, and one line here.
 constexpr Kind kKinds[] = {
     {"sqlite", open_sqlite},
+    {"feast+sqlite", open_feast_sqlite},
+    {"feast+http", open_feast_http},
+    {"feast+https", open_feast_http},
 };
 
 }  // namespace
