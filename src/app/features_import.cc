@@ -158,7 +158,7 @@ Action add_features_import(CLI::App& app) {
                  "column that says whose features they are, or several with commas between")
       ->required()
       ->delimiter(',')
-      ->expected(1);
+      ->allow_extra_args(false);
   app.add_option("--store", arguments->store, "name of the store, as model.yaml calls it")
       ->capture_default_str();
   app.add_option("--state-dir", arguments->state_dir,
@@ -169,7 +169,7 @@ Action add_features_import(CLI::App& app) {
   app.add_option("--columns", arguments->columns.features,
                  "columns that are features, with commas between; else all others")
       ->delimiter(',')
-      ->expected(1);
+      ->allow_extra_args(false);
   app.add_flag("--json", arguments->json, "print JSON");
   return [arguments] { return run_import(*arguments); };
 }

@@ -1,7 +1,9 @@
 #include "features/builtin.h"
 
 #include "base/text.h"
+#include "features/feast_http.h"
 #include "features/feast_redis.h"
+#include "features/feast_sqlite.h"
 #include "features/redis.h"
 #include "features/sqlite.h"
 
@@ -18,6 +20,9 @@ constexpr Kind kKinds[] = {
     {"sqlite", open_sqlite},
     {"redis", open_redis},
     {"feast+redis", open_feast_redis},
+    {"feast+sqlite", open_feast_sqlite},
+    {"feast+http", open_feast_http},
+    {"feast+https", open_feast_http},
 };
 
 }  // namespace

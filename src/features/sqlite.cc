@@ -38,6 +38,10 @@ Result<std::unique_ptr<Session>> open_session(const std::filesystem::path& file,
                                               const clients::SqliteNames& names) {
   const auto layout = embedded_layout(names);
   SLUICE_TRY(auto database, SqliteDatabase::for_reading(file, names, &layout));
+  // In KB, at most, of each connection: room for the tree's inner pages of a million entities,
+  // which every look-up goes through.
+  SLUICE_TRY(auto cache, database.prepare("PRAGMA cache_size = -8192"));
+  SLUICE_CHECK(cache.run());
   SLUICE_TRY(auto find_body,
              database.prepare("SELECT body FROM entities WHERE store = ? AND entity = ?"));
   return std::unique_ptr<Session>(new Session{std::move(database), std::move(find_body), -1, {}});

@@ -31,8 +31,9 @@ constexpr clients::SqliteNames kAside = {"the import's temporary file", "store_u
 
 // Only the last part is for this user alone: those above are not the store's own.
 Result<void> make_directory(const fs::path& directory) {
+  std::error_code ignored;
+  if (directory.empty() || fs::is_directory(directory, ignored)) return {};
   std::error_code error;
-  if (directory.empty() || fs::is_directory(directory, error)) return {};
   if (directory.has_parent_path()) fs::create_directories(directory.parent_path(), error);
   if (!error && ::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
     error = std::error_code(errno, std::generic_category());

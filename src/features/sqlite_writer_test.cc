@@ -104,6 +104,12 @@ TEST_F(SqliteWriting, ManyEntitiesInAnyOrderAndALogThatStaysShort) {
   EXPECT_EQ(fs::file_size(file_.string() + "-wal"), 0u);
 }
 
+TEST_F(SqliteWriting, ADirectoryIsMadeForThisUserAlone) {
+  ASSERT_TRUE(write(place_ / "one" / "features.db", {"a"}, {{{"u1"}, {n(1)}, 1}}));
+  ASSERT_TRUE(write(place_ / "one" / "two" / "three" / "f.db", {"a"}, {{{"u1"}, {n(1)}, 1}}));
+  EXPECT_EQ(fs::status(place_ / "one").permissions(), fs::perms::owner_all);
+}
+
 TEST_F(SqliteWriting, ADirectoryThatCannotBeMadeIsTold) {
   std::ofstream(place_ / "state") << "a file";
   const auto written = write(file_, {"a"}, {{{"u1"}, {n(1)}, 1}});
