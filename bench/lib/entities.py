@@ -5,7 +5,8 @@ differ in where features come from: out of the request (plain), out of the cache
 time (no cache), out of the embedded store each time. All are asked about the same rows in the same
 order, drawn by Zipf's law; the plain one gets the ten numbers, the others the entity. For Redis as the
 limit `redis-benchmark` asks for the same ten fields, pipelined; beside it Sluice is asked for 512
-entities a request. Last, Redis is stopped for a second in the middle of an open loop.
+entities a request, of a model that only adds its features up. Last, Redis is stopped for a second in
+the middle of an open loop.
 """
 import json
 import random
@@ -14,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -28,6 +30,11 @@ COLUMNS = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
 NAMES = {"plain": "plain: features in the request", "cached": "by entity, cached",
          "redis": "by entity, Redis each time", "sqlite": "by entity, embedded store each time"}
 CACHED, UNCACHED = 0.85, 0.70  # of plain; of redis-benchmark
+
+
+def name_of(number):
+    """As redis-benchmark names those that it draws (-r)."""
+    return f"u{number:012d}"
 
 
 def zipf(count, draws, seed=7):
@@ -58,7 +65,7 @@ class Redis:
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             sent = bytearray()
             for number, row in enumerate(rows):
-                parts = ["HSET", f"u{number}"]
+                parts = ["HSET", name_of(number)]
                 for name, value in zip(COLUMNS, row):
                     parts += [name, repr(value)]
                 encoded = [part.encode() for part in parts]
@@ -75,7 +82,8 @@ class Redis:
         requests = int(250_000 * seconds)
         run = subprocess.run(
             ["redis-benchmark", "-p", str(self.port), "-c", "50", "-P", str(PIPELINE), "-n",
-             str(requests), "-q", "HMGET", "u1", *COLUMNS], capture_output=True, text=True)
+             str(requests), "-r", str(ENTITIES), "-q", "HMGET", "u__rand_int__", *COLUMNS],
+            capture_output=True, text=True)
         found = re.findall(r"([\d.]+) requests per second", run.stdout)
         if not found:
             raise BenchError(f"redis-benchmark failed: {run.stderr[-200:]}")
@@ -91,8 +99,9 @@ def features_yaml(store, ttl="1h", more=""):
 
 
 class Server:
-    def __init__(self, site, key, yaml, stack, *options):
-        folder = site.repository(f"features-{key}", yaml, site.example("models/diabetes"))
+    def __init__(self, site, key, yaml, stack, *options, models=None):
+        folder = site.repository(f"features-{key}", yaml,
+                                 *(models or [site.example("models/diabetes")]))
         self.server = site.serve(f"sluice, {NAMES.get(key, key)}", folder, *options)
         stack.callback(self.server.stop)
 
@@ -100,13 +109,13 @@ class Server:
     def port(self):
         return self.server.ports["http"]
 
-    def rate(self, file, seconds, connections=CONNECTIONS):
+    def rate(self, file, seconds, connections=CONNECTIONS, model="diabetes"):
         before = self.server.cpu_seconds()
         run = subprocess.run(
             ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s",
              load.BENCH / "lib/many.lua", f"http://127.0.0.1:{self.port}"],
             capture_output=True, text=True, timeout=seconds + 30,
-            env={"BENCH_BODY": str(file), "BENCH_PATH": "/models/diabetes/predict",
+            env={"BENCH_BODY": str(file), "BENCH_PATH": f"/models/{model}/predict",
                  "PATH": "/usr/bin:/bin"})
         found = re.search(r"^RESULT (.*)$", run.stdout, re.MULTILINE)
         if not found:
@@ -146,17 +155,25 @@ def fill_embedded(site, rows):
     state, table = Path(site.temp, "features-state"), Path(site.temp, "users.csv")
     state.mkdir()
     table.write_text("user," + ",".join(COLUMNS) + "\n" + "".join(
-        f"u{number}," + ",".join(map(repr, row)) + "\n" for number, row in enumerate(rows)))
+        f"{name_of(number)}," + ",".join(map(repr, row)) + "\n" for number, row in enumerate(rows)))
     subprocess.run([site.binary("sluice"), "features", "import", table, "--entity", "user",
                     "--state-dir", state], check=True, capture_output=True)
     return state
+
+
+def linear_model(site):
+    folder = Path(site.temp, "linear")
+    Path(folder, "1").mkdir(parents=True)
+    subprocess.run([sys.executable, load.BENCH / "peers/make_linear.py", folder / "1/model.onnx",
+                    str(len(COLUMNS))], check=True)
+    return folder
 
 
 def stall(site, server, redis):
     """p99 of an open loop in which Redis stands still for a second, in ms."""
     run = subprocess.Popen(
         [site.binary("sluice"), "bench",
-         f"http://127.0.0.1:{server.port}/models/diabetes/predict", "--data", '{"entity_id":"u1"}',
+         f"http://127.0.0.1:{server.port}/models/diabetes/predict", "--data", json.dumps({"entity_id": name_of(1)}),
          "--rate", "2000", "--concurrency", "256", "--seconds", "4", "--json"],
         stdout=subprocess.PIPE, text=True)
     time.sleep(1.5)
@@ -175,10 +192,10 @@ def measure(site, rounds, seconds, say, stack):
     order = zipf(ENTITIES, DRAWS)
     plain = write(Path(site.temp, "plain.txt"), [{"features": row} for row in rows], order)
     named = write(Path(site.temp, "named.txt"),
-                  [{"entity_id": f"u{number}"} for number in range(ENTITIES)], order)
+                  [{"entity_id": name_of(number)} for number in range(ENTITIES)], order)
     made = random.Random(5)
     many = write(Path(site.temp, "many.txt"),
-                 [{"entity_id": [f"u{made.randrange(ENTITIES)}" for _ in range(ROWS)]}
+                 [{"entity_id": [name_of(made.randrange(ENTITIES)) for _ in range(ROWS)]}
                   for _ in range(200)], range(200))
     state = fill_embedded(site, rows)
     url = f"redis://127.0.0.1:{redis.port}/0"
@@ -196,9 +213,11 @@ def measure(site, rounds, seconds, say, stack):
     }
     budget = Server(site, "budget", features_yaml("s", "0s", f", timeout: {BUDGET_MS}ms"), stack,
                     "--state-dir", ":memory:", "--config", config["redis"])
+    linear = Server(site, "linear", features_yaml("s", "0s", ", timeout: 2s"), stack, "--state-dir",
+                    ":memory:", "--config", config["redis"], models=[linear_model(site)])
     for number in (0, 17):
         answers = {key: ask(each, {"features": rows[number]} if key == "plain" else
-                            {"entity_id": f"u{number}"}) for key, each in servers.items()}
+                            {"entity_id": name_of(number)}) for key, each in servers.items()}
         if len(set(answers.values())) != 1:
             raise BenchError(f"they differ: {answers}")
     for key, each in servers.items():
@@ -209,7 +228,7 @@ def measure(site, rounds, seconds, say, stack):
             out.rounds.setdefault(key, []).append(result)
             say(f"round {number}/{rounds}  {NAMES[key]}: {result['per_second']:,.0f}/s, "
                 f"{result['cpu_us']:.1f} us of the processor each")
-        fetched = servers["redis"].rate(many, seconds, 8)["per_second"] * ROWS
+        fetched = linear.rate(many, seconds, 8, "linear")["per_second"] * ROWS
         limit = redis.benchmark(seconds)
         out.fetched.append((fetched, limit))
         say(f"round {number}/{rounds}  entities from Redis, {ROWS} a request: {fetched:,.0f}/s; "

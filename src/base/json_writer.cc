@@ -65,6 +65,14 @@ JsonWriter& JsonWriter::key(std::string_view name) {
   return *this;
 }
 
+JsonWriter& JsonWriter::quoted_key(std::string_view name) {
+  separate();
+  out_ += name;
+  out_ += ':';
+  comma_ = false;
+  return *this;
+}
+
 JsonWriter& JsonWriter::value(std::string_view text) {
   separate();
   quote(text);

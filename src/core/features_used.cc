@@ -42,6 +42,13 @@ std::string_view name_at(const Signature& signature, std::size_t index) {
   return list ? signature.fetched->names[0] : signature.inputs[index].name;
 }
 
+// Names as keys of an object, written once for all rows.
+std::vector<std::string> quoted_names(const Signature& signature) {
+  std::vector<std::string> out(names_of(signature));
+  for (std::size_t i = 0; i < out.size(); ++i) JsonWriter(out[i]).value(name_at(signature, i));
+  return out;
+}
+
 }  // namespace
 
 void write_element(const TensorView& tensor, std::size_t at, JsonWriter& json) {
@@ -60,11 +67,12 @@ void write_element(const TensorView& tensor, std::size_t at, JsonWriter& json) {
 
 void write_features_used(std::span<const TensorView> inputs, const Signature& signature,
                          std::size_t rows, bool many, JsonWriter& json) {
-  const std::size_t names = names_of(signature);
+  const auto quoted = quoted_names(signature);
+  const std::size_t names = quoted.size();
   write_rows(rows, many, json, [&](std::size_t row) {
     json.begin_object();
     for (std::size_t i = 0; i < names; ++i) {
-      json.key(name_at(signature, i));
+      json.quoted_key(quoted[i]);
       if (by_column(signature)) {
         write_element(inputs[0], row * names + i, json);
         continue;

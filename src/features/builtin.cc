@@ -17,12 +17,9 @@ struct Kind {
 
 // A new store: one file, and one line here.
 constexpr Kind kKinds[] = {
-    {"sqlite", open_sqlite},
-    {"redis", open_redis},
-    {"feast+redis", open_feast_redis},
-    {"feast+sqlite", open_feast_sqlite},
-    {"feast+http", open_feast_http},
-    {"feast+https", open_feast_http},
+    {"sqlite", open_sqlite},           {"redis", open_redis},
+    {"feast+redis", open_feast_redis}, {"feast+sqlite", open_feast_sqlite},
+    {"feast+http", open_feast_http},   {"feast+https", open_feast_http},
 };
 
 }  // namespace

@@ -16,7 +16,10 @@ constexpr Unreadable kNoTime{"is not a time"};
 constexpr Unreadable kNoText{"is a list and not one text"};
 
 FeatureData read_number(std::string_view text) {
-  if (const auto integer = parse_int(text)) return *integer;
+  const bool real_only = text.find_first_of(".eE") != std::string_view::npos;
+  if (!real_only) {
+    if (const auto integer = parse_int(text)) return *integer;
+  }
   if (const auto real = parse_double(text)) return *real;
   if (iequals(text, "nan")) return std::numeric_limits<double>::quiet_NaN();
   return kNoNumber;

@@ -16,6 +16,7 @@ FeatureCache::FeatureCache(std::size_t bytes)
     : most_known_((bytes - bytes / 8) / kShards), most_unknown_(bytes / 8 / kShards) {}
 
 FeatureCache::Found FeatureCache::find(const RowKey& key, TimePoint now) {
+  if (most_known_ == 0) return {};
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   for (Lru* lru : {&shard.known, &shard.unknown}) {

@@ -18,18 +18,32 @@ using Clock = std::chrono::steady_clock;
 // answers the next who asks.
 constexpr std::chrono::milliseconds kGrace{200};
 
+void put_number(std::string& to, std::uint64_t number) {
+  to.append(reinterpret_cast<const char*>(&number), sizeof(number));
+}
+
+void pack(std::string& to, EntityValues entity) {
+  for (const auto value : entity) {
+    put_number(to, value.size());
+    to.append(value);
+  }
+}
+
+// What `pack` wrote, as views of it.
+void unpack(std::string_view bytes, std::vector<std::string_view>& out) {
+  while (!bytes.empty()) {
+    std::uint64_t size = 0;
+    std::memcpy(&size, bytes.data(), sizeof(size));
+    out.push_back(bytes.substr(sizeof(size), size));
+    bytes.remove_prefix(sizeof(size) + size);
+  }
+}
+
 RowKey key_of(std::uint64_t lookup, EntityValues entity) {
-  const auto put = [](std::string& to, std::uint64_t number) {
-    to.append(reinterpret_cast<const char*>(&number), sizeof(number));
-  };
   thread_local std::string bytes;
   bytes.clear();
-  put(bytes, lookup);
-  // Lengths, so that two values are never one that is cut elsewhere.
-  for (const auto value : entity) {
-    put(bytes, value.size());
-    bytes.append(value);
-  }
+  put_number(bytes, lookup);
+  pack(bytes, entity);
   const auto hash = keyed_hash(bytes);
   return {hash.high, hash.low};
 }
@@ -40,6 +54,12 @@ Trouble trouble_of(const Error& error) {
 }
 
 }  // namespace
+
+std::string packed(EntityValues entity) {
+  std::string out;
+  pack(out, entity);
+  return out;
+}
 
 Fetcher::Fetcher(const StoreOptions& options, std::shared_ptr<const FeatureStore> store)
     : name_(options.name),
@@ -95,9 +115,13 @@ Fetcher::Recalled Fetcher::recall(const ReadLookup& lookup, EntityValues entity,
 bool Fetcher::join(const RowKey& key, Waiter waiter) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
-  auto& waiting = shard.flights[key];
-  waiting.push_back(std::move(waiter));
-  return waiting.size() > 1;
+  const auto [flight, made] = shard.flights.try_emplace(key);
+  if (made) {
+    flight->second.first = std::move(waiter);
+  } else {
+    flight->second.others.push_back(std::move(waiter));
+  }
+  return !made;
 }
 
 Fetcher::Began Fetcher::fetch(const std::shared_ptr<Gathering>& gathering,
@@ -210,13 +234,16 @@ void Fetcher::run(std::vector<Task> tasks) {
 }
 
 Result<std::vector<FeatureRow>> Fetcher::read(const std::vector<Task>& tasks, TimePoint began) {
-  std::vector<std::vector<std::string_view>> values(tasks.size());
-  std::vector<EntityValues> entities(tasks.size());
+  const std::size_t keys = tasks[0].lookup->lookup.keys.size();
+  std::vector<std::string_view> values;
+  values.reserve(tasks.size() * keys);
+  std::vector<EntityValues> entities;
+  entities.reserve(tasks.size());
   auto until = began;
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    values[i].assign(tasks[i].entity.begin(), tasks[i].entity.end());
-    entities[i] = values[i];
-    until = std::max(until, tasks[i].until);
+  for (const auto& task : tasks) {
+    unpack(task.entity, values);
+    entities.emplace_back(values.data() + entities.size() * keys, keys);
+    until = std::max(until, task.until);
   }
   std::vector<FeatureRow> rows(tasks.size());
   auto read = tasks[0].lookup->reader->read(entities, rows, until + kGrace);
@@ -237,24 +264,28 @@ Result<std::vector<FeatureRow>> Fetcher::read(const std::vector<Task>& tasks, Ti
 
 void Fetcher::land(const Task& task, const std::shared_ptr<const KeptRow>& row, Trouble trouble,
                    std::vector<std::shared_ptr<Gathering>>& ready) {
-  std::vector<Waiter> waiting;
+  Flight flight;
   {
     Shard& shard = shard_of(task.key);
     const std::lock_guard lock(shard.mutex);
     const auto found = shard.flights.find(task.key);
     if (found == shard.flights.end()) return;
-    waiting = std::move(found->second);
+    flight = std::move(found->second);
     shard.flights.erase(found);
   }
-  for (auto& waiter : waiting) {
-    Gathering& gathering = *waiter.gathering;
-    // One that was taken by the clock is somebody else's by now.
-    if (gathering.taken.load(std::memory_order_acquire)) continue;
-    gathering.arrived[waiter.place] = row;
-    if (trouble != Trouble::kNone) gathering.trouble.store(trouble);
-    if (gathering.missing.fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
-    if (gathering.take()) ready.push_back(std::move(waiter.gathering));
-  }
+  settle(std::move(flight.first), row, trouble, ready);
+  for (auto& waiter : flight.others) settle(std::move(waiter), row, trouble, ready);
+}
+
+void Fetcher::settle(Waiter waiter, const std::shared_ptr<const KeptRow>& row, Trouble trouble,
+                     std::vector<std::shared_ptr<Gathering>>& ready) {
+  Gathering& gathering = *waiter.gathering;
+  // One that was taken by the clock is somebody else's by now.
+  if (gathering.taken.load(std::memory_order_acquire)) return;
+  gathering.arrived[waiter.place] = row;
+  if (trouble != Trouble::kNone) gathering.trouble.store(trouble);
+  if (gathering.missing.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (gathering.take()) ready.push_back(std::move(waiter.gathering));
 }
 
 void Fetcher::count_call(std::size_t entities, std::chrono::nanoseconds took, bool ok) {

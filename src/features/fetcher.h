@@ -61,6 +61,9 @@ struct FetchCounts {
   std::uint64_t total_ns = 0;          // of calls
 };
 
+// Values one behind the other, each with its length in front: no two entities look alike.
+std::string packed(EntityValues entity);
+
 class Fetcher {
  public:
   Fetcher(const StoreOptions& options, std::shared_ptr<const FeatureStore> store);
@@ -84,8 +87,8 @@ class Fetcher {
   struct Want {
     std::shared_ptr<const ReadLookup> lookup;
     RowKey key;
-    std::vector<std::string> entity;  // as the lookup's keys
-    std::size_t place = 0;            // in FetchedRows::rows
+    std::string entity;     // its values, each with its length in front
+    std::size_t place = 0;  // in FetchedRows::rows
   };
   struct Recalled {
     std::shared_ptr<const KeptRow> row;  // null: neither
@@ -118,17 +121,22 @@ class Fetcher {
     std::shared_ptr<Gathering> gathering;
     std::size_t place;
   };
+  // Mostly one waits.
+  struct Flight {
+    Waiter first;
+    std::vector<Waiter> others;
+  };
   // One entity that is to be asked for.
   struct Task {
     std::shared_ptr<const ReadLookup> lookup;
     RowKey key;
-    std::vector<std::string> entity;
+    std::string entity;
     TimePoint until;  // the longest that somebody waits for it
   };
   struct alignas(64) Shard {
     std::mutex mutex;
     // Who waits for what is under way; guarded by mutex.
-    std::unordered_map<RowKey, std::vector<Waiter>, RowKeyHash> flights;
+    std::unordered_map<RowKey, Flight, RowKeyHash> flights;
   };
   struct Counters {
     Counter hits, unknown, misses, joined, fetches, entities, failures, late, refused, total_ns;
@@ -150,6 +158,8 @@ class Fetcher {
   void run(std::vector<Task> tasks);
   // The rows of these tasks, or why there are none.
   Result<std::vector<FeatureRow>> read(const std::vector<Task>& tasks, TimePoint began);
+  static void settle(Waiter waiter, const std::shared_ptr<const KeptRow>& row, Trouble trouble,
+                     std::vector<std::shared_ptr<Gathering>>& ready);
   void land(const Task& task, const std::shared_ptr<const KeptRow>& row, Trouble trouble,
             std::vector<std::shared_ptr<Gathering>>& ready);
   void count_call(std::size_t entities, std::chrono::nanoseconds took, bool ok);

@@ -49,7 +49,7 @@ class Fetching : public ::testing::Test {
       if (known.fresh) {
         gathering->fetched->rows[i] = known.row;
       } else {
-        wants.push_back({lookup_, known.key, {std::string(entities[i])}, i});
+        wants.push_back({lookup_, known.key, packed({&entities[i], 1}), i});
         old_ = known.row;
       }
     }
@@ -191,7 +191,8 @@ TEST_F(Fetching, TheEndDropsThoseThatWait) {
     late->fetched->rows.resize(1);
     late->due = std::chrono::steady_clock::now() + 60s;
     late->request = testing::request_for(arrivals_, {"u2"});
-    std::vector<Fetcher::Want> wants = {{lookup_, {}, {"u2"}, 0}};
+    const std::string_view u2 = "u2";
+    std::vector<Fetcher::Want> wants = {{lookup_, {}, packed({&u2, 1}), 0}};
     if (fetcher_.fetch(late, std::move(wants)) == Fetcher::Began::kRefused) break;
     std::this_thread::sleep_for(1ms);
   }

@@ -132,7 +132,7 @@ Joiner::Missing Joiner::recall(const FeatureAsk& ask, TimePoint now, FetchedRows
         fetched.rows[place] = std::move(known.row);
         continue;
       }
-      out.wants.push_back({lookups_[lookup], known.key, {entity.begin(), entity.end()}, place});
+      out.wants.push_back({lookups_[lookup], known.key, packed(entity), place});
       if (!keeps_old || known.row == nullptr || !known.row->known) continue;
       out.old.resize(fetched.rows.size());
       out.old[place] = std::move(known.row);

@@ -40,6 +40,8 @@ class RowJoin {
   const KeptRow* plain_row() const;
   bool use_ready(const KeptRow& row);
   void make_ready(const KeptRow& row) const;
+  // A row that is as it was fetched, numbers all of it and of no age: true where it is written.
+  bool write_plain(std::size_t row);
   Result<void> join_row(std::size_t row);
   Result<void> look_up(std::size_t feature, std::size_t row);
   Result<void> look_up_known(std::size_t feature, const FeatureRow& found, std::size_t row);
