@@ -110,29 +110,40 @@ TEST_F(ParquetFooters, WhatCannotBeCutIsRefused) {
 // Every way a file goes: taken apart, put together and set beside another one.
 class DamagedParquet : public ParquetFiles {
  protected:
-  // Whether it could be cut. What was cut must be a file that is read as the damaged one is.
+  // In memory: thousands of them are slow on a disk.
+  static Fd memory(std::string_view bytes = {}) {
+    Fd out(::memfd_create("table", MFD_CLOEXEC));
+    EXPECT_TRUE(ByteWriter(out).write(bytes));
+    return out;
+  }
+
+  // Whether it could be cut. What was cut is a file again, `out_`, and may be set beside others.
   bool survives(const std::string& bytes) {
-    put("bad.parquet", bytes);
-    const Fd fd(::open(path("bad.parquet").c_str(), O_RDONLY | O_CLOEXEC));
-    const auto footer = read_footer(fd, "'bad.parquet'");
+    bad_ = memory(bytes);
+    const auto footer = read_footer(bad_, "'bad.parquet'");
     if (!footer) {
       EXPECT_FALSE(footer.error().message.empty());
       return false;
     }
-    const ParquetRows rows{fd, *footer};
-    const auto to = output("out.parquet");
-    const auto made = extract(rows, to);
-    if (!made) return false;
-    const auto again = read_footer(to, "the output");
+    const ParquetRows rows{bad_, *footer};
+    out_ = memory();
+    if (!extract(rows, out_)) return false;
+    const auto again = read_footer(out_, "the output");
     EXPECT_TRUE(again) << again.error().message;
-    const ParquetRows twice[] = {rows, {to, *again}};
-    EXPECT_TRUE(concatenate(twice, output("twice.parquet")));
+    const ParquetRows twice[] = {rows, {out_, *again}};
+    EXPECT_TRUE(concatenate(twice, memory()));
     const std::string without[] = {"p", "i"};
-    (void)paste(other_.rows(), without, rows, output("both.parquet"));
-    (void)paste(rows, without, other_.rows(), output("both.parquet"));
+    (void)paste(other_.rows(), without, rows, memory());
+    (void)paste(rows, without, other_.rows(), memory());
     return true;
   }
+  // As DuckDB reads it, or its fault behind a '!'.
+  std::string read(const Fd& fd) {
+    return answer("SELECT * FROM read_parquet('" + clients::descriptor_path(fd) + "')");
+  }
 
+  Fd bad_;
+  Fd out_;
   const std::string select_ =
       "SELECT i, i % 3 AS t, {'a': [i], 'b': 'x' || i} AS deep FROM range(40) r(i)";
   const Path file_ = table("x.parquet", select_, "KV_METADATA {who: 'me'}");
@@ -144,6 +155,7 @@ TEST_F(DamagedParquet, CutAtEveryLength) {
   ASSERT_TRUE(survives(bytes));
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     EXPECT_FALSE(survives(bytes.substr(0, size))) << size;
+    if (size + 8 == bytes.size()) continue;
     // And with the right end, which then lies at the wrong place.
     const auto ended = bytes.substr(0, size) + bytes.substr(bytes.size() - 8);
     EXPECT_FALSE(survives(ended)) << size;
@@ -153,20 +165,20 @@ TEST_F(DamagedParquet, CutAtEveryLength) {
 TEST_F(DamagedParquet, BytesOfAnyValueAnywhere) {
   const auto good = bytes_of(file_);
   std::mt19937 random(11);
-  std::size_t cut = 0, read = 0;
+  std::size_t cut = 0;
+  std::size_t whole = 0;
   for (int round = 0; round < 2000; ++round) {
     auto bytes = good;
     bytes[random() % bytes.size()] = static_cast<char>(random());
     if (!survives(bytes)) continue;
     ++cut;
-    const auto expected = all_of(path("bad.parquet"));
-    const auto is = all_of(path("out.parquet"));
+    const auto expected = read(bad_);
     if (expected.starts_with("!")) continue;
-    ++read;
-    EXPECT_EQ(is, expected) << round;
+    ++whole;
+    EXPECT_EQ(read(out_), expected) << round;
   }
   EXPECT_GT(cut, 200u);
-  EXPECT_GT(read, 100u);
+  EXPECT_GT(whole, 100u);
   EXPECT_LT(cut, 2000u);
 }
 
