@@ -94,13 +94,19 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
   return stack;
 }
 
-Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickles& pickles) {
+Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickles& pickles,
+                                           int parallel) {
   repository::RepositoryOptions options;
+  options.parallel = parallel;
   options.nothing_lazy = true;
   options.live.allow_code = pickles.allowed;
   sources::RemoteOptions remote;
   remote.cache_directory = sources::default_cache_directory("");
   return open(path, std::move(options), {pickles.python}, nullptr, std::move(remote), {});
+}
+
+Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickles& pickles) {
+  return open(path, pickles, 1);
 }
 
 // Releases are known before the first request can come, and look when there is something to see.

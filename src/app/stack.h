@@ -56,8 +56,11 @@ class Stack {
                                              const engines::EngineOptions& engines,
                                              const repository::Probe* probe,
                                              sources::RemoteOptions remote, StackOptions more);
-  // For commands that end after their answer: whatever is there is loaded at once.
+  // For commands that end after their answer: whatever is there is loaded at once. `parallel`:
+  // threads that will run models; else one.
   static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles = {});
+  static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles,
+                                             int parallel);
 
   ~Stack();
 
