@@ -68,9 +68,13 @@ constexpr Candidate kCandidates[] = {
     {"BOOLEAN", "lower($) IN ('true', 'false')"},
     {"BIGINT", "regexp_full_match($, '0|-?[1-9][0-9]{0,17}')"},
     {"DOUBLE",
-     "(TRY_CAST($ AS DOUBLE) IS NOT NULL AND NOT regexp_matches($, '^[+-]?(0[0-9]|[0-9]{16})'))"},
-    {"DATE", "(length($) = 10 AND TRY_CAST($ AS DATE) IS NOT NULL)"},
-    {"TIMESTAMP", "(length($) > 10 AND length($) < 27 AND TRY_CAST($ AS TIMESTAMP) IS NOT NULL)"},
+     "regexp_full_match($, '[+-]?((0|[1-9][0-9]{0,14})(\\.[0-9]*)?|\\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
+     "|[+-]?([nN]a[nN]|[iI]nf(inity)?)')"},
+    // A cast that fails is dear: only what looks like it is tried.
+    {"DATE", "CASE WHEN length($) = 10 AND substr($, 5, 1) = '-' THEN TRY_CAST($ AS DATE) IS NOT "
+             "NULL ELSE false END"},
+    {"TIMESTAMP", "CASE WHEN length($) > 10 AND length($) < 27 AND substr($, 5, 1) = '-' THEN "
+                  "TRY_CAST($ AS TIMESTAMP) IS NOT NULL ELSE false END"},
 };
 
 std::string test_of(const Candidate& candidate, const std::string& column) {
