@@ -1,5 +1,6 @@
 // sluice batch
 
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <csignal>
@@ -8,7 +9,6 @@
 #include <future>
 #include <memory>
 #include <thread>
-#include <unistd.h>
 
 #include "app/batch_model.h"
 #include "app/batch_progress.h"
@@ -55,8 +55,9 @@ Result<std::map<std::string, std::string>> read_mapping(const std::string& file)
   const auto root = config::parse_yaml(text, problems);
   const bool map = root && problems.empty() && root->kind == Node::Kind::kMap;
   if (!map) {
-    return invalid("usage", "the mapping file is no list of features and columns; write a line "
-                            "feature: column for each, or the same as a JSON object");
+    return invalid("usage",
+                   "the mapping file is no list of features and columns; write a line "
+                   "feature: column for each, or the same as a JSON object");
   }
   for (const auto& entry : root->entries) {
     if (entry.value.kind != Node::Kind::kScalar) {
@@ -171,8 +172,9 @@ int merge(const Arguments& arguments) {
 int batch(const Arguments& arguments) {
   log::set_level(log::Level::kOff);
   if (!arguments.merge && (arguments.model.empty() || arguments.job.input.empty())) {
-    return complain(kUsage, "sluice batch takes --model, --input and --output, or --merge and "
-                            "--output; see sluice batch --help");
+    return complain(kUsage,
+                    "sluice batch takes --model, --input and --output, or --merge and "
+                    "--output; see sluice batch --help");
   }
   // Taken by `watch`, and by no thread that is started from here on.
   const sigset_t signals = stop_signals();
@@ -203,7 +205,8 @@ void add_answer_options(CLI::App& app, Arguments& arguments) {
 
 Action add_batch(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("--model", arguments->model, "model file, directory or URL, or a name in --models");
+  app.add_option("--model", arguments->model,
+                 "model file, directory or URL, or a name in --models");
   app.add_option("--models", arguments->models, "where models are looked for by name")
       ->capture_default_str();
   app.add_option("--version", arguments->version, "version of the model");

@@ -66,8 +66,9 @@ Result<BatchModel> open_batch_model(const std::string& model, const std::string&
   if (!remote && !fs::exists(path, ignored)) {
     path = (fs::path(models) / model).string();
     if (!fs::exists(path, ignored)) {
-      return not_found("no_model", "there is no model of that name; give --model a file, a folder "
-                                   "or a URL, or the name of a folder in --models");
+      return not_found("no_model",
+                       "there is no model of that name; give --model a file, a folder "
+                       "or a URL, or the name of a folder in --models");
     }
   }
   BatchModel out;

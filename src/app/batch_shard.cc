@@ -47,8 +47,9 @@ Result<Shard> find_shard(const std::string& text, std::size_t shards, const Vari
     SLUICE_TRY(const auto index, number(variable, "JOB_COMPLETION_INDEX"));
     if (shards > 0) return checked(index, shards, "JOB_COMPLETION_INDEX");
     if (!variable("JOB_COMPLETIONS")) {
-      return usage("this is one pod of an Indexed Job, and nobody says of how many; give --shards, "
-                   "or set JOB_COMPLETIONS to the Job's completions");
+      return usage(
+          "this is one pod of an Indexed Job, and nobody says of how many; give --shards, "
+          "or set JOB_COMPLETIONS to the Job's completions");
     }
     SLUICE_TRY(const auto count, number(variable, "JOB_COMPLETIONS"));
     return checked(index, count, "JOB_COMPLETION_INDEX");

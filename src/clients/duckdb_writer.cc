@@ -146,9 +146,8 @@ duckdb_vector TableWriter::Impl::cell(CellType type) {
     return nullptr;
   }
   if (columns[column].type != type) {
-    misfit(internal("a cell for the column '" + printable(columns[column].name) + "' of " +
-                    shown + " is a " + sql_type(type) + "; expected a " +
-                    sql_type(columns[column].type)));
+    misfit(internal("a cell for the column '" + printable(columns[column].name) + "' of " + shown +
+                    " is a " + sql_type(type) + "; expected a " + sql_type(columns[column].type)));
     return nullptr;
   }
   return vectors[column];

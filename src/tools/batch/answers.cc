@@ -47,7 +47,8 @@ AnswerColumn prediction_column(const Prediction& prediction) {
   if (prediction.row_shape.rank() > 0) {
     return column(Kind::kPrediction, "prediction", CellType::kReals, type + "[]");
   }
-  return column(Kind::kPrediction, "prediction", whole ? CellType::kInteger : CellType::kReal, type);
+  return column(Kind::kPrediction, "prediction", whole ? CellType::kInteger : CellType::kReal,
+                type);
 }
 
 AnswerColumn output_column(const Signature& signature, std::size_t index, const Schema& schema) {
@@ -90,8 +91,9 @@ Result<Prediction> sample_prediction(const Servable& servable, Arena& arena) {
 }
 
 Failure wrong_answer(const AnswerColumn& column) {
-  return invalid("wrong_answer", "the model's answers are not what its file says they are: a row's '" +
-                                     column.name + "' is not a " + column.type);
+  return invalid("wrong_answer",
+                 "the model's answers are not what its file says they are: a row's '" +
+                     column.name + "' is not a " + column.type);
 }
 
 Result<void> write_prediction(TableWriter& table, const AnswerColumn& column,
@@ -169,8 +171,8 @@ std::vector<clients::NewColumn> Answers::table() const {
 }
 
 bool Answers::replaces(std::string_view name) const {
-  return std::ranges::any_of(
-      columns, [&](const AnswerColumn& one) { return same_name(one.name, name); });
+  return std::ranges::any_of(columns,
+                             [&](const AnswerColumn& one) { return same_name(one.name, name); });
 }
 
 Result<Answers> plan_answers(const Servable& servable, const Schema& schema,
@@ -185,8 +187,7 @@ Result<Answers> plan_answers(const Servable& servable, const Schema& schema,
                                prediction.single_precision ? "FLOAT" : "DOUBLE"));
   if (options.all_outputs) {
     if (!prediction.labels.empty()) {
-      out.columns.push_back(
-          column(Kind::kLabel, "prediction_label", CellType::kText, "VARCHAR"));
+      out.columns.push_back(column(Kind::kLabel, "prediction_label", CellType::kText, "VARCHAR"));
     }
     for (std::size_t i = 0; i < servable.signature().outputs.size(); ++i) {
       out.columns.push_back(output_column(servable.signature(), i, schema));

@@ -47,8 +47,8 @@ struct Answers {
   bool replaces(std::string_view column) const;
 };
 
-// What the version's predictions look like, by its signature alone: the same in every part, on every
-// machine. Errors: the version's.
+// What the version's predictions look like, by its signature alone: the same in every part, on
+// every machine. Errors: the version's.
 Result<Answers> plan_answers(const Servable& servable, const Schema& schema,
                              const AnswerOptions& options);
 
@@ -58,8 +58,8 @@ struct RowNotes {
   std::string explanation;  // empty: none
 };
 
-// Row `row` of an answered request. Errors: kInvalidArgument/`wrong_answer` where it is not what was
-// planned.
+// Row `row` of an answered request. Errors: kInvalidArgument/`wrong_answer` where it is not what
+// was planned.
 Result<void> write_answer(clients::TableWriter& table, const Answers& answers,
                           const Request& request, std::size_t row, const RowNotes& notes);
 // A row without answers, which stays (`keep`) or is left out.

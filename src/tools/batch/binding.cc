@@ -116,8 +116,7 @@ Failure wrong_type(const Field& field, const TensorSpec& spec, const std::string
                    std::string_view instead) {
   return invalid("wrong_type", "column '" + printable(field.column) + "' is " + printable(type) +
                                    ", and the model takes " + std::string(name_of(spec.dtype)) +
-                                   " " + show_shape(spec.dims) + " there; " +
-                                   std::string(instead));
+                                   " " + show_shape(spec.dims) + " there; " + std::string(instead));
 }
 
 // How the column of `field` is read for the model.
@@ -136,16 +135,18 @@ Result<void> read_as(Field& field, const TensorSpec& spec, const Schema& schema,
     lists = rank;
   }
   if (field.list && lists != 1 && lists != rank) {
-    return wrong_type(field, spec, column.type, "write a row's values as one list in a column, or "
-                                                "as lists in lists of that shape");
+    return wrong_type(field, spec, column.type,
+                      "write a row's values as one list in a column, or "
+                      "as lists in lists of that shape");
   }
   if (!field.list && lists > 0) {
     return wrong_type(field, spec, column.type, "write one value a row");
   }
   const auto reading = reading_of(spec.dtype, element);
   if (!reading || (field.list && is_text(element) && spec.dtype != DType::kString)) {
-    return wrong_type(field, spec, column.type, "write it as numbers, or name another column with "
-                                                "--columns or --map");
+    return wrong_type(field, spec, column.type,
+                      "write it as numbers, or name another column with "
+                      "--columns or --map");
   }
   field.reading = *reading;
   const std::string type(sql_type(*reading));
@@ -216,15 +217,16 @@ class Binder {
   void list_features() {
     values_ = is_table(signature_) && !as_one_list();
     if (!values_) {
-      for (std::size_t i = 0; i < signature_.inputs.size(); ++i) add(signature_.inputs[i].name, i, 0);
+      for (std::size_t i = 0; i < signature_.inputs.size(); ++i)
+        add(signature_.inputs[i].name, i, 0);
       const bool named = out_.fields.size() == 1 && signature_.columns.size() == 1;
       if (named) out_.fields[0].feature = signature_.columns[0];
       return;
     }
     const auto& names = signature_.columns;
     const auto width = signature_.inputs[0].dims[1];
-    std::size_t count = names.empty() ? static_cast<std::size_t>(std::max<std::int64_t>(width, 0))
-                                      : names.size();
+    std::size_t count =
+        names.empty() ? static_cast<std::size_t>(std::max<std::int64_t>(width, 0)) : names.size();
     // A model that takes any number of columns takes all that are there.
     if (count == 0) count = options_.columns.empty() ? there_.size() : options_.columns.size();
     for (std::size_t i = 0; i < count; ++i) {
@@ -257,7 +259,8 @@ class Binder {
 
   Result<void> by_order(const std::vector<std::string>& columns) {
     if (columns.size() != out_.fields.size()) {
-      return invalid("wrong_columns", std::to_string(columns.size()) + " columns are given, and "
+      return invalid("wrong_columns", std::to_string(columns.size()) +
+                                          " columns are given, and "
                                           "the model takes " +
                                           std::to_string(out_.fields.size()));
     }
@@ -270,8 +273,8 @@ class Binder {
   }
 
   Result<void> by_name() {
-    const bool nameless = std::ranges::all_of(
-        out_.fields, [](const Field& field) { return field.feature.empty(); });
+    const bool nameless =
+        std::ranges::all_of(out_.fields, [](const Field& field) { return field.feature.empty(); });
     if (nameless && !out_.fields.empty()) return without_names();
     std::vector<std::string> missing;
     for (auto& field : out_.fields) {
@@ -312,8 +315,7 @@ class Binder {
 
 }  // namespace
 
-Result<Binding> bind(const Signature& signature, const Schema& schema,
-                     const BindOptions& options) {
+Result<Binding> bind(const Signature& signature, const Schema& schema, const BindOptions& options) {
   return Binder(signature, schema, options).bind();
 }
 

@@ -13,7 +13,8 @@ namespace {
 // The values of a row, where its shape is fixed; the free dimension, if there is one, counts as 1.
 std::size_t fixed_width(const TensorSpec& spec) {
   std::size_t out = 1;
-  for (const auto dim : spec.row_dims()) out *= static_cast<std::size_t>(std::max<std::int64_t>(dim, 1));
+  for (const auto dim : spec.row_dims())
+    out *= static_cast<std::size_t>(std::max<std::int64_t>(dim, 1));
   return out;
 }
 
@@ -64,7 +65,8 @@ void store_real(DType dtype, std::byte* at, double value) {
 
 Gather::Gather(const Signature& signature, const Binding& binding)
     : signature_(signature), binding_(binding), inputs_(signature.inputs.size()) {
-  for (std::size_t i = 0; i < inputs_.size(); ++i) inputs_[i].width = fixed_width(signature.inputs[i]);
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    inputs_[i].width = fixed_width(signature.inputs[i]);
   // A table of any width has as many values as fields.
   std::vector<std::size_t> fields(inputs_.size());
   for (const auto& field : binding.fields) {

@@ -24,8 +24,8 @@ class Gather {
 
   enum class Added : unsigned char {
     kGood,
-    kBad,     // `reason` says why; nothing was added
-    kOther,   // it has another shape than the rows that are here: take those first
+    kBad,    // `reason` says why; nothing was added
+    kOther,  // it has another shape than the rows that are here: take those first
   };
   // Row `row` of a chunk whose first columns are the binding's fields, in their order.
   Added add(const clients::SqlChunk& chunk, std::size_t row);
@@ -40,9 +40,9 @@ class Gather {
   struct Input {
     std::vector<std::byte> bytes;
     std::vector<std::string_view> texts;
-    std::size_t width = 0;         // values of a row; of a free shape, those of the first row
-    std::int64_t free = -1;        // what the free dimension of a row is, where it has one
-    std::vector<std::byte> row;    // the row that is being read
+    std::size_t width = 0;       // values of a row; of a free shape, those of the first row
+    std::int64_t free = -1;      // what the free dimension of a row is, where it has one
+    std::vector<std::byte> row;  // the row that is being read
     std::vector<std::string_view> row_texts;
   };
 

@@ -68,8 +68,9 @@ Result<std::vector<fs::path>> files_below(const fs::path& base, Wanted wanted) {
     if (!hidden(relative) && wanted(relative)) out.push_back(base / relative);
   }
   if (error) {
-    return invalid("unreadable", "a folder of the input cannot be looked through; check who may "
-                                 "read it");
+    return invalid("unreadable",
+                   "a folder of the input cannot be looked through; check who may "
+                   "read it");
   }
   std::ranges::sort(out, [](const fs::path& a, const fs::path& b) {
     return natural_compare(a.native(), b.native()) < 0;
@@ -111,8 +112,9 @@ Result<void> read_partition(Input& input, const fs::path& base) {
     if (first) input.partition = names;
     first = false;
     if (names != input.partition) {
-      return invalid("bad_table", "the input's files lie in folders name=value of different names; "
-                                  "read those of one kind at a time");
+      return invalid("bad_table",
+                     "the input's files lie in folders name=value of different names; "
+                     "read those of one kind at a time");
     }
   }
   return {};
@@ -165,9 +167,9 @@ Result<Input> find_input(const std::string& given) {
   for (const auto& file : found) {
     SLUICE_TRY(const auto format, clients::table_format(file));
     if (format != out.format) {
-      return invalid("bad_table", "the input has files of several kinds: " +
-                                      clients::shown_name(found.front()) + " and " +
-                                      clients::shown_name(file) + "; read one kind at a time");
+      return invalid("bad_table",
+                     "the input has files of several kinds: " + clients::shown_name(found.front()) +
+                         " and " + clients::shown_name(file) + "; read one kind at a time");
     }
     SLUICE_TRY(auto one, look_at(file));
     out.files.push_back(std::move(one));

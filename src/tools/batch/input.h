@@ -31,8 +31,8 @@ struct Input {
   std::vector<std::string> partition;
 };
 
-// Errors: kNotFound/`no_table`; kInvalidArgument/`bad_table` where files are of several kinds or lie
-// in folders that say different things; those of clients/duckdb_files.h.
+// Errors: kNotFound/`no_table`; kInvalidArgument/`bad_table` where files are of several kinds or
+// lie in folders that say different things; those of clients/duckdb_files.h.
 Result<Input> find_input(const std::string& given);
 
 // Errors: kUnavailable/`changing` where it is not what it was when it was found.

@@ -30,9 +30,10 @@ Range range_of(const Shard& shard, std::size_t parts) {
 }
 
 Failure other_run(const std::string& what, const std::string& where) {
-  return fail(Code::kFailedPrecondition, "other_run",
-              where + " is of another run: " + what +
-                  " is not the same; give what was given then, or leave out --resume to begin anew");
+  return fail(
+      Code::kFailedPrecondition, "other_run",
+      where + " is of another run: " + what +
+          " is not the same; give what was given then, or leave out --resume to begin anew");
 }
 
 Result<Journal> open_journal(const Plan& plan) {
@@ -88,8 +89,9 @@ void add_up(const Journal& journal, Summary& summary) {
 Result<void> check_output(const fs::path& output) {
   std::error_code ignored;
   if (fs::is_directory(output, ignored)) {
-    return invalid("usage", "--output is a folder; name a file that ends with .parquet, .csv, "
-                            ".jsonl or .ndjson");
+    return invalid("usage",
+                   "--output is a folder; name a file that ends with .parquet, .csv, "
+                   ".jsonl or .ndjson");
   }
   const auto parent = output.parent_path();
   if (parent.empty() || fs::is_directory(parent, ignored)) return {};
@@ -155,8 +157,9 @@ Result<std::size_t> shards_of(const fs::path& output) {
     count = *number;
   }
   if (count > 0) return count;
-  return not_found("no_shards", "no shards lie beside this output; give the --output that they were "
-                                "given, in the folder where their own folders are");
+  return not_found("no_shards",
+                   "no shards lie beside this output; give the --output that they were "
+                   "given, in the folder where their own folders are");
 }
 
 std::string shard_name(std::size_t index, std::size_t count) {
@@ -179,7 +182,8 @@ Result<Journal> open_shard(const fs::path& output, const Shard& shard) {
     return fail(Code::kFailedPrecondition, "shard_unfinished",
                 name + " is not finished or is damaged: " +
                     std::to_string(range.last - range.first - journal.done().size()) + " of its " +
-                    std::to_string(range.last - range.first) + " parts are missing; run it again "
+                    std::to_string(range.last - range.first) +
+                    " parts are missing; run it again "
                     "with --resume");
   }
   return journal;

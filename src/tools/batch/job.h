@@ -20,19 +20,19 @@
 namespace sluice::tools::batch {
 
 struct Summary {
-  std::uint64_t rows = 0;     // of this shard
-  std::uint64_t found = 0;    // of them: answered by an earlier run
+  std::uint64_t rows = 0;   // of this shard
+  std::uint64_t found = 0;  // of them: answered by an earlier run
   std::uint64_t written = 0;
   std::uint64_t bad = 0;
   std::size_t parts = 0;
-  std::uint64_t bytes = 0;               // of the output
-  std::vector<std::string> first_bad;    // lines of the side file, in JSON
-  std::string bad_rows;                  // that file's name; empty: there is none
-  bool stopped = false;                  // before the end: go on with --resume
-  bool joined = false;                   // the output is there
-  bool pasted = false;                   // old columns were copied as bytes
-  bool in_order = false;                 // columns were taken without names
-  std::size_t spoilt = 0;                // parts of an earlier run that had to be made again
+  std::uint64_t bytes = 0;             // of the output
+  std::vector<std::string> first_bad;  // lines of the side file, in JSON
+  std::string bad_rows;                // that file's name; empty: there is none
+  bool stopped = false;                // before the end: go on with --resume
+  bool joined = false;                 // the output is there
+  bool pasted = false;                 // old columns were copied as bytes
+  bool in_order = false;               // columns were taken without names
+  std::size_t spoilt = 0;              // parts of an earlier run that had to be made again
 };
 
 // Where a shard keeps its parts.

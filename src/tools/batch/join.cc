@@ -24,9 +24,9 @@ Failure unwritable(const fs::path& file, int error) {
 Result<Fd> open_part(const fs::path& path) {
   Fd out(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (out) return out;
-  return unavailable("unreadable", "a part of the output cannot be read: " +
-                                       std::string(std::strerror(errno)) +
-                                       "; go on with --resume, which makes it again");
+  return unavailable("unreadable",
+                     "a part of the output cannot be read: " + std::string(std::strerror(errno)) +
+                         "; go on with --resume, which makes it again");
 }
 
 Result<void> join_parquet(const std::vector<fs::path>& parts, const Fd& to) {
@@ -58,8 +58,8 @@ Result<std::uint64_t> join_parts(const std::vector<fs::path>& parts, clients::Ta
   const fs::path draft = output.native() + ".tmp";
   const Fd to(::open(draft.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!to) return unwritable(output, errno);
-  auto joined = format == clients::TableFormat::kParquet ? join_parquet(parts, to)
-                                                         : join_lines(parts, to);
+  auto joined =
+      format == clients::TableFormat::kParquet ? join_parquet(parts, to) : join_lines(parts, to);
   if (!joined) {
     ::unlink(draft.c_str());
     return Failure(std::move(joined).error());

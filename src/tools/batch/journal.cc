@@ -41,8 +41,8 @@ Result<void> put_file(const fs::path& path, std::string_view text) {
 }
 
 std::string line_of(std::size_t index, const PartDone& done) {
-  json line = {{"part", index},         {"rows", done.rows},   {"written", done.written},
-               {"bad", done.bad},       {"bytes", done.bytes}, {"sha256", done.sha256}};
+  json line = {{"part", index},   {"rows", done.rows},   {"written", done.written},
+               {"bad", done.bad}, {"bytes", done.bytes}, {"sha256", done.sha256}};
   if (!done.bad_sha256.empty()) line["bad_sha256"] = done.bad_sha256;
   return line.dump() + "\n";
 }
@@ -150,8 +150,9 @@ Result<Journal> Journal::open(const fs::path& folder) {
   SLUICE_TRY(const auto text, read_text(folder / kManifest, kMostManifest, "the manifest"));
   out.manifest_ = json::parse(text, nullptr, false);
   if (!out.manifest_.is_object()) {
-    return invalid("bad_manifest", "the manifest beside this output is damaged; remove its folder "
-                                   "of parts and begin anew");
+    return invalid("bad_manifest",
+                   "the manifest beside this output is damaged; remove its folder "
+                   "of parts and begin anew");
   }
   out.lines_ = Fd(::open((folder / kDone).c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (!out.lines_) return unwritable(errno);
@@ -171,7 +172,8 @@ Result<void> Journal::read_done() {
     const auto end = text.find('\n', good);
     std::size_t index = 0;
     PartDone done;
-    if (end == std::string::npos || !read_line({text.data() + good, end - good}, index, done)) break;
+    if (end == std::string::npos || !read_line({text.data() + good, end - good}, index, done))
+      break;
     good = end + 1;
     if (holds(index, done)) {
       done_[index] = done;

@@ -26,7 +26,7 @@
 namespace sluice::tools::batch {
 
 struct PartDone {
-  std::uint64_t rows = 0;     // that were read
+  std::uint64_t rows = 0;  // that were read
   std::uint64_t written = 0;
   std::uint64_t bad = 0;
   std::uint64_t bytes = 0;

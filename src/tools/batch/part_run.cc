@@ -61,7 +61,8 @@ class Answering {
         added = gather_.add(chunk, row);
       }
       const bool good = added == Gather::Added::kGood;
-      line_.push_back({good ? State::kAsked : State::kBad, good ? std::string() : gather_.reason()});
+      line_.push_back(
+          {good ? State::kAsked : State::kBad, good ? std::string() : gather_.reason()});
       SLUICE_CHECK(flush_if_full());
     }
     return {};
@@ -197,8 +198,7 @@ std::string answer_values(const Plan& plan) {
 
 std::string format_options(TableFormat format, bool first) {
   switch (format) {
-    case TableFormat::kParquet:
-      return " (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)";
+    case TableFormat::kParquet: return " (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)";
     case TableFormat::kCsv:
       return std::string(" (FORMAT csv, HEADER ") + (first ? "true" : "false") +
              ", USE_TMP_FILE false)";
@@ -250,12 +250,13 @@ Result<void> write_beside(const Plan& plan, DuckdbSession& session, const Fd& by
     const std::uint64_t rows = left.row_groups[group].rows;
     if (rows == 0) continue;
     SLUICE_TRY(const auto answers, memory_file());
-    SLUICE_CHECK(session.run(
-        "COPY (SELECT " + answer_values(plan) + " FROM " + kTable + " a WHERE rowid >= " +
-            std::to_string(first) + " AND rowid < " + std::to_string(first + rows) + ") TO " +
-            sql_file(answers) + " (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, "
-            "ROW_GROUP_SIZE " + std::to_string(std::max<std::uint64_t>(rows, 2048)) + ")",
-        subject));
+    SLUICE_CHECK(session.run("COPY (SELECT " + answer_values(plan) + " FROM " + kTable +
+                                 " a WHERE rowid >= " + std::to_string(first) + " AND rowid < " +
+                                 std::to_string(first + rows) + ") TO " + sql_file(answers) +
+                                 " (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, "
+                                 "ROW_GROUP_SIZE " +
+                                 std::to_string(std::max<std::uint64_t>(rows, 2048)) + ")",
+                             subject));
     SLUICE_TRY(const auto right, read_footer(answers, "the answers"));
     SLUICE_CHECK(join.add({bytes, left, group, group + 1}, without, {answers, right}));
     first += rows;
@@ -264,15 +265,15 @@ Result<void> write_beside(const Plan& plan, DuckdbSession& session, const Fd& by
 }
 
 Failure unwritable(int error) {
-  return unavailable("unwritable", "a part of the output cannot be written: " +
-                                       std::string(std::strerror(error)) +
-                                       "; check that its disk has room");
+  return unavailable(
+      "unwritable", "a part of the output cannot be written: " + std::string(std::strerror(error)) +
+                        "; check that its disk has room");
 }
 
 }  // namespace
 
-Result<void> run_part(const Plan& plan, std::size_t index, DuckdbSession& session,
-                      Journal& journal, Counts& counts) {
+Result<void> run_part(const Plan& plan, std::size_t index, DuckdbSession& session, Journal& journal,
+                      Counts& counts) {
   const Part& part = plan.parts.parts[index];
   const InputFile& file = plan.input.files[part.file];
   const SqlSubject subject{file.path, plan.input.format, part.row_in_file + 1};

@@ -1,9 +1,9 @@
 // One part of the input, from its bytes to the file of its answers.
 //
-// First the model's columns are read and answered, a batch at a time, into a table of the session's;
-// then the part and that table are written side by side. So every row is answered in its place, and
-// types, order, filters and formats are DuckDB's. Where nothing but columns is added to Parquet, the
-// second step writes only those, and the old ones' bytes are copied.
+// First the model's columns are read and answered, a batch at a time, into a table of the
+// session's; then the part and that table are written side by side. So every row is answered in its
+// place, and types, order, filters and formats are DuckDB's. Where nothing but columns is added to
+// Parquet, the second step writes only those, and the old ones' bytes are copied.
 //
 // Thread-safety: one thread at a time, for each session one.
 #pragma once

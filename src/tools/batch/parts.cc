@@ -33,8 +33,7 @@ Result<Fd> memory_file() {
 
 Result<void> cut_parquet(const Input& input, std::size_t file, Parts& out) {
   SLUICE_TRY(const auto table, open_input(input, file));
-  SLUICE_TRY(const auto footer,
-             read_footer(table.fd, clients::shown_name(input.files[file].path)));
+  SLUICE_TRY(const auto footer, read_footer(table.fd, clients::shown_name(input.files[file].path)));
   Part part;
   part.file = file;
   std::uint64_t bytes = 0;
@@ -71,8 +70,8 @@ Result<void> cut_lines(const Input& input, std::size_t file, Parts& out) {
   LineSplitter lines(table.fd, name, csv ? LineKind::kCsv : LineKind::kJsonLines, kTextBytes);
   SLUICE_TRY(const auto header, lines.header());
   if (csv) {
-    SLUICE_TRY(auto text, read_at(table.fd, header ? header->offset : 0,
-                                  header ? header->length : 0, name));
+    SLUICE_TRY(auto text,
+               read_at(table.fd, header ? header->offset : 0, header ? header->length : 0, name));
     // A file of nothing else may end without a line's end.
     if (!text.ends_with('\n')) text += '\n';
     out.headers.push_back(std::move(text));
@@ -97,9 +96,9 @@ Result<void> copy_bytes(const clients::OpenTable& table, std::uint64_t offset, s
                         const Fd& to) {
   std::vector<char> buffer(std::min<std::uint64_t>(length, std::uint64_t{1} << 20));
   while (length > 0) {
-    const auto got = ::pread(table.fd.get(), buffer.data(),
-                             std::min<std::uint64_t>(buffer.size(), length),
-                             static_cast<off_t>(offset));
+    const auto got =
+        ::pread(table.fd.get(), buffer.data(), std::min<std::uint64_t>(buffer.size(), length),
+                static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return unreadable(table.file, errno);
     if (got == 0) return unreadable(table.file, EIO);

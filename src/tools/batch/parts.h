@@ -1,5 +1,5 @@
-// The input, cut into parts: what is answered, kept and checked as a whole. Each is a small table of
-// its own in the input's format.
+// The input, cut into parts: what is answered, kept and checked as a whole. Each is a small table
+// of its own in the input's format.
 //
 // Of Parquet it is one row group, or several small ones; of CSV and JSON lines it is about 8 MB of
 // whole lines. Where the cuts are depends on nothing but the files, so that every machine and every

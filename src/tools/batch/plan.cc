@@ -28,8 +28,8 @@ SqlSubject subject_of(const Input& input, const Part& part) {
 // ---- columns -----------------------------------------------------------------------------------
 
 Failure other_columns(const Input& input, std::size_t file, const std::string& what) {
-  return invalid("bad_table", clients::shown_name(input.files[file].path) + " " + what +
-                                  " than " + clients::shown_name(input.files[0].path) +
+  return invalid("bad_table", clients::shown_name(input.files[file].path) + " " + what + " than " +
+                                  clients::shown_name(input.files[0].path) +
                                   " has; files that are read together have the same columns");
 }
 
@@ -157,8 +157,8 @@ Result<void> check_filter(const clients::Duckdb& engine, const Schema& schema,
   SLUICE_TRY(auto session, DuckdbSession::open(engine));
   std::string columns;
   for (const auto& column : schema.typed) {
-    columns += (columns.empty() ? "" : ", ") + std::string("CAST(NULL AS ") + column.type + ") AS " +
-               clients::sql_name(column.name);
+    columns += (columns.empty() ? "" : ", ") + std::string("CAST(NULL AS ") + column.type +
+               ") AS " + clients::sql_name(column.name);
   }
   const auto found = session.describe(
       "SELECT CAST((" + where + "\n) AS BOOLEAN) FROM (SELECT " + columns + ")", {});
@@ -247,8 +247,7 @@ Result<Plan> make_plan(const clients::Duckdb& engine, std::shared_ptr<const Serv
   SLUICE_TRY(out.input, find_input(options.input));
   SLUICE_TRY(out.parts, cut(out.input));
   const bool typed = out.output != out.input.format || !options.where.empty();
-  SLUICE_TRY(out.schema,
-             read_schema(engine, out.input, out.parts, typed, options.workers, stop));
+  SLUICE_TRY(out.schema, read_schema(engine, out.input, out.parts, typed, options.workers, stop));
   SLUICE_TRY(out.answers, plan_answers(*servable, out.schema, options.answers));
   BindOptions binding{options.columns, options.mapping, {"prediction", "confidence"}};
   SLUICE_TRY(out.binding, bind(servable->signature(), out.schema, binding));

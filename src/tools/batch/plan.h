@@ -68,8 +68,8 @@ struct Plan {
 };
 
 // Reads what must be known of the whole input: its parts, and for text its types. Errors: the
-// input's, the binding's, the answers', and kInvalidArgument/`bad_sql` for the filter. `stop`: it is
-// given up (kCancelled) when this becomes true.
+// input's, the binding's, the answers', and kInvalidArgument/`bad_sql` for the filter. `stop`: it
+// is given up (kCancelled) when this becomes true.
 Result<Plan> make_plan(const clients::Duckdb& engine, std::shared_ptr<const Servable> servable,
                        JobOptions options, const std::atomic<bool>& stop);
 

@@ -1,9 +1,9 @@
-// Rows go through a version of a model the way that `sluice predict` takes (Servable::run), many at a
-// time.
+// Rows go through a version of a model the way that `sluice predict` takes (Servable::run), many at
+// a time.
 //
-// A row that the model cannot take makes it refuse all that came with it. Then they are halved until
-// the row is found: it is bad, and the others get their answers. Failures that are not of the rows
-// (memory, a worker that ended) end the whole.
+// A row that the model cannot take makes it refuse all that came with it. Then they are halved
+// until the row is found: it is bad, and the others get their answers. Failures that are not of the
+// rows (memory, a worker that ended) end the whole.
 //
 // Thread-safety: `answer` may be called by any number of threads; models that only one thread may
 // run take turns.
@@ -31,8 +31,7 @@ class Predictor {
     std::function<Result<void>(const std::string& reason)> bad;
   };
   // `inputs`: in signature order, `rows` of them. Errors: the model's, and the sink's.
-  Result<void> answer(std::span<const TensorView> inputs, std::size_t rows,
-                      const Sink& sink) const;
+  Result<void> answer(std::span<const TensorView> inputs, std::size_t rows, const Sink& sink) const;
 
   const Servable& servable() const { return *servable_; }
 

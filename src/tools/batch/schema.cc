@@ -7,10 +7,10 @@
 namespace sluice::tools::batch {
 namespace {
 
-using clients::SqlColumn;
 using clients::sql_file;
 using clients::sql_name;
 using clients::sql_text;
+using clients::SqlColumn;
 using clients::TableFormat;
 
 // Nothing is guessed: a guess that is wrong gives wrong rows and no error.
@@ -23,8 +23,8 @@ constexpr std::string_view kJson =
 std::string columns_of(const Schema& schema, std::string_view type) {
   std::string out;
   for (std::size_t i = 0; i + schema.of_partition < schema.raw.size(); ++i) {
-    out += (out.empty() ? "{" : ", ") + sql_text(schema.raw[i].name) + ": '" + std::string(type) +
-           "'";
+    out +=
+        (out.empty() ? "{" : ", ") + sql_text(schema.raw[i].name) + ": '" + std::string(type) + "'";
   }
   return out + "}";
 }
@@ -68,13 +68,15 @@ constexpr Candidate kCandidates[] = {
     {"BOOLEAN", "lower($) IN ('true', 'false')"},
     {"BIGINT", "regexp_full_match($, '0|-?[1-9][0-9]{0,17}')"},
     {"DOUBLE",
-     "regexp_full_match($, '[+-]?((0|[1-9][0-9]{0,14})(\\.[0-9]*)?|\\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
+     "regexp_full_match($, '[+-]?((0|[1-9][0-9]{0,14})(\\.[0-9]*)?|\\.[0-9]+)([eE][+-]?[0-9]{1,2})?"
      "|[+-]?([nN]a[nN]|[iI]nf(inity)?)')"},
     // A cast that fails is dear: only what looks like it is tried.
-    {"DATE", "CASE WHEN length($) = 10 AND substr($, 5, 1) = '-' THEN TRY_CAST($ AS DATE) IS NOT "
-             "NULL ELSE false END"},
-    {"TIMESTAMP", "CASE WHEN length($) > 10 AND length($) < 27 AND substr($, 5, 1) = '-' THEN "
-                  "TRY_CAST($ AS TIMESTAMP) IS NOT NULL ELSE false END"},
+    {"DATE",
+     "CASE WHEN length($) = 10 AND substr($, 5, 1) = '-' THEN TRY_CAST($ AS DATE) IS NOT "
+     "NULL ELSE false END"},
+    {"TIMESTAMP",
+     "CASE WHEN length($) > 10 AND length($) < 27 AND substr($, 5, 1) = '-' THEN "
+     "TRY_CAST($ AS TIMESTAMP) IS NOT NULL ELSE false END"},
 };
 
 std::string test_of(const Candidate& candidate, const std::string& column) {
@@ -174,14 +176,12 @@ Result<std::vector<SqlColumn>> stored_columns(clients::DuckdbSession& session, T
     case TableFormat::kParquet:
       return session.describe("SELECT * FROM read_parquet(" + file + ")", subject);
     case TableFormat::kCsv:
-      return session.describe("SELECT * FROM read_csv(" + file + std::string(kCsv) +
-                                  ", all_varchar = true)",
-                              subject);
+      return session.describe(
+          "SELECT * FROM read_csv(" + file + std::string(kCsv) + ", all_varchar = true)", subject);
     case TableFormat::kJsonLines: break;
   }
-  return session.describe("SELECT * FROM read_json(" + file + std::string(kJson) +
-                              ", sample_size = -1)",
-                          subject);
+  return session.describe(
+      "SELECT * FROM read_json(" + file + std::string(kJson) + ", sample_size = -1)", subject);
 }
 
 Result<Guess> guess_types(clients::DuckdbSession& session, const Schema& schema, const Fd& part,

@@ -1,9 +1,9 @@
 // The columns of the input, and how SQL speaks of a part of it.
 //
 // Parquet says what its columns are. In CSV every field is read as the text that it is, and in JSON
-// lines every value as the JSON that it is, so that nothing is lost on the way to a file of the same
-// kind; where the output is of another kind, or a filter compares values, the columns' types are
-// found by looking at all rows, once.
+// lines every value as the JSON that it is, so that nothing is lost on the way to a file of the
+// same kind; where the output is of another kind, or a filter compares values, the columns' types
+// are found by looking at all rows, once.
 //
 // Thread-safety: plain values; functions may be called by several threads, each with a session of
 // its own.

@@ -14,8 +14,8 @@
 
 namespace sluice::tools::batch {
 
-// Calls task(session, 0), task(session, 1) … until all are done, one fails, or `stop` is true; tasks
-// that have begun end. The error of the first task (by number) that failed is the answer.
+// Calls task(session, 0), task(session, 1) … until all are done, one fails, or `stop` is true;
+// tasks that have begun end. The error of the first task (by number) that failed is the answer.
 template <class Task>
 Result<void> side_by_side(const clients::Duckdb& engine, std::size_t count, unsigned threads,
                           const std::atomic<bool>& stop, Task task) {
@@ -42,7 +42,8 @@ Result<void> side_by_side(const clients::Duckdb& engine, std::size_t count, unsi
   };
   {
     std::vector<std::jthread> workers;
-    const std::size_t wanted = std::min<std::size_t>(std::max(threads, 1u), std::max<std::size_t>(count, 1));
+    const std::size_t wanted =
+        std::min<std::size_t>(std::max(threads, 1u), std::max<std::size_t>(count, 1));
     for (std::size_t i = 1; i < wanted; ++i) workers.emplace_back(work);
     work();
   }
