@@ -176,15 +176,23 @@ std::string question(const Plan& plan, const Fd& bytes, const InputFile& file) {
          inner.substr(0, inner.size() - 2) + " FROM " + table + ")";
 }
 
+// There is no NaN and no infinity in JSON: they are null there.
+std::string finite_in_json(const std::string& value, const std::string& type) {
+  const auto finite = [](const std::string& number) {
+    return "CASE WHEN isfinite(" + number + ") THEN " + number + " END";
+  };
+  if (type == "FLOAT" || type == "DOUBLE") return finite(value);
+  if (type == "FLOAT[]" || type == "DOUBLE[]")
+    return "[" + finite("x") + " FOR x IN " + value + "]";
+  return value;
+}
+
 std::string answer_value(const AnswerColumn& column, TableFormat format) {
   const std::string name = "a." + sql_name(column.name);
-  std::string value = column.type == "JSON" ? name : "CAST(" + name + " AS " + column.type + ")";
-  if (format == TableFormat::kJsonLines) {
-    // There are no such numbers in JSON.
-    const bool real = column.type == "FLOAT" || column.type == "DOUBLE";
-    if (real) value = "CASE WHEN isfinite(" + value + ") THEN " + value + " END";
-    if (column.type == "JSON") value = "CAST(" + name + " AS JSON)";
-  }
+  const bool json = format == TableFormat::kJsonLines;
+  std::string value = name;
+  if (column.type != "JSON" || json) value = "CAST(" + name + " AS " + column.type + ")";
+  if (json) value = finite_in_json(value, column.type);
   return value + " AS " + sql_name(column.name);
 }
 
@@ -216,7 +224,12 @@ Result<void> write_whole(const Plan& plan, std::size_t index, DuckdbSession& ses
   for (const auto i : plan.kept()) {
     const std::string name = sql_name(plan.schema.raw[i].name);
     columns += "t." + name + ", ";
-    inner += (as_stored ? name : typed_value(plan.schema, i)) + " AS " + name + ", ";
+    std::string value = as_stored ? name : typed_value(plan.schema, i);
+    if (plan.output == TableFormat::kJsonLines) {
+      const auto& column = as_stored ? plan.schema.raw[i] : plan.schema.typed[i];
+      value = finite_in_json(value, column.type);
+    }
+    inner += value + " AS " + name + ", ";
   }
   // Something must be read to count the rows, even if nothing of it is kept.
   inner += inner.empty() ? "true AS " + sql_name("\x01") + ", " : "";
