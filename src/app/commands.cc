@@ -43,6 +43,10 @@ constexpr Command kCommands[] = {
      "sluice features import users.parquet --entity user_id\n"
      "  sluice features get user_42",
      add_features},
+    {"batch", "Predictions for a whole table: Parquet, CSV or JSON lines, on one machine or many",
+     "sluice batch --model fraud --input in.parquet --output out.parquet --workers 8\n"
+     "  sluice batch --model fraud --input 'days/*.csv' --output out.csv --resume",
+     add_batch},
     {"config", "Work on configuration files", "sluice config check model.yaml", add_config},
     {"bench", "Load a server, or measure a model here: in this process, or served in three ways",
      "sluice bench http://127.0.0.1:8000/models/fraud/predict --data '[1, 2, 3]' --concurrency 64\n"

@@ -97,8 +97,10 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
   return stack;
 }
 
-Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickles& pickles) {
+Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickles& pickles,
+                                           int parallel) {
   repository::RepositoryOptions options;
+  options.parallel = parallel;
   options.nothing_lazy = true;
   options.live.allow_code = pickles.allowed;
   sources::RemoteOptions remote;

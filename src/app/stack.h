@@ -58,8 +58,10 @@ class Stack {
                                              const engines::EngineOptions& engines,
                                              const repository::Probe* probe,
                                              sources::RemoteOptions remote, StackOptions more);
-  // For commands that end after their answer: whatever is there is loaded at once.
-  static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles = {});
+  // For commands that end after their answer: whatever is there is loaded at once. `parallel`:
+  // threads that will run models; else one.
+  static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles = {},
+                                             int parallel = 1);
 
   ~Stack();
 

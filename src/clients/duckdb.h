@@ -153,6 +153,7 @@ class TableWriter {
 
  private:
   friend class Duckdb;
+  friend class DuckdbSession;
   struct Impl;
   explicit TableWriter(std::unique_ptr<Impl> impl);
 
@@ -198,6 +199,7 @@ class Duckdb {
                             std::vector<NewColumn> columns) const;
 
  private:
+  friend class DuckdbSession;
   explicit Duckdb(std::shared_ptr<const DuckdbEngine> engine) : engine_(std::move(engine)) {}
 
   std::shared_ptr<const DuckdbEngine> engine_;

@@ -59,14 +59,17 @@ std::string column_of(const DuckdbError& error) {
 
 }  // namespace
 
-Failure read_failure(const DuckdbError& error, const OpenTable& table, const DuckdbLimits& limits) {
+Failure read_failure(const DuckdbError& error, const OpenTable& table, const DuckdbLimits& limits,
+                     std::uint64_t lines_before) {
   if (auto of_engine = engine_failure(error, limits)) return *of_engine;
   if (error.kind == DuckdbError::Kind::kSystem && table.format != TableFormat::kParquet) {
     return unavailable("unreadable", shown_name(table.file) + " cannot be read; try again");
   }
   std::string message =
       shown_name(table.file) + " cannot be read as " + std::string(format_name(table.format));
-  if (const auto line = line_of(error); !line.empty()) message += ", line " + line;
+  if (const auto line = parse_uint(line_of(error))) {
+    message += ", line " + std::to_string(*line + lines_before);
+  }
   if (const auto column = column_of(error); !column.empty()) message += ", column '" + column + "'";
   return invalid("bad_table", message + ": " + reason_of(error, table.format));
 }

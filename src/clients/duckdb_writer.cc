@@ -3,9 +3,8 @@
 
 #include "base/text.h"
 #include "clients/duckdb.h"
-#include "clients/duckdb_draft.h"
-#include "clients/duckdb_engine.h"
 #include "clients/duckdb_files.h"
+#include "clients/duckdb_table.h"
 
 namespace sluice::clients {
 namespace {
@@ -17,13 +16,6 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kMostAppended = std::uint64_t{4} << 20;  // bytes
 
 constexpr idx_t kChunkRows = 2048;  // the library's own size of a vector
-
-Failure write_failure(const fs::path& file, const DuckdbError& error, const DuckdbLimits& limits) {
-  if (auto of_engine = engine_failure(error, limits)) return *of_engine;
-  return unavailable("unwritable", shown_name(file) +
-                                       " cannot be written; check that its disk has "
-                                       "room, and try again");
-}
 
 const char* sql_type(CellType type) {
   switch (type) {
@@ -80,44 +72,11 @@ Result<void> check_columns(const fs::path& file, std::span<const NewColumn> colu
 
 }  // namespace
 
-struct TableWriter::Impl {
-  Impl(DuckdbConnection made, FileDraft draft, std::vector<NewColumn> columns)
-      : draft(std::move(draft)),
-        columns(std::move(columns)),
-        connection(std::move(made)),
-        appender(connection.library().appender_destroy),
-        chunk(connection.library().destroy_data_chunk) {}
-
-  Result<void> open();
-  Result<void> start_chunk();
-  Result<void> flush();
-  Result<void> finish();
-  DuckdbError appender_error() const;
-
-  // The place of the next cell if it may have this type, or nothing.
-  duckdb_vector cell(CellType type);
-  template <class Value>
-  void plain(CellType type, Value value);
-  template <class Value>
-  void list(CellType type, std::span<const Value> values);
-  void misfit(Failure failure);
-  Result<void> end_row();
-  void forget_row();
-
-  FileDraft draft;
-  std::vector<NewColumn> columns;
-  DuckdbConnection connection;
-  Held<duckdb_appender, duckdb_state> appender;
-  Held<duckdb_data_chunk> chunk;
-  std::vector<duckdb_vector> vectors;  // of the chunk
-  std::vector<idx_t> list_sizes;       // of the chunk's columns
-  idx_t row = 0;                       // of the chunk
-  std::size_t column = 0;              // the next cell's
-  std::uint64_t rows = 0;
-  std::uint64_t appended = 0;          // bytes of them that the table may not have yet
-  std::optional<Failure> row_failure;  // the first of this row
-  std::optional<Failure> lost;         // the table's, for good
-};
+Failure TableWriter::Impl::failure(const DuckdbError& error) const {
+  if (auto of_engine = engine_failure(error, connection->engine().limits)) return *of_engine;
+  return unavailable("unwritable",
+                     shown + " cannot be written; check that its disk has room, and try again");
+}
 
 Result<void> TableWriter::Impl::open() {
   std::string sql;
@@ -125,24 +84,25 @@ Result<void> TableWriter::Impl::open() {
     sql += (sql.empty() ? "" : ", ") + quoted_name(column.name) + " " + sql_type(column.type);
   }
   // A table of this connection alone, gone with it.
-  const auto done = connection.run("CREATE TEMP TABLE rows (" + sql + ")");
-  if (!done) return write_failure(draft.file(), done.error(), connection.engine().limits);
-  if (connection.library().appender_create_ext(connection.get(), "temp", nullptr, "rows",
-                                               appender.out()) != DuckDBSuccess) {
-    return write_failure(draft.file(), appender_error(), connection.engine().limits);
+  const auto done =
+      connection->run("CREATE OR REPLACE TEMP TABLE " + quoted_name(table) + " (" + sql + ")");
+  if (!done) return failure(done.error());
+  if (connection->library().appender_create_ext(connection->get(), "temp", nullptr, table.c_str(),
+                                                appender.out()) != DuckDBSuccess) {
+    return failure(appender_error());
   }
   return start_chunk();
 }
 
 DuckdbError TableWriter::Impl::appender_error() const {
-  const auto& library = connection.library();
+  const auto& library = connection->library();
   Held<duckdb_error_data> data(library.destroy_error_data,
                                library.appender_error_data(appender.get()));
   return duckdb_error(library.error_data_message(data.get()));
 }
 
 Result<void> TableWriter::Impl::start_chunk() {
-  const auto& library = connection.library();
+  const auto& library = connection->library();
   std::vector<Held<duckdb_logical_type>> held;
   std::vector<duckdb_logical_type> types;
   for (const auto& column : columns) {
@@ -161,14 +121,14 @@ Result<void> TableWriter::Impl::start_chunk() {
 
 Result<void> TableWriter::Impl::flush() {
   if (row == 0) return {};
-  const auto& library = connection.library();
+  const auto& library = connection->library();
   library.data_chunk_set_size(chunk.get(), row);
   if (library.append_data_chunk(appender.get(), chunk.get()) != DuckDBSuccess) {
-    return write_failure(draft.file(), appender_error(), connection.engine().limits);
+    return failure(appender_error());
   }
   if (appended >= kMostAppended) {
     if (library.appender_flush(appender.get()) != DuckDBSuccess) {
-      return write_failure(draft.file(), appender_error(), connection.engine().limits);
+      return failure(appender_error());
     }
     appended = 0;
   }
@@ -182,13 +142,12 @@ void TableWriter::Impl::misfit(Failure failure) {
 duckdb_vector TableWriter::Impl::cell(CellType type) {
   if (lost || row_failure) return nullptr;
   if (column == columns.size()) {
-    misfit(internal("a row for " + shown_name(draft.file()) + " has more cells than columns"));
+    misfit(internal("a row for " + shown + " has more cells than columns"));
     return nullptr;
   }
   if (columns[column].type != type) {
-    misfit(internal("a cell for the column '" + printable(columns[column].name) + "' of " +
-                    shown_name(draft.file()) + " is a " + sql_type(type) + "; expected a " +
-                    sql_type(columns[column].type)));
+    misfit(internal("a cell for the column '" + printable(columns[column].name) + "' of " + shown +
+                    " is a " + sql_type(type) + "; expected a " + sql_type(columns[column].type)));
     return nullptr;
   }
   return vectors[column];
@@ -197,7 +156,7 @@ duckdb_vector TableWriter::Impl::cell(CellType type) {
 template <class Value>
 void TableWriter::Impl::plain(CellType type, Value value) {
   if (const auto vector = cell(type)) {
-    static_cast<Value*>(connection.library().vector_get_data(vector))[row] = value;
+    static_cast<Value*>(connection->library().vector_get_data(vector))[row] = value;
     ++column;
   }
 }
@@ -206,12 +165,12 @@ template <class Value>
 void TableWriter::Impl::list(CellType type, std::span<const Value> values) {
   const auto vector = cell(type);
   if (!vector) return;
-  const auto& library = connection.library();
+  const auto& library = connection->library();
   idx_t& size = list_sizes[column];
   if (library.list_vector_reserve(vector, size + values.size()) != DuckDBSuccess ||
       library.list_vector_set_size(vector, size + values.size()) != DuckDBSuccess) {
     return misfit(fail(Code::kResourceExhausted, "too_large",
-                       "a list for " + shown_name(draft.file()) + " is too long to be kept"));
+                       "a list for " + shown + " is too long to be kept"));
   }
   const auto child = library.list_vector_get_child(vector);
   std::ranges::copy(values, static_cast<Value*>(library.vector_get_data(child)) + size);
@@ -224,7 +183,7 @@ void TableWriter::Impl::list(CellType type, std::span<const Value> values) {
 Result<void> TableWriter::Impl::end_row() {
   if (lost) return *lost;
   if (!row_failure && column < columns.size()) {
-    misfit(internal("a row for " + shown_name(draft.file()) + " has fewer cells than columns"));
+    misfit(internal("a row for " + shown + " has fewer cells than columns"));
   }
   if (row_failure) {
     forget_row();
@@ -242,7 +201,7 @@ Result<void> TableWriter::Impl::end_row() {
 
 // Its place is used again, where a null would be left over.
 void TableWriter::Impl::forget_row() {
-  const auto& library = connection.library();
+  const auto& library = connection->library();
   for (const auto vector : vectors) {
     if (auto* const valid = library.vector_get_validity(vector)) {
       library.validity_set_row_valid(valid, row);
@@ -255,13 +214,15 @@ Result<void> TableWriter::Impl::finish() {
   if (lost) return *lost;
   lost = Failure(Error{Code::kInternal, "internal", "a table was written to after its end", {}});
   SLUICE_CHECK(flush());
-  if (connection.library().appender_close(appender.get()) != DuckDBSuccess) {
-    return write_failure(draft.file(), appender_error(), connection.engine().limits);
+  if (connection->library().appender_close(appender.get()) != DuckDBSuccess) {
+    return failure(appender_error());
   }
-  const auto copied = connection.run("COPY rows TO " + quoted_text(descriptor_path(draft.fd())) +
-                                     " (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)");
-  if (!copied) return write_failure(draft.file(), copied.error(), connection.engine().limits);
-  return draft.publish();
+  if (!draft) return {};
+  const auto copied = connection->run("COPY " + quoted_name(table) + " TO " +
+                                      quoted_text(descriptor_path(draft->fd())) +
+                                      " (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)");
+  if (!copied) return failure(copied.error());
+  return draft->publish();
 }
 
 TableWriter::TableWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -293,7 +254,7 @@ TableWriter& TableWriter::text(std::string_view value) {
                                           "' is not UTF-8; expected text"));
     return *this;
   }
-  impl_->connection.library().vector_assign_string_element_len(
+  impl_->connection->library().vector_assign_string_element_len(
       vector, impl_->row, value.data() ? value.data() : "", value.size());
   impl_->appended += value.size();
   ++impl_->column;
@@ -318,7 +279,7 @@ TableWriter& TableWriter::reals(std::span<const double> values) {
 TableWriter& TableWriter::null() {
   const auto index = std::min(impl_->column, impl_->columns.size() - 1);
   if (const auto vector = impl_->cell(impl_->columns[index].type)) {
-    const auto& library = impl_->connection.library();
+    const auto& library = impl_->connection->library();
     library.vector_ensure_validity_writable(vector);
     library.validity_set_row_invalid(library.vector_get_validity(vector), impl_->row);
     ++impl_->column;
@@ -335,8 +296,10 @@ Result<TableWriter> Duckdb::write(const std::filesystem::path& file,
   SLUICE_CHECK(check_columns(file, columns));
   SLUICE_TRY(auto draft, FileDraft::make(file));
   SLUICE_TRY(auto connection, DuckdbConnection::open(engine_));
-  auto impl = std::make_unique<TableWriter::Impl>(std::move(connection), std::move(draft),
+  auto shared = std::make_shared<DuckdbConnection>(std::move(connection));
+  auto impl = std::make_unique<TableWriter::Impl>(std::move(shared), "rows", shown_name(file),
                                                   std::move(columns));
+  impl->draft.emplace(std::move(draft));
   SLUICE_CHECK(impl->open());
   return TableWriter(std::move(impl));
 }

@@ -1,0 +1,238 @@
+// sluice batch
+
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <future>
+#include <memory>
+#include <thread>
+
+#include "app/batch_model.h"
+#include "app/batch_progress.h"
+#include "app/batch_shard.h"
+#include "app/commands.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "config/yaml.h"
+#include "tools/batch/job.h"
+
+namespace sluice::app {
+namespace {
+
+using tools::batch::Counts;
+using tools::batch::JobOptions;
+using tools::batch::OnError;
+using tools::batch::Summary;
+
+constexpr int kStopped = 130;  // by Ctrl-C, as shells have it
+constexpr std::size_t kMostMapping = std::size_t{16} << 20;
+
+struct Arguments {
+  Pickles pickles;
+  std::string model;
+  std::string models = "models";
+  std::string version;
+  std::string columns;
+  std::string mapping;
+  std::string on_error = "fail";
+  std::string shard;
+  std::size_t shards = 0;
+  std::string output;
+  JobOptions job;
+  bool merge = false;
+  bool json = false;
+};
+
+Result<std::map<std::string, std::string>> read_mapping(const std::string& file) {
+  std::map<std::string, std::string> out;
+  if (file.empty()) return out;
+  SLUICE_TRY(const auto text, read_text(file, kMostMapping, "the mapping file"));
+  Problems problems;
+  const auto root = config::parse_yaml(text, problems);
+  const bool map = root && problems.empty() && root->kind == Node::Kind::kMap;
+  if (!map) {
+    return invalid("usage",
+                   "the mapping file is no list of features and columns; write a line "
+                   "feature: column for each, or the same as a JSON object");
+  }
+  for (const auto& entry : root->entries) {
+    if (entry.value.kind != Node::Kind::kScalar) {
+      return invalid("usage", "the mapping file gives '" + printable(entry.key) +
+                                  "' no column; write feature: column");
+    }
+    out[entry.key] = entry.value.scalar;
+  }
+  return out;
+}
+
+Result<JobOptions> job_of(const Arguments& arguments) {
+  JobOptions out = arguments.job;
+  out.output = arguments.output;
+  if (!arguments.columns.empty()) {
+    for (const auto name : split(arguments.columns, ',')) out.columns.emplace_back(trim(name));
+  }
+  SLUICE_TRY(out.mapping, read_mapping(arguments.mapping));
+  out.on_error = arguments.on_error == "null"   ? OnError::kNull
+                 : arguments.on_error == "skip" ? OnError::kSkip
+                                                : OnError::kFail;
+  if (out.workers == 0) out.workers = std::max(1u, std::thread::hardware_concurrency());
+  SLUICE_TRY(out.shard, find_shard(arguments.shard, arguments.shards,
+                                   [](const char* name) -> std::optional<std::string> {
+                                     const char* const value = std::getenv(name);
+                                     return value ? std::optional<std::string>(value)
+                                                  : std::nullopt;
+                                   }));
+  return out;
+}
+
+sigset_t stop_signals() {
+  sigset_t out;
+  sigemptyset(&out);
+  sigaddset(&out, SIGINT);
+  sigaddset(&out, SIGTERM);
+  return out;
+}
+
+// Shows how it goes until it is done. The first signal asks it to end, the second ends it: what is
+// finished is on the disk.
+Result<Summary> watch(std::future<Result<Summary>>& done, BatchProgress& progress,
+                      std::atomic<bool>& stop) {
+  const sigset_t signals = stop_signals();
+  constexpr timespec kPause{0, 200'000'000};
+  while (done.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    const int signal = sigtimedwait(&signals, nullptr, &kPause);
+    if (signal > 0 && stop.exchange(true)) {
+      progress.end();
+      ::_exit(kStopped);
+    }
+    if (signal > 0) {
+      progress.end();
+      std::fprintf(stderr, "sluice: stopping after the parts in hand; once more stops at once\n");
+    }
+    if (!stop) progress.show();
+  }
+  progress.end();
+  return done.get();
+}
+
+std::string what_next(const Summary& summary, const JobOptions& job) {
+  if (summary.stopped) {
+    return "stopped; the same command with --resume goes on where it was";
+  }
+  if (job.shard.count > 1) {
+    return "shard " + std::to_string(job.shard.index + 1) + " of " +
+           std::to_string(job.shard.count) +
+           " is done; when all are, sluice batch --merge --output makes one file of them";
+  }
+  return {};
+}
+
+int finish(const Result<Summary>& done, const BatchProgress& progress, const Arguments& arguments,
+           const JobOptions& job, bool stop) {
+  if (!done) {
+    const bool stopped = stop && done.error().code == Code::kCancelled;
+    return stopped ? complain(kStopped, done.error().message) : complain(done.error());
+  }
+  print_summary(*done, progress.seconds(), arguments.json,
+                arguments.merge ? std::string() : what_next(*done, job));
+  return done->stopped ? kStopped : kSuccess;
+}
+
+int run_with_model(const Arguments& arguments) {
+  auto job = job_of(arguments);
+  if (!job) return complain(job.error());
+  auto model = open_batch_model(arguments.model, arguments.models, arguments.version,
+                                arguments.pickles, static_cast<int>(job->workers));
+  if (!model) return complain(model.error());
+  job->model = model->identity;
+  Counts counts;
+  std::atomic<bool> stop = false;
+  BatchProgress progress(counts, arguments.json);
+  auto done = std::async(std::launch::async, [&] {
+    return tools::batch::run_job(model->servable, *job, counts, stop);
+  });
+  const auto result = watch(done, progress, stop);
+  return finish(result, progress, arguments, *job, stop);
+}
+
+int merge(const Arguments& arguments) {
+  Counts counts;
+  std::atomic<bool> stop = false;
+  BatchProgress progress(counts, arguments.json);
+  auto done = std::async(std::launch::async,
+                         [&] { return tools::batch::merge_shards(arguments.output, counts); });
+  const auto result = watch(done, progress, stop);
+  return finish(result, progress, arguments, {}, stop);
+}
+
+int batch(const Arguments& arguments) {
+  log::set_level(log::Level::kOff);
+  if (!arguments.merge && (arguments.model.empty() || arguments.job.input.empty())) {
+    return complain(kUsage,
+                    "sluice batch takes --model, --input and --output, or --merge and "
+                    "--output; see sluice batch --help");
+  }
+  // Taken by `watch`, and by no thread that is started from here on.
+  const sigset_t signals = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return arguments.merge ? merge(arguments) : run_with_model(arguments);
+}
+
+void add_shard_options(CLI::App& app, Arguments& arguments) {
+  app.add_flag("--resume", arguments.job.resume,
+               "go on after a crash or Ctrl-C with the parts that are finished");
+  app.add_option("--shard", arguments.shard,
+                 "this machine's share, counted from 1: 2/8; else what Kubernetes, Slurm or Open "
+                 "MPI say");
+  app.add_option("--shards", arguments.shards, "how many there are, for Kubernetes' Indexed Jobs")
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_flag("--merge", arguments.merge, "join the shards that lie beside --output");
+}
+
+void add_answer_options(CLI::App& app, Arguments& arguments) {
+  app.add_flag("--all-outputs", arguments.job.answers.all_outputs,
+               "a column for each output of the model as well");
+  app.add_flag("--explain", arguments.job.answers.explain, "a column that says why");
+  app.add_flag("--guard", arguments.job.answers.guard,
+               "a column with what the model's guard says of the row");
+}
+
+}  // namespace
+
+Action add_batch(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  app.add_option("--model", arguments->model,
+                 "model file, directory or URL, or a name in --models");
+  app.add_option("--models", arguments->models, "where models are looked for by name")
+      ->capture_default_str();
+  app.add_option("--version", arguments->version, "version of the model");
+  app.add_option("--input", arguments->job.input,
+                 ".parquet, .csv, .jsonl or .ndjson: a file, a pattern, or a folder");
+  app.add_option("--output", arguments->output, "file of any of these kinds")->required();
+  app.add_option("--batch-size", arguments->job.batch_size, "rows that the model gets at a time")
+      ->check(CLI::Range(1, 10'000'000))
+      ->capture_default_str();
+  app.add_option("--workers", arguments->job.workers, "parts at a time; 0: one for each processor")
+      ->check(CLI::Range(0, 1024));
+  arguments->job.workers = 0;
+  app.add_option("--columns", arguments->columns,
+                 "the input's columns that the model takes, in its order: a,b,c");
+  app.add_option("--map", arguments->mapping,
+                 "file with a line feature: column for each that is called otherwise");
+  app.add_option("--where", arguments->job.where, "only rows that this SQL condition holds for");
+  app.add_option("--on-error", arguments->on_error,
+                 "rows that the model cannot take: fail, null (no prediction) or skip")
+      ->check(CLI::IsMember({"fail", "null", "skip"}))
+      ->capture_default_str();
+  add_answer_options(app, *arguments);
+  add_shard_options(app, *arguments);
+  add_pickle_options(app, arguments->pickles);
+  app.add_flag("--json", arguments->json, "progress and summary as JSON, one object a line");
+  return [arguments] { return batch(*arguments); };
+}
+
+}  // namespace sluice::app

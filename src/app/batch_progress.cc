@@ -1,0 +1,175 @@
+#include "app/batch_progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/json_writer.h"
+#include "base/text.h"
+
+namespace sluice::app {
+namespace {
+
+constexpr double kLineEvery = 5;  // seconds
+constexpr int kBarWidth = 30;
+
+std::string time_of(double seconds) {
+  const auto whole = static_cast<long long>(seconds + 0.5);
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+}
+
+struct State {
+  std::uint64_t rows, done, bad;
+  double rate = 0;  // rows a second, of this run's own
+  double left = 0;  // seconds; below 0: unknown
+};
+
+State state_of(const tools::batch::Counts& counts, double seconds) {
+  State out{counts.rows, counts.rows_done, counts.bad};
+  const auto own = out.done - std::min<std::uint64_t>(out.done, counts.rows_found);
+  out.rate = seconds > 0 ? static_cast<double>(own) / seconds : 0;
+  const auto missing = static_cast<double>(out.rows - std::min(out.rows, out.done));
+  out.left = out.rate > 0 ? missing / out.rate : -1;
+  return out;
+}
+
+std::string words_of(const State& state) {
+  std::string out = fmt::format("{} of {} rows, {:.0f} rows/s", state.done, state.rows, state.rate);
+  if (state.left >= 0) out += ", " + time_of(state.left) + " left";
+  return out + fmt::format(", {} bad", state.bad);
+}
+
+}  // namespace
+
+BatchProgress::BatchProgress(const tools::batch::Counts& counts, bool json)
+    : counts_(counts),
+      json_(json),
+      terminal_(!json && ::isatty(STDERR_FILENO) == 1),
+      began_(std::chrono::steady_clock::now()) {
+  if (!terminal_) next_ = kLineEvery;
+}
+
+double BatchProgress::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+}
+
+void BatchProgress::show() {
+  const double now = seconds();
+  if (terminal_) return show_bar(now);
+  if (now < next_) return;
+  next_ = now + kLineEvery;
+  json_ ? show_json(now) : show_line(now);
+}
+
+void BatchProgress::show_bar(double seconds) {
+  const State state = state_of(counts_, seconds);
+  const double share =
+      state.rows > 0 ? static_cast<double>(state.done) / static_cast<double>(state.rows) : 0;
+  const int full = static_cast<int>(share * kBarWidth);
+  std::string bar(static_cast<std::size_t>(full), '#');
+  bar.resize(kBarWidth, '.');
+  const std::string words = counts_.joining      ? std::string("joining the parts")
+                            : counts_.parts == 0 ? std::string("reading the input")
+                                                 : words_of(state);
+  std::fprintf(stderr, "\r[%s] %3.0f%%  %s\x1b[K", bar.c_str(), 100 * share, words.c_str());
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+void BatchProgress::show_line(double seconds) const {
+  if (counts_.joining) {
+    std::fprintf(stderr, "sluice: joining the parts\n");
+  } else if (counts_.parts == 0) {
+    std::fprintf(stderr, "sluice: reading the input\n");
+  } else {
+    std::fprintf(stderr, "sluice: %s\n", words_of(state_of(counts_, seconds)).c_str());
+  }
+}
+
+void BatchProgress::show_json(double seconds) const {
+  const State state = state_of(counts_, seconds);
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("event", "progress").field("rows", state.rows);
+  json.field("done", state.done).field("bad", state.bad).field("rows_per_second", state.rate);
+  json.key("seconds_left");
+  state.left >= 0 ? json.value(state.left) : json.null();
+  json.field("joining", counts_.joining.load()).end_object();
+  std::printf("%s\n", out.c_str());
+  std::fflush(stdout);
+}
+
+void BatchProgress::end() {
+  if (drawn_) std::fprintf(stderr, "\r\x1b[K");
+  drawn_ = false;
+}
+
+namespace {
+
+void print_json(const tools::batch::Summary& summary, double seconds,
+                const std::string& what_next) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("event", "summary").field("rows", summary.rows);
+  json.field("found_done", summary.found).field("written", summary.written);
+  json.field("bad", summary.bad).field("parts", summary.parts).field("seconds", seconds);
+  json.field("finished", summary.joined).field("stopped", summary.stopped);
+  json.field("output_bytes", summary.bytes).field("columns_in_order", summary.in_order);
+  json.field("old_columns_copied", summary.pasted);
+  json.key("first_bad_rows").begin_array();
+  for (const auto& line : summary.first_bad) json.raw(line);
+  json.end_array();
+  if (!summary.bad_rows.empty()) {
+    json.field("bad_rows_file", std::string_view(summary.bad_rows));
+  }
+  if (!what_next.empty()) json.field("next", std::string_view(what_next));
+  json.end_object();
+  std::printf("%s\n", out.c_str());
+}
+
+void print_bad(const tools::batch::Summary& summary) {
+  if (summary.bad == 0) return;
+  std::printf("%-12s %llu rows%s%s\n", "bad", static_cast<unsigned long long>(summary.bad),
+              summary.bad_rows.empty() ? "" : "; all of them are listed in ",
+              summary.bad_rows.c_str());
+  for (const auto& line : summary.first_bad) {
+    const auto row = nlohmann::json::parse(line, nullptr, false);
+    if (!row.is_object()) continue;
+    std::printf("  row %s: %s\n", row.value("row", nlohmann::json()).dump().c_str(),
+                printable(row.value("reason", std::string()), 200).c_str());
+  }
+}
+
+}  // namespace
+
+void print_summary(const tools::batch::Summary& summary, double seconds, bool json,
+                   const std::string& what_next) {
+  if (json) return print_json(summary, seconds, what_next);
+  const auto own = summary.rows - std::min(summary.rows, summary.found);
+  std::printf("%-12s %llu, %llu written\n", "rows", static_cast<unsigned long long>(summary.rows),
+              static_cast<unsigned long long>(summary.written));
+  if (summary.found > 0) {
+    std::printf("%-12s %llu rows of an earlier run\n", "kept",
+                static_cast<unsigned long long>(summary.found));
+  }
+  if (summary.spoilt > 0) {
+    std::printf("%-12s %zu parts of an earlier run were damaged\n", "made again", summary.spoilt);
+  }
+  std::printf("%-12s %s%s\n", "took", time_of(seconds).c_str(),
+              seconds > 0 && own > 0
+                  ? fmt::format(", {:.0f} rows/s", static_cast<double>(own) / seconds).c_str()
+                  : "");
+  if (summary.joined) std::printf("%-12s %s\n", "output", human_bytes(summary.bytes).c_str());
+  if (summary.in_order) {
+    std::printf("%-12s the model names no columns: the input's were taken in their order\n",
+                "note");
+  }
+  print_bad(summary);
+  if (!what_next.empty()) std::printf("%s\n", what_next.c_str());
+}
+
+}  // namespace sluice::app

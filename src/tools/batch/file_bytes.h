@@ -1,0 +1,54 @@
+// Bytes from files into a file that is written from its front to its end.
+//
+// Errors: kUnavailable/`changing` where a file is shorter than it was, kUnavailable/`unreadable`
+// where the system does not read it, kUnavailable/`unwritable` where it does not write.
+//
+// Thread-safety: one owner.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace sluice::tools {
+
+// Descriptors are borrowed, and read at places: where they stand does not matter. `name` is how
+// messages name the file.
+
+// Errors also: kInvalidArgument/`unreadable` when it is no regular file.
+Result<std::uint64_t> size_of_file(const Fd& fd, std::string_view name);
+// Exactly `size` bytes.
+Result<std::string> read_at(const Fd& fd, std::uint64_t offset, std::size_t size,
+                            std::string_view name);
+
+// Writes where the descriptor stands, which need not be a regular file. Its descriptor, and those
+// that are copied from until `flush`, must stay open.
+class ByteWriter {
+ public:
+  explicit ByteWriter(const Fd& to) : to_(to.get()) {}
+
+  // Bytes that were given to it.
+  std::uint64_t position() const { return position_; }
+  Result<void> write(std::string_view bytes);
+  // Without a detour through this process where the system can. What lies side by side is copied at
+  // once: an error may come with a later call.
+  Result<void> copy(const Fd& from, std::uint64_t offset, std::uint64_t length,
+                    std::string_view name);
+  Result<void> flush();
+
+ private:
+  Result<void> put(std::string_view bytes) const;
+  Result<void> copy_in_pieces();
+
+  int to_;
+  int from_ = -1;  // of what is still to be copied
+  std::uint64_t offset_ = 0;
+  std::uint64_t length_ = 0;
+  std::string name_;
+  std::uint64_t position_ = 0;
+};
+
+}  // namespace sluice::tools

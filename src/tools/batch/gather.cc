@@ -1,0 +1,240 @@
+#include "tools/batch/gather.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "base/half.h"
+#include "base/text.h"
+
+namespace sluice::tools::batch {
+namespace {
+
+// The values of a row, where its shape is fixed; the free dimension, if there is one, counts as 1.
+std::size_t fixed_width(const TensorSpec& spec) {
+  std::size_t out = 1;
+  for (const auto dim : spec.row_dims())
+    out *= static_cast<std::size_t>(std::max<std::int64_t>(dim, 1));
+  return out;
+}
+
+bool has_free(const TensorSpec& spec) {
+  return std::ranges::any_of(spec.row_dims(), [](std::int64_t dim) { return dim < 0; });
+}
+
+template <class T>
+void store(std::byte* at, T value) {
+  std::memcpy(at, &value, sizeof value);
+}
+
+template <class T, class Value>
+bool store_whole(std::byte* at, Value value) {
+  if (!std::in_range<T>(value)) return false;
+  store(at, static_cast<T>(value));
+  return true;
+}
+
+// False: this type has no such value.
+template <class Value>
+bool store_integer(DType dtype, std::byte* at, Value value) {
+  switch (dtype) {
+    case DType::kBool: return store(at, static_cast<std::uint8_t>(value != 0)), true;
+    case DType::kUint8: return store_whole<std::uint8_t>(at, value);
+    case DType::kUint16: return store_whole<std::uint16_t>(at, value);
+    case DType::kUint32: return store_whole<std::uint32_t>(at, value);
+    case DType::kUint64: return store_whole<std::uint64_t>(at, value);
+    case DType::kInt8: return store_whole<std::int8_t>(at, value);
+    case DType::kInt16: return store_whole<std::int16_t>(at, value);
+    case DType::kInt32: return store_whole<std::int32_t>(at, value);
+    case DType::kInt64: return store_whole<std::int64_t>(at, value);
+    default: return false;
+  }
+}
+
+void store_real(DType dtype, std::byte* at, double value) {
+  const auto single = static_cast<float>(value);
+  switch (dtype) {
+    case DType::kFloat64: return store(at, value);
+    case DType::kFloat16: return store(at, float_to_half(single));
+    case DType::kBFloat16: return store(at, float_to_bf16(single));
+    default: return store(at, single);
+  }
+}
+
+}  // namespace
+
+Gather::Gather(const Signature& signature, const Binding& binding)
+    : signature_(signature), binding_(binding), inputs_(signature.inputs.size()) {
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    inputs_[i].width = fixed_width(signature.inputs[i]);
+  // A table of any width has as many values as fields.
+  std::vector<std::size_t> fields(inputs_.size());
+  for (const auto& field : binding.fields) {
+    if (!field.list) ++fields[field.input];
+  }
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    Input& input = inputs_[i];
+    if (fields[i] == 0) continue;
+    input.width = fields[i];
+    if (has_free(signature.inputs[i])) input.free = static_cast<std::int64_t>(fields[i]);
+  }
+}
+
+bool Gather::bad(const Field& field, std::string_view what) {
+  reason_ = "column '" + printable(field.column) + "' " + std::string(what);
+  return false;
+}
+
+bool Gather::missing(const Field& field, std::size_t place) {
+  const auto dtype = signature_.inputs[field.input].dtype;
+  if (is_floating(dtype)) return put(field, place, std::numeric_limits<double>::quiet_NaN());
+  return bad(field, "has no value, and the model takes none for missing ones there");
+}
+
+bool Gather::put(const Field& field, std::size_t place, double value) {
+  const auto dtype = signature_.inputs[field.input].dtype;
+  std::byte* const at = inputs_[field.input].row.data() + place * size_of(dtype);
+  if (is_floating(dtype)) {
+    if (std::isfinite(value) && std::abs(value) >= overflow_of(dtype)) {
+      return bad(field, "is too large for " + std::string(name_of(dtype)));
+    }
+    store_real(dtype, at, value);
+    return true;
+  }
+  // Whole numbers of doubles are exact within these bounds.
+  if (!(value >= -9.2e18 && value <= 9.2e18) || value != std::floor(value)) {
+    return bad(field, "is no whole number, and the model takes " + std::string(name_of(dtype)));
+  }
+  return put(field, place, static_cast<std::int64_t>(value));
+}
+
+bool Gather::put(const Field& field, std::size_t place, std::int64_t value) {
+  const auto dtype = signature_.inputs[field.input].dtype;
+  if (is_floating(dtype)) return put(field, place, static_cast<double>(value));
+  std::byte* const at = inputs_[field.input].row.data() + place * size_of(dtype);
+  if (store_integer(dtype, at, value)) return true;
+  return bad(field, "is outside of what " + std::string(name_of(dtype)) + " can hold");
+}
+
+bool Gather::put_unsigned(const Field& field, std::size_t place, std::uint64_t value) {
+  const auto dtype = signature_.inputs[field.input].dtype;
+  std::byte* const at = inputs_[field.input].row.data() + place * size_of(dtype);
+  if (store_integer(dtype, at, value)) return true;
+  return bad(field, "is outside of what " + std::string(name_of(dtype)) + " can hold");
+}
+
+bool Gather::put_text(const Field& field, std::size_t place, std::string_view text) {
+  const auto dtype = signature_.inputs[field.input].dtype;
+  if (dtype == DType::kString) {
+    inputs_[field.input].row_texts[place] = texts_.copy(text);
+    return true;
+  }
+  const auto bare = trim(text);
+  if (bare.empty()) return missing(field, place);
+  if (const auto whole = is_floating(dtype) ? std::nullopt : parse_int(bare)) {
+    return put(field, place, *whole);
+  }
+  if (const auto number = parse_double(bare)) return put(field, place, *number);
+  if (iequals(bare, "nan")) return missing(field, place);
+  const bool truth = iequals(bare, "true");
+  if (truth || iequals(bare, "false")) return put(field, place, std::int64_t{truth});
+  return bad(field, "is a text that is no number");
+}
+
+bool Gather::read(const Field& field, std::size_t column, const clients::SqlChunk& chunk,
+                  std::size_t row) {
+  if (field.list) return read_list(field, column, chunk, row);
+  if (chunk.is_null(column, row)) return missing(field, field.place);
+  switch (field.reading) {
+    case Reading::kReal: return put(field, field.place, chunk.reals(column)[row]);
+    case Reading::kInteger: return put(field, field.place, chunk.integers(column)[row]);
+    case Reading::kUnsigned:
+      return put_unsigned(field, field.place,
+                          static_cast<std::uint64_t>(chunk.integers(column)[row]));
+    case Reading::kText: break;
+  }
+  return put_text(field, field.place, chunk.text(column, row));
+}
+
+bool Gather::read_list(const Field& field, std::size_t column, const clients::SqlChunk& chunk,
+                       std::size_t row) {
+  const TensorSpec& spec = signature_.inputs[field.input];
+  Input& input = inputs_[field.input];
+  if (chunk.is_null(column, row)) {
+    return bad(field, "has no list of the shape " + show_shape(spec.row_dims()));
+  }
+  const auto [first, count] = chunk.list(column, row);
+  const std::size_t fixed = fixed_width(spec);
+  const bool fits = has_free(spec) ? count % fixed == 0 : count == fixed;
+  if (!fits) {
+    return bad(field, "has a list of " + std::to_string(count) + " values; expected the shape " +
+                          show_shape(spec.row_dims()));
+  }
+  if (has_free(spec)) {
+    const auto free = static_cast<std::int64_t>(count / fixed);
+    if (rows_ > 0 && free != input.free) other_ = true;
+    if (rows_ == 0) input.free = free;
+    input.row.resize(count * size_of(spec.dtype));
+    input.row_texts.resize(spec.dtype == DType::kString ? count : 0);
+  }
+  for (std::size_t i = 0; i < count && !other_; ++i) {
+    const std::size_t at = first + i;
+    bool good = true;
+    if (chunk.gap(column, at)) {
+      good = missing(field, i);
+    } else if (field.reading == Reading::kReal) {
+      good = put(field, i, chunk.list_reals(column)[at]);
+    } else if (field.reading == Reading::kInteger) {
+      good = put(field, i, chunk.list_integers(column)[at]);
+    } else if (field.reading == Reading::kUnsigned) {
+      good = put_unsigned(field, i, static_cast<std::uint64_t>(chunk.list_integers(column)[at]));
+    } else {
+      good = put_text(field, i, chunk.list_text(column, at));
+    }
+    if (!good) return false;
+  }
+  return true;
+}
+
+Gather::Added Gather::add(const clients::SqlChunk& chunk, std::size_t row) {
+  other_ = false;
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    const auto dtype = signature_.inputs[i].dtype;
+    inputs_[i].row.resize(inputs_[i].width * size_of(dtype));
+    inputs_[i].row_texts.resize(dtype == DType::kString ? inputs_[i].width : 0);
+  }
+  for (std::size_t column = 0; column < binding_.fields.size(); ++column) {
+    if (!read(binding_.fields[column], column, chunk, row)) return Added::kBad;
+    if (other_) return Added::kOther;
+  }
+  for (auto& input : inputs_) {
+    input.bytes.insert(input.bytes.end(), input.row.begin(), input.row.end());
+    input.texts.insert(input.texts.end(), input.row_texts.begin(), input.row_texts.end());
+  }
+  ++rows_;
+  return Added::kGood;
+}
+
+std::vector<TensorView> Gather::inputs() const {
+  std::vector<TensorView> out(inputs_.size());
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    const TensorSpec& spec = signature_.inputs[i];
+    out[i].dtype = spec.dtype;
+    out[i].shape.push(static_cast<std::int64_t>(rows_));
+    for (const auto dim : spec.row_dims()) out[i].shape.push(dim < 0 ? inputs_[i].free : dim);
+    out[i].data = inputs_[i].bytes;
+    out[i].strings = inputs_[i].texts;
+  }
+  return out;
+}
+
+void Gather::clear() {
+  for (auto& input : inputs_) {
+    input.bytes.clear();
+    input.texts.clear();
+  }
+  rows_ = 0;
+  texts_.reset();
+}
+
+}  // namespace sluice::tools::batch

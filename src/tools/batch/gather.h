@@ -1,0 +1,69 @@
+// Rows of the input, gathered into the tensors that the model takes.
+//
+// Values are converted to the inputs' types. A missing value is NaN where the input is floating;
+// elsewhere, and where a value does not fit its type, the row is bad, and is told apart with a
+// sentence that shows no value.
+//
+// Thread-safety: one owner.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/arena.h"
+#include "core/signature.h"
+#include "tools/batch/binding.h"
+
+namespace sluice::tools::batch {
+
+class Gather {
+ public:
+  Gather(const Signature& signature, const Binding& binding);
+
+  enum class Added : unsigned char {
+    kGood,
+    kBad,    // `reason` says why; nothing was added
+    kOther,  // it has another shape than the rows that are here: take those first
+  };
+  // Row `row` of a chunk whose first columns are the binding's fields, in their order.
+  Added add(const clients::SqlChunk& chunk, std::size_t row);
+  const std::string& reason() const { return reason_; }
+
+  std::size_t rows() const { return rows_; }
+  // All rows that are here, in signature order; views of this, valid until the next change.
+  std::vector<TensorView> inputs() const;
+  void clear();
+
+ private:
+  struct Input {
+    std::vector<std::byte> bytes;
+    std::vector<std::string_view> texts;
+    std::size_t width = 0;       // values of a row; of a free shape, those of the first row
+    std::int64_t free = -1;      // what the free dimension of a row is, where it has one
+    std::vector<std::byte> row;  // the row that is being read
+    std::vector<std::string_view> row_texts;
+  };
+
+  bool read(const Field& field, std::size_t column, const clients::SqlChunk& chunk,
+            std::size_t row);
+  bool read_list(const Field& field, std::size_t column, const clients::SqlChunk& chunk,
+                 std::size_t row);
+  bool put(const Field& field, std::size_t place, double value);
+  bool put(const Field& field, std::size_t place, std::int64_t value);
+  bool put_unsigned(const Field& field, std::size_t place, std::uint64_t value);
+  bool put_text(const Field& field, std::size_t place, std::string_view text);
+  bool missing(const Field& field, std::size_t place);
+  bool bad(const Field& field, std::string_view what);
+
+  const Signature& signature_;
+  const Binding& binding_;
+  std::vector<Input> inputs_;
+  std::size_t rows_ = 0;
+  bool other_ = false;
+  std::string reason_;
+  Arena texts_;  // what texts view
+};
+
+}  // namespace sluice::tools::batch

@@ -1,0 +1,250 @@
+#include "tools/batch/job.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "tools/batch/join.h"
+#include "tools/batch/side_by_side.h"
+
+namespace sluice::tools::batch {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kShownBad = 10;
+constexpr std::size_t kMostBad = std::size_t{1} << 30;  // bytes of a part's bad rows
+constexpr std::uint64_t kBaseMemory = std::uint64_t{192} << 20;
+constexpr std::uint64_t kWorkerMemory = std::uint64_t{192} << 20;
+
+// The parts of a shard: neighbours, so that merging is joining.
+struct Range {
+  std::size_t first;
+  std::size_t last;
+};
+Range range_of(const Shard& shard, std::size_t parts) {
+  return {parts * shard.index / shard.count, parts * (shard.index + 1) / shard.count};
+}
+
+Failure other_run(const std::string& what, const std::string& where) {
+  return fail(
+      Code::kFailedPrecondition, "other_run",
+      where + " is of another run: " + what +
+          " is not the same; give what was given then, or leave out --resume to begin anew");
+}
+
+Result<Journal> open_journal(const Plan& plan) {
+  const auto folder = folder_of(plan.options.output, plan.options.shard);
+  const auto manifest = plan.manifest();
+  std::error_code ignored;
+  const bool there = fs::exists(folder / "manifest.json", ignored);
+  // The first start of a job that always resumes has nothing to go on with.
+  if (!plan.options.resume || !there) return Journal::begin(folder, manifest);
+  SLUICE_TRY(auto journal, Journal::open(folder));
+  const auto differs = difference(journal.manifest(), manifest, true);
+  if (!differs.empty()) return other_run(differs, "what is to be gone on with");
+  return journal;
+}
+
+// Lines of all parts' bad rows: into one file, and the first of them into the summary.
+Result<void> collect_bad(const std::vector<const Journal*>& journals, std::size_t parts,
+                         const fs::path& output, Summary& summary) {
+  const auto file = bad_rows_file(output);
+  const fs::path draft = file.native() + ".tmp";
+  std::error_code ignored;
+  if (summary.bad == 0) return fs::remove(file, ignored), Result<void>();
+  const Fd to(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!to) return unavailable("unwritable", "the list of bad rows cannot be written");
+  for (std::size_t index = 0; index < parts; ++index) {
+    for (const auto* journal : journals) {
+      const auto done = journal->done().find(index);
+      if (done == journal->done().end() || done->second.bad_sha256.empty()) continue;
+      SLUICE_TRY(const auto lines, read_text(journal->bad_rows(index), kMostBad, "the bad rows"));
+      SLUICE_CHECK(write_all(to, lines));
+      for (const auto line : split(lines, '\n')) {
+        if (summary.first_bad.size() < kShownBad && !line.empty()) {
+          summary.first_bad.emplace_back(line);
+        }
+      }
+    }
+  }
+  fs::rename(draft, file, ignored);
+  if (ignored) return unavailable("unwritable", "the list of bad rows cannot be written");
+  summary.bad_rows = file.filename().string();
+  return {};
+}
+
+void add_up(const Journal& journal, Summary& summary) {
+  for (const auto& [index, done] : journal.done()) {
+    summary.rows += done.rows;
+    summary.written += done.written;
+    summary.bad += done.bad;
+    ++summary.parts;
+  }
+}
+
+Result<void> check_output(const fs::path& output) {
+  std::error_code ignored;
+  if (fs::is_directory(output, ignored)) {
+    return invalid("usage",
+                   "--output is a folder; name a file that ends with .parquet, .csv, "
+                   ".jsonl or .ndjson");
+  }
+  const auto parent = output.parent_path();
+  if (parent.empty() || fs::is_directory(parent, ignored)) return {};
+  return not_found("no_directory", "the folder of --output does not exist; make it first");
+}
+
+Result<void> run_parts(const clients::Duckdb& engine, const Plan& plan, Journal& journal,
+                       Counts& counts, const std::atomic<bool>& stop, Summary& summary) {
+  const Range range = range_of(plan.options.shard, plan.parts.parts.size());
+  std::vector<std::size_t> wanted;
+  for (std::size_t index = range.first; index < range.last; ++index) {
+    counts.rows += plan.parts.parts[index].rows;
+    const auto done = journal.done().find(index);
+    if (done == journal.done().end()) {
+      wanted.push_back(index);
+      continue;
+    }
+    summary.found += done->second.rows;
+    counts.rows_done += done->second.rows;
+    counts.rows_found += done->second.rows;
+    counts.written += done->second.written;
+    counts.bad += done->second.bad;
+    ++counts.parts_done;
+  }
+  counts.parts = range.last - range.first;
+  SLUICE_CHECK(side_by_side(engine, wanted.size(), plan.options.workers, stop,
+                            [&](clients::DuckdbSession& session, std::size_t place) {
+                              return run_part(plan, wanted[place], session, journal, counts);
+                            }));
+  summary.stopped = counts.parts_done < counts.parts;
+  return {};
+}
+
+std::vector<fs::path> files_of(const std::vector<const Journal*>& journals, std::size_t parts) {
+  std::vector<fs::path> out;
+  for (std::size_t index = 0; index < parts; ++index) {
+    for (const auto* journal : journals) {
+      if (journal->done().contains(index)) out.push_back(journal->part(index));
+    }
+  }
+  return out;
+}
+
+// ---- shards ------------------------------------------------------------------------------------
+
+// How many shards there were, by the names of the folders beside the output.
+Result<std::size_t> shards_of(const fs::path& output) {
+  const std::string start = output.filename().string() + ".shard-";
+  const auto parent = output.parent_path();
+  std::error_code error;
+  std::size_t count = 0;
+  for (const auto& entry : fs::directory_iterator(parent.empty() ? "." : parent, error)) {
+    const std::string name = entry.path().filename();
+    const auto of = name.rfind("-of-");
+    if (!name.starts_with(start) || of == std::string::npos || !name.ends_with(".parts")) continue;
+    const auto number = parse_uint(name.substr(of + 4, name.size() - of - 4 - 6));
+    if (!number || *number == 0 || *number > 1'000'000) continue;
+    if (count != 0 && count != *number) {
+      return fail(Code::kFailedPrecondition, "other_run",
+                  "beside this output lie shards of several runs: of " + std::to_string(count) +
+                      " and of " + std::to_string(*number) + "; remove the old ones");
+    }
+    count = *number;
+  }
+  if (count > 0) return count;
+  return not_found("no_shards",
+                   "no shards lie beside this output; give the --output that they were "
+                   "given, in the folder where their own folders are");
+}
+
+std::string shard_name(std::size_t index, std::size_t count) {
+  return "shard " + std::to_string(index + 1) + " of " + std::to_string(count);
+}
+
+Result<Journal> open_shard(const fs::path& output, const Shard& shard) {
+  const auto folder = folder_of(output, shard);
+  std::error_code ignored;
+  const std::string name = shard_name(shard.index, shard.count);
+  if (!fs::exists(folder / "manifest.json", ignored)) {
+    return fail(Code::kFailedPrecondition, "shard_missing",
+                name + " is not there; run it, or copy its folder here");
+  }
+  SLUICE_TRY(auto journal, Journal::open(folder));
+  const auto parts = journal.manifest().value("parts", std::size_t{0});
+  const Range range = range_of(shard, parts);
+  for (std::size_t index = range.first; index < range.last; ++index) {
+    if (journal.done().contains(index)) continue;
+    return fail(Code::kFailedPrecondition, "shard_unfinished",
+                name + " is not finished or is damaged: " +
+                    std::to_string(range.last - range.first - journal.done().size()) + " of its " +
+                    std::to_string(range.last - range.first) +
+                    " parts are missing; run it again "
+                    "with --resume");
+  }
+  return journal;
+}
+
+}  // namespace
+
+fs::path folder_of(const fs::path& output, const Shard& shard) {
+  if (shard.count == 1) return output.native() + ".parts";
+  return output.native() + ".shard-" + std::to_string(shard.index + 1) + "-of-" +
+         std::to_string(shard.count) + ".parts";
+}
+
+fs::path bad_rows_file(const fs::path& output) { return output.native() + ".bad_rows.jsonl"; }
+
+Result<Summary> run_job(std::shared_ptr<const Servable> servable, const JobOptions& options,
+                        Counts& counts, const std::atomic<bool>& stop) {
+  SLUICE_CHECK(check_output(options.output));
+  // The sessions' own threads do the work: the engine needs none.
+  SLUICE_TRY(const auto engine,
+             clients::Duckdb::open({kBaseMemory + kWorkerMemory * options.workers, 1}));
+  SLUICE_TRY(const auto plan, make_plan(engine, std::move(servable), options, stop));
+  SLUICE_TRY(auto journal, open_journal(plan));
+  Summary summary;
+  summary.pasted = plan.paste;
+  summary.in_order = plan.binding.in_order;
+  summary.spoilt = journal.spoilt();
+  SLUICE_CHECK(run_parts(engine, plan, journal, counts, stop, summary));
+  add_up(journal, summary);
+  if (summary.stopped || options.shard.count > 1) return summary;
+  counts.joining = true;
+  const std::size_t parts = plan.parts.parts.size();
+  SLUICE_CHECK(collect_bad({&journal}, parts, options.output, summary));
+  SLUICE_TRY(summary.bytes, join_parts(files_of({&journal}, parts), plan.output, options.output));
+  summary.joined = true;
+  journal.remove();
+  return summary;
+}
+
+Result<Summary> merge_shards(const fs::path& output, Counts& counts) {
+  SLUICE_TRY(const auto format, clients::table_format(output));
+  SLUICE_TRY(const auto count, shards_of(output));
+  counts.joining = true;
+  std::vector<Journal> journals;
+  Summary summary;
+  for (std::size_t index = 0; index < count; ++index) {
+    SLUICE_TRY(auto journal, open_shard(output, {index, count}));
+    const auto differs =
+        index == 0 ? std::string() : difference(journals[0].manifest(), journal.manifest(), false);
+    if (!differs.empty()) return other_run(differs, shard_name(index, count));
+    add_up(journal, summary);
+    journals.push_back(std::move(journal));
+  }
+  std::vector<const Journal*> all;
+  for (const auto& journal : journals) all.push_back(&journal);
+  const auto parts = journals[0].manifest().value("parts", std::size_t{0});
+  SLUICE_CHECK(collect_bad(all, parts, output, summary));
+  SLUICE_TRY(summary.bytes, join_parts(files_of(all, parts), format, output));
+  summary.joined = true;
+  for (auto& journal : journals) journal.remove();
+  return summary;
+}
+
+}  // namespace sluice::tools::batch

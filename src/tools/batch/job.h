@@ -1,0 +1,52 @@
+// A whole run of `sluice batch`, and the joining of what its parts, or the shards of many machines,
+// have left.
+//
+// Thread-safety: each function works on threads of its own until it returns; `counts` may be read
+// and `stop` set by any thread meanwhile.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "core/servable.h"
+#include "tools/batch/part_run.h"
+#include "tools/batch/plan.h"
+
+namespace sluice::tools::batch {
+
+struct Summary {
+  std::uint64_t rows = 0;   // of this shard
+  std::uint64_t found = 0;  // of them: answered by an earlier run
+  std::uint64_t written = 0;
+  std::uint64_t bad = 0;
+  std::size_t parts = 0;
+  std::uint64_t bytes = 0;             // of the output
+  std::vector<std::string> first_bad;  // lines of the side file, in JSON
+  std::string bad_rows;                // that file's name; empty: there is none
+  bool stopped = false;                // before the end: go on with --resume
+  bool joined = false;                 // the output is there
+  bool pasted = false;                 // old columns were copied as bytes
+  bool in_order = false;               // columns were taken without names
+  std::size_t spoilt = 0;              // parts of an earlier run that had to be made again
+};
+
+// Where a shard keeps its parts.
+std::filesystem::path folder_of(const std::filesystem::path& output, const Shard& shard);
+// Where bad rows are listed.
+std::filesystem::path bad_rows_file(const std::filesystem::path& output);
+
+// Errors: those of make_plan and run_part; kFailedPrecondition/`other_run` where what is to be gone
+// on with was another run, with what differs.
+Result<Summary> run_job(std::shared_ptr<const Servable> servable, const JobOptions& options,
+                        Counts& counts, const std::atomic<bool>& stop);
+
+// Joins what shards left beside `output`. Errors: kNotFound/`no_shards`; kFailedPrecondition/
+// `shard_missing`, `shard_unfinished` and `other_run`, with the shard.
+Result<Summary> merge_shards(const std::filesystem::path& output, Counts& counts);
+
+}  // namespace sluice::tools::batch

@@ -1,0 +1,145 @@
+#include "tools/batch/parts.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "tools/batch/file_bytes.h"
+#include "tools/batch/line_splitter.h"
+#include "tools/batch/parquet_file.h"
+
+namespace sluice::tools::batch {
+namespace {
+
+constexpr std::uint64_t kTextBytes = std::uint64_t{8} << 20;
+// Row groups smaller than these are taken together: a part costs a file and a flush of the disk.
+constexpr std::uint64_t kFewRows = 50'000;
+constexpr std::uint64_t kFewBytes = std::uint64_t{16} << 20;
+
+Failure unreadable(const std::filesystem::path& file, int error) {
+  return unavailable("unreadable",
+                     clients::shown_name(file) + " cannot be read: " + std::strerror(error));
+}
+
+Result<Fd> memory_file() {
+  Fd out(::memfd_create("part", MFD_CLOEXEC));
+  if (out) return out;
+  return fail(Code::kResourceExhausted, "too_large",
+              "there is no memory for a part of the input; use fewer --workers");
+}
+
+Result<void> cut_parquet(const Input& input, std::size_t file, Parts& out) {
+  SLUICE_TRY(const auto table, open_input(input, file));
+  SLUICE_TRY(const auto footer, read_footer(table.fd, clients::shown_name(input.files[file].path)));
+  Part part;
+  part.file = file;
+  std::uint64_t bytes = 0;
+  std::uint64_t before = 0;
+  const auto begin = [&](std::size_t group) {
+    part.begin = group;
+    part.first_row = out.rows;
+    part.row_in_file = before;
+    part.rows = 0;
+    bytes = 0;
+  };
+  begin(0);
+  for (std::size_t group = 0; group < footer.row_groups.size(); ++group) {
+    const auto& next = footer.row_groups[group];
+    const bool full = part.rows + next.rows > kFewRows || bytes + next.uncompressed > kFewBytes;
+    if (part.rows > 0 && full) {
+      out.parts.push_back(part);
+      begin(group);
+    }
+    part.rows += next.rows;
+    part.end = group + 1;
+    bytes += next.uncompressed;
+    before += next.rows;
+    out.rows += next.rows;
+  }
+  if (part.rows > 0) out.parts.push_back(part);
+  return {};
+}
+
+Result<void> cut_lines(const Input& input, std::size_t file, Parts& out) {
+  SLUICE_TRY(const auto table, open_input(input, file));
+  const bool csv = input.format == clients::TableFormat::kCsv;
+  const auto name = clients::shown_name(input.files[file].path);
+  LineSplitter lines(table.fd, name, csv ? LineKind::kCsv : LineKind::kJsonLines, kTextBytes);
+  SLUICE_TRY(const auto header, lines.header());
+  if (csv) {
+    SLUICE_TRY(auto text,
+               read_at(table.fd, header ? header->offset : 0, header ? header->length : 0, name));
+    // A file of nothing else may end without a line's end.
+    if (!text.ends_with('\n')) text += '\n';
+    out.headers.push_back(std::move(text));
+  }
+  while (true) {
+    SLUICE_TRY(const auto piece, lines.next());
+    if (!piece) return {};
+    Part part;
+    part.file = file;
+    part.begin = piece->offset;
+    part.end = piece->offset + piece->length;
+    part.first_row = out.rows;
+    part.row_in_file = piece->first_row;
+    part.rows = piece->rows;
+    out.rows += piece->rows;
+    out.parts.push_back(part);
+  }
+}
+
+// The bytes from `offset` on, to where `to` stands.
+Result<void> copy_bytes(const clients::OpenTable& table, std::uint64_t offset, std::uint64_t length,
+                        const Fd& to) {
+  std::vector<char> buffer(std::min<std::uint64_t>(length, std::uint64_t{1} << 20));
+  while (length > 0) {
+    const auto got =
+        ::pread(table.fd.get(), buffer.data(), std::min<std::uint64_t>(buffer.size(), length),
+                static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return unreadable(table.file, errno);
+    if (got == 0) return unreadable(table.file, EIO);
+    if (::write(to.get(), buffer.data(), static_cast<std::size_t>(got)) != got) {
+      return fail(Code::kResourceExhausted, "too_large",
+                  "there is no memory for a part of the input; use fewer --workers");
+    }
+    offset += static_cast<std::uint64_t>(got);
+    length -= static_cast<std::uint64_t>(got);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Parts> cut(const Input& input) {
+  Parts out;
+  for (std::size_t file = 0; file < input.files.size(); ++file) {
+    const bool parquet = input.format == clients::TableFormat::kParquet;
+    SLUICE_CHECK(parquet ? cut_parquet(input, file, out) : cut_lines(input, file, out));
+  }
+  if (out.parts.empty()) out.parts.emplace_back();
+  return out;
+}
+
+Result<Fd> part_bytes(const Input& input, const Parts& parts, const Part& part) {
+  SLUICE_TRY(const auto table, open_input(input, part.file));
+  SLUICE_TRY(auto out, memory_file());
+  if (input.format == clients::TableFormat::kParquet) {
+    SLUICE_TRY(const auto footer, read_footer(table.fd, clients::shown_name(table.file)));
+    SLUICE_CHECK(extract({table.fd, footer, part.begin, part.end}, out));
+    return out;
+  }
+  if (input.format == clients::TableFormat::kCsv) {
+    const std::string& header = parts.headers[part.file];
+    if (::write(out.get(), header.data(), header.size()) != static_cast<ssize_t>(header.size())) {
+      return internal("the names of the columns could not be kept");
+    }
+  }
+  SLUICE_CHECK(copy_bytes(table, part.begin, part.end - part.begin, out));
+  return out;
+}
+
+}  // namespace sluice::tools::batch

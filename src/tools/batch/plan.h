@@ -1,0 +1,76 @@
+// All that is fixed before the first part is answered: what is read, how rows become the model's
+// inputs, and what is written.
+//
+// Thread-safety: immutable once it is made.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "clients/duckdb_session.h"
+#include "core/servable.h"
+#include "tools/batch/answers.h"
+#include "tools/batch/binding.h"
+#include "tools/batch/input.h"
+#include "tools/batch/parts.h"
+#include "tools/batch/predictor.h"
+#include "tools/batch/schema.h"
+
+namespace sluice::tools::batch {
+
+// What happens with a row that the model cannot take.
+enum class OnError : std::uint8_t {
+  kFail,  // it ends the run
+  kNull,  // it gets no prediction
+  kSkip,  // it is left out
+};
+
+struct Shard {
+  std::size_t index = 0;  // from 0
+  std::size_t count = 1;
+};
+
+struct JobOptions {
+  std::string input;
+  std::filesystem::path output;
+  std::size_t batch_size = 10'000;
+  unsigned workers = 1;
+  AnswerOptions answers;
+  std::vector<std::string> columns;            // the model's, in order; empty: by name
+  std::map<std::string, std::string> mapping;  // feature → column
+  std::string where;                           // of SQL; empty: all rows
+  OnError on_error = OnError::kFail;
+  bool resume = false;
+  Shard shard;
+  std::string model;  // says which it is: the same on every machine, another for another model
+};
+
+struct Plan {
+  JobOptions options;
+  Input input;
+  Parts parts;
+  Schema schema;
+  Binding binding;
+  Answers answers;
+  clients::TableFormat output{};
+  std::shared_ptr<const Predictor> predictor;
+  // The new columns are put beside the old ones, whose bytes stay as they are.
+  bool paste = false;
+
+  // The input's columns that stay, by their places in the schema.
+  std::vector<std::size_t> kept() const;
+  nlohmann::json manifest() const;
+};
+
+// Reads what must be known of the whole input: its parts, and for text its types. Errors: the
+// input's, the binding's, the answers', and kInvalidArgument/`bad_sql` for the filter. `stop`: it
+// is given up (kCancelled) when this becomes true.
+Result<Plan> make_plan(const clients::Duckdb& engine, std::shared_ptr<const Servable> servable,
+                       JobOptions options, const std::atomic<bool>& stop);
+
+}  // namespace sluice::tools::batch

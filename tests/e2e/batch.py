@@ -1,0 +1,276 @@
+#!/usr/bin/python3
+"""sluice batch: answers equal to the libraries' own, kinds of files, bad rows, kills, shards."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy
+import xgboost
+from sklearn.datasets import load_breast_cancer, load_diabetes
+
+from lib.server import BINARY, Report, environment
+
+ROWS = int(os.environ.get("BATCH_ROWS", "60000"))
+KILLS = int(os.environ.get("BATCH_KILLS", "5"))
+
+
+class Table:
+    """A model in a repository's folder, resampled rows as a CSV file, and the library's answers."""
+
+    def __init__(self, root, name, data, objective, rows):
+        random_rows = numpy.random.default_rng(7)
+        self.names = [feature.replace(" ", "_") for feature in data.feature_names]
+        trained = xgboost.DMatrix(data.data.astype(numpy.float32), data.target,
+                                  feature_names=self.names)
+        self.booster = xgboost.train({"max_depth": 4, "nthread": 1, "objective": objective},
+                                     trained, 30)
+        self.model = root / name
+        (self.model / "1").mkdir(parents=True)
+        self.booster.save_model(self.model / "1/model.ubj")
+        (self.model / "model.yaml").write_text(
+            "inputs:\n" + "".join(f"  - name: {feature}\n" for feature in self.names))
+        picked = random_rows.integers(0, len(data.data), rows)
+        self.rows = (data.data[picked] *
+                     random_rows.normal(1, 0.02, (rows, len(self.names)))).astype(numpy.float32)
+        self.file = root / f"{name}.csv"
+        with open(self.file, "w", newline="") as out:
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow(["code", *self.names, "note", "prediction"])
+            for number, row in enumerate(self.rows.tolist()):
+                writer.writerow([f"{number:07d}", *map(repr, row),
+                                 'a "quote",\nand a line' if number % 100 == 0 else "", "old"])
+
+    def want(self):
+        return self.booster.predict(xgboost.DMatrix(self.rows, feature_names=self.names))
+
+
+def run(*arguments, env=None):
+    return subprocess.run([str(BINARY), "batch", *map(str, arguments)], text=True,
+                          capture_output=True, timeout=300, env={**environment(), **(env or {})})
+
+
+def batch(table, target, *more, source=None, env=None):
+    return run("--model", table.model, "--input", source or table.file, "--output", target,
+               "--workers", 2, *more, env=env)
+
+
+def read(path):
+    with open(path, newline="") as file:
+        if path.suffix == ".csv":
+            return list(csv.DictReader(file))
+        return [json.loads(line) for line in file]
+
+
+def same_answers(report, table, root, classes):
+    """Every kind of file to every other: the library's own answers, all columns, the same order."""
+    want = table.want()
+    previous = table.file
+    for number, ending in enumerate(["parquet", "parquet", "jsonl", "jsonl", "parquet", "csv"]):
+        target = root / f"{table.model.name}-{number}.{ending}"
+        done = batch(table, target, "--batch-size", 1000 + number, source=previous)
+        if not report.equal(f"to {target.name}", done.returncode, 0):
+            print(done.stderr)
+            return
+        previous = target
+    rows = read(previous)
+    report.equal("rows", len(rows), len(table.rows))
+    report.equal("columns", list(rows[0]), ["code", *table.names, "note", "prediction", "confidence"])
+    report.check("codes keep their zeros and their order",
+                 [row["code"] for row in rows] == [f"{n:07d}" for n in range(len(rows))])
+    features = numpy.array([[row[name] for name in table.names] for row in rows], numpy.float32)
+    report.check("features are what they were", (features == table.rows).all())
+    got = numpy.array([float(row["prediction"]) for row in rows], numpy.float32)
+    if not classes:
+        report.check("answers are the library's, bit for bit", (got == want).all())
+        return
+    report.check("classes are the library's", (got == (want > 0.5)).all())
+    sure = numpy.array([float(row["confidence"]) for row in rows], numpy.float32)
+    report.check("so are confidences", numpy.allclose(sure, numpy.maximum(want, 1 - want), 0, 1e-7))
+
+
+def as_predict(report, table, root):
+    """Bit for bit what sluice predict answers."""
+    target = root / "few.jsonl"
+    batch(table, target, "--where", "code < '0000005'", "--all-outputs")
+    rows = read(target)
+    report.equal("the filter", [row["code"] for row in rows], [f"{n:07d}" for n in range(5)])
+    for row, features in zip(rows, table.rows.tolist()):
+        done = subprocess.run([BINARY, "predict", table.model, "--json", "--data",
+                               json.dumps(features)], capture_output=True, env=environment())
+        answer = json.loads(done.stdout)
+        for key in ("prediction", "confidence"):
+            report.equal(f"{key} as sluice predict", numpy.float32(row[key]),
+                         numpy.float32(answer[key]))
+
+
+def columns(report, table, root):
+    renamed = root / "renamed.csv"
+    head, rest = table.file.read_text().split("\n", 1)
+    first = "\n".join(rest.split("\n")[3:6]) + "\n"
+    other = {name: f"x{place}" for place, name in enumerate(table.names)}
+    header = ",".join(other.get(name, name) for name in head.split(","))
+    renamed.write_text(header + "\n" + first)
+    done = batch(table, root / "r.csv", source=renamed)
+    report.equal("names that are not there", done.returncode, 65)
+    report.check("are told with what to do", "--map" in done.stderr and "--columns" in done.stderr,
+                 done.stderr)
+    report.equal("in order", batch(table, root / "r1.csv", "--columns", ",".join(other.values()),
+                                   source=renamed).returncode, 0)
+    (root / "map.yaml").write_text("".join(f"{name}: {to}\n" for name, to in other.items()))
+    report.equal("by a mapping", batch(table, root / "r2.csv", "--map", root / "map.yaml",
+                                       source=renamed).returncode, 0)
+    report.equal("alike", (root / "r1.csv").read_bytes(), (root / "r2.csv").read_bytes())
+    for day, text in (("1", first), ("2", first)):
+        folder = root / f"days/day={day}"
+        folder.mkdir(parents=True)
+        (folder / "part.csv").write_text(header + "\n" + text)
+    for source in (root / "days", root / "days/**/*.csv", root / "days/day=*/part.csv"):
+        done = batch(table, root / "d.jsonl", "--map", root / "map.yaml", source=source)
+        report.equal("folders", (done.returncode, [row["day"] for row in read(root / "d.jsonl")]),
+                     (0, [1, 1, 1, 2, 2, 2]))
+    wrong = batch(table, root / "w.csv", "--where", "nothing = 1")
+    report.check("a filter that is none", wrong.returncode == 65 and "--where" in wrong.stderr,
+                 wrong.stderr)
+
+
+def bad_rows(report, table, root):
+    lines = table.file.read_text().split("\n")
+    lines = [line for line in lines if "," in line and '"' not in line and line != "and a line"][:40]
+    for place in (5, 17):
+        fields = lines[place].split(",")
+        lines[place] = ",".join([fields[0], "many", *fields[2:]])
+    source = root / "bad.csv"
+    source.write_text("\n".join(lines) + "\n")
+    done = batch(table, root / "bad-out.csv", source=source)
+    report.check("fails", done.returncode == 65 and "row 5 of" in done.stderr, done.stderr)
+    report.check("without an output", not (root / "bad-out.csv").exists())
+    for how, count in (("null", len(lines) - 1), ("skip", len(lines) - 3)):
+        target = root / f"bad-{how}.csv"
+        done = batch(table, target, "--on-error", how, "--batch-size", 4, source=source)
+        report.equal(f"{how}: rows", len(read(target)), count)
+        listed = [json.loads(line) for line in open(f"{target}.bad_rows.jsonl")]
+        report.equal(f"{how}: listed", [row["row"] for row in listed], [5, 17])
+        report.check(f"{how}: told", "row 17: column" in done.stdout, done.stdout)
+    rows = read(root / "bad-null.csv")
+    report.equal("no prediction", [n + 1 for n, row in enumerate(rows) if row["prediction"] == ""],
+                 [5, 17])
+
+
+def killed(report, table, root):
+    """kill -9 at random moments and --resume: the bytes of an undisturbed run; a reader never sees
+    less than the whole."""
+    whole = root / "whole.csv"
+    began = time.monotonic()
+    report.equal("undisturbed", batch(table, whole, "--batch-size", 500).returncode, 0)
+    lasted = time.monotonic() - began
+    want = whole.read_bytes()
+    target = root / "killed.csv"
+    seen, looking = set(), threading.Event()
+
+    def look():
+        while not looking.is_set():
+            if target.exists():
+                seen.add(target.stat().st_size)
+            time.sleep(0.001)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    dice = random.Random(11)
+    kept = 0
+    command = [str(BINARY), "batch", "--model", table.model, "--input", table.file, "--output",
+               target, "--workers", "2", "--batch-size", "500", "--resume"]
+    for _ in range(KILLS):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   env=environment())
+        try:
+            process.wait(dice.uniform(0.05, lasted))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        done = Path(f"{target}.parts/done.jsonl")
+        kept = max(kept, len(done.read_text().split("\n")) - 1 if done.exists() else 0)
+    done = batch(table, target, "--batch-size", "500", "--resume", "--json")
+    looking.set()
+    reader.join()
+    report.equal("goes on", done.returncode, 0)
+    report.check("and keeps what was finished", kept > 0, f"{kept} parts")
+    report.check("the same bytes", target.read_bytes() == want)
+    report.check("nobody saw half a file", seen <= {len(want)}, str(seen))
+    report.check("no folder is left", not Path(f"{target}.parts").exists())
+
+
+def interrupted(report, table, root):
+    target = root / "stopped.parquet"
+    process = subprocess.Popen(
+        [str(BINARY), "batch", "--model", table.model, "--input", table.file, "--output", target,
+         "--workers", "1", "--batch-size", "20"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, env=environment())
+    listed = Path(f"{target}.parts/done.jsonl")
+    while process.poll() is None and not (listed.exists() and listed.stat().st_size):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[0]
+    report.equal("Ctrl-C", process.returncode, 130)
+    report.check("says how to go on", "--resume" in said, said)
+    other = batch(table, target, "--resume", "--batch-size", "21")
+    report.check("another option is refused", other.returncode == 65 and
+                 "--batch-size" in other.stderr, other.stderr)
+    part = next(Path(f"{target}.parts").glob("part-*"))
+    part.write_bytes(part.read_bytes()[:-1])
+    done = batch(table, target, "--resume", "--batch-size", "20")
+    report.check("a damaged part is made again", "were damaged" in done.stdout, done.stdout)
+    whole = root / "not-stopped.parquet"
+    batch(table, whole, "--batch-size", "20")
+    report.check("the same bytes", target.read_bytes() == whole.read_bytes())
+
+
+def shards(report, table, root):
+    whole, target = root / "one.parquet", root / "many.parquet"
+    batch(table, whole)
+    ways = [(["--shard", "1/3"], {}), (["--shards", "3"], {"JOB_COMPLETION_INDEX": "1"}),
+            ([], {"SLURM_ARRAY_TASK_ID": "6", "SLURM_ARRAY_TASK_MIN": "4",
+                  "SLURM_ARRAY_TASK_COUNT": "3"})]
+    for place, (flags, env) in enumerate(ways):
+        missing = run("--merge", "--output", target)
+        report.check("not before all are there", missing.returncode in (65, 66), missing.stderr)
+        done = batch(table, target, *flags, env=env)
+        report.equal(f"shard {place + 1}", done.returncode, 0)
+    report.equal("merge", run("--merge", "--output", target).returncode, 0)
+    report.check("the bytes of one run", whole.read_bytes() == target.read_bytes())
+    report.equal("no such shard", batch(table, target, "--shard", "0/3").returncode, 64)
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="e2e-batch-") as scratch:
+        root = Path(scratch)
+        diabetes = Table(root, "diabetes", load_diabetes(), "reg:squarederror", ROWS)
+        cancer = Table(root, "cancer", load_breast_cancer(), "binary:logistic", ROWS)
+
+        def numbers(report):
+            same_answers(report, diabetes, root, classes=False)
+
+        def classes(report):
+            same_answers(report, cancer, root, classes=True)
+
+        def with_table(test, table):
+            def named(report):
+                test(report, table, root)
+            named.__name__ = test.__name__
+            return named
+
+        Report("batch").run(numbers, classes, with_table(as_predict, diabetes),
+                            with_table(columns, diabetes), with_table(bad_rows, diabetes),
+                            with_table(killed, cancer), with_table(interrupted, cancer),
+                            with_table(shards, cancer))
+
+
+if __name__ == "__main__":
+    main()
