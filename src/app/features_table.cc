@@ -126,7 +126,8 @@ Result<FeatureTable> FeatureTable::open(const std::string& file, const FeatureCo
                    "the table has no column that could be a feature beside those of "
                    "the entity and the time");
   }
-  FeatureTable out(std::move(reader));
+  const bool lines = file.ends_with(".jsonl") || file.ends_with(".ndjson");
+  FeatureTable out(std::move(reader), lines);
   out.as_ = std::move(as);
   out.features_ = std::move(features);
   out.real_key_ = std::move(real_key);
@@ -177,7 +178,7 @@ Result<void> FeatureTable::read_time(Row& row) {
 }
 
 Result<FeatureData> FeatureTable::read_cell(std::size_t column, As as) const {
-  if (chunk_->is_null(column, at_)) return Null{};
+  if (chunk_->is_null(column, at_)) return gaps_ ? FeatureData(Absent{}) : FeatureData(Null{});
   const auto not_a = [&](std::string_view what) {
     return invalid("bad_table", place(column) + " is not " + std::string(what) +
                                     ", and other rows of the column are; write it as one, or leave "

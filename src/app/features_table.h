@@ -35,9 +35,11 @@ class FeatureTable {
     std::vector<FeatureData> values;
     std::optional<std::int64_t> time_ns;  // since 1970
   };
-  // False at the end. Integers are exact, however large; lists of numbers are lists; all other
-  // types are texts. Errors: kInvalidArgument/`bad_entity` (null or empty), `bad_time`,
-  // `bad_table` (what should be a number is none), and those of clients/duckdb.h.
+  // False at the end. In JSON lines a null is nothing, since a key that a line does not have looks
+  // the same; elsewhere it is a feature without a value. Integers are exact, however large; lists
+  // of numbers are lists; all other types are texts. Errors: kInvalidArgument/`bad_entity` (null or
+  // empty), `bad_time`, `bad_table` (what should be a number is none), and those of
+  // clients/duckdb.h.
   Result<bool> next(Row& row);
 
   // Of the row that was read last; the first is 1, and the line with the names does not count.
@@ -47,7 +49,7 @@ class FeatureTable {
   // How a cell becomes a value.
   enum class As : std::uint8_t { kText, kDigits, kReal, kInteger, kTruth, kList };
 
-  explicit FeatureTable(clients::TableReader reader) : reader_(std::move(reader)) {}
+  FeatureTable(clients::TableReader reader, bool gaps) : reader_(std::move(reader)), gaps_(gaps) {}
   static As reading_of(const clients::TableColumn& column, bool typed);
   Result<void> read_entity(Row& row);
   Result<void> read_time(Row& row);
@@ -55,6 +57,7 @@ class FeatureTable {
   std::string place(std::size_t column) const;
 
   clients::TableReader reader_;
+  const bool gaps_;     // a null is a key that the line does not have
   std::vector<As> as_;  // of the features, whose columns come last
   std::vector<std::string> features_;
   std::vector<bool> real_key_;  // of the entity's columns: kept as a real number

@@ -90,6 +90,9 @@ Result<std::optional<SqlChunk>> SqlRows::next() {
 
 struct DuckdbSession::Impl {
   std::shared_ptr<DuckdbConnection> connection;
+  // Rows that are read while a table is filled: whatever else a connection does, writing out the
+  // rows of a table among it, ends the rows that it was giving, without a word.
+  std::shared_ptr<DuckdbConnection> reading;
 };
 
 DuckdbSession::DuckdbSession(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -99,8 +102,10 @@ DuckdbSession::~DuckdbSession() = default;
 
 Result<DuckdbSession> DuckdbSession::open(const Duckdb& engine) {
   SLUICE_TRY(auto connection, DuckdbConnection::open(engine.engine_));
+  SLUICE_TRY(auto reading, DuckdbConnection::open(engine.engine_));
   return DuckdbSession(
-      std::make_unique<Impl>(std::make_shared<DuckdbConnection>(std::move(connection))));
+      std::make_unique<Impl>(std::make_shared<DuckdbConnection>(std::move(connection)),
+                             std::make_shared<DuckdbConnection>(std::move(reading))));
 }
 
 Result<void> DuckdbSession::run(const std::string& sql, const SqlSubject& subject) {
@@ -111,9 +116,9 @@ Result<void> DuckdbSession::run(const std::string& sql, const SqlSubject& subjec
 
 Result<SqlRows> DuckdbSession::rows(const std::string& sql, std::vector<bool> lists,
                                     const SqlSubject& subject) {
-  auto stream = impl_->connection->stream(sql);
-  if (!stream) return failure_of(stream.error(), subject, impl_->connection->engine().limits);
-  return SqlRows(std::make_unique<SqlRows::Impl>(impl_->connection, std::move(*stream),
+  auto stream = impl_->reading->stream(sql);
+  if (!stream) return failure_of(stream.error(), subject, impl_->reading->engine().limits);
+  return SqlRows(std::make_unique<SqlRows::Impl>(impl_->reading, std::move(*stream),
                                                  std::move(lists), subject));
 }
 

@@ -130,7 +130,8 @@ class DuckdbSession {
   ~DuckdbSession();
 
   Result<void> run(const std::string& sql, const SqlSubject& subject);
-  // Rows are made while they are read. `lists`: which columns are lists.
+  // Rows are made while they are read, of files alone: temporary tables are not seen here. One at a
+  // time; a table may be filled meanwhile. `lists`: which columns are lists.
   Result<SqlRows> rows(const std::string& sql, std::vector<bool> lists, const SqlSubject& subject);
   // Whatever the columns are, as texts; null is empty. For small answers.
   Result<std::vector<std::vector<std::string>>> texts(const std::string& sql, std::size_t columns,

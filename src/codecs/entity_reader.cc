@@ -162,12 +162,15 @@ Result<bool> EntityReader::read_features(od::value value) {
   od::array array;
   if (value.get_array().get(array)) return false;
   bool rows = false;
+  bool empty = true;
   for (auto element : array) {
+    empty = false;
     od::json_type type{};
     if (element.type().get(type)) return not_json("'features' is not valid JSON");
     rows = type == od::json_type::object;
     break;
   }
+  if (empty) return invalid("empty", "'features' is empty");
   if (auto error = array.reset().error()) return not_json(simdjson::error_message(error));
   if (!rows) return false;
   many_sent_ = true;

@@ -21,7 +21,10 @@ namespace sluice::codecs {
 
 class EntityReader {
  public:
-  EntityReader(const FetchedFeatures& fetched, Arena& arena) : fetched_(fetched), arena_(arena) {}
+  EntityReader(std::shared_ptr<const FetchedFeatures> fetched, Arena& arena)
+      : fetched_(*fetched), arena_(arena) {
+    ask_->of = std::move(fetched);
+  }
 
   Result<void> read_entities(od::value value);
   // True: they were read. False: they are a list of values, for all columns, and are read by
@@ -43,7 +46,7 @@ class EntityReader {
   Result<std::size_t> feature_named(std::string_view name) const;
   Result<void> count_row(std::size_t& rows) const;
 
-  const FetchedFeatures& fetched_;
+  const FetchedFeatures& fetched_;  // kept by ask_
   Arena& arena_;
   std::unique_ptr<FeatureAsk> ask_ = std::make_unique<FeatureAsk>();
   bool many_entities_ = false;

@@ -99,6 +99,7 @@ TEST(EntityReader, Mistakes) {
   EXPECT_EQ(reason_of(R"({"entity_id":1.5})"), "bad_entity");
   EXPECT_EQ(reason_of(R"({"entity_id":true})"), "bad_entity");
   EXPECT_EQ(reason_of(R"({"entity_id":[]})"), "empty");
+  EXPECT_EQ(reason_of(R"({"entity_id":"a","features":[]})"), "empty");
   EXPECT_EQ(reason_of(R"({"entity_id":[["a"]]})"), "bad_entity");
   EXPECT_EQ(reason_of(R"({"entity_id":["a","b","c","d","e"]})"), "too_many_rows");
   EXPECT_EQ(reason_of(R"({"entity_id":["a","b"],"features":[{}]})"), "ragged");

@@ -52,7 +52,7 @@ class Decoder {
  public:
   Decoder(const Signature& signature, bool strict, Request& out)
       : signature_(signature), strict_(strict), out_(out) {
-    if (signature.fetched != nullptr) entities_.emplace(*signature.fetched, out.arena);
+    if (signature.fetched != nullptr) entities_.emplace(signature.fetched, out.arena);
   }
 
   Result<void> run(std::string_view body) {

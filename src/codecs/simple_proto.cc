@@ -188,8 +188,14 @@ Result<void> read_named(const PredictRequest& proto, const Signature& signature,
 }
 
 // Whose features are fetched, and what is sent in place of them.
-Result<void> read_ask(const PredictRequest& proto, const FetchedFeatures& fetched, Request& out) {
+Result<void> read_ask(const PredictRequest& proto, std::shared_ptr<const FetchedFeatures> of,
+                      Request& out) {
+  const FetchedFeatures& fetched = *of;
   auto ask = std::make_unique<FeatureAsk>();
+  ask->of = std::move(of);
+  if (proto.entity_ids_size() > 0 && !proto.entity_id().empty()) {
+    return invalid("ambiguous", "send either 'entity_id' or 'entity_ids'");
+  }
   if (fetched.keys.size() != 1) {
     return invalid("bad_entity",
                    "an entity of this model has several keys, which this call cannot "
@@ -207,7 +213,10 @@ Result<void> read_ask(const PredictRequest& proto, const FetchedFeatures& fetche
                                         " rows (features.max_entities)");
   }
   for (const auto entity : ask->entities) {
-    if (entity.empty()) return invalid("bad_entity", "an entity's id is empty");
+    constexpr std::size_t kMostEntity = 1024;
+    if (entity.empty() || entity.size() > kMostEntity) {
+      return invalid("bad_entity", "an entity's id must have 1 to 1024 bytes");
+    }
   }
   std::vector<std::pair<std::size_t, double>> given;
   for (const auto& [name, value] : proto.named_features()) {
@@ -265,7 +274,9 @@ Result<void> decode_simple_proto(const SimpleProtoMessage& message, const Signat
   out.payload = &message;
   out.rebind = rebind;
   constexpr std::size_t kMaxId = 128;
+  const bool fetches = signature.fetched != nullptr;
   for (const auto* text : {&proto.entity_id(), &proto.cache_key()}) {
+    if (fetches && text == &proto.entity_id()) continue;  // a key of its own
     if (text->size() > kMaxId) return invalid("too_long", "an identifier has more than 128 bytes");
   }
   if (!proto.user_id().empty()) SLUICE_CHECK(set_user(out, proto.user_id()));
@@ -279,7 +290,7 @@ Result<void> decode_simple_proto(const SimpleProtoMessage& message, const Signat
       !proto.entity_id().empty() || proto.entity_ids_size() > 0 || !proto.named_features().empty();
   if (signature.fetched != nullptr && proto.features_size() == 0 && named) {
     out.rebind = nullptr;  // versions take what was fetched, and not the message
-    SLUICE_CHECK(read_ask(proto, *signature.fetched, out));
+    SLUICE_CHECK(read_ask(proto, signature.fetched, out));
     out.many_rows = proto.entity_ids_size() > 0;
   } else {
     SLUICE_CHECK(read_inputs(proto, signature, out));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,11 @@ struct FetchedFeatures {
   // Every feature that may be sent by name, fetched ones and those made on demand.
   std::vector<std::string> names;
   std::size_t most_rows = 0;
+
+  // Whether places in one are places in the other.
+  bool reads_as(const FetchedFeatures& other) const {
+    return keys == other.keys && names == other.names;
+  }
 };
 
 // Of one request.
@@ -28,6 +34,8 @@ struct FeatureAsk {
     FeatureData data;
   };
 
+  // What it was read for: the model may have been given others since.
+  std::shared_ptr<const FetchedFeatures> of;
   std::size_t rows = 0;
   // A value for each key, row after row; empty: nobody was named. Memory is the request's.
   std::vector<std::string_view> entities;

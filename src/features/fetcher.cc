@@ -17,6 +17,8 @@ using Clock = std::chrono::steady_clock;
 // A call is not broken off with the first that has waited long enough: what comes a little later
 // answers the next who asks.
 constexpr std::chrono::milliseconds kGrace{200};
+// Between two lines of the log about one store.
+constexpr std::chrono::seconds kBetweenLines{10};
 
 void put_number(std::string& to, std::uint64_t number) {
   to.append(reinterpret_cast<const char*>(&number), sizeof(number));
@@ -253,13 +255,21 @@ Result<std::vector<FeatureRow>> Fetcher::read(const std::vector<Task>& tasks, Ti
     breaker_.succeeded();
     return rows;
   }
-  const bool was_open = breaker_.open();
-  breaker_.failed(ended);
-  if (!was_open && breaker_.open()) {
-    log::warn("feature store '" + name_ +
-              "' fails and is left alone for a while: " + read.error().message);
+  // One that refuses a look-up is there: others' are not to suffer for it.
+  if (trouble_of(read.error()) == Trouble::kBroken) {
+    breaker_.succeeded();
+  } else {
+    breaker_.failed(ended);
   }
+  tell(read.error(), ended);
   return Failure(std::move(read).error());
+}
+
+void Fetcher::tell(const Error& error, TimePoint now) {
+  auto next = next_told_.load(std::memory_order_relaxed);
+  if (now < next || !next_told_.compare_exchange_strong(next, now + kBetweenLines)) return;
+  log::warn("feature store '" + name_ + "': " + error.message +
+            (breaker_.open() ? "; it is left alone for a while" : ""));
 }
 
 void Fetcher::land(const Task& task, const std::shared_ptr<const KeptRow>& row, Trouble trouble,

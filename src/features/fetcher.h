@@ -162,6 +162,8 @@ class Fetcher {
                      std::vector<std::shared_ptr<Gathering>>& ready);
   void land(const Task& task, const std::shared_ptr<const KeptRow>& row, Trouble trouble,
             std::vector<std::shared_ptr<Gathering>>& ready);
+  // What went wrong, as often as somebody can read it.
+  void tell(const Error& error, TimePoint now);
   void count_call(std::size_t entities, std::chrono::nanoseconds took, bool ok);
 
   const std::string name_;
@@ -173,6 +175,8 @@ class Fetcher {
   Deadlines deadlines_;
   mutable Sharded<Counters> counters_;
   std::array<Shard, kShards> flights_;
+
+  std::atomic<TimePoint> next_told_{TimePoint::min()};
 
   mutable std::mutex preparing_;
   std::vector<std::weak_ptr<const ReadLookup>> lookups_;  // guarded by preparing_

@@ -166,6 +166,15 @@ TEST_F(Fetching, AStoreThatFailsIsLeftAlone) {
   EXPECT_FALSE(fetcher_.counts().open);
 }
 
+TEST_F(Fetching, ALookupThatIsRefusedDoesNotStopOthers) {
+  store_->fail_with(Error{Code::kFailedPrecondition, "bad_store", "no such view", {}});
+  for (int i = 0; i < 2 * Breaker::kMostFailures; ++i) {
+    begin({"u1"}, kWaits);
+    EXPECT_EQ(ended(1)[0]->trouble.load(), Trouble::kBroken);
+  }
+  EXPECT_FALSE(fetcher_.counts().open);
+}
+
 TEST_F(Fetching, OldRowsAreGivenToThoseWhoTakeThem) {
   begin({"u1"}, kWaits);
   ended(1);

@@ -25,6 +25,7 @@ enum class Trouble : std::uint8_t { kNone, kLate, kDown, kBroken, kBusy };
 
 // Rows by look-up, and within one by the rows of the request. Null: not needed, or not to be had.
 struct FetchedRows {
+  std::vector<std::uint64_t> lookups;  // their ids: whose rows these are
   std::vector<std::shared_ptr<const features::KeptRow>> rows;
   features::Trouble trouble = features::Trouble::kNone;  // why some are missing, or old
   bool old = false;                                      // some are older than their ttl

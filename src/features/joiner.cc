@@ -16,6 +16,14 @@ TimePoint due_of(const Request& request, std::chrono::milliseconds timeout) {
   return std::min(request.deadline, request.fetch_began + timeout);
 }
 
+// model.yaml was changed while the request was on its way.
+Error changed() {
+  return {Code::kUnavailable,
+          "features_changed",
+          "the features of this model have been changed while the request was read; send it again",
+          {}};
+}
+
 // The release learns nothing from what a store does not give.
 void refuse(Request& request, Error error) {
   request.choice.release = 0;
@@ -65,6 +73,7 @@ Joiner::Joiner(Plan plan, Fetcher& fetcher, std::vector<std::shared_ptr<const Re
     : plan_(std::move(plan)),
       fetcher_(fetcher),
       lookups_(std::move(lookups)),
+      lookup_ids_(lookup_ids()),
       usual_(needed_lookups(std::vector<bool>(plan_.names.size(), false))),
       keys_are_texts_(std::ranges::all_of(plan_.options.entity.list, [](const EntityKey& key) {
         return key.type == KeyType::kText;
@@ -86,19 +95,27 @@ Result<void> Joiner::check_entities(const FeatureAsk& ask) const {
   return {};
 }
 
-void Joiner::mark_needed(std::size_t feature, const std::vector<bool>& sent,
+std::vector<std::uint64_t> Joiner::lookup_ids() const {
+  std::vector<std::uint64_t> out;
+  for (const auto& lookup : lookups_) out.push_back(lookup->id);
+  return out;
+}
+
+// `done`: sent, or marked already.
+void Joiner::mark_needed(std::size_t feature, std::vector<bool>& done,
                          std::vector<bool>& lookups) const {
-  if (sent[feature]) return;
+  if (done[feature]) return;
+  done[feature] = true;
   if (feature < plan_.sources.size()) {
     lookups[plan_.sources[feature].lookup] = true;
     return;
   }
   const Recipe& recipe = plan_.recipes[feature - plan_.sources.size()];
-  mark_needed(recipe.first, sent, lookups);
-  mark_needed(recipe.second, sent, lookups);
+  mark_needed(recipe.first, done, lookups);
+  mark_needed(recipe.second, done, lookups);
 }
 
-std::vector<bool> Joiner::needed_lookups(const std::vector<bool>& sent) const {
+std::vector<bool> Joiner::needed_lookups(std::vector<bool> sent) const {
   std::vector<bool> out(lookups_.size(), false);
   for (const auto& column : plan_.columns) mark_needed(column.feature, sent, out);
   return out;
@@ -118,7 +135,7 @@ Joiner::Missing Joiner::recall(const FeatureAsk& ask, TimePoint now, FetchedRows
     if (sent_some) {
       std::vector<bool> sent(plan_.names.size(), false);
       for (; given != ask.given.end() && given->row == row; ++given) sent[given->feature] = true;
-      needed = needed_lookups(sent);
+      needed = needed_lookups(std::move(sent));
     }
     for (std::size_t lookup = 0; lookup < lookups_.size(); ++lookup) {
       if (!(sent_some ? needed : usual_)[lookup]) continue;
@@ -143,11 +160,16 @@ Joiner::Missing Joiner::recall(const FeatureAsk& ask, TimePoint now, FetchedRows
 
 bool Joiner::fetch(RequestPtr& request) const {
   const FeatureAsk& ask = *request->ask;
+  if (ask.of != told_ && !told_->reads_as(*ask.of)) {
+    refuse(*request, changed());
+    return true;
+  }
   if (auto checked = check_entities(ask); !checked) {
     refuse(*request, std::move(checked).error());
     return true;
   }
   auto fetched = std::make_shared<FetchedRows>();
+  fetched->lookups = lookup_ids_;
   fetched->rows.resize(lookups_.size() * ask.rows);
   auto missing = recall(ask, request->fetch_began, *fetched);
   if (missing.wants.empty()) {
@@ -187,19 +209,17 @@ void Joiner::settle(Gathering& gathering) const {
   }
   fetched.trouble = gathering.trouble.load();
   request.fetch_ended = Clock::now();
-  if (missing &&
-      (plan_.options.unavailable == UnavailableAction::kReject || !all_have_defaults())) {
+  // Else defaults stand in, where there are any.
+  if (missing && plan_.options.unavailable == UnavailableAction::kReject) {
     refuse(request, trouble_error(fetched.trouble, fetcher_.name(), plan_.options.timeout));
   }
   request.fetched = gathering.fetched;
 }
 
-bool Joiner::all_have_defaults() const {
-  return std::ranges::all_of(plan_.sources,
-                             [](const Source& source) { return source.fallback.has_value(); });
-}
-
 Result<void> Joiner::join(Request& request, const Signature& signature) const {
+  const auto* const fetched = request.fetched.get();
+  const bool ours = request.ask->of == told_ || told_->reads_as(*request.ask->of);
+  if (!ours || (fetched != nullptr && fetched->lookups != lookup_ids_)) return Failure(changed());
   return RowJoin(plan_, fetcher_.name(), signature, request).run();
 }
 

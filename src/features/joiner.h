@@ -37,6 +37,7 @@ class Joiner {
   Joiner(Plan plan, Fetcher& fetcher, std::vector<std::shared_ptr<const ReadLookup>> lookups);
 
   Result<void> check_entities(const FeatureAsk& ask) const;
+  std::vector<std::uint64_t> lookup_ids() const;
   // Puts into `rows` what the cache has; what it does not have is left, with what it had once where
   // that is to be used.
   struct Missing {
@@ -45,14 +46,13 @@ class Joiner {
   };
   Missing recall(const FeatureAsk& ask, TimePoint now, FetchedRows& fetched) const;
   // The look-ups that are needed where these features are sent.
-  std::vector<bool> needed_lookups(const std::vector<bool>& sent) const;
-  void mark_needed(std::size_t feature, const std::vector<bool>& sent,
-                   std::vector<bool>& lookups) const;
-  bool all_have_defaults() const;
+  std::vector<bool> needed_lookups(std::vector<bool> sent) const;
+  void mark_needed(std::size_t feature, std::vector<bool>& done, std::vector<bool>& lookups) const;
 
   const Plan plan_;
   Fetcher& fetcher_;
   const std::vector<std::shared_ptr<const ReadLookup>> lookups_;
+  const std::vector<std::uint64_t> lookup_ids_;
   const std::vector<bool> usual_;  // look-ups that are needed where nothing is sent
   const bool keys_are_texts_;
   std::shared_ptr<const FetchedFeatures> told_;

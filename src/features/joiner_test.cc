@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <atomic>
 #include <cmath>
+#include <thread>
 
 #include "core/hand_back.h"
 #include "features/testing/fake_store.h"
@@ -60,6 +63,7 @@ class Joining : public ::testing::Test {
   RequestPtr join(std::vector<std::string_view> entities,
                   std::vector<FeatureAsk::Given> sent = {}) {
     auto request = testing::request_for(arrivals_, std::move(entities), std::move(sent));
+    const_cast<FeatureAsk&>(*request->ask).of = joiner().fetched();
     request->choice.release = 7;
     if (!joiner().fetch(request)) request = arrivals_.next();
     if (request->reply.error) return request;
@@ -204,10 +208,41 @@ TEST_F(Joining, AStoreThatDoesNotAnswerInTime) {
   EXPECT_EQ(request->choice.release, 0U);  // no version's fault
 }
 
+TEST_F(Joining, FeaturesThatWereChangedMeanwhileAreNotMixedUp) {
+  auto request = testing::request_for(arrivals_, {"u1"}, {given(0, "age", std::int64_t{1})});
+  FeatureAsk& ask = const_cast<FeatureAsk&>(*request->ask);
+  ask.of = std::make_shared<const FetchedFeatures>(
+      FetchedFeatures{joiner().fetched()->keys, {"income", "age"}, 10});
+  ASSERT_TRUE(joiner().fetch(request));
+  EXPECT_EQ(reason(*request), "features_changed");
+  // The same in another place is the same.
+  request = testing::request_for(arrivals_, {"u1"}, {given(0, "age", std::int64_t{1})});
+  const_cast<FeatureAsk&>(*request->ask).of =
+      std::make_shared<const FetchedFeatures>(*joiner().fetched());
+  if (!joiner().fetch(request)) request = arrivals_.next();
+  EXPECT_EQ(reason(*request), "");
+}
+
+TEST_F(Joining, NullsHaveTheirTimeAndAge) {
+  store_->put("u1", {{"age", {Null{}, now_ns() - 7'200'000'000'000}}, {"income", {2.5, now_ns()}}});
+  EXPECT_NE(join({"u1"})->feature_times[0], 0);
+  joiner_ = nullptr;
+  options_.max_age = Millis(3'600'000);
+  options_.stale = StaleAction::kReject;
+  EXPECT_EQ(reason(*join({"u1"})), "stale_feature");
+}
+
+TEST_F(Joining, InfinityIsNoValue) {
+  store_->put("u1", {{"age", {INFINITY, 0}}, {"income", {1.0, 0}}});
+  EXPECT_EQ(reason(*join({"u1"})), "wrong_type");
+}
+
 TEST_F(Joining, DefaultsInPlaceOfAStoreThatIsDown) {
   options_.unavailable = UnavailableAction::kDefault;
   store_->fail_with(Error{Code::kUnavailable, "store_unavailable", "gone", {}});
   EXPECT_EQ(reason(*join({"u1"})), "store_unavailable");  // there are none
+  EXPECT_EQ(values(*join({"u1"}, {given(0, "age", 3.0), given(0, "income", 4.0)})),
+            (std::vector<float>{3, 4}));
   joiner_ = nullptr;
   for (const auto* name : {"age", "income"}) {
     auto& each = options_.define.emplace_back();
@@ -242,6 +277,7 @@ TEST_F(Joining, ValuesThatAreCutElsewhereAreOthers) {
   options_.entity.list = {{"a", KeyType::kText}, {"b", KeyType::kText}};
   const auto ask = [&](std::string_view a, std::string_view b) {
     auto request = testing::request_for(arrivals_, {a, b});
+    const_cast<FeatureAsk&>(*request->ask).of = joiner().fetched();
     const_cast<FeatureAsk&>(*request->ask).rows = 1;
     if (!joiner().fetch(request)) request = arrivals_.next();
     return request;
@@ -249,6 +285,59 @@ TEST_F(Joining, ValuesThatAreCutElsewhereAreOthers) {
   ask("ab", "c");
   ask("a", "bc");
   EXPECT_EQ(store_->calls().size(), 2U);
+}
+
+// Ends requests where they go on, and counts them.
+class Ending final : public Onward {
+ public:
+  void resume(RequestPtr request) const override {
+    (request->reply.error ? refused : fetched).fetch_add(1);
+    finish(std::move(request), Error{Code::kCancelled, "over", "over", {}});
+  }
+  mutable std::atomic<int> fetched{0};
+  mutable std::atomic<int> refused{0};
+};
+
+// Whatever comes first, the store, the clock, the breaker or the end: each request goes on once.
+TEST_F(Joining, EveryRequestEndsOnce) {
+  constexpr int kThreads = 4;
+  constexpr int kRequests = 3000;
+  options_.timeout = 1ms;
+  options_.ttl = 0ms;
+  const Joiner& all = joiner();
+  const Ending ending;
+  std::atomic<int> done = 0;
+  std::atomic<bool> over = false;
+  std::thread weather([&] {
+    for (int i = 0; !over; ++i) {
+      if (i % 3 == 0) store_->hold();
+      std::this_thread::sleep_for(2ms);
+      store_->let_go();
+      store_->fail_with(i % 5 == 0 ? std::optional(Error{Code::kUnavailable, "x", "gone", {}})
+                                   : std::nullopt);
+    }
+  });
+  std::vector<std::thread> clients;
+  for (int t = 0; t < kThreads; ++t) {
+    clients.emplace_back([&, t] {
+      const std::array<std::string_view, 4> names = {"u1", "u2", "u3", "nobody"};
+      for (int i = 0; i < kRequests; ++i) {
+        auto request = testing::request_for(arrivals_, {names[(i + t) % 4], names[i % 3]});
+        const_cast<FeatureAsk&>(*request->ask).of = all.fetched();
+        request->onward = &ending;
+        request->on_done = [&done](Request*) { done.fetch_add(1); };
+        if (all.fetch(request)) ending.resume(std::move(request));
+      }
+    });
+  }
+  for (auto& client : clients) client.join();
+  over = true;
+  weather.join();
+  store_->let_go();
+  fetcher_.close();
+  EXPECT_EQ(done, kThreads * kRequests);
+  EXPECT_GT(ending.fetched, 0);
+  EXPECT_GT(ending.refused, 0);
 }
 
 }  // namespace

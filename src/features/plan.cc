@@ -61,6 +61,7 @@ class Planner {
   }
 
   Result<void> visit(const std::string& name, std::size_t depth) {
+    if (visited_.contains(name)) return {};
     const FeatureDefinition* definition = definition_of(name);
     const auto inputs = definition == nullptr ? std::vector<std::string>() : inputs_of(*definition);
     if (depth > defined_.size()) {

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "core/features_used.h"
+#include "features/joiner.h"
 #include "features/recipes.h"
 
 namespace sluice::features {
@@ -163,9 +164,10 @@ Result<void> RowJoin::look_up_known(std::size_t feature, const FeatureRow& found
                                      std::string(unreadable->why));
   }
   if (std::holds_alternative<Absent>(value.data) || std::holds_alternative<Null>(value.data)) {
-    cells_[feature].data = &value.data;
+    cells_[feature] = {&value.data, value.time_ns, false};
     if (source.fallback) use_default(feature, source.fallback);
-    return {};
+    const bool told = !source.fallback && std::holds_alternative<Null>(value.data);
+    return told ? check_age(feature, row) : Result<void>();
   }
   cells_[feature] = {&value.data, value.time_ns, false};
   return check_age(feature, row);
@@ -284,6 +286,10 @@ Failure RowJoin::unknown_entity(std::size_t lookup, std::size_t row) const {
 }
 
 Failure RowJoin::missing(std::size_t feature, std::size_t row) const {
+  // There is no default for what the store did not give.
+  if (fetched_ != nullptr && fetched_->trouble != Trouble::kNone) {
+    return Failure(trouble_error(fetched_->trouble, store_, plan_.options.timeout));
+  }
   const std::string name = "feature '" + printable(plan_.names[feature]) + "'";
   if (ask_.entities.empty()) {
     return invalid("missing_feature",

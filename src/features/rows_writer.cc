@@ -37,6 +37,8 @@ std::optional<Number> number_of(const FeatureData& data) {
 template <class T>
 bool store(const Number& number, std::byte* to) {
   T value{};
+  // Requests cannot send them either, and nobody could be told of them.
+  if (std::isinf(number.real)) return false;
   if constexpr (std::is_same_v<T, double>) {
     value = number.real;
   } else if constexpr (std::is_same_v<T, float>) {
@@ -61,6 +63,7 @@ bool store(const Number& number, std::byte* to) {
 }
 
 bool store_half(DType dtype, const Number& number, std::byte* to) {
+  if (std::isinf(number.real)) return false;
   if (std::isfinite(number.real) && std::fabs(number.real) >= overflow_of(dtype)) return false;
   const auto single = static_cast<float>(number.real);
   const std::uint16_t value =

@@ -53,7 +53,8 @@ class Merged {
   void set(std::uint32_t id, FeatureValue value) {
     const auto at = std::ranges::lower_bound(list_, id, {}, &PackedFeature::id);
     if (at != list_.end() && at->id == id) {
-      at->value = std::move(value);
+      // What was true later stays, whatever is imported after it.
+      if (value.time_ns >= at->value.time_ns) at->value = std::move(value);
     } else {
       list_.insert(at, {id, std::move(value)});
     }

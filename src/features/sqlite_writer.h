@@ -39,8 +39,9 @@ class SqliteWriter {
   // kInvalidArgument/`bad_entity`: a key's value is empty. It is not put then, and others may be.
   Result<void> put(EntityValues entity, std::span<const FeatureData> values, std::int64_t time_ns);
 
-  // Writes all of it, over what the store has of these features; other features of the entities
-  // stay as they are. Called once, at the end. Answers how many entities there were.
+  // Writes all of it, over what the store has of these features, unless that is of a later time;
+  // other features of the entities stay as they are. Called once, at the end. Answers how many
+  // entities there were.
   Result<std::uint64_t> finish();
 
  private:

@@ -45,9 +45,17 @@ class SqliteWriting : public ::testing::Test {
 
 TEST_F(SqliteWriting, WhatIsNotImportedStays) {
   ASSERT_TRUE(write(file_, {"a", "b"}, {{{"u1"}, {n(1), n(2)}, 5}, {{"u2"}, {n(1), n(2)}, 5}}));
-  ASSERT_TRUE(write(file_, {"c", "b"}, {{{"u1"}, {n(3), Null{}}, 4}}));
-  EXPECT_EQ(all_of("u1", {"a", "b", "c"}), "a=1@5 b=null c=3@4");
+  ASSERT_TRUE(write(file_, {"c", "b"}, {{{"u1"}, {n(3), Null{}}, 6}}));
+  EXPECT_EQ(all_of("u1", {"a", "b", "c"}), "a=1@5 b=null c=3@6");
   EXPECT_EQ(all_of("u2", {"a", "b", "c"}), "a=1@5 b=2@5 c=absent");
+}
+
+TEST_F(SqliteWriting, WhatWasTrueLaterStays) {
+  ASSERT_TRUE(write(file_, {"a", "b"}, {{{"u1"}, {n(1), n(2)}, 5}}));
+  ASSERT_TRUE(write(file_, {"a", "c"}, {{{"u1"}, {n(3), n(4)}, 4}}));
+  EXPECT_EQ(all_of("u1", {"a", "b", "c"}), "a=1@5 b=2@5 c=4@4");
+  ASSERT_TRUE(write(file_, {"a"}, {{{"u1"}, {n(7)}, 5}}));
+  EXPECT_EQ(all_of("u1", {"a"}), "a=7@5") << "the same time: the later import";
 }
 
 TEST_F(SqliteWriting, TheLaterOfTwoRowsWins) {

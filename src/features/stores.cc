@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "base/hash.h"
 #include "base/names.h"
 #include "base/text.h"
 
@@ -46,7 +47,15 @@ const Schema<StoreOptions>& StoreOptions::schema() {
 
 std::string OptionType<features::Stores>::name() { return "list of mappings | name=url,…"; }
 std::string OptionType<features::Stores>::show(const features::Stores& value) {
-  return value.list.empty() ? "none" : "given";
+  if (value.list.empty()) return "none";
+  // Passwords are in it: told is whether it is the same.
+  std::string all;
+  for (const auto& store : value.list) {
+    for (const auto& info : features::StoreOptions::schema().describe(store)) {
+      all += info.default_value + '\0';
+    }
+  }
+  return std::to_string(value.list.size()) + " declared, " + std::to_string(hash64(all));
 }
 
 void OptionType<features::Stores>::read(const Node& node, features::Stores& value,

@@ -77,8 +77,8 @@ TEST_F(ParquetLogs, RowsAreReadAsTheyWere) {
       "prediction DOUBLE",         "predictions DOUBLE[]", "confidence DOUBLE",
       "confidences DOUBLE[]",      "rows BIGINT",          "latency_ms DOUBLE",
       "user_id VARCHAR",           "label VARCHAR",        "true_label DOUBLE",
-      "choice_probability DOUBLE", "from_cache BOOLEAN",
-      "entity_id VARCHAR", "feature_times VARCHAR"};
+      "choice_probability DOUBLE", "from_cache BOOLEAN",   "entity_id VARCHAR",
+      "feature_times VARCHAR"};
   EXPECT_EQ(stored(), expected);
   EXPECT_EQ(column("timestamp")[0], "2023-11-14 22:13:20.123456");
   EXPECT_EQ(column("request_id"), (Texts{"r1", "r1", "r1"}));
