@@ -102,7 +102,7 @@ sigset_t stop_signals() {
 Result<Summary> watch(std::future<Result<Summary>>& done, BatchProgress& progress,
                       std::atomic<bool>& stop) {
   const sigset_t signals = stop_signals();
-  constexpr timespec kPause{0, 200'000'000};
+  constexpr timespec kPause{0, 50'000'000};
   while (done.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
     const int signal = sigtimedwait(&signals, nullptr, &kPause);
     if (signal > 0 && stop.exchange(true)) {

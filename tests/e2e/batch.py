@@ -18,7 +18,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from lib.server import BINARY, Report, environment
 
-ROWS = int(os.environ.get("BATCH_ROWS", "60000"))
+ROWS = int(os.environ.get("BATCH_ROWS", "40000"))
 KILLS = int(os.environ.get("BATCH_KILLS", "5"))
 
 
