@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import batching, entities, load, pickles, releases, report, seen, sources, watching
+from lib import (batching, entities, load, offline, pickles, releases, report, seen, sources,
+                 watching)
 from lib.load import Load
 from lib.questions import Row, Tensor
 from lib.servers import BenchError, Site
@@ -94,7 +95,7 @@ LOADS = {
 }
 GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors", "cache", "batching", "sklearn",
           "sources", "log", "watch", "features")
-EXTRA = ("memory", "release")  # only where they are asked for
+EXTRA = ("memory", "release", "batch")  # only where they are asked for
 
 
 def say(text):
@@ -247,9 +248,10 @@ def parse_options():
     add("--seconds", type=int, default=4, help="of each measurement (default 4)")
     add("--rounds", type=int, default=3, help="each cell is measured so often (default 3)")
     add("--only", default=",".join(GROUPS), metavar="GROUP,…",
-        help=f"{', '.join(GROUPS + EXTRA)} (default: all but {' and '.join(EXTRA)})")
+        help=f"{', '.join(GROUPS + EXTRA)} (default: all but {', '.join(EXTRA)})")
     add("--full", action="store_true", help="memory too: some minutes more")
     add("--peers", metavar="KEY,…", help=f"only these of {', '.join(p.key for p in PEERS)}")
+    add("--rows", type=int, default=10**7, help="of the group batch (default 10^7)")
     add("--model-bytes", type=int, default=10**9, help="of the group sources (default 10^9)")
     add("--runs", type=int, default=10_000, help="of each simulation of the group release")
     add("--json", type=Path, metavar="FILE", help="default: bench.json in the build's folder")
@@ -261,9 +263,10 @@ def parse_options():
     wrong = set(options.groups) - {*GROUPS, *EXTRA}
     keys = options.peers.split(",") if options.peers else [peer.key for peer in PEERS]
     wrong |= set(keys) - {peer.key for peer in PEERS}
-    if wrong or not 1 <= options.seconds <= 60 or not 1 <= options.rounds <= 50:
+    if (wrong or not 1 <= options.seconds <= 60 or not 1 <= options.rounds <= 50 or
+            options.rows < 10_000):
         parser.error(f"not known: {', '.join(sorted(wrong))}" if wrong else
-                     "--seconds is 1 to 60, --rounds 1 to 50")
+                     "--seconds is 1 to 60, --rounds 1 to 50, --rows 10000 or more")
     if options.peers and not options.named and options.only == parser.get_default("only"):
         for group in ("batching", "sources", "log", "watch", "features"):  # they have no peers
             options.groups.remove(group)
@@ -319,6 +322,10 @@ def main():
             with contextlib.ExitStack() as stack:
                 fed = entities.measure(site, options.rounds, options.seconds, say, stack)
             entries += fed.reach()
+        tables = None
+        if "batch" in options.groups:
+            tables = offline.measure(site, options.rounds, options.seconds, options.rows, say)
+            entries += tables.reach()
         if "memory" in options.groups:
             entries += run_memory(site, options.peers)
         found = []
@@ -335,7 +342,7 @@ def main():
     for part in ([row for row in rows if not row[1].rows], [row for row in rows if row[1].rows]):
         if part:
             print("\n" + report.table(part))
-    for part in (batches, loops, fetched, logged, watched, fed):
+    for part in (batches, loops, fetched, logged, watched, fed, tables):
         if part:
             print("\n" + part.table())
     if entries:
@@ -353,6 +360,7 @@ def main():
         "log": logged.cells() if logged else [],
         "watch": watched.cells() if watched else [],
         "features": fed.cells() if fed else [],
+        "batch": tables.cells() if tables else [],
         "reach": entries, "release": found}, indent=1) + "\n")
     say(f"\nas JSON: {file}")
 

@@ -170,11 +170,12 @@ class Site:
                        check=True)
         return self._python("grpcio_server.py")
 
-    def pickle(self):
-        """The model that all of Python's programs serve, and Sluice in the group sklearn."""
-        model = self.temp / "model.joblib"
+    def pickle(self, kind="mlp"):
+        """The model that all of Python's programs run, and Sluice in the group sklearn."""
+        model = self.temp / f"{kind}.joblib"
         if not model.exists():
-            subprocess.run([sys.executable, BENCH / "peers/train_sklearn.py", model], check=True)
+            subprocess.run([sys.executable, BENCH / "peers/train_sklearn.py", model, kind],
+                           check=True)
         return model
 
     def _python(self, program):
