@@ -21,6 +21,7 @@ from lib.server import BINARY, MODELS, ROOT, Report, environment
 DEPLOY = ROOT / "deploy/batch"
 ROWS = int(os.environ.get("BATCH_ROWS", "80000"))  # 47 MB, six parts
 MODEL = MODELS / "breast_cancer"
+WAIT = 240  # seconds until what hangs is a failure
 SMALL = ["--batch-size", "50"]  # slow enough to be killed in the middle
 
 
@@ -58,13 +59,13 @@ class Table:
 
 
 def batch(*arguments, env=None):
-    return subprocess.run([str(BINARY), "batch", *map(str, arguments)], text=True, timeout=60,
+    return subprocess.run([str(BINARY), "batch", *map(str, arguments)], text=True, timeout=WAIT,
                           capture_output=True, env={**environment(), **(env or {})}, check=False)
 
 
 def script(name, *arguments, **env):
     return subprocess.run([DEPLOY / name, *map(str, arguments)], text=True, capture_output=True,
-                          timeout=60, check=False,
+                          timeout=WAIT, check=False,
                           env={**environment(), "SLUICE": str(BINARY), **env})
 
 
@@ -156,6 +157,8 @@ def kubernetes(report, table):
     # The example's names are Parquet; a table of text is as good.
     for job in (predict, merge):
         job.container["args"] = [word.replace(".parquet", ".csv") for word in job.container["args"]]
+        # One part at a time, so that there is a moment with one finished and one not.
+        job.container["resources"]["limits"]["cpu"] = "1"
     (claim / "models").mkdir()
     shutil.copytree(MODEL, claim / "models/fraud")
     (claim / "in.csv").symlink_to(table.input)
@@ -228,11 +231,14 @@ def slurm_array(report, table, cluster):
     """Tasks take their shards from Slurm's variables; one is sent back to the queue in the middle."""
     folder = table.folder("slurm")
     array, merge = submit(cluster, folder, MODEL, table.input, "out.csv", *SMALL, SHARDS="3")
+    # Else everything might be over before this test gets its turn.
+    report.equal("held", cluster.run("scontrol", "hold", merge).returncode, 0)
     shard = folder / "out.csv.shard-2-of-3.parts"
-    until = time.monotonic() + 30
+    until = time.monotonic() + WAIT
     report.check("a part is finished",
                  wait_for_part(shard, lambda: time.monotonic() < until))
     cluster.begin_again(array, 1)
+    cluster.run("scontrol", "release", merge)
     jobs = cluster.wait_ended()
     report.equal("jobs", sorted(job["JobState"] for job in jobs), ["COMPLETED"] * 4)
     report.equal("begun again", [job["Restarts"] for job in jobs if job.get("ArrayTaskId") == "1"],

@@ -10,7 +10,7 @@ import time
 
 PROGRAMS = ("munged", "slurmctld", "slurmd")
 CPUS = 4  # whatever the machine has
-WAIT = 20  # seconds for a program to come up
+WAIT = 120  # seconds until what does not come is a failure; machines of tests may be busy
 
 
 def missing():
@@ -68,6 +68,7 @@ SlurmdSpoolDir={self.folder}/spool
 SlurmctldPidFile={self.folder}/slurmctld.pid
 SlurmdPidFile={self.folder}/slurmd.pid
 SlurmdParameters=config_overrides
+MessageTimeout=60
 SwitchType=switch/none
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
@@ -118,7 +119,7 @@ PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
     def run(self, name, *arguments, cwd=None, env=None):
         return subprocess.run([name, *map(str, arguments)], capture_output=True, text=True,
-                              timeout=60, cwd=cwd, check=False,
+                              timeout=WAIT, cwd=cwd, check=False,
                               env={**self.environment, **(env or {})})
 
     def jobs(self):
@@ -145,7 +146,7 @@ PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
             time.sleep(0.1)
         raise RuntimeError(f"task {task} is not begun again: {job['JobState']} {job['Reason']}")
 
-    def wait_ended(self, seconds=60):
+    def wait_ended(self, seconds=2 * WAIT):
         """The jobs, when none of them waits or runs any more."""
         until = time.monotonic() + seconds
         while True:
