@@ -162,10 +162,17 @@ PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
             time.sleep(0.1)
 
     def end(self):
-        if len(self.processes) == len(PROGRAMS):
-            # What a test that failed left running would outlive the node.
-            self.run("scancel", f"--user={self.user}", "--signal=KILL", "--full")
-            self.run("scancel", f"--user={self.user}")
+        # What a test that failed left running would outlive the node.
+        try:
+            if len(self.processes) == len(PROGRAMS):
+                self.run("scancel", f"--user={self.user}", "--signal=KILL", "--full")
+                self.run("scancel", f"--user={self.user}")
+        except subprocess.TimeoutExpired:
+            print("  scancel does not answer; a job may still be running", flush=True)
+        finally:
+            self._end_processes()
+
+    def _end_processes(self):
         for process in reversed(self.processes):
             if process.poll() is None:
                 process.terminate()
