@@ -1,7 +1,11 @@
 #include "clients/duckdb_session.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
 
 namespace sluice::clients {
 namespace {
@@ -13,11 +17,14 @@ TEST(DuckdbSession, RowsGoOnWhileATableIsFilled) {
   ASSERT_TRUE(engine) << engine.error().message;
   auto session = DuckdbSession::open(*engine);
   ASSERT_TRUE(session);
-  const Fd file(::memfd_create("rows", MFD_CLOEXEC));
-  const auto made = session->run("COPY (SELECT range::DOUBLE AS a FROM range(" +
-                                     std::to_string(kRows) + ")) TO " + sql_file(file) +
-                                     " (FORMAT parquet)",
-                                 {});
+  const auto path = std::filesystem::path(::testing::TempDir()) /
+                    ("rows_" + std::to_string(::getpid()) + ".parquet");
+  const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  std::filesystem::remove(path);
+  const auto made =
+      session->run("COPY (SELECT range::DOUBLE AS a FROM range(" + std::to_string(kRows) +
+                       ")) TO " + sql_file(file) + " (FORMAT parquet, USE_TMP_FILE false)",
+                   {});
   ASSERT_TRUE(made) << made.error().message;
   auto table = session->fill(
       "answers", {{"p", CellType::kReal}, {"q", CellType::kReal}, {"r", CellType::kReal}});
