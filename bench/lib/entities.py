@@ -228,7 +228,7 @@ def measure(site, rounds, seconds, say, stack):
             out.rounds.setdefault(key, []).append(result)
             say(f"round {number}/{rounds}  {NAMES[key]}: {result['per_second']:,.0f}/s, "
                 f"{result['cpu_us']:.1f} us of the processor each")
-        fetched = linear.rate(many, seconds, 8, "linear")["per_second"] * ROWS
+        fetched = linear.rate(many, seconds, 16, "linear")["per_second"] * ROWS
         limit = redis.benchmark(seconds)
         out.fetched.append((fetched, limit))
         say(f"round {number}/{rounds}  entities from Redis, {ROWS} a request: {fetched:,.0f}/s; "
