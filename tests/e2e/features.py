@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 from lib import feast_encoder as feast
-from lib import otlp, rpc
+from lib import otlp, rpc, tiny_onnx
 from lib.entities import Entities
+from lib.faults import Web, reply
 from lib.folder import wait_until
 from lib.redis import Redis
 from lib.server import BINARY, Report, environment
@@ -34,6 +35,11 @@ def from_redis(redis, features=NAMES, more="", **options):
 
 
 # --- what an answer says ----------------------------------------------------------------------
+
+
+def run(arguments):
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, env=environment(),
+                          check=False)
 
 
 def answers(report):
@@ -199,6 +205,17 @@ define:
             report.equal("what it is made of is missing", m.used("u"), (400, "missing_feature"))
 
 
+def types(report):
+    """What model.yaml says that a value is, whatever it looks like."""
+    with Redis() as redis:
+        redis.hset("user:u", {"age": "true", "income": "2026-11-26T12:00:00Z"})
+        define = NAMES + "\ndefine: [{name: age, type: boolean}, {name: income, type: time}]"
+        with from_redis(redis, define) as m:
+            report.equal("a truth value and a time", m.used("u"), {"age": 1, "income": NOON - 64})
+        with from_redis(redis, NAMES) as m:
+            report.equal("else numbers are wanted", m.used("u"), (400, "wrong_type"))
+
+
 def mistakes_in_yaml(report):
     with Redis() as redis:
         for features, word in (("names: [a, b, c]", "takes 2"),
@@ -219,8 +236,7 @@ def mistakes_in_yaml(report):
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch, "model.yaml")
             file.write_text(f"features:\n  {features}\n")
-            told = subprocess.run([BINARY, "config", "check", file], capture_output=True, text=True,
-                                  env=environment(), check=False)
+            told = run(["config", "check", file])
             report.check(f"config check: {features}", told.returncode == 65 and
                          ":2:" in told.stderr + told.stdout and words in told.stderr + told.stdout,
                          told)
@@ -286,31 +302,44 @@ define: [{name: age, from: "v:age"}, {name: income, from: "v:income"}]
             report.equal("garbage", m.used(91), (400, "wrong_type"))
 
 
-def feast_sqlite(report):
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch, "online_store.db")
-        with sqlite3.connect(file) as database:
-            for view in ("users", "shops"):
-                database.execute(
-                    f"CREATE TABLE shop_{view} (entity_key BLOB, feature_name TEXT, value BLOB, "
-                    "event_ts timestamp, created_ts timestamp, PRIMARY KEY(entity_key, feature_name))")
-            at = datetime.datetime(2026, 11, 26, 12)
-            for keys, view, name, value in (
-                    ([("user_id", "string", "u42")], "users", "age", ("int64", 41)),
-                    ([("shop", "int32", 3)], "shops", "income", ("double", 2.5))):
-                database.execute(f"INSERT INTO shop_{view} VALUES (?, ?, ?, ?, ?)",
-                                 (feast.entity_key(keys), name, feast.encode_value(*value),
-                                  at.isoformat(" "), None))
+class FeastFile:
+    """Feast's online store in SQLite: a table for each view."""
+
+    def __init__(self, path, project="shop"):
+        self.path, self.project = path, project
+
+    def write(self, view, keys, values, at=datetime.datetime(2026, 11, 26, 12)):
+        """`values`: feature -> (kind, value)."""
+        with sqlite3.connect(self.path) as database:
+            database.execute(
+                f"CREATE TABLE IF NOT EXISTS {self.project}_{view} (entity_key BLOB, feature_name TEXT, "
+                "value BLOB, event_ts timestamp, created_ts timestamp, "
+                "PRIMARY KEY(entity_key, feature_name))")
+            database.executemany(
+                f"INSERT INTO {self.project}_{view} VALUES (?, ?, ?, ?, NULL)",
+                [(feast.entity_key(keys), name, feast.encode_value(*value), at.isoformat(" "))
+                 for name, value in values.items()])
         database.close()
-        stores = f'feature_stores: [{{name: users, url: "feast+sqlite:{file}", project: shop}}]\n'
-        features = """store: users
+
+    @property
+    def stores(self):
+        return (f'feature_stores: [{{name: users, url: "feast+sqlite:{self.path}", '
+                f'project: {self.project}}}]\n')
+
+
+def feast_sqlite(report):
+    """Two views of two entities, keys of every type, and every type of value."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = FeastFile(Path(scratch, "online_store.db"))
+        file.write("users", [("user_id", "string", "u42")], {"age": ("int64", 41)})
+        file.write("shops", [("shop", "int32", 3)], {"income": ("double", 2.5)})
+        with Entities("""store: users
 entity: [user_id, {name: shop, type: int32}]
 names: [age, income]
 define:
   - {name: age, from: "users:age", entity: [user_id]}
   - {name: income, from: "shops:income", entity: [shop]}
-"""
-        with Entities(features, stores=stores) as m:
+""", stores=file.stores) as m:
             status, answer = m.predict({"user_id": "u42", "shop": 3})
             report.equal("Feast in SQLite, two views of two entities",
                          (status, answer.get("features_used"), answer.get("feature_times")),
@@ -318,9 +347,100 @@ define:
                           {"age": "2026-11-26T12:00:00Z", "income": "2026-11-26T12:00:00Z"}))
             report.equal("one of them unknown", m.used({"user_id": "u42", "shop": 4}),
                          (404, "unknown_entity"))
+        for kind, value, told in TYPED:
+            file.write(f"by_{kind}", [("driver", kind, value)],
+                       {"age": ("float", 41), "income": ("int32", 2)})
+            features = f"""store: users
+entity: {{name: driver, type: {told}}}
+names: [age, income]
+define: [{{name: age, from: "by_{kind}:age"}}, {{name: income, from: "by_{kind}:income"}}]
+"""
+            with Entities(features, stores=file.stores) as m:
+                report.equal(f"Feast in SQLite by {kind}", m.used(value), {"age": 41, "income": 2})
+        # Shown as they are; a number and lists of bits have no other writing in JSON.
+        shown = [("string", "gold", "gold"), ("bytes", b"raw", "raw"), ("int32", -1, -1),
+                 ("int64", 2**53 + 1, 2**53 + 1), ("double", 0.1, 0.1), ("float", 0.5, 0.5),
+                 ("bool", True, True), ("unix_timestamp", NOON, NOON), ("null", None, None),
+                 ("string_list", ["a", "b"], ["a", "b"]), ("bytes_list", [b"x"], ["x"]),
+                 ("int32_list", [1, 2], [1, 2]), ("int64_list", [3], [3]),
+                 ("double_list", [0.5], [0.5]), ("float_list", [0.25], [0.25]),
+                 ("bool_list", [True, False], [1, 0]), ("unix_timestamp_list", [NOON], [NOON])]
+        file.write("all", [("entity_id", "string", "every")],
+                   {f"a_{kind}": (kind, value) for kind, value, _ in shown})
+        with Entities("""store: users
+names: [age, income]
+define: [{name: age, from: "all:a_int32"}, {name: income, from: "all:a_double"}]
+""", stores=file.stores) as m:
+            told = m.control("/api/features/users/every")[1]["features"]
+            for kind, _, want in shown:
+                report.equal(f"shown: {kind}", told.get(f"all:a_{kind}", "nothing"), want)
+
+
+def feast_http(report):
+    """Feast's feature server, in both shapes of its answers."""
+    known = {1001: (41, 2.5), 1002: (20, None)}
+    for by_feature in (True, False):
+        asked = []
+
+        def answer(handler, by_feature=by_feature, asked=asked):
+            body = json.loads(handler.body)
+            asked.append(body)
+            ids = body["entities"]["driver"]
+            names = ["driver", *[name.replace(":", "__") for name in body["features"]]]
+            columns = [ids, *[[known.get(one, (None, None))[i] for one in ids] for i in range(2)]]
+            states = [["PRESENT"] * len(ids),
+                      *[["NOT_FOUND" if one not in known else
+                         "PRESENT" if known[one][i] is not None else "NULL_VALUE" for one in ids]
+                        for i in range(2)]]
+            times = [["2026-11-26T12:00:00Z"] * len(ids)] * 3
+            parts = [columns, states, times]
+            if not by_feature:
+                parts = [list(map(list, zip(*part))) for part in parts]
+            results = [{"values": v, "statuses": s, "event_timestamps": t} for v, s, t in zip(*parts)]
+            reply(handler, json.dumps({"metadata": {"feature_names": names},
+                                       "results": results}).encode(), kind="application/json")
+
+        with Web(answer) as server:
+            stores = f'feature_stores: [{{name: users, url: "feast+{server.url}"}}]\n'
+            with Entities("""store: users
+entity: {name: driver, type: int64}
+names: [age, income]
+define: [{name: age, from: "stats:age"}, {name: income, from: "stats:income"}]
+""", stores=stores) as m:
+                what = "by feature" if by_feature else "by entity"
+                rows = m.predict([1001, 1002, 1001])
+                report.equal(f"Feast over HTTP, {what}", (rows[0], rows[1].get("features_used")),
+                             (200, [{"age": 41, "income": 2.5}, {"age": 20, "income": None},
+                                    {"age": 41, "income": 2.5}]))
+                report.equal("of when", rows[1]["feature_times"][0]["age"], "2026-11-26T12:00:00Z")
+                report.equal("one question for all, each once",
+                             [sorted(one["entities"]["driver"]) for one in asked], [[1001, 1002]])
+                report.equal("unknown", m.used(7), (404, "unknown_entity"))
 
 
 # --- who else sees it ---------------------------------------------------------------------------
+
+
+def imported(report):
+    """Tables of every kind; Parquet is what `sluice batch` makes of the CSV."""
+    rows = [("u1", 1, 0.5), ("u2", 2**53 + 1, 1.5)]
+    with tempfile.TemporaryDirectory() as state:
+        csv, lines = Path(state, "users.csv"), Path(state, "users.jsonl")
+        csv.write_text("user_id,age,income\n" + "".join(f"{u},{a},{i}\n" for u, a, i in rows))
+        lines.write_text("".join(json.dumps({"user_id": u, "age": a, "income": i}) + "\n"
+                                 for u, a, i in rows))
+        folder = Path(state, "sum", "1")
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(tiny_onnx.model(0))
+        run(["batch", "--model", folder.parent, "--input", csv, "--output", csv.with_suffix(".parquet"),
+             "--columns", "age,income"])
+        for number, file in enumerate((csv, lines, csv.with_suffix(".parquet"))):
+            told = run(["features", "import", file, "--entity", "user_id", "--state-dir", state,
+                        "--store", f"s{number}", "--columns", "age,income", "--json"])
+            report.check(f"import {file.suffix}", told.returncode == 0, told)
+            got = run(["features", "get", "u2", "--state-dir", state, "--store", f"s{number}", "--json"])
+            report.equal(f"all of it, exactly: {file.suffix}", json.loads(got.stdout)["features"],
+                         {"age": 2**53 + 1, "income": 1.5})
 
 
 def embedded(report):
@@ -329,9 +449,8 @@ def embedded(report):
         table.write_text("user_id,age,income,at\nu42,41,2.5,2026-11-26 12:00:00\nü,20,,2026-11-26\n")
         with Entities(NAMES, "--state-dir", state) as m:
             report.equal("nothing yet", m.used("u42"), (404, "unknown_entity"))
-            told = subprocess.run([BINARY, "features", "import", table, "--entity", "user_id", "--time",
-                                   "at", "--state-dir", state], capture_output=True, text=True,
-                                  env=environment(), check=False)
+            told = run(["features", "import", table, "--entity", "user_id", "--time", "at",
+                        "--state-dir", state])
             report.equal("imported", told.returncode, 0)
             wait_until(lambda: m.predict("u42")[0] == 200, 10)
             report.equal("and served, without a restart", m.used("u42"), {"age": 41, "income": 2.5})
@@ -344,8 +463,7 @@ def embedded(report):
                                                   "income": "2026-11-26T12:00:00Z"}, "problems": {}}))
             report.equal("nobody", m.control("/api/features/default/nobody")[0], 404)
             report.equal("no such store", m.control("/api/features/nowhere/u42")[0], 404)
-            got = subprocess.run([BINARY, "features", "get", "u42", "--state-dir", state, "--json"],
-                                 capture_output=True, text=True, env=environment(), check=False)
+            got = run(["features", "get", "u42", "--state-dir", state, "--json"])
             report.equal("sluice features get", json.loads(got.stdout)["features"],
                          {"age": 41, "income": 2.5})
 
@@ -425,5 +543,5 @@ def versions(report):
 
 if __name__ == "__main__":
     Report("features").run(answers, overrides, bad_values, keys, defaults_and_age, on_demand,
-                           mistakes_in_yaml, feast_redis, feast_values, feast_sqlite, embedded,
-                           watched, guarded, versions)
+                           types, mistakes_in_yaml, feast_redis, feast_values, feast_sqlite,
+                           feast_http, imported, embedded, watched, guarded, versions)
