@@ -156,6 +156,51 @@ def stalled(report):
             report.equal("nobody got another's features", wrong(load.since(0)), [])
 
 
+def ask_apart(m, entity):
+    """The status, over a connection of its own."""
+    connection = m.server.connection()
+    try:
+        connection.request("POST", "/models/m/predict", json.dumps({"entity_id": entity}),
+                           {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
+
+
+def grouped(report):
+    """Those that come while a round trip is under way share the next; who asks for nothing of the
+    store does not wait, even where all share one I/O thread."""
+    with Redis() as redis:
+        fill(redis)
+        with Entities(f"store: users\nentity: user\n{NAMES}\nttl: 0s\ntimeout: 20s", "--io-threads",
+                      "1", stores=stores(redis, "0B")) as m:
+            m.predict("u0")
+            trips = 'sluice_feature_fetch_seconds_count{store="users"}'
+            entities = 'sluice_feature_fetched_entities_total{store="users"}'
+            before = m.metric(trips), m.metric(entities)
+            os.kill(redis.process.pid, signal.SIGSTOP)
+            told = []
+            threads = [threading.Thread(target=lambda n=n: told.append(ask_apart(m, f"u{n % 20}")))
+                       for n in range(40)]
+            for thread in threads:
+                thread.start()
+            wait_until(lambda: m.metric('sluice_feature_fetches_joined_total{store="users"}') >= 20, 10)
+            began = time.monotonic()
+            status, _ = m.predict(features=[1, 2], path="/models/plain/predict")
+            report.check("others are answered meanwhile", status == 200 and
+                         time.monotonic() - began < 5, (status, time.monotonic() - began))
+            os.kill(redis.process.pid, signal.SIGCONT)
+            for thread in threads:
+                thread.join()
+            report.equal("all are answered", told, [200] * 40)
+            report.equal("each entity was asked for once", m.metric(entities) - before[1], 20)
+            # Two are under way at a time; what comes meanwhile goes together.
+            trips_now = m.metric(trips) - before[0]
+            report.check("in few round trips", trips_now <= 4, trips_now)
+
+
 def deadline(report):
     """A client's own deadline is the shorter budget."""
     with Redis() as redis:
@@ -254,4 +299,4 @@ def bounded(report):
 
 
 if __name__ == "__main__":
-    Report("features_faults").run(killed, killed_with, stalled, deadline, not_redis, ends, bounded)
+    Report("features_faults").run(killed, killed_with, stalled, grouped, deadline, not_redis, ends, bounded)
