@@ -98,6 +98,18 @@ GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors", "cache", "batchin
 EXTRA = ("memory", "release", "batch")  # only where they are asked for
 
 
+# Groups that bring their own servers: each is measured, has a table, targets and cells.
+OWN_GROUPS = {
+    "batching": lambda site, o, stack: batching.measure(site, o.rounds, o.seconds, say),
+    "sklearn": lambda site, o, stack: pickles.measure(site, o.rounds, o.seconds, say),
+    "sources": lambda site, o, stack: sources.measure(site, o.rounds, o.model_bytes, say, stack),
+    "log": lambda site, o, stack: watching.measure(site, o.rounds, o.seconds, say, stack),
+    "watch": lambda site, o, stack: seen.measure(site, o.rounds, o.seconds, say, stack),
+    "features": lambda site, o, stack: entities.measure(site, o.rounds, o.seconds, say, stack),
+    "batch": lambda site, o, stack: offline.measure(site, o.rounds, o.seconds, o.rows, say),
+}
+
+
 def say(text):
     print(text, file=sys.stderr, flush=True)
 
@@ -268,7 +280,7 @@ def parse_options():
         parser.error(f"not known: {', '.join(sorted(wrong))}" if wrong else
                      "--seconds is 1 to 60, --rounds 1 to 50, --rows 10000 or more")
     if options.peers and not options.named and options.only == parser.get_default("only"):
-        for group in ("batching", "sources", "log", "watch", "features"):  # they have no peers
+        for group in OWN_GROUPS.keys() & set(options.groups) - {"sklearn"}:  # they have no peers
             options.groups.remove(group)
     options.peers = [peer for peer in PEERS if peer.key in keys]
     options.root = options.root.resolve()
@@ -294,38 +306,13 @@ def main():
                 silent = bench.without_hits()
         entries = report.reach({cell: rounds for cell, rounds in results.items()
                                 if cell[0] not in silent})
-        batches = None
-        if "batching" in options.groups:
-            batches = batching.measure(site, options.rounds, options.seconds, say)
-            entries += batches.reach()
-        loops = None
-        if "sklearn" in options.groups:
-            loops = pickles.measure(site, options.rounds, options.seconds, say)
-            entries += loops.reach()
-        fetched = None
-        if "sources" in options.groups:
+        measured = {}
+        for name, measure in OWN_GROUPS.items():
+            if name not in options.groups:
+                continue
             with contextlib.ExitStack() as stack:
-                fetched = sources.measure(site, options.rounds, options.model_bytes, say, stack)
-            entries += fetched.reach()
-        logged = None
-        if "log" in options.groups:
-            with contextlib.ExitStack() as stack:
-                logged = watching.measure(site, options.rounds, options.seconds, say, stack)
-            entries += logged.reach()
-        watched = None
-        if "watch" in options.groups:
-            with contextlib.ExitStack() as stack:
-                watched = seen.measure(site, options.rounds, options.seconds, say, stack)
-            entries += watched.reach()
-        fed = None
-        if "features" in options.groups:
-            with contextlib.ExitStack() as stack:
-                fed = entities.measure(site, options.rounds, options.seconds, say, stack)
-            entries += fed.reach()
-        tables = None
-        if "batch" in options.groups:
-            tables = offline.measure(site, options.rounds, options.seconds, options.rows, say)
-            entries += tables.reach()
+                measured[name] = measure(site, options, stack)
+            entries += measured[name].reach()
         if "memory" in options.groups:
             entries += run_memory(site, options.peers)
         found = []
@@ -342,9 +329,8 @@ def main():
     for part in ([row for row in rows if not row[1].rows], [row for row in rows if row[1].rows]):
         if part:
             print("\n" + report.table(part))
-    for part in (batches, loops, fetched, logged, watched, fed, tables):
-        if part:
-            print("\n" + part.table())
+    for part in measured.values():
+        print("\n" + part.table())
     if entries:
         print("\nReach", *report.reach_lines(entries), sep="\n")
     file = options.json or options.build / "bench.json"
@@ -354,13 +340,7 @@ def main():
         "machine": machine(), "seconds": options.seconds, "rounds": options.rounds,
         "cells": [{"key": key, **shape._asdict(), **report.summary(rounds), "rounds": rounds}
                   for (key, shape), rounds in results.items()],
-        "batching": batches.cells() if batches else [],
-        "sklearn": loops.cells() if loops else [],
-        "sources": fetched.cells() if fetched else [],
-        "log": logged.cells() if logged else [],
-        "watch": watched.cells() if watched else [],
-        "features": fed.cells() if fed else [],
-        "batch": tables.cells() if tables else [],
+        **{name: measured[name].cells() if name in measured else [] for name in OWN_GROUPS},
         "reach": entries, "release": found}, indent=1) + "\n")
     say(f"\nas JSON: {file}")
 

@@ -115,7 +115,8 @@ class Server:
             ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s",
              load.BENCH / "lib/many.lua", f"http://127.0.0.1:{self.port}"],
             capture_output=True, text=True, timeout=seconds + 30,
-            env={"BENCH_BODY": str(file), "BENCH_PATH": f"/models/{model}/predict",
+            env={"BENCH_BODY": str(file), "BENCH_LIB": str(load.BENCH / "lib"),
+                 "BENCH_PATH": f"/models/{model}/predict",
                  "PATH": "/usr/bin:/bin"})
         found = re.search(r"^RESULT (.*)$", run.stdout, re.MULTILINE)
         if not found:

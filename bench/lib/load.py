@@ -64,7 +64,7 @@ def wrk(port, path, question, connections, seconds):
          "--timeout", "10s", "-s", BENCH / "lib/post.lua", *headers,
          f"http://127.0.0.1:{port}{path}"],
         capture_output=True, text=True, timeout=seconds + 30,
-        env={"BENCH_BODY": str(question.rest_file), "PATH": "/usr/bin:/bin"})
+        env={"BENCH_BODY": str(question.rest_file), "BENCH_LIB": str(BENCH / "lib"), "PATH": "/usr/bin:/bin"})
     found = re.search(r"^RESULT (.*)$", run.stdout, re.MULTILINE)
     if not found:
         raise BenchError(f"wrk failed: {(run.stderr or run.stdout).strip()[-300:]}")

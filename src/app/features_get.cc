@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "features/builtin.h"
-#include "features/convert.h"
+#include "features/named_json.h"
 #include "features/sqlite.h"
 
 namespace sluice::app {
@@ -61,45 +61,6 @@ std::string shown(const std::vector<std::string>& words) {
 
 // ---- of the folder -----------------------------------------------------------------------------
 
-struct WriteValue {
-  JsonWriter& json;
-  void operator()(Absent) const { json.null(); }
-  void operator()(Null) const { json.null(); }
-  void operator()(Unreadable) const { json.null(); }
-  void operator()(bool value) const { json.value(value); }
-  void operator()(std::int64_t value) const { json.value(value); }
-  void operator()(double value) const { json.value(value); }
-  void operator()(const std::string& value) const { json.value(std::string_view(value)); }
-  template <class T>
-  void operator()(const std::vector<T>& values) const {
-    json.begin_array();
-    for (const auto& value : values) (*this)(value);
-    json.end_array();
-  }
-};
-
-// As the server writes it.
-std::string to_json(const Arguments& arguments, const NamedFeatures& features) {
-  std::string out;
-  JsonWriter json(out);
-  json.begin_object().field("store", std::string_view(arguments.store));
-  json.field("entity", std::string_view(shown(arguments.entity)));
-  json.key("features").begin_object();
-  for (const auto& [name, value] : features) {
-    json.key(name);
-    std::visit(WriteValue{json}, value.data);
-  }
-  json.end_object().key("feature_times").begin_object();
-  for (const auto& [name, value] : features) {
-    if (value.time_ns == 0) continue;
-    std::string time;
-    append_time(value.time_ns, time);
-    json.field(name, std::string_view(time));
-  }
-  json.end_object().end_object();
-  return out;
-}
-
 Result<std::string> ask_folder(const Arguments& arguments) {
   SLUICE_TRY(const auto entity, entity_of(arguments.entity));
   const auto directory = features_directory(arguments.state_dir);
@@ -120,7 +81,7 @@ Result<std::string> ask_folder(const Arguments& arguments) {
                                            "' has no features of '" + shown(arguments.entity) +
                                            "'; check how it was written, and the store's name");
   }
-  return to_json(arguments, *list);
+  return features::named_json(arguments.store, shown(arguments.entity), *list);
 }
 
 // ---- of a server -------------------------------------------------------------------------------

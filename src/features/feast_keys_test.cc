@@ -22,7 +22,7 @@ TEST(FeastEntityKey, AsTheEncoderInPythonWritesIt) {
     const std::vector<std::string_view> values(texts.begin(), texts.end());
     const auto made = feast_entity_key(keys, values, one["version"]);
     ASSERT_TRUE(made) << made.error().message;
-    EXPECT_EQ(hex(*made), one["bytes"].get<std::string>()) << one.dump();
+    EXPECT_EQ(to_hex(*made), one["bytes"].get<std::string>()) << one.dump();
     ++cases;
   }
   EXPECT_EQ(cases, 25U);

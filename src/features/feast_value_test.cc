@@ -26,7 +26,7 @@ struct Shown {
   std::string operator()(bool value) const { return value ? "truth true" : "truth false"; }
   std::string operator()(std::int64_t value) const { return "integer " + std::to_string(value); }
   std::string operator()(double value) const { return "real " + bits(value); }
-  std::string operator()(const std::string& value) const { return "text " + hex(value); }
+  std::string operator()(const std::string& value) const { return "text " + to_hex(value); }
   std::string operator()(const std::vector<double>& list) const {
     std::string out = "reals";
     for (const double value : list) out += " " + bits(value);
@@ -34,7 +34,7 @@ struct Shown {
   }
   std::string operator()(const std::vector<std::string>& list) const {
     std::string out = "texts";
-    for (const auto& value : list) out += " 'text " + hex(value) + "'";
+    for (const auto& value : list) out += " 'text " + to_hex(value) + "'";
     return out;
   }
   std::string operator()(Unreadable) const { return "unreadable"; }
@@ -58,7 +58,7 @@ TEST(FeastValue, AsWhatIsWanted) {
                   FeatureType::kNumber),
             "integer 41");
   EXPECT_EQ(shown("\x38\x01", FeatureType::kNumber), "integer 1");
-  EXPECT_EQ(shown("\x18\x29", FeatureType::kText), "text " + hex("41"));
+  EXPECT_EQ(shown("\x18\x29", FeatureType::kText), "text " + to_hex("41"));
   EXPECT_EQ(shown("\x18\x29", FeatureType::kBoolean), "unreadable");
 }
 

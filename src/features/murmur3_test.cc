@@ -47,7 +47,7 @@ TEST(Murmur3, AsTheEncoderInPythonWritesIt) {
     const auto hash = murmur3(one["field"].get<std::string>());
     std::string little;
     for (int i = 0; i < 4; ++i) little += static_cast<char>(hash >> 8 * i);
-    EXPECT_EQ(hex(little), one["bytes"].get<std::string>()) << one.dump();
+    EXPECT_EQ(to_hex(little), one["bytes"].get<std::string>()) << one.dump();
   }
 }
 

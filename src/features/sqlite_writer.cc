@@ -1,13 +1,10 @@
 #include "features/sqlite_writer.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <optional>
 #include <utility>
 
+#include "base/private_directory.h"
 #include "base/text.h"
 #include "clients/sqlite.h"
 #include "features/feature_pack.h"
@@ -29,19 +26,11 @@ constexpr std::size_t kMostBytes = std::size_t{4} << 20;
 constexpr clients::SqliteNames kAside = {"the import's temporary file", "store_unavailable",
                                          "bad_store", Code::kFailedPrecondition, "import again"};
 
-// Only the last part is for this user alone: those above are not the store's own.
 Result<void> make_directory(const fs::path& directory) {
-  std::error_code ignored;
-  if (directory.empty() || fs::is_directory(directory, ignored)) return {};
-  std::error_code error;
-  if (directory.has_parent_path()) fs::create_directories(directory.parent_path(), error);
-  if (!error && ::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-    error = std::error_code(errno, std::generic_category());
-  }
+  const auto error = make_private_directory(directory);
   if (!error) return {};
   return unavailable("store_unavailable", "the feature store's directory cannot be made: " +
-                                              std::string(std::strerror(error.value())) +
-                                              "; name one that you may write");
+                                              error.message() + "; name one that you may write");
 }
 
 // The features that an entity is to have, by id.

@@ -1,14 +1,11 @@
 #include "state/sqlite.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <mutex>
 
+#include "base/private_directory.h"
 #include "base/text.h"
 #include "clients/sqlite.h"
 
@@ -257,17 +254,12 @@ Result<void> SqliteStore::write(std::string_view sql, Bind bind) {
   return transaction.commit();
 }
 
-// Only the last part is for the server's own user alone: those above are not its own.
 Result<void> make_directory(const fs::path& directory) {
-  std::error_code error;
-  if (directory.has_parent_path()) fs::create_directories(directory.parent_path(), error);
-  if (!error && ::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-    error = std::error_code(errno, std::generic_category());
-  }
+  const auto error = make_private_directory(directory);
   if (!error) return {};
-  return unavailable("state_unavailable", "the state's directory cannot be made: " +
-                                              std::string(std::strerror(error.value())) +
-                                              "; name one that the server may write");
+  return unavailable("state_unavailable",
+                     "the state's directory cannot be made: " + error.message() +
+                         "; name one that the server may write");
 }
 
 }  // namespace

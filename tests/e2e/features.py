@@ -65,8 +65,11 @@ def answers(report):
             report.check("which it is", "'nobody'" in message, message)
             report.equal("a list is the whole row", m.predict("u42", features=[5, 6])[1]["prediction"],
                          1005)
-            report.equal("with debug its time", m.predict(7, debug=True)[1]["debug"]["stages_ms"]
-                         .get("features", 0) >= 0, True)
+            redis.hset("user:late", {"age": "1", "income": "1"})
+            stages = m.predict("late", debug=True)[1]["debug"]["stages_ms"]
+            report.check("with debug the time that it waited", stages.get("features", 0) > 0, stages)
+            stages = m.predict("late", debug=True)[1]["debug"]["stages_ms"]
+            report.check("and none where it did not", "features" not in stages, stages)
 
 
 def overrides(report):

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/digest.h"
+
 namespace sluice::features {
 
 // The cases that have this member.
@@ -16,17 +18,6 @@ inline std::vector<nlohmann::json> feast_golden(const char* member) {
   for (std::string line; std::getline(in, line);) {
     auto one = nlohmann::json::parse(line);
     if (one.contains(member)) out.push_back(std::move(one));
-  }
-  return out;
-}
-
-inline std::string hex(std::string_view bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += kDigits[byte >> 4];
-    out += kDigits[byte & 15];
   }
   return out;
 }
