@@ -12,6 +12,7 @@
 #include "base/json_writer.h"
 #include "config/yaml.h"
 #include "engines/ensemble.h"
+#include "features/plan.h"
 #include "release/spec.h"
 #include "sources/model_yaml.h"
 
@@ -62,6 +63,15 @@ void print_json(const Problems& problems) {
   std::printf("%s\n", out.c_str());
 }
 
+void check_features(const FeatureOptions& options, const Node& root, Problems& problems) {
+  const Node* const features = root.find("features");
+  // A mistake of its own keys would be told a second time.
+  if (features == nullptr || !problems.empty()) return;
+  if (auto checked = features::check_options(options); !checked) {
+    report(problems, features->place, checked.error().message);
+  }
+}
+
 int check(const Arguments& arguments) {
   const auto text = read_text(arguments.file, kMaxConfig, "the configuration file");
   if (!text) return complain(text.error());
@@ -72,6 +82,7 @@ int check(const Arguments& arguments) {
       auto yaml = sources::read_model_yaml(*text);
       problems = std::move(yaml.problems);
       if (yaml.config.release) check_release(*yaml.config.release, problems);
+      if (yaml.config.features) check_features(*yaml.config.features, *root, problems);
       const Node* pipeline = root->find("ensemble");
       if (pipeline != nullptr && pipeline->kind == Node::Kind::kMap) {
         engines::check_pipeline(*pipeline, problems);

@@ -59,10 +59,11 @@ class Look {
 
   Result<NamedFeatures> run() {
     const auto lookups = fetcher_.prepared();
-    // Models say how an entity is made up; without one it is a single text.
-    const std::vector<EntityKey> plain = {{"entity_id", KeyType::kText}};
-    SLUICE_TRY(const bool listed,
-               list(lookups.empty() ? std::span(plain) : std::span(lookups[0]->lookup.keys)));
+    bool listed = true;
+    for (const auto& keys : kinds_of(lookups)) {
+      SLUICE_TRY(const bool could, list(keys));
+      listed = listed && could;
+    }
     if (!listed) {
       for (const auto& each : lookups) SLUICE_CHECK(ask(*each));
       if (lookups.empty()) {
@@ -78,14 +79,36 @@ class Look {
   }
 
  private:
+  // Models say how entities are made up; without one it is a single text.
+  static std::vector<std::vector<EntityKey>> kinds_of(
+      const std::vector<std::shared_ptr<const ReadLookup>>& lookups) {
+    std::vector<std::vector<EntityKey>> out;
+    for (const auto& each : lookups) {
+      if (std::ranges::find(out, each->lookup.keys) == out.end()) out.push_back(each->lookup.keys);
+    }
+    if (out.empty()) out.push_back({{"entity_id", KeyType::kText}});
+    return out;
+  }
+
   // False: this store cannot.
   Result<bool> list(std::span<const EntityKey> keys) {
-    SLUICE_TRY(const auto values, checked(keys, entity_));
-    const std::vector<std::string_view> views(values.begin(), values.end());
+    const auto values = checked(keys, entity_);
+    if (!values) {  // of another kind of entity
+      wrong_ = values.error();
+      return true;
+    }
+    const std::vector<std::string_view> views(values->begin(), values->end());
     SLUICE_TRY(auto all, fetcher_.store().list(keys, views, until_));
     if (!all) return false;
-    out_ = *std::move(all);
+    for (auto& [name, value] : *all) add(name, std::move(value));
     return true;
+  }
+
+  // What is told once is not told again.
+  void add(const std::string& name, FeatureValue value) {
+    if (std::holds_alternative<Absent>(value.data)) return;
+    const bool there = std::ranges::any_of(out_, [&](const auto& a) { return a.first == name; });
+    if (!there) out_.emplace_back(name, std::move(value));
   }
 
   // The features that a model names.
@@ -101,10 +124,7 @@ class Look {
     SLUICE_CHECK(each.reader->read({&entity, 1}, {&row, 1}, until_));
     if (!row.known) return {};
     for (std::size_t i = 0; i < row.values.size(); ++i) {
-      const auto& name = each.lookup.features[i].name;
-      const bool there = std::ranges::any_of(out_, [&](const auto& a) { return a.first == name; });
-      const bool absent = std::holds_alternative<Absent>(row.values[i].data);
-      if (!there && !absent) out_.emplace_back(name, std::move(row.values[i]));
+      add(each.lookup.features[i].name, std::move(row.values[i]));
     }
     return {};
   }

@@ -190,9 +190,15 @@ std::uint64_t id_of(const Plan& plan, const Signature& signature) {
 
 }  // namespace
 
+Result<void> check_options(const FeatureOptions& options) {
+  if (options.names.empty()) return bad("names is empty; list the features in the input's order");
+  Plan ignored;
+  return Planner(options, ignored).run();
+}
+
 Result<Plan> Plan::make(const FeatureOptions& options, Signature& signature,
                         bool columns_declared) {
-  if (options.names.empty()) return bad("names is empty; list the features in the input's order");
+  SLUICE_CHECK(check_options(options));
   Plan out;
   out.options = options;
   Planner planner(options, out);

@@ -67,4 +67,8 @@ struct Plan {
                            bool columns_declared);
 };
 
+// What is wrong with the options whatever the model. Errors: those of Plan::make that need no
+// model.
+Result<void> check_options(const FeatureOptions& options);
+
 }  // namespace sluice::features

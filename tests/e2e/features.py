@@ -235,7 +235,11 @@ def mistakes_in_yaml(report):
     for features, words in (("names: [a, a]", "given twice"), ("ttl: soon", "duration"),
                             ("define: [{name: a, ratio: [b]}]", "two features"),
                             ("define: [{name: a, log: b, age: b}]", "two ways"),
-                            ("stale: perhaps", "choices"), ("nmes: [a]", "did you mean 'names'")):
+                            ("stale: perhaps", "choices"), ("nmes: [a]", "did you mean 'names'"),
+                            ("names: []", "names is empty"),
+                            ("names: [a]\n  define: [{name: a, log: a}]", "made of itself"),
+                            ("names: [a]\n  define: [{name: b, log: a}]", "used by nothing"),
+                            ("names: [a]\n  define: [{name: a, entity: [b]}]", "features.entity")):
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch, "model.yaml")
             file.write_text(f"features:\n  {features}\n")
@@ -350,6 +354,9 @@ define:
                           {"age": "2026-11-26T12:00:00Z", "income": "2026-11-26T12:00:00Z"}))
             report.equal("one of them unknown", m.used({"user_id": "u42", "shop": 4}),
                          (404, "unknown_entity"))
+            told = m.control("/api/features/users/user_id=u42,shop=3")
+            report.equal("shown by both kinds of keys", (told[0], told[1].get("features")),
+                         (200, {"users:age": 41, "shops:income": 2.5}))
         for kind, value, told in TYPED:
             file.write(f"by_{kind}", [("driver", kind, value)],
                        {"age": ("float", 41), "income": ("int32", 2)})
