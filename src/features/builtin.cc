@@ -1,5 +1,8 @@
 #include "features/builtin.h"
 
+#include <string_view>
+#include <vector>
+
 #include "base/text.h"
 #include "features/feast_http.h"
 #include "features/feast_redis.h"
@@ -37,12 +40,6 @@ Result<std::shared_ptr<const FeatureStore>> open_store(const StoreOptions& optio
   return invalid("bad_store_url", "feature store '" + printable(options.name) +
                                       "' has the scheme '" + printable(scheme) +
                                       "', and there are " + join_and(known));
-}
-
-std::vector<std::string_view> store_schemes() {
-  std::vector<std::string_view> out;
-  for (const auto& kind : kKinds) out.push_back(kind.scheme);
-  return out;
 }
 
 std::filesystem::path embedded_file(const std::filesystem::path& state_directory) {

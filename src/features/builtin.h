@@ -5,8 +5,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <string_view>
-#include <vector>
 
 #include "core/feature_store.h"
 #include "features/stores.h"
@@ -16,9 +14,6 @@ namespace sluice::features {
 // Connects to nothing yet: a store that is down is one that does not answer. Errors:
 // kInvalidArgument/`bad_store_url`, for what can be none of them.
 Result<std::shared_ptr<const FeatureStore>> open_store(const StoreOptions& options);
-
-// Of every kind. The contract test goes through them.
-std::vector<std::string_view> store_schemes();
 
 // The embedded store's file in a state directory; it need not be there.
 std::filesystem::path embedded_file(const std::filesystem::path& state_directory);

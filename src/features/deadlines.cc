@@ -3,6 +3,9 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <system_error>
+
+#include "base/log.h"
 
 namespace sluice::features {
 namespace {
@@ -24,13 +27,19 @@ void Deadlines::add(std::shared_ptr<Gathering> gathering) {
   const bool first = heap_.empty() || gathering->due < heap_.front()->due;
   heap_.push_back(std::move(gathering));
   std::ranges::push_heap(heap_, later);
-  if (!thread_.joinable()) {
+  if (!thread_.joinable()) start();
+  if (sleeping_ && first) wake_.notify_one();
+}
+
+void Deadlines::start() {
+  try {
     thread_ = std::thread([this] {
       ::pthread_setname_np(::pthread_self(), "feature clock");
       run();
     });
+  } catch (const std::system_error&) {
+    log::error("the system has no thread left for the clock of features");
   }
-  if (sleeping_ && first) wake_.notify_one();
 }
 
 void Deadlines::close() {

@@ -30,6 +30,8 @@ class Deadlines {
   void close();
 
  private:
+  // With the mutex held. Where the system has no thread to give, it is tried again with the next.
+  void start();
   void run();
 
   const Ended ended_;

@@ -27,10 +27,11 @@ class Features {
   Result<Fetcher*> find(std::string_view name) const;
   const std::vector<std::unique_ptr<Fetcher>>& all() const { return fetchers_; }
 
-  // What is known of one entity, for people; `then` is called once, on a thread of its own. An
-  // entity of several keys is written "user_id=u42,merchant_id=7". Errors: those of the store;
-  // kNotFound/`unknown_entity`; kInvalidArgument/`bad_entity`; kFailedPrecondition/`not_listable`
-  // where the store cannot list and no model names features of it.
+  // What is known of one entity, for people; `then` is called once, on a thread that such questions
+  // share. An entity of several keys is written "user_id=u42,merchant_id=7". Errors: those of the
+  // store; kNotFound/`unknown_entity`; kInvalidArgument/`bad_entity`;
+  // kFailedPrecondition/`not_listable` where the store cannot list and no model names features of
+  // it.
   using Then = std::move_only_function<void(Result<NamedFeatures>)>;
   void look(Fetcher& fetcher, std::string entity, Then then);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <system_error>
 
 #include "base/keyed_hash.h"
 #include "base/log.h"
@@ -167,16 +168,22 @@ void Fetcher::enqueue(std::vector<Task> tasks) {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     for (auto& task : tasks) queue_.push_back(std::move(task));
-    if (workers_.size() < threads_ && idle_ == 0) {
-      workers_.emplace_back([this] {
-        ::pthread_setname_np(::pthread_self(), ("fetch " + name_).substr(0, 15).c_str());
-        work();
-      });
-    }
+    if (workers_.size() < threads_ && idle_ == 0) start_worker();
     wake = std::min(
         idle_, (queue_.size() + FeatureReader::kMostEntities - 1) / FeatureReader::kMostEntities);
   }
   for (; wake > 0; --wake) wake_.notify_one();
+}
+
+void Fetcher::start_worker() {
+  try {
+    workers_.emplace_back([this] {
+      ::pthread_setname_np(::pthread_self(), ("fetch " + name_).substr(0, 15).c_str());
+      work();
+    });
+  } catch (const std::system_error&) {
+    log::error("feature store '" + name_ + "': the system has no thread left for it");
+  }
 }
 
 std::vector<Fetcher::Task> Fetcher::take(std::unique_lock<std::mutex>& lock) {
@@ -193,6 +200,8 @@ std::vector<Fetcher::Task> Fetcher::take(std::unique_lock<std::mutex>& lock) {
     out.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
+  // Another look-up need not wait for this one's round trip.
+  if (!queue_.empty() && idle_ > 0) wake_.notify_one();
   return out;
 }
 

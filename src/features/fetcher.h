@@ -152,6 +152,9 @@ class Fetcher {
   // True: it was under way already.
   bool join(const RowKey& key, Waiter waiter);
   void enqueue(std::vector<Task> tasks);
+  // With the mutex held. Where the system has no thread to give, those that are there do the work,
+  // and the clock answers for what they cannot.
+  void start_worker();
   void work();
   // Takes what goes in one call: of one look-up, as many as a reader takes.
   std::vector<Task> take(std::unique_lock<std::mutex>& lock);

@@ -185,6 +185,37 @@ TEST_F(Fetching, OldRowsAreGivenToThoseWhoTakeThem) {
   EXPECT_TRUE(old_->known);
 }
 
+class FetchingTwice : public Fetching {
+ protected:
+  FetchingTwice() : Fetching(testing::store_options(2)) {}
+};
+
+TEST_F(FetchingTwice, ALookupDoesNotWaitForAnothersRoundTrip) {
+  // Both threads are there, and have nothing to do.
+  store_->hold();
+  begin({"u1"}, kWaits);
+  store_->wait_for_calls(1);
+  begin({"u2"}, kWaits);
+  store_->wait_for_calls(2);
+  store_->let_go();
+  ended(2);
+  std::this_thread::sleep_for(20ms);
+  store_->hold();
+  const auto other = *fetcher_.prepare({{{"user", KeyType::kText}}, {{"age", FeatureType::kText}}});
+  auto gathering = std::make_shared<Gathering>();
+  gathering->fetched = std::make_shared<FetchedRows>();
+  gathering->fetched->rows.resize(2);
+  gathering->due = std::chrono::steady_clock::now() + 60s;
+  gathering->request = testing::request_for(arrivals_, {"u3"});
+  const std::string_view u3 = "u3";
+  std::vector<Fetcher::Want> wants = {{lookup_, {1, 1}, packed({&u3, 1}), 0},
+                                      {other, {2, 2}, packed({&u3, 1}), 1}};
+  EXPECT_EQ(fetcher_.fetch(gathering, std::move(wants)), Fetcher::Began::kWaits);
+  store_->wait_for_calls(4);
+  store_->let_go();
+  EXPECT_EQ(ended(1).size(), 1U);
+}
+
 TEST_F(Fetching, TheEndDropsThoseThatWait) {
   store_->hold();
   begin({"u1"}, kWaits);
