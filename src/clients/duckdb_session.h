@@ -49,11 +49,14 @@ struct SqlSubject {
 class SqlChunk {
  public:
   std::size_t rows() const { return rows_; }
+  // False: none is null for sure.
+  bool has_nulls(std::size_t column) const { return columns_[column].valid != nullptr; }
   bool is_null(std::size_t column, std::size_t row) const {
     const std::uint64_t* const valid = columns_[column].valid;
     return valid && ((valid[row / 64] >> (row % 64)) & 1) == 0;
   }
-  // DOUBLE, BIGINT (as UBIGINT where that is what it is), BOOLEAN.
+  // FLOAT, DOUBLE, BIGINT (as UBIGINT where that is what it is), BOOLEAN.
+  std::span<const float> floats(std::size_t column) const { return plain<float>(column); }
   std::span<const double> reals(std::size_t column) const { return plain<double>(column); }
   std::span<const std::int64_t> integers(std::size_t column) const {
     return plain<std::int64_t>(column);

@@ -202,6 +202,8 @@ Result<Answers> plan_answers(const Servable& servable, const Schema& schema,
   return out;
 }
 
+namespace {
+
 Result<void> write_answer(TableWriter& table, const Answers& answers, const Request& request,
                           std::size_t row, const RowNotes& notes) {
   const Prediction& prediction = request.reply.prediction;
@@ -228,10 +230,25 @@ Result<void> write_answer(TableWriter& table, const Answers& answers, const Requ
   return table.end_row();
 }
 
-Result<void> write_nothing(TableWriter& table, const Answers& answers, bool keep) {
-  table.truth(keep);
-  for (std::size_t i = 0; i < answers.columns.size(); ++i) table.null();
-  return table.end_row();
+}  // namespace
+
+Result<void> write_answers(TableWriter& table, const Answers& answers, const Request& request,
+                           std::size_t first, std::size_t count, std::span<const RowNotes> notes) {
+  const RowNotes none;
+  for (std::size_t row = first; row < first + count; ++row) {
+    SLUICE_CHECK(write_answer(table, answers, request, row, notes.empty() ? none : notes[row]));
+  }
+  return {};
+}
+
+Result<void> write_nothing(TableWriter& table, const Answers& answers, std::size_t rows,
+                           bool keep) {
+  for (; rows > 0; --rows) {
+    table.truth(keep);
+    for (std::size_t i = 0; i < answers.columns.size(); ++i) table.null();
+    SLUICE_CHECK(table.end_row());
+  }
+  return {};
 }
 
 }  // namespace sluice::tools::batch

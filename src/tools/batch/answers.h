@@ -58,11 +58,13 @@ struct RowNotes {
   std::string explanation;  // empty: none
 };
 
-// Row `row` of an answered request. Errors: kInvalidArgument/`wrong_answer` where it is not what
-// was planned.
-Result<void> write_answer(clients::TableWriter& table, const Answers& answers,
-                          const Request& request, std::size_t row, const RowNotes& notes);
-// A row without answers, which stays (`keep`) or is left out.
-Result<void> write_nothing(clients::TableWriter& table, const Answers& answers, bool keep);
+// `count` rows of an answered request from `first` on. `notes`: one for each of its rows, or none.
+// Errors: kInvalidArgument/`wrong_answer` where they are not what was planned.
+Result<void> write_answers(clients::TableWriter& table, const Answers& answers,
+                           const Request& request, std::size_t first, std::size_t count,
+                           std::span<const RowNotes> notes);
+// Rows without answers, which stay (`keep`) or are left out.
+Result<void> write_nothing(clients::TableWriter& table, const Answers& answers, std::size_t rows,
+                           bool keep);
 
 }  // namespace sluice::tools::batch

@@ -69,10 +69,11 @@ bool is_text(std::string_view type) {
 }
 
 // Nothing: the model's type cannot be had of it.
-std::optional<Reading> reading_of(DType dtype, std::string_view element) {
+std::optional<Reading> reading_of(DType dtype, std::string_view element, bool list) {
   if (dtype == DType::kString) return Reading::kText;
   if (is_text(element)) return Reading::kText;
   if (!is_number(element)) return std::nullopt;
+  if (dtype == DType::kFloat32 && element == "FLOAT" && !list) return Reading::kFloat;
   if (is_floating(dtype)) return Reading::kReal;
   if (is_integer(element)) return Reading::kInteger;
   if (element == "UBIGINT") return Reading::kUnsigned;
@@ -81,6 +82,7 @@ std::optional<Reading> reading_of(DType dtype, std::string_view element) {
 
 std::string_view sql_type(Reading reading) {
   switch (reading) {
+    case Reading::kFloat: return "FLOAT";
     case Reading::kReal: return "DOUBLE";
     case Reading::kInteger: return "BIGINT";
     case Reading::kUnsigned: return "UBIGINT";
@@ -142,7 +144,7 @@ Result<void> read_as(Field& field, const TensorSpec& spec, const Schema& schema,
   if (!field.list && lists > 0) {
     return wrong_type(field, spec, column.type, "write one value a row");
   }
-  const auto reading = reading_of(spec.dtype, element);
+  const auto reading = reading_of(spec.dtype, element, field.list);
   if (!reading || (field.list && is_text(element) && spec.dtype != DType::kString)) {
     return wrong_type(field, spec, column.type,
                       "write it as numbers, or name another column with "

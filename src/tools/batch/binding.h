@@ -21,6 +21,7 @@ namespace sluice::tools::batch {
 
 // As what a column comes from DuckDB.
 enum class Reading : std::uint8_t {
+  kFloat,     // FLOAT, which the model takes as it is
   kReal,      // DOUBLE
   kInteger,   // BIGINT
   kUnsigned,  // UBIGINT

@@ -59,7 +59,7 @@ TEST(Binding, IsByAMappingOrAList) {
 
 TEST(Binding, TakesColumnsInOrderOnlyWhereTheCountSaysSo) {
   const auto fits = schema_of({{"p", "DOUBLE"}, {"q", "FLOAT"}, {"prediction", "DOUBLE"}});
-  EXPECT_EQ(bound(table(2, {}), fits), "in order CAST(\"p\" AS DOUBLE) CAST(\"q\" AS DOUBLE) ");
+  EXPECT_EQ(bound(table(2, {}), fits), "in order CAST(\"p\" AS DOUBLE) CAST(\"q\" AS FLOAT) ");
   EXPECT_TRUE(says(bound(table(3, {}), fits), "--columns"));
 }
 

@@ -1,5 +1,6 @@
 #include "tools/batch/gather.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -61,6 +62,32 @@ void store_real(DType dtype, std::byte* at, double value) {
   }
 }
 
+// Rows that are gathered together: a row of the model's is short, and so many of them stay in the
+// first cache while their columns are written one after the other.
+constexpr std::size_t kBlock = 64;
+
+bool is_plain_real(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat64; }
+
+// Every `stride`-th place of `to` gets the next value; NaN where there is none. Returns how many
+// there are before the first that is too large.
+template <class To, class From>
+std::size_t spread(const clients::SqlChunk& chunk, std::size_t column, std::span<const From> from,
+                   std::size_t first, To* to, std::size_t stride, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) to[i * stride] = static_cast<To>(from[first + i]);
+  if (chunk.has_nulls(column)) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (chunk.is_null(column, first + i)) to[i * stride] = std::numeric_limits<To>::quiet_NaN();
+    }
+  }
+  if constexpr (sizeof(To) < sizeof(From)) {
+    // What became infinite and was not.
+    for (std::size_t i = 0; i < count; ++i) {
+      if (std::isinf(to[i * stride]) && std::isfinite(from[first + i])) return i;
+    }
+  }
+  return count;
+}
+
 }  // namespace
 
 Gather::Gather(const Signature& signature, const Binding& binding)
@@ -78,6 +105,10 @@ Gather::Gather(const Signature& signature, const Binding& binding)
     input.width = fields[i];
     if (has_free(signature.inputs[i])) input.free = static_cast<std::int64_t>(fields[i]);
   }
+  in_columns_ = std::ranges::all_of(binding.fields, [&](const Field& field) {
+    const bool real = field.reading == Reading::kFloat || field.reading == Reading::kReal;
+    return !field.list && real && is_plain_real(signature.inputs[field.input].dtype);
+  });
 }
 
 bool Gather::bad(const Field& field, std::string_view what) {
@@ -146,6 +177,8 @@ bool Gather::read(const Field& field, std::size_t column, const clients::SqlChun
   if (field.list) return read_list(field, column, chunk, row);
   if (chunk.is_null(column, row)) return missing(field, field.place);
   switch (field.reading) {
+    case Reading::kFloat:
+      return put(field, field.place, static_cast<double>(chunk.floats(column)[row]));
     case Reading::kReal: return put(field, field.place, chunk.reals(column)[row]);
     case Reading::kInteger: return put(field, field.place, chunk.integers(column)[row]);
     case Reading::kUnsigned:
@@ -213,6 +246,47 @@ Gather::Added Gather::add(const clients::SqlChunk& chunk, std::size_t row) {
   }
   ++rows_;
   return Added::kGood;
+}
+
+std::size_t Gather::add_run(const clients::SqlChunk& chunk, std::size_t first, std::size_t count) {
+  if (!in_columns_) return 0;
+  std::size_t added = 0;
+  while (added < count) {
+    const std::size_t block = std::min(kBlock, count - added);
+    const std::size_t good = add_block(chunk, first + added, block);
+    added += good;
+    if (good < block) break;
+  }
+  return added;
+}
+
+std::size_t Gather::add_block(const clients::SqlChunk& chunk, std::size_t first,
+                              std::size_t count) {
+  const auto row_bytes = [&](std::size_t input) {
+    return inputs_[input].width * size_of(signature_.inputs[input].dtype);
+  };
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    inputs_[i].bytes.resize((rows_ + count) * row_bytes(i));
+  }
+  for (std::size_t column = 0; column < binding_.fields.size(); ++column) {
+    const Field& field = binding_.fields[column];
+    Input& input = inputs_[field.input];
+    std::byte* const at = input.bytes.data() + rows_ * row_bytes(field.input);
+    const auto spread_to = [&]<class To>(To* to) {
+      return field.reading == Reading::kFloat
+                 ? spread(chunk, column, chunk.floats(column), first, to, input.width, count)
+                 : spread(chunk, column, chunk.reals(column), first, to, input.width, count);
+    };
+    // The buffer is as aligned as any new memory, and a row is a whole number of values.
+    count = signature_.inputs[field.input].dtype == DType::kFloat64
+                ? spread_to(reinterpret_cast<double*>(at) + field.place)
+                : spread_to(reinterpret_cast<float*>(at) + field.place);
+  }
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    inputs_[i].bytes.resize((rows_ + count) * row_bytes(i));
+  }
+  rows_ += count;
+  return count;
 }
 
 std::vector<TensorView> Gather::inputs() const {

@@ -30,6 +30,10 @@ class Gather {
   // Row `row` of a chunk whose first columns are the binding's fields, in their order.
   Added add(const clients::SqlChunk& chunk, std::size_t row);
   const std::string& reason() const { return reason_; }
+  // The same for rows from `first` on, column by column, up to `count` or to the first one that is
+  // bad. Returns how many were added; none where the model takes anything but floating numbers,
+  // which goes row by row.
+  std::size_t add_run(const clients::SqlChunk& chunk, std::size_t first, std::size_t count);
 
   std::size_t rows() const { return rows_; }
   // All rows that are here, in signature order; views of this, valid until the next change.
@@ -46,6 +50,8 @@ class Gather {
     std::vector<std::string_view> row_texts;
   };
 
+  // Of at most 64 rows, those before the first bad one.
+  std::size_t add_block(const clients::SqlChunk& chunk, std::size_t first, std::size_t count);
   bool read(const Field& field, std::size_t column, const clients::SqlChunk& chunk,
             std::size_t row);
   bool read_list(const Field& field, std::size_t column, const clients::SqlChunk& chunk,
@@ -60,6 +66,7 @@ class Gather {
   const Signature& signature_;
   const Binding& binding_;
   std::vector<Input> inputs_;
+  bool in_columns_ = false;  // only floating numbers, one a field
   std::size_t rows_ = 0;
   bool other_ = false;
   std::string reason_;

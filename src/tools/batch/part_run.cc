@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <deque>
 
 #include "base/json_writer.h"
 #include "tools/batch/gather.h"
@@ -32,38 +33,38 @@ class Answering {
         table_(std::move(table)),
         counts_(counts),
         gather_(plan.predictor->servable().signature(), plan.binding) {
-    sink_.good = [this](const Request& request, std::size_t row,
-                        const RowNotes& notes) -> Result<void> {
-      SLUICE_CHECK(write_answer(table_, plan_.answers, request, row, notes));
-      ++written_;
-      ++place_;
-      return leave_waiting();
+    sink_.good = [this](const Request& request, std::span<const RowNotes> notes) {
+      return write_good(request, notes);
     };
     sink_.bad = [this](const std::string& reason) -> Result<void> {
-      SLUICE_CHECK(write_bad(place_, reason));
-      ++place_;
-      return leave_waiting();
+      SLUICE_CHECK(write_those_not_asked());
+      take_asked(1);
+      return write_bad(reason);
     };
   }
 
   // Columns of the chunk: the binding's fields, and whether the row stays.
   Result<void> add(const clients::SqlChunk& chunk) {
     const std::size_t keep = plan_.binding.fields.size();
-    for (std::size_t row = 0; row < chunk.rows(); ++row) {
-      if (chunk.is_null(keep, row) || chunk.truths(keep)[row] == 0) {
-        line_.push_back({State::kLeftOut, {}});
-        SLUICE_CHECK(flush_if_full());
+    const auto stays = [&](std::size_t row) {
+      return !chunk.is_null(keep, row) && chunk.truths(keep)[row] != 0;
+    };
+    for (std::size_t row = 0; row < chunk.rows();) {
+      if (!stays(row)) {
+        SLUICE_CHECK(wait({State::kLeftOut, 1, {}}));
+        ++row;
         continue;
       }
-      auto added = gather_.add(chunk, row);
-      if (added == Gather::Added::kOther) {
-        SLUICE_CHECK(flush());
-        added = gather_.add(chunk, row);
+      std::size_t end = row + 1;
+      const std::size_t most = std::min(chunk.rows() - row, room());
+      while (end < row + most && stays(end)) ++end;
+      if (const auto added = gather_.add_run(chunk, row, end - row); added > 0) {
+        row += added;
+        SLUICE_CHECK(wait({State::kAsked, added, {}}));
+      } else {
+        SLUICE_CHECK(add_row(chunk, row));
+        ++row;
       }
-      const bool good = added == Gather::Added::kGood;
-      line_.push_back(
-          {good ? State::kAsked : State::kBad, good ? std::string() : gather_.reason()});
-      SLUICE_CHECK(flush_if_full());
     }
     return {};
   }
@@ -82,42 +83,81 @@ class Answering {
   enum class State : std::uint8_t { kAsked, kBad, kLeftOut };
   struct Waiting {
     State state;
-    std::string reason;
+    std::size_t rows;    // one after the other
+    std::string reason;  // of bad ones
   };
 
-  Result<void> flush_if_full() {
-    const std::size_t batch = plan_.options.batch_size;
-    const bool full = gather_.rows() == batch || line_.size() >= std::max(4 * batch, kLongLine);
+  // Until the model is asked.
+  std::size_t room() const { return plan_.options.batch_size - gather_.rows(); }
+
+  Result<void> add_row(const clients::SqlChunk& chunk, std::size_t row) {
+    auto added = gather_.add(chunk, row);
+    if (added == Gather::Added::kOther) {
+      SLUICE_CHECK(flush());
+      added = gather_.add(chunk, row);
+    }
+    if (added == Gather::Added::kGood) return wait({State::kAsked, 1, {}});
+    return wait({State::kBad, 1, gather_.reason()});
+  }
+
+  Result<void> wait(Waiting next) {
+    waiting_ += next.rows;
+    const bool same = !line_.empty() && line_.back().state == next.state;
+    if (same && next.state != State::kBad) {
+      line_.back().rows += next.rows;
+    } else {
+      line_.push_back(std::move(next));
+    }
+    const bool full = room() == 0 || waiting_ >= std::max(4 * plan_.options.batch_size, kLongLine);
     return full ? flush() : Result<void>();
   }
 
-  // Those at the front that are not asked for.
-  Result<void> leave_waiting() {
-    for (; next_ < line_.size() && line_[next_].state != State::kAsked; ++next_, ++place_) {
-      if (line_[next_].state == State::kBad) {
-        SLUICE_CHECK(write_bad(place_, line_[next_].reason));
+  // Those at the front that the model is not asked about.
+  Result<void> write_those_not_asked() {
+    for (; !line_.empty() && line_.front().state != State::kAsked; line_.pop_front()) {
+      const Waiting& first = line_.front();
+      if (first.state == State::kBad) {
+        SLUICE_CHECK(write_bad(first.reason));
       } else {
-        SLUICE_CHECK(write_nothing(table_, plan_.answers, false));
+        SLUICE_CHECK(write_nothing(table_, plan_.answers, first.rows, false));
+        place_ += first.rows;
       }
     }
-    // The next that is asked for has its turn now.
-    if (next_ < line_.size()) ++next_;
+    return {};
+  }
+
+  // The next `rows` of the line have their answers.
+  void take_asked(std::size_t rows) {
+    line_.front().rows -= rows;
+    if (line_.front().rows == 0) line_.pop_front();
+  }
+
+  Result<void> write_good(const Request& request, std::span<const RowNotes> notes) {
+    for (std::size_t row = 0; row < request.rows;) {
+      SLUICE_CHECK(write_those_not_asked());
+      const std::size_t count = std::min(request.rows - row, line_.front().rows);
+      SLUICE_CHECK(write_answers(table_, plan_.answers, request, row, count, notes));
+      take_asked(count);
+      row += count;
+      written_ += count;
+      place_ += count;
+    }
     return {};
   }
 
   Result<void> flush() {
-    next_ = 0;
-    SLUICE_CHECK(leave_waiting());
     SLUICE_CHECK(plan_.predictor->answer(gather_.inputs(), gather_.rows(), sink_));
-    counts_.rows_done += line_.size();
-    seen_ += line_.size();
-    line_.clear();
-    next_ = 0;
+    SLUICE_CHECK(write_those_not_asked());
+    counts_.rows_done += waiting_;
+    seen_ += waiting_;
+    waiting_ = 0;
     gather_.clear();
     return {};
   }
 
-  Result<void> write_bad(std::uint64_t place, const std::string& reason) {
+  // The next row.
+  Result<void> write_bad(const std::string& reason) {
+    const std::uint64_t place = place_++;
     const std::uint64_t row = part_.first_row + place + 1;
     if (plan_.options.on_error == OnError::kFail) {
       return invalid("bad_row", "row " + std::to_string(row) + " of the input: " + reason +
@@ -137,7 +177,7 @@ class Answering {
     bad_lines_ += '\n';
     const bool keep = plan_.options.on_error == OnError::kNull;
     if (keep) ++written_;
-    return write_nothing(table_, plan_.answers, keep);
+    return write_nothing(table_, plan_.answers, 1, keep);
   }
 
   const Plan& plan_;
@@ -146,8 +186,8 @@ class Answering {
   Counts& counts_;
   Gather gather_;
   Predictor::Sink sink_;
-  std::vector<Waiting> line_;
-  std::size_t next_ = 0;     // in the line
+  std::deque<Waiting> line_;
+  std::size_t waiting_ = 0;  // rows in it
   std::uint64_t place_ = 0;  // of the next row that is written, in the part
   std::uint64_t seen_ = 0;
   std::uint64_t written_ = 0;

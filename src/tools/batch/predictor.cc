@@ -123,13 +123,12 @@ Result<void> Predictor::tell(Request& request, std::span<const TensorView> input
   if (options_.explain) {
     SLUICE_TRY(explained, this->explained(inputs, first, request.rows));
   }
-  RowNotes notes;
-  for (std::size_t row = 0; row < request.rows; ++row) {
-    notes.guard = guarded.empty() ? std::string() : std::move(guarded[row]);
-    notes.explanation = explained.empty() ? std::string() : std::move(explained[row]);
-    SLUICE_CHECK(sink.good(request, row, notes));
+  std::vector<RowNotes> notes(guarded.empty() && explained.empty() ? 0 : request.rows);
+  for (std::size_t row = 0; row < notes.size(); ++row) {
+    if (!guarded.empty()) notes[row].guard = std::move(guarded[row]);
+    if (!explained.empty()) notes[row].explanation = std::move(explained[row]);
   }
-  return {};
+  return sink.good(request, notes);
 }
 
 std::vector<std::string> Predictor::guarded(Request& request, std::span<const TensorView> inputs,

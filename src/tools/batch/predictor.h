@@ -27,7 +27,8 @@ class Predictor {
 
   // Told of every row of `inputs` once, in order.
   struct Sink {
-    std::function<Result<void>(const Request&, std::size_t row, const RowNotes&)> good;
+    // All rows of an answered request. Notes: one for each row, or none at all.
+    std::function<Result<void>(const Request&, std::span<const RowNotes>)> good;
     std::function<Result<void>(const std::string& reason)> bad;
   };
   // `inputs`: in signature order, `rows` of them. Errors: the model's, and the sink's.
