@@ -2,6 +2,7 @@
 """sluice batch: answers equal to the libraries' own, kinds of files, bad rows, kills, shards."""
 
 import csv
+import io
 import json
 import os
 import random
@@ -164,6 +165,100 @@ def bad_rows(report, table, root):
                  [5, 17])
 
 
+def plain_lines(table, count):
+    """The first lines of the table with no column that is replaced: (header, lines)."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    with open(table.file, newline="") as file:
+        for row, _ in zip(csv.reader(file), range(count + 1)):
+            writer.writerow(row[:-1])
+    rows = list(csv.reader(io.StringIO(out.getvalue())))
+    lines = []
+    for row in rows:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(row)
+        lines.append(line.getvalue())
+    return lines[0], lines[1:]
+
+
+def lines_beside(report, table, root):
+    """Where CSV only gains columns, each line is what it was, quotes, ends and all."""
+    header, lines = plain_lines(table, 500)
+    lines[3] = lines[3].replace(",", ", ", 1)  # a blank that nobody has to keep
+    lines[7] = '"' + lines[7].replace(",", '",', 1)  # quotes that are not needed
+    source, target = root / "plain.csv", root / "beside.csv"
+    source.write_bytes(("\r\n".join([header, *lines])).encode())  # the last has no end
+    done = batch(table, target, source=source)
+    report.equal("answered", done.returncode, 0)
+    text = target.read_bytes().decode()
+    want = table.want()
+    at = 0
+    for number, line in enumerate([header, *lines]):
+        same = text.startswith(line + ",", at)
+        end = text.index("\n", at + len(line)) + 1
+        added = text[at + len(line) + 1:end]
+        if number == 0:
+            report.equal("names are added", added, "prediction,confidence\r\n")
+        elif not same or numpy.float32(added.split(",")[0]) != want[number - 1]:
+            report.check(f"line {number} and its answer", False, text[at:end])
+        at = end
+    report.equal("and nothing more", at, len(text))
+    batch(table, root / "some.csv", "--where", "code >= '0000490'", source=source)
+    report.equal("a filter leaves lines out",
+                 [row["code"] for row in read(root / "some.csv")],
+                 [f"{number:07d}" for number in range(490, 500)])
+
+
+def broken_lines(report, table, root):
+    """Lines that are no rows at all are bad rows, told with why; without --on-error they end it."""
+    header, lines = plain_lines(table, 300)
+    lines = [line.replace("\n", " ") for line in lines]
+    rest = [line for number, line in enumerate(lines) if number not in (17, 100, 299)]
+    good = root / "rest.csv"
+    good.write_text("\n".join([header, *rest]) + "\n")
+    batch(table, root / "rest-out.csv", source=good)
+    lines[17] = "only,three,fields"
+    lines[100] += ",one more"
+    raw = [line.encode() for line in lines]
+    raw[299] = raw[299].replace(b",", b"\xff,", 1)
+    source = root / "broken.csv"
+    source.write_bytes(b"\n".join([header.encode(), *raw]) + b"\n")
+    done = batch(table, root / "broken-out.csv", source=source)
+    report.check("ends the run", done.returncode == 65 and "line 19" in done.stderr, done.stderr)
+    for how in ("null", "skip"):
+        target = root / f"broken-{how}.csv"
+        done = batch(table, target, "--on-error", how, source=source)
+        listed = [json.loads(line) for line in open(f"{target}.bad_rows.jsonl")]
+        report.equal(f"{how}: listed", listed, [
+            {"row": 18, "reason": "the line has 3 fields, expected 12"},
+            {"row": 101, "reason": "the line has 13 fields, expected 12"},
+            {"row": 300, "reason": "the line is not text in UTF-8"}])
+        report.check(f"{how}: the others as if they were alone",
+                     target.read_bytes() == (root / "rest-out.csv").read_bytes())
+    done = batch(table, root / "broken.parquet", "--on-error", "skip", source=source)
+    report.check("to another format, types and all",
+                 done.returncode == 0 and "bad          3 rows" in done.stdout, done.stdout + done.stderr)
+    names = header.split(",")
+    objects = [json.dumps(dict(zip(names, row))) for row in csv.reader(rest[:50])]
+    objects.insert(20, '{"age": 1, ')
+    objects.insert(31, "[1, 2]")
+    source = root / "broken.jsonl"
+    source.write_text("\n".join(objects) + "\n")
+    target = root / "broken-out.jsonl"
+    done = batch(table, target, source=source)
+    report.check("JSON: ends the run", done.returncode == 65, done.stderr)
+    done = batch(table, target, "--on-error", "skip", source=source)
+    report.equal("JSON: the others are answered", done.returncode, 0)
+    listed = [json.loads(line)["row"] for line in open(f"{target}.bad_rows.jsonl")]
+    report.equal("JSON: listed", listed, [21, 32])
+    report.equal("JSON: rows", len(read(target)), 50)
+    source = root / "noise.csv"
+    source.write_text("\n".join([header] + ["not, a table"] * 3000) + "\n")
+    done = batch(table, root / "noise-out.csv", "--on-error", "skip", source=source)
+    report.check("what is no table is refused", done.returncode == 65 and
+                 "more lines are broken" in done.stderr, done.stderr)
+
+
 def killed(report, table, root):
     """kill -9 at random moments and --resume: the bytes of an undisturbed run; a reader never sees
     less than the whole."""
@@ -268,6 +363,7 @@ def main():
 
         Report("batch").run(numbers, classes, with_table(as_predict, diabetes),
                             with_table(columns, diabetes), with_table(bad_rows, diabetes),
+                            with_table(lines_beside, diabetes), with_table(broken_lines, diabetes),
                             with_table(killed, cancer), with_table(interrupted, cancer),
                             with_table(shards, cancer))
 

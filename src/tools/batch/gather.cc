@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 #include "base/half.h"
 #include "base/text.h"
@@ -68,6 +69,30 @@ constexpr std::size_t kBlock = 64;
 
 bool is_plain_real(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat64; }
 
+// The number that a text says; NaN where there is no value; nothing: it is none.
+std::optional<double> real_of(std::string_view text) {
+  const auto bare = trim(text);
+  if (bare.empty()) return std::numeric_limits<double>::quiet_NaN();
+  if (const auto number = parse_double(bare)) return number;
+  if (iequals(bare, "nan")) return std::numeric_limits<double>::quiet_NaN();
+  if (iequals(bare, "true")) return 1;
+  if (iequals(bare, "false")) return 0;
+  return std::nullopt;
+}
+
+// As `spread`, of texts, up to the first that is no number or too large.
+template <class To>
+std::size_t spread_texts(const clients::SqlChunk& chunk, std::size_t column, std::size_t first,
+                         To* to, std::size_t stride, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto number = real_of(chunk.text(column, first + i));
+    if (!number) return i;
+    to[i * stride] = static_cast<To>(*number);
+    if (std::isinf(to[i * stride]) && std::isfinite(*number)) return i;
+  }
+  return count;
+}
+
 // Every `stride`-th place of `to` gets the next value; NaN where there is none. Returns how many
 // there are before the first that is too large.
 template <class To, class From>
@@ -106,7 +131,7 @@ Gather::Gather(const Signature& signature, const Binding& binding)
     if (has_free(signature.inputs[i])) input.free = static_cast<std::int64_t>(fields[i]);
   }
   in_columns_ = std::ranges::all_of(binding.fields, [&](const Field& field) {
-    const bool real = field.reading == Reading::kFloat || field.reading == Reading::kReal;
+    const bool real = field.reading != Reading::kInteger && field.reading != Reading::kUnsigned;
     return !field.list && real && is_plain_real(signature.inputs[field.input].dtype);
   });
 }
@@ -160,11 +185,13 @@ bool Gather::put_text(const Field& field, std::size_t place, std::string_view te
     inputs_[field.input].row_texts[place] = texts_.copy(text);
     return true;
   }
+  if (is_floating(dtype)) {
+    const auto number = real_of(text);
+    return number ? put(field, place, *number) : bad(field, "is a text that is no number");
+  }
   const auto bare = trim(text);
   if (bare.empty()) return missing(field, place);
-  if (const auto whole = is_floating(dtype) ? std::nullopt : parse_int(bare)) {
-    return put(field, place, *whole);
-  }
+  if (const auto whole = parse_int(bare)) return put(field, place, *whole);
   if (const auto number = parse_double(bare)) return put(field, place, *number);
   if (iequals(bare, "nan")) return missing(field, place);
   const bool truth = iequals(bare, "true");
@@ -273,9 +300,14 @@ std::size_t Gather::add_block(const clients::SqlChunk& chunk, std::size_t first,
     Input& input = inputs_[field.input];
     std::byte* const at = input.bytes.data() + rows_ * row_bytes(field.input);
     const auto spread_to = [&]<class To>(To* to) {
-      return field.reading == Reading::kFloat
-                 ? spread(chunk, column, chunk.floats(column), first, to, input.width, count)
-                 : spread(chunk, column, chunk.reals(column), first, to, input.width, count);
+      switch (field.reading) {
+        case Reading::kFloat:
+          return spread(chunk, column, chunk.floats(column), first, to, input.width, count);
+        case Reading::kReal:
+          return spread(chunk, column, chunk.reals(column), first, to, input.width, count);
+        default: break;
+      }
+      return spread_texts(chunk, column, first, to, input.width, count);
     };
     // The buffer is as aligned as any new memory, and a row is a whole number of values.
     count = signature_.inputs[field.input].dtype == DType::kFloat64

@@ -30,9 +30,10 @@ class Gather {
   // Row `row` of a chunk whose first columns are the binding's fields, in their order.
   Added add(const clients::SqlChunk& chunk, std::size_t row);
   const std::string& reason() const { return reason_; }
+  // Whether rows can be had so: where the model takes floating numbers, and each is a field.
+  bool in_runs() const { return in_columns_; }
   // The same for rows from `first` on, column by column, up to `count` or to the first one that is
-  // bad. Returns how many were added; none where the model takes anything but floating numbers,
-  // which goes row by row.
+  // bad. Returns how many were added; none unless `in_runs`.
   std::size_t add_run(const clients::SqlChunk& chunk, std::size_t first, std::size_t count);
 
   std::size_t rows() const { return rows_; }

@@ -122,6 +122,27 @@ TEST_F(Gathered, ARunEndsBeforeABadRowWhoseReasonIsTold) {
   EXPECT_EQ(gather.rows(), 0U);
 }
 
+TEST_F(Gathered, TextsInColumnsAreTheSameAsRowByRow) {
+  const auto rows = chunk(
+      "SELECT CASE r % 8 WHEN 0 THEN NULL WHEN 1 THEN ' 0.1 ' WHEN 2 THEN 'NaN' WHEN 3 THEN 'TRUE' "
+      "WHEN 4 THEN '' WHEN 5 THEN '-1e-3' WHEN 6 THEN 'inf' ELSE CASE WHEN r % 64 = 7 THEN 'x' "
+      "WHEN "
+      "r % 64 = 15 THEN '1e39' ELSE r::VARCHAR END END FROM range(2000) t(r)",
+      {false});
+  const auto signature = takes(DType::kFloat32, {-1, 1});
+  Binding binding;
+  binding.fields = {field_of(0, Reading::kText)};
+  Gather slow(signature, binding);
+  const auto [wanted, bad] = all_of(slow, rows, false, 0);
+  ASSERT_GT(bad.size(), 60U);
+  for (const std::size_t run : {1U, 100U, 2000U}) {
+    Gather fast(signature, binding);
+    const auto [numbers, refused] = all_of(fast, rows, true, run);
+    EXPECT_EQ(refused, bad);
+    EXPECT_EQ(numbers, wanted) << run;
+  }
+}
+
 TEST_F(Gathered, IntegersMustFit) {
   const auto rows = chunk("SELECT unnest([127, -128, 128, NULL])::BIGINT", {false});
   const auto signature = takes(DType::kInt8, {-1, 1});

@@ -208,7 +208,7 @@ Result<Summary> run_job(std::shared_ptr<const Servable> servable, const JobOptio
   SLUICE_TRY(const auto plan, make_plan(engine, std::move(servable), options, stop));
   SLUICE_TRY(auto journal, open_journal(plan));
   Summary summary;
-  summary.pasted = plan.paste;
+  summary.pasted = plan.writing != Writing::kWhole;
   summary.in_order = plan.binding.in_order;
   summary.spoilt = journal.spoilt();
   SLUICE_CHECK(run_parts(engine, plan, journal, counts, stop, summary));

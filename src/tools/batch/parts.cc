@@ -1,6 +1,5 @@
 #include "tools/batch/parts.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 
 #include "tools/batch/file_bytes.h"
 #include "tools/batch/line_splitter.h"
+#include "tools/batch/memory_file.h"
 #include "tools/batch/parquet_file.h"
 
 namespace sluice::tools::batch {
@@ -24,16 +24,10 @@ Failure unreadable(const std::filesystem::path& file, int error) {
                      clients::shown_name(file) + " cannot be read: " + std::strerror(error));
 }
 
-Result<Fd> memory_file() {
-  Fd out(::memfd_create("part", MFD_CLOEXEC));
-  if (out) return out;
-  return fail(Code::kResourceExhausted, "too_large",
-              "there is no memory for a part of the input; use fewer --workers");
-}
-
 Result<void> cut_parquet(const Input& input, std::size_t file, Parts& out) {
   SLUICE_TRY(const auto table, open_input(input, file));
-  SLUICE_TRY(const auto footer, read_footer(table.fd, clients::shown_name(input.files[file].path)));
+  SLUICE_TRY(auto footer, read_footer(table.fd, clients::shown_name(input.files[file].path)));
+  const std::size_t first_part = out.parts.size();
   Part part;
   part.file = file;
   std::uint64_t bytes = 0;
@@ -60,6 +54,9 @@ Result<void> cut_parquet(const Input& input, std::size_t file, Parts& out) {
     out.rows += next.rows;
   }
   if (part.rows > 0) out.parts.push_back(part);
+  const bool several = out.parts.size() > first_part + 1;
+  out.footers.push_back(several ? std::make_shared<const ParquetFooter>(std::move(footer))
+                                : nullptr);
   return {};
 }
 
@@ -126,8 +123,12 @@ Result<Parts> cut(const Input& input) {
 
 Result<Fd> part_bytes(const Input& input, const Parts& parts, const Part& part) {
   SLUICE_TRY(const auto table, open_input(input, part.file));
-  SLUICE_TRY(auto out, memory_file());
+  SLUICE_TRY(auto out, memory_file("part"));
   if (input.format == clients::TableFormat::kParquet) {
+    if (const auto& kept = parts.footers.at(part.file)) {
+      SLUICE_CHECK(extract({table.fd, *kept, part.begin, part.end}, out));
+      return out;
+    }
     SLUICE_TRY(const auto footer, read_footer(table.fd, clients::shown_name(table.file)));
     SLUICE_CHECK(extract({table.fd, footer, part.begin, part.end}, out));
     return out;

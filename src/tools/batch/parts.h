@@ -9,12 +9,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "tools/batch/input.h"
+#include "tools/batch/parquet_footer.h"
 
 namespace sluice::tools::batch {
 
@@ -31,6 +33,8 @@ struct Parts {
   std::vector<Part> parts;  // at least one, even where there are no rows
   std::uint64_t rows = 0;
   std::vector<std::string> headers;  // of CSV: each file's first line with its end
+  // Of Parquet: those of files with several parts, else null.
+  std::vector<std::shared_ptr<const ParquetFooter>> footers;
 };
 
 // Errors: the files' own; kInvalidArgument/`bad_table`.

@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "tools/batch/broken_lines.h"
 #include "tools/batch/side_by_side.h"
 
 namespace sluice::tools::batch {
@@ -105,16 +106,27 @@ Schema json_schema(std::span<const Guess> guesses) {
 
 // Looks at every part.
 Result<std::vector<Guess>> guess_all(const clients::Duckdb& engine, const Input& input,
-                                     const Parts& parts, const Schema& schema, unsigned workers,
-                                     const std::atomic<bool>& stop) {
+                                     const Parts& parts, const Schema& schema, bool may_be_broken,
+                                     unsigned workers, const std::atomic<bool>& stop) {
   std::vector<Guess> out(parts.parts.size());
   const auto look = [&](DuckdbSession& session, std::size_t index) -> Result<void> {
     const Part& part = parts.parts[index];
     // Where there are no lines there are no keys.
     if (input.format == TableFormat::kJsonLines && part.rows == 0) return {};
     SLUICE_TRY(const auto bytes, part_bytes(input, parts, part));
-    SLUICE_TRY(out[index], guess_types(session, schema, bytes, input.files[part.file],
-                                       subject_of(input, part)));
+    const InputFile& file = input.files[part.file];
+    const auto subject = subject_of(input, part);
+    auto found = guess_types(session, schema, bytes, file, subject);
+    if (!found && may_be_broken && of_lines(found.error(), input.format)) {
+      SLUICE_TRY(const auto sorted, sort_out(session, bytes, subject, [&](const Fd& fd) {
+                   return schema.raw.empty() ? stored_table(input.format, fd)
+                                             : "SELECT * FROM " + raw_table(schema, fd, file);
+                 }));
+      if (!sorted.broken.empty()) {
+        found = guess_types(session, schema, sorted.bytes, file, subject);
+      }
+    }
+    SLUICE_TRY(out[index], std::move(found));
     return {};
   };
   SLUICE_CHECK(side_by_side(engine, parts.parts.size(), workers, stop, look));
@@ -123,13 +135,14 @@ Result<std::vector<Guess>> guess_all(const clients::Duckdb& engine, const Input&
 }
 
 Result<Schema> read_schema(const clients::Duckdb& engine, const Input& input, const Parts& parts,
-                           bool typed, unsigned workers, const std::atomic<bool>& stop) {
+                           bool typed, bool may_be_broken, unsigned workers,
+                           const std::atomic<bool>& stop) {
   SLUICE_TRY(auto session, DuckdbSession::open(engine));
   Schema out;
   std::vector<Guess> guesses;
   out.format = input.format;
   if (input.format == TableFormat::kJsonLines) {
-    SLUICE_TRY(guesses, guess_all(engine, input, parts, out, workers, stop));
+    SLUICE_TRY(guesses, guess_all(engine, input, parts, out, may_be_broken, workers, stop));
     out = json_schema(guesses);
     if (out.raw.empty()) {
       return invalid("bad_table", clients::shown_name(input.files[0].path) +
@@ -141,7 +154,7 @@ Result<Schema> read_schema(const clients::Duckdb& engine, const Input& input, co
     SLUICE_TRY(out, parquet_schema(session, input));
   }
   if (typed && input.format == TableFormat::kCsv) {
-    SLUICE_TRY(guesses, guess_all(engine, input, parts, out, workers, stop));
+    SLUICE_TRY(guesses, guess_all(engine, input, parts, out, may_be_broken, workers, stop));
   }
   add_partition(input, out);
   out.typed = out.raw;
@@ -191,6 +204,19 @@ std::string_view word_of(OnError on_error) {
     case OnError::kSkip: break;
   }
   return "skip";
+}
+
+Writing writing_of(const Plan& plan, const JobOptions& options) {
+  const bool more_than_added = plan.output != plan.input.format || plan.schema.of_partition > 0 ||
+                               plan.schema.cast || plan.parts.rows == 0;
+  if (more_than_added) return Writing::kWhole;
+  const std::size_t kept = plan.kept().size();
+  if (plan.output == TableFormat::kParquet) {
+    const bool all_rows = options.where.empty() && options.on_error != OnError::kSkip;
+    return all_rows && kept > 0 ? Writing::kGroupsBeside : Writing::kWhole;
+  }
+  const bool csv = plan.output == TableFormat::kCsv;
+  return csv && kept == plan.schema.raw.size() ? Writing::kLinesBeside : Writing::kWhole;
 }
 
 }  // namespace
@@ -247,15 +273,13 @@ Result<Plan> make_plan(const clients::Duckdb& engine, std::shared_ptr<const Serv
   SLUICE_TRY(out.input, find_input(options.input));
   SLUICE_TRY(out.parts, cut(out.input));
   const bool typed = out.output != out.input.format || !options.where.empty();
-  SLUICE_TRY(out.schema, read_schema(engine, out.input, out.parts, typed, options.workers, stop));
+  SLUICE_TRY(out.schema, read_schema(engine, out.input, out.parts, typed,
+                                     options.on_error != OnError::kFail, options.workers, stop));
   SLUICE_TRY(out.answers, plan_answers(*servable, out.schema, options.answers));
   BindOptions binding{options.columns, options.mapping, {"prediction", "confidence"}};
   SLUICE_TRY(out.binding, bind(servable->signature(), out.schema, binding));
   SLUICE_CHECK(check_filter(engine, out.schema, options.where));
-  const bool parquet = out.output == TableFormat::kParquet && out.input.format == out.output;
-  out.paste = parquet && options.where.empty() && options.on_error != OnError::kSkip &&
-              out.schema.of_partition == 0 && !out.schema.cast && !out.kept().empty() &&
-              out.parts.rows > 0;
+  out.writing = writing_of(out, options);
   out.predictor = std::make_shared<const Predictor>(std::move(servable), options.answers);
   out.options = std::move(options);
   return out;

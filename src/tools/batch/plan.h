@@ -30,6 +30,13 @@ enum class OnError : std::uint8_t {
   kSkip,  // it is left out
 };
 
+// How a part and its answers become one table.
+enum class Writing : std::uint8_t {
+  kWhole,         // all of it is written anew
+  kGroupsBeside,  // new columns of Parquet beside the old ones, whose bytes stay as they are
+  kLinesBeside,   // new fields of CSV behind the old ones, likewise
+};
+
 struct Shard {
   std::size_t index = 0;  // from 0
   std::size_t count = 1;
@@ -59,8 +66,7 @@ struct Plan {
   Answers answers;
   clients::TableFormat output{};
   std::shared_ptr<const Predictor> predictor;
-  // The new columns are put beside the old ones, whose bytes stay as they are.
-  bool paste = false;
+  Writing writing = Writing::kWhole;
 
   // The input's columns that stay, by their places in the schema.
   std::vector<std::size_t> kept() const;

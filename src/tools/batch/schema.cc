@@ -169,19 +169,20 @@ std::string typed_value(const Schema& schema, std::size_t index) {
   return "CAST(" + (scalar ? "(" + name + " ->> '$')" : name) + " AS " + type + ")";
 }
 
-Result<std::vector<SqlColumn>> stored_columns(clients::DuckdbSession& session, TableFormat format,
-                                              const Fd& part, const clients::SqlSubject& subject) {
+std::string stored_table(TableFormat format, const Fd& part) {
   const std::string file = sql_file(part);
   switch (format) {
-    case TableFormat::kParquet:
-      return session.describe("SELECT * FROM read_parquet(" + file + ")", subject);
+    case TableFormat::kParquet: return "SELECT * FROM read_parquet(" + file + ")";
     case TableFormat::kCsv:
-      return session.describe(
-          "SELECT * FROM read_csv(" + file + std::string(kCsv) + ", all_varchar = true)", subject);
+      return "SELECT * FROM read_csv(" + file + std::string(kCsv) + ", all_varchar = true)";
     case TableFormat::kJsonLines: break;
   }
-  return session.describe(
-      "SELECT * FROM read_json(" + file + std::string(kJson) + ", sample_size = -1)", subject);
+  return "SELECT * FROM read_json(" + file + std::string(kJson) + ", sample_size = -1)";
+}
+
+Result<std::vector<SqlColumn>> stored_columns(clients::DuckdbSession& session, TableFormat format,
+                                              const Fd& part, const clients::SqlSubject& subject) {
+  return session.describe(stored_table(format, part), subject);
 }
 
 Result<Guess> guess_types(clients::DuckdbSession& session, const Schema& schema, const Fd& part,

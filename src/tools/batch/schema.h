@@ -39,7 +39,9 @@ std::string raw_table(const Schema& schema, const Fd& part, const InputFile& fil
 // Column `index` of it as its typed value.
 std::string typed_value(const Schema& schema, std::size_t index);
 
-// The columns of one open file or part, as they are stored. Errors: DuckdbSession's.
+// The SELECT of all columns of one open file or part, as they are stored.
+std::string stored_table(clients::TableFormat format, const Fd& part);
+// Their names and types. Errors: DuckdbSession's.
 Result<std::vector<clients::SqlColumn>> stored_columns(clients::DuckdbSession& session,
                                                        clients::TableFormat format, const Fd& part,
                                                        const clients::SqlSubject& subject);
