@@ -22,16 +22,21 @@ NAMES = {"onnx": "sluice batch, ONNX MLP", "xgboost": "sluice batch, XGBoost",
          "onnx less": "the same, a tenth of the rows",
          "xgboost less": "the same, a tenth of the rows",
          "copy": "DuckDB copies, one column more",
+         "onnx csv": "sluice batch, ONNX MLP, CSV to CSV",
+         "xgboost csv": "sluice batch, XGBoost, CSV to CSV",
+         "seed onnx csv": "BatchPredictor, sklearn MLP, CSV to CSV",
+         "seed xgboost csv": "BatchPredictor, sklearn trees, CSV to CSV",
          "synced": "the same, until it is on the disk", "raw onnx": "raw ONNX Runtime, in memory",
          "raw xgboost": "raw XGBoost, in memory", "seed onnx": "BatchPredictor, sklearn MLP",
          "seed xgboost": "BatchPredictor, sklearn trees"}
-ORDER = ("copy", "synced", "raw onnx", "onnx", "onnx less", "seed onnx", "raw xgboost", "xgboost",
-         "xgboost less", "seed xgboost")
+ORDER = ("copy", "synced", "raw onnx", "onnx", "onnx less", "seed onnx", "onnx csv", "seed onnx csv",
+         "raw xgboost", "xgboost", "xgboost less", "seed xgboost", "xgboost csv", "seed xgboost csv")
 # A part of sluice batch is a row group.
 ROW_GROUP = 122_880  # DuckDB's own
 # Noise is slow to make. What repeats so far apart no codec sees, and no cache of a processor.
 DISTINCT = 1_000_000
 EXACT = 1000  # one row in so many is a golden one
+AS_TEXT = 500_000  # rows of CSV at most, likewise
 IN_MEMORY = 1_000_000  # rows at most, for the engines alone and the peer: their rate is the same
 BATCHES = (1_000, 10_000)  # of raw ONNX Runtime; the faster one counts
 LEAST, TIMES = 0.9, 10
@@ -63,10 +68,10 @@ class Work:
         yaml = site.example("models/breast_cancer/model.yaml").read_text()
         self.columns = re.findall(r"^  - \{name: (\w+)", yaml, re.MULTILINE)
         self.golden = {key: self.golden_of(version) for key, (version, *_) in MODELS.items()}
-        self.out = site.temp / "out.parquet"
         self.all = self.make("all", rows)
         self.less = self.make("less", rows // 10)
         self.memory = self.in_memory(min(rows, IN_MEMORY))
+        self.text = self.as_text(min(rows, AS_TEXT))
 
     def golden_of(self, version):
         with open(self.site.example(f"golden/breast_cancer.{version}.jsonl")) as lines:
@@ -107,25 +112,31 @@ class Work:
         footprint.run([sys.executable, BENCH / "peers/make_rows.py", file, rows, near])
         return file, rows
 
+    def as_text(self, rows):
+        file = self.site.temp / "rows.csv"
+        self.duck.run(f"COPY (SELECT * FROM '{self.all}' LIMIT {rows}) TO '{file}' (FORMAT csv)")
+        return file, rows
+
     # One method for each thing that is measured: {per_second, …} of one round.
 
     def sluice(self, key, file, rows):
         version = MODELS[key][0]
         model = self.site.example(f"models/breast_cancer/{version}")
+        out = self.site.temp / f"out{file.suffix}"
         os.sync()  # what others wrote is theirs
         done = footprint.run([self.site.binary("sluice"), "batch", "--model", model, "--input", file,
-                              "--output", self.out, "--json"])
-        self.verify(key, rows)
-        self.out.unlink()
+                              "--output", out, "--json"])
+        self.verify(key, out, rows)
+        out.unlink()
         return result(rows, done.seconds, done)
 
-    def verify(self, key, rows):
+    def verify(self, key, out, rows):
         """All rows have an answer, and those of the golden file the one that it says."""
-        same = " AND ".join(f"o.{column} = g.{column}" for column in self.columns)
+        same = " AND ".join(f"o.{column}::FLOAT = g.{column}" for column in self.columns)
         answer, _ = self.duck.run(
             self.golden_table(key),
             f"SELECT count(*), count(*) FILTER (prediction = wanted AND abs(confidence - sure) < "
-            f"1e-5), (SELECT count(prediction) FROM '{self.out}') FROM '{self.out}' o JOIN golden g "
+            f"1e-5), (SELECT count(prediction) FROM '{out}') FROM '{out}' o JOIN golden g "
             f"ON {same}")
         found, right, answered = answer["row"]
         if answered != rows or found < rows // EXACT or right != found:
@@ -134,11 +145,12 @@ class Work:
 
     def copy(self):
         """(until the file is written, until it is on the disk as well)"""
+        out = self.site.temp / "copy.parquet"
         os.sync()
         answer, done = self.duck.run(f"COPY (SELECT *, 1::FLOAT AS prediction FROM '{self.all}') TO "
-                                     f"'{self.out}' {self.form()}")
-        flushed = footprint.run(["sync", self.out])
-        self.out.unlink()
+                                     f"'{out}' {self.form()}")
+        flushed = footprint.run(["sync", out])
+        out.unlink()
         return (result(self.rows, answer["seconds"], done),
                 result(self.rows, answer["seconds"] + flushed.seconds, done))
 
@@ -160,12 +172,11 @@ class Work:
         rows = batch * found["per_second"]
         return {"per_second": rows, "cpu_us": 1e6 * used / (rows * seconds)}
 
-    def seed(self, key):
-        file, rows = self.memory
+    def seed(self, key, file, rows):
         # A thread for each worker: more would only be in each other's way.
         done = footprint.run([sys.executable, BENCH / "peers/batch_predictor.py",
-                              self.site.pickle(MODELS[key][2]), file, self.site.temp / "out.npy",
-                              CORES], env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+                              self.site.pickle(MODELS[key][2]), file,
+                              self.site.temp / f"seed{file.suffix}", CORES], env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
         return result(rows, float(done.output), done)
 
 
@@ -189,7 +200,9 @@ def measure(site, rounds, seconds, rows, say):
             note(f"raw {key}", own.raw(key, seconds))
             note(key, own.sluice(key, own.all, rows))
             note(f"{key} less", own.sluice(key, own.less, rows // 10))
-            note(f"seed {key}", own.seed(key))
+            note(f"seed {key}", own.seed(key, *own.memory))
+            note(f"{key} csv", own.sluice(key, *own.text))
+            note(f"seed {key} csv", own.seed(key, *own.text))
     return out
 
 
@@ -229,8 +242,9 @@ class Offline:
                 key, lambda own, copy, raw: own / min(copy, raw), "copy", f"raw {key}"),
                 report.AT_LEAST, LEAST, "")
         for key in MODELS:
-            yield report.entry(f"batch, {NAMES[key]}, times BatchPredictor", self.ratios(
-                key, lambda own, seed: own / seed, f"seed {key}"), report.AT_LEAST, TIMES, "×")
+            yield report.entry(f"batch, {NAMES[f'{key} csv']}, times BatchPredictor", self.ratios(
+                f"{key} csv", lambda own, seed: own / seed, f"seed {key} csv"), report.AT_LEAST,
+                TIMES, "×")
 
     def cells(self):
         return [{"key": key, **report.summary(self.rounds[key]), "rounds": self.rounds[key]}

@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <future>
 #include <memory>
-#include <thread>
 
 #include "app/batch_model.h"
 #include "app/batch_progress.h"
@@ -16,6 +15,7 @@
 #include "app/commands.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/processors.h"
 #include "base/text.h"
 #include "config/yaml.h"
 #include "tools/batch/job.h"
@@ -79,7 +79,7 @@ Result<JobOptions> job_of(const Arguments& arguments) {
   out.on_error = arguments.on_error == "null"   ? OnError::kNull
                  : arguments.on_error == "skip" ? OnError::kSkip
                                                 : OnError::kFail;
-  if (out.workers == 0) out.workers = std::max(1u, std::thread::hardware_concurrency());
+  if (out.workers == 0) out.workers = usable_processors();
   SLUICE_TRY(out.shard, find_shard(arguments.shard, arguments.shards,
                                    [](const char* name) -> std::optional<std::string> {
                                      const char* const value = std::getenv(name);

@@ -59,6 +59,7 @@ constexpr Command kCommands[] = {
 
 int exit_of(const Error& error) {
   if (error.reason == "usage") return kUsage;
+  if (error.reason == "busy") return kTryAgain;
   switch (error.code) {
     case Code::kNotFound: return kNoInput;
     case Code::kUnavailable: return kUnavailable;

@@ -21,6 +21,7 @@ enum Exit : int {
   kNoInput = 66,
   kUnavailable = 69,
   kInternal = 70,
+  kTryAgain = 75,
 };
 
 // What a sub-command does once its arguments are read; answers the exit code.

@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <future>
 #include <memory>
-#include <thread>
 
 #include "app/commands.h"
 #include "app/options.h"
@@ -19,6 +18,7 @@
 #include "app/tracing.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/processors.h"
 #include "base/text.h"
 #include "config/yaml.h"
 #include "engines/builtin.h"
@@ -69,7 +69,7 @@ void let_interrupt() {
 bool explicit_control(const ServeOptions& options) { return options.model_control == "explicit"; }
 
 int io_threads(const ServeOptions& options) {
-  const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
+  const auto cores = static_cast<std::int64_t>(usable_processors());
   return static_cast<int>(
       std::max<std::int64_t>(1, options.io_threads > 0 ? options.io_threads : cores));
 }

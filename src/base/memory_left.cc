@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/control_groups.h"
 #include "base/text.h"
 
 namespace sluice {
@@ -56,34 +57,15 @@ std::uint64_t left_in(const fs::path& group, const Names& names) {
   return *limit - std::min(*limit, taken);
 }
 
-// In the group and all that it is in. A container may see its own as the root, whatever it is
-// called outside: directories that are not there say nothing.
-std::uint64_t left_up_from(const fs::path& root, std::string_view group, const Names& names) {
-  std::uint64_t out = left_in(root, names);
-  fs::path at = root;
-  for (const auto part : split(group, '/')) {
-    if (part.empty()) continue;
-    at /= part;
-    out = std::min(out, left_in(at, names));
-  }
-  return out;
-}
-
 }  // namespace
 
 std::uint64_t memory_left(const fs::path& proc, const fs::path& groups) {
   const auto machine = number_of(proc / "meminfo", "MemAvailable:");
   if (!machine) return 0;
   std::uint64_t out = *machine * 1024;
-  std::ifstream mine(proc / "self" / "cgroup");
-  for (std::string line; std::getline(mine, line);) {  // "4:memory:/a/b" or "0::/a/b"
-    const auto words = split(line, ':');
-    if (words.size() < 3) continue;
-    if (words[0] == "0") out = std::min(out, left_up_from(groups, words[2], kVersion2));
-    if (words[1] == "memory") {
-      out = std::min(out, left_up_from(groups / "memory", words[2], kVersion1));
-    }
-  }
+  for_each_group(proc, groups, "memory", [&](const fs::path& group, GroupVersion version) {
+    out = std::min(out, left_in(group, version == GroupVersion::kTwo ? kVersion2 : kVersion1));
+  });
   return out;
 }
 

@@ -117,6 +117,7 @@ fs::path Journal::bad_rows(std::size_t index) const { return part(index).native(
 Result<void> Journal::lock() {
   SLUICE_TRY(directory_, open_directory(folder_));
   if (::flock(directory_.get(), LOCK_EX | LOCK_NB) == 0) return {};
+  if (errno != EWOULDBLOCK) return unwritable(errno);
   return fail(Code::kAborted, "busy",
               "another sluice batch is at work on this output; wait for its end");
 }
