@@ -29,6 +29,7 @@ THIRD_PARTY = {
     "openssl/": {"base"},
     "xxhash": {"base"},
     "onnxruntime": {"engines"},
+    "onnx/": {"tools"},
     "xgboost/": {"engines"},
     "yaml-cpp/": {"config"},
     "utf8proc": {"engines"},

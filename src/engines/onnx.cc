@@ -1,49 +1,19 @@
 #include "engines/onnx.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 
 #include "base/log.h"
 #include "base/text.h"
+#include "engines/onnx_environment.h"
 #include "engines/onnx_in_place.h"
 #include "engines/onnx_scan.h"
 #include "engines/onnx_session.h"
 #include "engines/onnx_weights.h"
+#include "engines/onnx_words.h"
 
 namespace sluice::engines {
 namespace {
-
-// What follows "/file.cc:12 void function(arguments) const " at the front of a text.
-std::string_view after_signature(std::string_view text) {
-  const auto path = text.find(".cc:");
-  auto at = path == std::string_view::npos ? path : text.find('(', path);
-  if (at == std::string_view::npos) return text;
-  int depth = 0;
-  for (; at < text.size(); ++at) {
-    depth += text[at] == '(' ? 1 : text[at] == ')' ? -1 : 0;
-    if (depth == 0) break;
-  }
-  auto rest = text.substr(std::min(at + 1, text.size()));
-  for (const std::string_view word : {" const", " noexcept", " "}) {
-    if (rest.starts_with(word)) rest.remove_prefix(word.size());
-  }
-  return rest.empty() ? text : rest;
-}
-
-// ONNX Runtime's texts name its own source files; a user has no use for those.
-std::string first_sentence(std::string_view text) {
-  text = after_signature(text);
-  std::string out;
-  for (const auto word : split(text.substr(0, text.find('\n')), ' ')) {
-    if (word.find('/') != std::string_view::npos || word.find("::") != std::string_view::npos) {
-      continue;
-    }
-    if (!out.empty()) out += ' ';
-    out += word;
-  }
-  return printable(out, 300);
-}
 
 // The weights that a model keeps in files of its own, opened beneath its directory.
 Result<std::vector<FileBytes>> open_external(const OnnxFacts& facts, const ModelFile& file) {
@@ -110,13 +80,6 @@ Ort::SessionOptions settings_for(const LoadOptions& options) {
 
 class OnnxEngine final : public Engine {
  public:
-  OnnxEngine() {
-    // Before the environment exists; an operator who wants telemetry may set it to 0 himself.
-    ::setenv("ORT_DISABLE_TELEMETRY", "1", 0);
-    env_ = std::make_shared<Ort::Env>(ORT_LOGGING_LEVEL_FATAL, "sluice");
-    env_->DisableTelemetryEvents();
-  }
-
   bool accepts(const ModelFile& file) const override { return file.name.ends_with(".onnx"); }
   std::vector<std::string_view> extensions() const override { return {".onnx"}; }
 
@@ -207,7 +170,7 @@ class OnnxEngine final : public Engine {
     }
   }
 
-  std::shared_ptr<Ort::Env> env_;
+  std::shared_ptr<Ort::Env> env_ = onnx_environment();
   mutable OnnxFilesInUse in_use_;
 };
 

@@ -134,34 +134,6 @@ Result<std::vector<Guess>> guess_all(const clients::Duckdb& engine, const Input&
   return fail(Code::kCancelled, "stopped", "stopped before the first part");
 }
 
-Result<Schema> read_schema(const clients::Duckdb& engine, const Input& input, const Parts& parts,
-                           bool typed, bool may_be_broken, unsigned workers,
-                           const std::atomic<bool>& stop) {
-  SLUICE_TRY(auto session, DuckdbSession::open(engine));
-  Schema out;
-  std::vector<Guess> guesses;
-  out.format = input.format;
-  if (input.format == TableFormat::kJsonLines) {
-    SLUICE_TRY(guesses, guess_all(engine, input, parts, out, may_be_broken, workers, stop));
-    out = json_schema(guesses);
-    if (out.raw.empty()) {
-      return invalid("bad_table", clients::shown_name(input.files[0].path) +
-                                      " has no lines, so that its columns are not known");
-    }
-  } else if (input.format == TableFormat::kCsv) {
-    SLUICE_TRY(out, csv_schema(session, input, parts));
-  } else {
-    SLUICE_TRY(out, parquet_schema(session, input));
-  }
-  if (typed && input.format == TableFormat::kCsv) {
-    SLUICE_TRY(guesses, guess_all(engine, input, parts, out, may_be_broken, workers, stop));
-  }
-  add_partition(input, out);
-  out.typed = out.raw;
-  if (typed && input.format != TableFormat::kParquet) settle_types(out, guesses);
-  return out;
-}
-
 // ---- the filter --------------------------------------------------------------------------------
 
 Result<void> check_filter(const clients::Duckdb& engine, const Schema& schema,
@@ -220,6 +192,34 @@ Writing writing_of(const Plan& plan, const JobOptions& options) {
 }
 
 }  // namespace
+
+Result<Schema> read_schema(const clients::Duckdb& engine, const Input& input, const Parts& parts,
+                           bool typed, bool may_be_broken, unsigned workers,
+                           const std::atomic<bool>& stop) {
+  SLUICE_TRY(auto session, DuckdbSession::open(engine));
+  Schema out;
+  std::vector<Guess> guesses;
+  out.format = input.format;
+  if (input.format == TableFormat::kJsonLines) {
+    SLUICE_TRY(guesses, guess_all(engine, input, parts, out, may_be_broken, workers, stop));
+    out = json_schema(guesses);
+    if (out.raw.empty()) {
+      return invalid("bad_table", clients::shown_name(input.files[0].path) +
+                                      " has no lines, so that its columns are not known");
+    }
+  } else if (input.format == TableFormat::kCsv) {
+    SLUICE_TRY(out, csv_schema(session, input, parts));
+  } else {
+    SLUICE_TRY(out, parquet_schema(session, input));
+  }
+  if (typed && input.format == TableFormat::kCsv) {
+    SLUICE_TRY(guesses, guess_all(engine, input, parts, out, may_be_broken, workers, stop));
+  }
+  add_partition(input, out);
+  out.typed = out.raw;
+  if (typed && input.format != TableFormat::kParquet) settle_types(out, guesses);
+  return out;
+}
 
 std::vector<std::size_t> Plan::kept() const {
   std::vector<std::size_t> out;

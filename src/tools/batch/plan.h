@@ -73,6 +73,12 @@ struct Plan {
   nlohmann::json manifest() const;
 };
 
+// The input's columns. `typed`: what values their texts can be is found out too, for which every
+// part is read. `may_be_broken`: lines that are no rows do not count.
+Result<Schema> read_schema(const clients::Duckdb& engine, const Input& input, const Parts& parts,
+                           bool typed, bool may_be_broken, unsigned workers,
+                           const std::atomic<bool>& stop);
+
 // Reads what must be known of the whole input: its parts, and for text its types. Errors: the
 // input's, the binding's, the answers', and kInvalidArgument/`bad_sql` for the filter. `stop`: it
 // is given up (kCancelled) when this becomes true.

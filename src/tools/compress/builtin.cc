@@ -1,0 +1,28 @@
+#include "tools/compress/builtin.h"
+
+#include "base/text.h"
+
+namespace sluice::tools::compress {
+
+const std::vector<std::unique_ptr<const Method>>& methods() {
+  static const auto kMethods = [] {
+    std::vector<std::unique_ptr<const Method>> out;
+    out.push_back(make_optimize());
+    return out;
+  }();
+  return kMethods;
+}
+
+Result<const Method*> find_method(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const auto& method : methods()) {
+    if (method->name() == name) return method.get();
+    names.push_back(method->name());
+  }
+  std::vector<std::string> shown(names.begin(), names.end());
+  return invalid("unknown_method", "there is no method '" + printable(name) + "'" +
+                                       did_you_mean(name, names) + "; there are " +
+                                       join_and(shown));
+}
+
+}  // namespace sluice::tools::compress

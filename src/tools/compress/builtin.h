@@ -1,0 +1,12 @@
+// The methods that are built in, one function each; compress/builtin.cc lists them.
+#pragma once
+
+#include <memory>
+
+#include "tools/compress/method.h"
+
+namespace sluice::tools::compress {
+
+std::unique_ptr<const Method> make_optimize();
+
+}  // namespace sluice::tools::compress

@@ -1,0 +1,54 @@
+// Constant folding and fusion of nodes, as ONNX Runtime does it whenever it loads a model, saved:
+// the next load has less to do. Only what any processor runs is kept: layouts that are chosen for
+// this one are not.
+#include "engines/onnx_optimize.h"
+#include "tools/compress/builtin.h"
+#include "tools/compress/onnx_graph.h"
+
+namespace sluice::tools::compress {
+namespace {
+
+struct Settings {
+  std::string level = "extended";
+  static const Schema<Settings>& schema() {
+    static const auto kSchema = Schema<Settings>().option<std::string>(
+        "level", &Settings::level,
+        "basic (only standard operators are left) or extended (with ONNX Runtime's fused ones)",
+        [](const std::string& level) -> std::optional<std::string> {
+          if (level == "basic" || level == "extended") return std::nullopt;
+          return "expected basic or extended";
+        });
+    return kSchema;
+  }
+};
+
+class Optimize final : public Method {
+ public:
+  std::string_view name() const override { return "optimize"; }
+  std::string_view help() const override {
+    return "constant folding and fusion of nodes, done once instead of at each load";
+  }
+  std::vector<OptionInfo> settings() const override { return Settings::schema().describe(); }
+
+  Result<Made> make(const Task& task) const override {
+    SLUICE_TRY(const auto settings, read_settings<Settings>(task.settings));
+    SLUICE_TRY(const auto before, OnnxGraph::open(task.from));
+    Made out;
+    out.file = task.to / "model.onnx";
+    const bool extended = settings.level == "extended";
+    SLUICE_CHECK(engines::save_optimized(task.from, out.file, extended));
+    SLUICE_TRY(const auto after, OnnxGraph::open(out.file));
+    out.details["nodes_before"] = before.graph().node_size();
+    out.details["nodes"] = after.graph().node_size();
+    if (after.graph().node_size() >= before.graph().node_size()) {
+      out.notes.emplace_back("there was nothing to fold or to fuse");
+    }
+    return out;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const Method> make_optimize() { return std::make_unique<Optimize>(); }
+
+}  // namespace sluice::tools::compress
