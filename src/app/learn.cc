@@ -265,8 +265,8 @@ Result<std::string> old_text(const fs::path& path) {
 }
 
 // With fewer quantiles where the file would be too large to be read again.
-Result<Merged> merge(const std::string& old, const LearnedTable& table, double margin,
-                     Learned& learned) {
+Result<tools::MergedYaml> merge(const std::string& old, const LearnedTable& table, double margin,
+                                Learned& learned) {
   auto out = merge_model_yaml(old, learned.columns, learned.predictions);
   if (!out || out->text.size() <= kMaxConfig) return out;
   learned.columns = columns_of(table, margin, kFewQuantiles);

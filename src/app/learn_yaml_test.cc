@@ -20,12 +20,12 @@ std::vector<InputColumn> columns() {
   return {age, odd, text};
 }
 
-Merged merged(const std::string& old, bool predictions = true) {
+tools::MergedYaml merged(const std::string& old, bool predictions = true) {
   std::optional<PredictionTraining> training;
   if (predictions) training = PredictionTraining{{0.25, 0.75}, {}};
   auto out = merge_model_yaml(old, columns(), training);
   EXPECT_TRUE(out) << (out ? "" : out.error().message);
-  return out ? *out : Merged();
+  return out ? *out : tools::MergedYaml();
 }
 
 ModelConfig read(const std::string& text) {

@@ -153,6 +153,17 @@ const Schema<CostOptions>& CostOptions::schema() {
   return kSchema;
 }
 
+const Schema<CompressedFrom>& CompressedFrom::schema() {
+  static const auto kSchema =
+      Schema<CompressedFrom>()
+          .option("from", &CompressedFrom::model, "the model and version that it was made of")
+          .option("sha256", &CompressedFrom::sha256, "of that model's file")
+          .option("method", &CompressedFrom::method, "what was done to it")
+          .option("report", &CompressedFrom::report, "file that says how the two compare")
+          .option("created", &CompressedFrom::created, "when, UTC");
+  return kSchema;
+}
+
 const Schema<InputColumn>& InputColumn::schema() {
   static const auto kSchema =
       Schema<InputColumn>()
@@ -219,6 +230,7 @@ const Schema<ModelConfig>& ModelConfig::schema() {
                   {between<std::int64_t>(0, 10000)})
           .option("cache", &ModelConfig::cache, "answers that are kept and given again")
           .option("cost", &ModelConfig::cost, "what runs cost, for /api/cost")
+          .option("compressed", &ModelConfig::compressed, "what sluice compress made it of")
           .option("inputs", &ModelConfig::inputs,
                   "columns of a single two-dimensional input, in order", {unique_columns})
           .option("guard", &ModelConfig::guard, "what unusual values get")

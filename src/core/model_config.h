@@ -77,6 +77,16 @@ struct CostOptions {
   static const Schema<CostOptions>& schema();
 };
 
+// What a compressed version was made of, and by what; `sluice compress` writes it.
+struct CompressedFrom {
+  std::string model;    // "fraud/v1"
+  std::string sha256;   // of its file
+  std::string method;   // "prune:sparsity=0.3+dynamic-int8"
+  std::string report;   // the report's file, beside the model
+  std::string created;  // UTC
+  static const Schema<CompressedFrom>& schema();
+};
+
 struct InputColumn {
   std::string name;
   std::optional<Bounds> bounds;
@@ -111,6 +121,7 @@ struct ModelConfig {
   std::int64_t warmup = 8;
   std::optional<CacheOptions> cache;
   std::optional<CostOptions> cost;
+  std::optional<CompressedFrom> compressed;
   std::vector<InputColumn> inputs;
   std::optional<GuardOptions> guard;
   std::vector<std::string> labels;

@@ -55,6 +55,8 @@ class Method {
   // File name endings that it takes, with the dot.
   virtual std::vector<std::string_view> takes() const { return {".onnx"}; }
   virtual std::vector<OptionInfo> settings() const = 0;
+  // Errors: kInvalidArgument/`bad_settings`.
+  virtual Result<void> check(const Node& settings) const = 0;
   virtual bool needs_calibration() const { return false; }
   // Errors: kInvalidArgument/`bad_settings`; `not_compressible` with why and what to do, where this
   // model has nothing for the method (quantised already, opset too old); `no_calibration`; the

@@ -29,6 +29,9 @@ class Optimize final : public Method {
     return "constant folding and fusion of nodes, done once instead of at each load";
   }
   std::vector<OptionInfo> settings() const override { return Settings::schema().describe(); }
+  Result<void> check(const Node& settings) const override {
+    return read_settings<Settings>(settings).transform([](const Settings&) {});
+  }
 
   Result<Made> make(const Task& task) const override {
     SLUICE_TRY(const auto settings, read_settings<Settings>(task.settings));

@@ -1,0 +1,94 @@
+#include "tools/compress/timing.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace sluice::tools::compress {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kTurns = 20;
+constexpr std::size_t kMostRows = 64;  // of a batch
+
+TensorView first_rows(TensorView tensor, std::size_t rows, std::size_t count) {
+  tensor.shape[0] = static_cast<std::int64_t>(count);
+  if (tensor.dtype == DType::kString) {
+    tensor.strings = tensor.strings.first(tensor.strings.size() / rows * count);
+  } else {
+    tensor.data = tensor.data.first(tensor.data.size() / rows * count);
+  }
+  return tensor;
+}
+
+std::vector<TensorView> rows_of(const DatasetBatch& batch, std::size_t count) {
+  std::vector<TensorView> out;
+  for (const auto& tensor : batch.inputs) out.push_back(first_rows(tensor, batch.rows, count));
+  return out;
+}
+
+// Microseconds of each run.
+using Taken = std::vector<double>;
+
+Result<void> run_for(const Model& model, std::span<const TensorView> inputs, Clock::duration length,
+                     Taken& taken) {
+  std::vector<TensorView> outputs(model.signature().outputs.size());
+  const auto end = Clock::now() + length;
+  for (auto now = Clock::now(); now < end || taken.empty();) {
+    Arena arena;
+    SLUICE_CHECK(model.run(inputs, outputs, arena));
+    const auto then = std::exchange(now, Clock::now());
+    taken.push_back(std::chrono::duration<double, std::micro>(now - then).count());
+  }
+  return {};
+}
+
+double quantile(Taken& taken, double share) {
+  const auto place = static_cast<std::size_t>(share * static_cast<double>(taken.size() - 1));
+  std::ranges::nth_element(taken, taken.begin() + static_cast<std::ptrdiff_t>(place));
+  return taken[place];
+}
+
+struct Both {
+  Taken before;
+  Taken after;
+};
+
+Result<Both> in_turns(const Model& before, const Model& after, std::span<const TensorView> inputs,
+                      Clock::duration budget, const std::atomic<bool>& stop) {
+  Both warm;
+  SLUICE_CHECK(run_for(before, inputs, budget / kTurns, warm.before));
+  SLUICE_CHECK(run_for(after, inputs, budget / kTurns, warm.after));
+  Both out;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    if (stop) return fail(Code::kCancelled, "stopped", "stopped; nothing was written");
+    SLUICE_CHECK(run_for(before, inputs, budget / (2 * kTurns), out.before));
+    SLUICE_CHECK(run_for(after, inputs, budget / (2 * kTurns), out.after));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<TimingPair> time_both(const Model& before, const Model& after, const Dataset& dataset,
+                             std::chrono::milliseconds budget, const std::atomic<bool>& stop) {
+  const auto& batches = dataset.batches();
+  const auto& largest = *std::ranges::max_element(batches, {}, &DatasetBatch::rows);
+  const bool batchable = before.signature().batchable();
+  const std::size_t alone = batchable ? 1 : largest.rows;
+  const std::size_t many = batchable ? std::min(kMostRows, largest.rows) : largest.rows;
+  SLUICE_TRY(auto single, in_turns(before, after, rows_of(largest, alone), budget / 2, stop));
+  SLUICE_TRY(auto together, in_turns(before, after, rows_of(largest, many), budget / 2, stop));
+  const auto timing = [&](Taken& one, Taken& batch) {
+    return Timing{quantile(one, 0.5), quantile(one, 0.95),
+                  1e6 * static_cast<double>(many) / quantile(batch, 0.5), many};
+  };
+  TimingPair out;
+  out.before = timing(single.before, together.before);
+  out.after = timing(single.after, together.after);
+  out.faster = out.before.p50_us / out.after.p50_us;
+  out.throughput = out.after.rows_per_second / out.before.rows_per_second;
+  return out;
+}
+
+}  // namespace sluice::tools::compress
