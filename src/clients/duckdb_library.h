@@ -36,7 +36,8 @@
   X(create_data_chunk)                                                                            \
   X(destroy_data_chunk)                                                                           \
   X(data_chunk_get_size)                                                                          \
-  X(data_chunk_set_size) X(data_chunk_get_vector) X(vector_get_data) X(vector_get_validity)       \
+  X(data_chunk_set_size)                                                                          \
+  X(data_chunk_get_vector) X(vector_get_data) X(vector_get_validity)                              \
       X(vector_ensure_validity_writable) X(vector_assign_string_element_len)                      \
           X(list_vector_get_child) X(list_vector_reserve) X(list_vector_set_size)                 \
               X(validity_set_row_invalid) X(validity_set_row_valid) X(appender_create_ext)        \
