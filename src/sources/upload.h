@@ -28,7 +28,8 @@ namespace sluice::sources {
 struct UploadPlan {
   std::filesystem::path file;
   std::string key;
-  std::filesystem::path notes;  // of parts that are there
+  std::filesystem::path notes;    // of parts that are there
+  std::optional<Object> known{};  // what the store has there: if that is the same nothing is sent
   int connections = 4;
   // Of each part, at least; a file that is no larger is sent at once.
   std::uint64_t part = std::uint64_t{16} << 20;
@@ -64,6 +65,7 @@ class Upload {
 
   Result<Stored> at_once();
   Result<Stored> in_parts();
+  Result<bool> is_known();
   Result<void> begin();
   bool read_notes();
   void write_note(const std::string& line);

@@ -143,13 +143,14 @@ class UploadTest : public testing::Test {
   }
   Result<Uploaded> upload() {
     sent = 0;
-    UploadPlan plan{temp.path() / "file", "a/key", temp.path() / "notes", 3, 1000};
+    UploadPlan plan{temp.path() / "file", "a/key", temp.path() / "notes", known, 3, 1000};
     return Upload(store, plan, sent, stop).run();
   }
   bool noted() const { return fs::exists(temp.path() / "notes"); }
 
   const TempDirectory temp;
   MemoryStore store;
+  std::optional<Object> known;
   std::atomic<std::uint64_t> sent{0};
   std::atomic<bool> stop{false};
 };
@@ -188,6 +189,22 @@ TEST_F(UploadTest, ALargeOneInParts) {
   EXPECT_EQ(store.payloads, 14) << "what was cut or damaged is sent again, and nothing else";
   EXPECT_EQ(sent, 10'500U);
   EXPECT_FALSE(noted());
+}
+
+TEST_F(UploadTest, WhatIsThereIsNotSentAgain) {
+  for (const std::size_t size : {0UL, 700UL, 2500UL}) {
+    write(size);
+    ASSERT_TRUE(upload());
+    known = Object{"a/key", size, store.etags["a/key"], {}, {}};
+    store.payloads = 0;
+    ASSERT_TRUE(upload());
+    EXPECT_EQ(store.payloads, 0);
+    EXPECT_EQ(sent, size);
+    known->etag.replace(1, 1, known->etag[1] == 'a' ? "b" : "a");
+    ASSERT_TRUE(upload());
+    EXPECT_GT(store.payloads, 0) << "it is another";
+    known.reset();
+  }
 }
 
 TEST_F(UploadTest, NothingIsLeftOfOneThatFails) {
