@@ -69,7 +69,7 @@ std::string write_completion(const std::vector<UploadedPart>& parts) {
     node.append_child("ETag").text() = part.etag.c_str();
   }
   std::ostringstream out;
-  document.save(out, "", pugi::format_raw);
+  document.save(out, "", pugi::format_raw | pugi::format_no_declaration);
   return out.str();
 }
 
