@@ -24,8 +24,9 @@ URL = f"s3://{BUCKET}"
 PART = 16 * MIB  # of uploads
 
 
-def table(path, rows, note=0):
-    """Rows of one data set as CSV, with a note of so many characters that makes it long."""
+def table(path, rows, note=0, noise=0):
+    """Rows of one data set as CSV, with a note that makes it long: so many characters, and bytes that
+    no codec makes shorter."""
     data = load_breast_cancer()
     dice = numpy.random.default_rng(3)
     values = data.data[dice.integers(0, len(data.data), 200)]
@@ -34,7 +35,8 @@ def table(path, rows, note=0):
     with open(path, "w") as out:
         out.write(",".join(["code", *(name.replace(" ", "_") for name in data.feature_names)]))
         out.write(",note\n")
-        out.writelines(f"{n:07d},{texts[n % len(texts)]},{'x' * note}{n}\n" for n in range(rows))
+        out.writelines(f"{n:07d},{texts[n % len(texts)]},{'x' * note}"
+                       f"{dice.bytes(noise).hex()}{n}\n" for n in range(rows))
     return path
 
 
@@ -362,6 +364,32 @@ def shards(report, case):
                  (["in.csv", "out/whole.csv"], [], []))
 
 
+def shards_of_many_files(report, case):
+    """Of Parquet files that are another shard's nothing but the footer is read."""
+    sizes = []
+    for day in range(3):
+        source = table(case.root / "in.csv", 3000 + day, noise=80)
+        file = case.root / f"days/part-{day}.parquet"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(case.local(source, "made.parquet"))
+        case.put(f"days/{file.name}", file)
+        sizes.append(file.stat().st_size)
+    want = case.local(file.parent, "want.parquet")
+    with FaultProxy(case.s3.port) as proxy:
+        case.port = proxy.port
+        for shard in range(3):
+            done = case.run(f"{URL}/days", f"{URL}/out.parquet", "--shard", f"{shard + 1}/3")
+            succeeds(report, f"shard {shard + 1}", done)
+            read = [proxy.poured(f"part-{day}.parquet") for day in range(3)]
+            proxy.log.clear()
+            report.check("reads its own file, and little of the others",
+                         all(got >= size if day == shard else got < size / 2
+                             for day, (got, size) in enumerate(zip(read, sizes))), (read, sizes))
+    case.port = None
+    succeeds(report, "merge", case.merge(f"{URL}/out.parquet"))
+    report.check("the bytes of one run", case.s3.get("out.parquet") == want)
+
+
 def merge_ended_early(report, case):
     """After the output is there, while the shards are taken away."""
     source = table(case.root / "in.csv", 2500, note=3900)
@@ -457,7 +485,8 @@ def main():
             *map(with_bucket, (same_bytes, bad_rows, patterns, google)),
             *map(with_large, (faults, killed_in_upload, stopped_in_upload, killed_in_download,
                               changed)),
-            *map(with_bucket, (other_machine, shards, merge_ended_early, errors)))
+            *map(with_bucket, (other_machine, shards, shards_of_many_files,
+                               merge_ended_early, errors)))
 
 
 if __name__ == "__main__":

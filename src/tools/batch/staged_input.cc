@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "base/digest.h"
 #include "base/file.h"
 #include "sources/download.h"
 #include "sources/retry.h"
 #include "tools/batch/input_names.h"
+#include "tools/batch/shard_objects.h"
 #include "tools/batch/shards.h"
 
 namespace sluice::tools::batch {
@@ -62,15 +62,13 @@ std::uint64_t bytes_below(const fs::path& folder) {
 
 Result<std::vector<sources::Downloaded>> download(sources::ObjectStore& store,
                                                   const std::vector<Object>& objects,
-                                                  const fs::path& folder, Transfer& transfer,
+                                                  const fs::path& copies, Transfer& transfer,
                                                   const std::atomic<bool>& stop) {
   sources::DownloadPlan plan;
   plan.title = "the input";
-  plan.directory = folder / "files";
-  plan.notes = folder / "pieces";
+  plan.directory = copies;
+  plan.notes = copies.parent_path() / "pieces";
   plan.objects = objects;
-  std::error_code ignored;
-  fs::create_directories(plan.directory, ignored);
   const sources::Download* running = nullptr;
   sources::Download download(store, std::move(plan), [&] {
     transfer.bytes_done = running->received();
@@ -134,45 +132,64 @@ Result<FoundObjects> find_objects(sources::WritableStore& store, const std::stri
   return out;
 }
 
-Result<Copies> fetch_objects(sources::ObjectStore& store, const std::vector<Object>& objects,
-                             const StagingFolder& folder, Transfer& transfer,
-                             const std::atomic<bool>& stop) {
+Result<fs::path> copies_folder(const std::vector<Object>& objects, const StagingFolder& folder) {
+  const auto name = name_of(objects);
+  remove_others(folder.path(), name);
+  SLUICE_CHECK(folder.folder(name));
+  return folder.folder(name + "/files");
+}
+
+Result<std::vector<std::string>> fetch_objects(sources::ObjectStore& store,
+                                               const std::vector<Object>& objects,
+                                               const fs::path& copies, const StagingFolder& folder,
+                                               Transfer& transfer, const std::atomic<bool>& stop) {
   std::uint64_t bytes = 0;
   for (const auto& object : objects) bytes += object.size;
   transfer.begin(Transfer::Phase::kDownload, bytes);
-  const auto name = name_of(objects);
-  remove_others(folder.path(), name);
-  SLUICE_TRY(const auto home, folder.folder(name));
-  SLUICE_CHECK(folder.check_room(bytes - std::min(bytes, bytes_below(home))));
-  auto done = download(store, objects, home, transfer, stop);
+  SLUICE_CHECK(folder.check_room(bytes - std::min(bytes, bytes_below(copies))));
+  auto done = download(store, objects, copies, transfer, stop);
   if (!done && done.error().reason == "damaged") {
     // What is wrong may have been wrong on this disk.
     std::error_code ignored;
-    fs::remove_all(home, ignored);
-    SLUICE_CHECK(folder.folder(name));
-    done = download(store, objects, home, transfer, stop);
+    fs::remove(copies.parent_path() / "pieces", ignored);
+    for (const auto& object : objects) fs::remove(copies / object.key, ignored);
+    done = download(store, objects, copies, transfer, stop);
   }
   if (!done) return Failure(std::move(done).error());
-  Copies out{home / "files", {}};
+  std::vector<std::string> out;
   for (std::size_t i = 0; i < objects.size(); ++i) {
-    out.versions.push_back(objects[i].etag.empty() ? (*done)[i].digest : objects[i].etag);
+    out.push_back(objects[i].etag.empty() ? (*done)[i].digest : objects[i].etag);
   }
   return out;
 }
 
-Result<Input> stage_input(const std::string& url, const fs::path& parts,
-                          const StagingFolder& folder, Transfer& transfer,
-                          const std::atomic<bool>& stop) {
+Result<StagedInput> stage_input(const std::string& url, const Shard& shard, const fs::path& parts,
+                                const StagingFolder& folder, Transfer& transfer,
+                                const std::atomic<bool>& stop) {
   transfer.begin(Transfer::Phase::kDownload, 0);
   SLUICE_TRY(const auto bucket, sources::open_bucket(url, false));
   SLUICE_TRY(const auto found, find_objects(*bucket.store, bucket.path));
   SLUICE_CHECK(check_same(parts, found.objects));
-  SLUICE_TRY(const auto copies,
-             fetch_objects(*bucket.store, found.objects, folder, transfer, stop));
+  SLUICE_TRY(const auto copies, copies_folder(found.objects, folder));
+  SLUICE_TRY(const auto wanted,
+             objects_of_shard(*bucket.store, found.objects, shard, copies, stop));
+  StagedInput out;
+  std::vector<Object> objects;
+  for (const auto index : wanted) {
+    objects.push_back(found.objects[index]);
+    out.bytes += objects.back().size;
+  }
+  SLUICE_TRY(const auto versions,
+             fetch_objects(*bucket.store, objects, copies, folder, transfer, stop));
   std::vector<fs::path> files;
-  for (const auto& object : found.objects) files.push_back(copies.folder / object.key);
-  SLUICE_TRY(auto out, input_of(files, copies.folder / found.base));
-  for (std::size_t i = 0; i < files.size(); ++i) out.files[i].version = copies.versions[i];
+  for (const auto& object : found.objects) files.push_back(copies / object.key);
+  SLUICE_TRY(out.input, input_of(files, copies / found.base));
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    out.input.files[i].version = found.objects[i].etag;
+  }
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    out.input.files[wanted[i]].version = versions[i];
+  }
   transfer.phase = Transfer::Phase::kNone;
   return out;
 }

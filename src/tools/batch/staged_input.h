@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "sources/bucket.h"
-#include "tools/batch/input.h"
+#include "tools/batch/plan.h"
 #include "tools/batch/staging.h"
 #include "tools/batch/staging_folder.h"
 
@@ -24,23 +24,29 @@ struct FoundObjects {
 };
 Result<FoundObjects> find_objects(sources::WritableStore& store, const std::string& path);
 
-// Fetches objects into the job's folder, by their keys; what is there of the same content is kept,
-// and what is there of another is removed. Everything is held against the store's digests. Answers
-// the folder. `versions`: of each object, what changes with its content. Errors: the store's;
-// kResourceExhausted/`no_room`; kCancelled.
-struct Copies {
-  std::filesystem::path folder;
-  std::vector<std::string> versions;
-};
-Result<Copies> fetch_objects(sources::ObjectStore& store,
-                             const std::vector<sources::Object>& objects,
-                             const StagingFolder& folder, Transfer& transfer,
-                             const std::atomic<bool>& stop);
+// Where copies of these objects lie in the job's folder. What is there of others is removed.
+// Errors: those of the disk.
+Result<std::filesystem::path> copies_folder(const std::vector<sources::Object>& objects,
+                                            const StagingFolder& folder);
 
-// The input of a URL. `parts`: the folder of parts that is to be gone on with, or empty: where they
-// are of other objects that is told before anything is fetched (kFailedPrecondition/`other_run`).
-Result<Input> stage_input(const std::string& url, const std::filesystem::path& parts,
-                          const StagingFolder& folder, Transfer& transfer,
-                          const std::atomic<bool>& stop);
+// Fetches objects into a folder of copies, by their keys; what is there of them is kept. Everything
+// is held against the store's digests. Answers what changes with each one's content: its ETag,
+// where it has one. Errors: the store's; kResourceExhausted/`no_room`; kCancelled.
+Result<std::vector<std::string>> fetch_objects(sources::ObjectStore& store,
+                                               const std::vector<sources::Object>& objects,
+                                               const std::filesystem::path& copies,
+                                               const StagingFolder& folder, Transfer& transfer,
+                                               const std::atomic<bool>& stop);
+
+// The input of a URL, as far as this shard reads it. `parts`: the folder of parts that is to be
+// gone on with, or empty: where they are of other objects that is told before anything is fetched
+// (kFailedPrecondition/`other_run`).
+struct StagedInput {
+  Input input;
+  std::uint64_t bytes = 0;  // of the objects that were fetched
+};
+Result<StagedInput> stage_input(const std::string& url, const Shard& shard,
+                                const std::filesystem::path& parts, const StagingFolder& folder,
+                                Transfer& transfer, const std::atomic<bool>& stop);
 
 }  // namespace sluice::tools::batch

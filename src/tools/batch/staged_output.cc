@@ -1,15 +1,11 @@
 #include "tools/batch/staged_output.h"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <functional>
 #include <map>
-#include <mutex>
-#include <thread>
 
 #include "sources/retry.h"
 #include "sources/upload.h"
+#include "tools/batch/few_at_once.h"
 #include "tools/batch/shards.h"
 
 namespace sluice::tools::batch {
@@ -19,32 +15,7 @@ namespace fs = std::filesystem;
 using sources::Object;
 using sources::WritableStore;
 
-constexpr std::size_t kAtOnce = 4;
 constexpr const char* kManifest = "manifest.json";
-
-// Each of `count` things by one of a few threads, until one fails. The first error.
-Result<void> few_at_once(std::size_t count, const std::function<Result<void>(std::size_t)>& work) {
-  std::atomic<std::size_t> next = 0;
-  std::atomic<bool> ending = false;
-  std::mutex mutex;
-  Result<void> out;
-  const auto run = [&] {
-    pthread_setname_np(pthread_self(), "store");
-    while (!ending) {
-      const auto index = next++;
-      if (index >= count) return;
-      auto done = work(index);
-      if (done) continue;
-      const std::lock_guard lock(mutex);
-      if (out) out = std::move(done);
-      ending = true;
-    }
-  };
-  std::vector<std::jthread> threads;
-  for (std::size_t i = 0; i < std::min(kAtOnce, count); ++i) threads.emplace_back(run);
-  threads.clear();
-  return out;
-}
 
 std::uint64_t size_of(const fs::path& file) {
   std::error_code error;

@@ -156,14 +156,16 @@ Result<Summary> run_staged(std::shared_ptr<const Servable> servable, JobOptions 
     options.keep_parts = true;
   }
   const auto parts = folder_of(options.output, options.shard);
+  std::uint64_t fetched = 0;
   if (from) {
-    SLUICE_TRY(options.found, stage_input(options.input, options.resume ? parts : fs::path(),
-                                          folder, transfer, stop));
+    SLUICE_TRY(auto staged,
+               stage_input(options.input, options.shard, options.resume ? parts : fs::path(),
+                           folder, transfer, stop));
+    options.found = std::move(staged.input);
+    fetched = staged.bytes;
   }
   SLUICE_TRY(auto summary, run_job(std::move(servable), options, counts, stop));
-  if (from) {
-    for (const auto& file : options.found->files) summary.downloaded += file.size;
-  }
+  summary.downloaded = fetched;
   if (summary.stopped) return summary;
   if (to && options.shard.count > 1) {
     const auto key = folder_of(target->key, options.shard).native();
@@ -187,9 +189,10 @@ Result<Summary> merge_staged(const fs::path& output, const fs::path& directory, 
   if (earlier) return folder.remove(), *std::move(earlier);
   SLUICE_TRY(const auto shards, find_shards(target));
   SLUICE_CHECK(check_writable(target.store(), target.key, folder, true));
-  SLUICE_TRY(const auto copies, fetch_objects(target.store(), shards, folder, transfer, stop));
+  SLUICE_TRY(const auto copies, copies_folder(shards, folder));
+  SLUICE_CHECK(fetch_objects(target.store(), shards, copies, folder, transfer, stop));
   transfer.phase = Transfer::Phase::kNone;
-  const auto whole = copies.folder / target.key;
+  const auto whole = copies / target.key;
   SLUICE_TRY(auto summary, merge_shards(whole, true, counts));
   for (const auto& object : shards) summary.downloaded += object.size;
   SLUICE_TRY(summary.uploaded,
