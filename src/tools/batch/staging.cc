@@ -60,6 +60,13 @@ std::string shard_words(const Shard& shard) {
   return "\nshard " + std::to_string(shard.index) + " of " + std::to_string(shard.count);
 }
 
+// What is stopped between two parts of the work.
+template <class T>
+Result<T> told(Result<T> result, std::string_view next) {
+  if (result || result.error().code != Code::kCancelled) return result;
+  return fail(Code::kCancelled, "stopped", "stopped; " + std::string(next));
+}
+
 // ---- merging -----------------------------------------------------------------------------------
 
 // The shards' objects, where all shards are there as far as a listing can tell.
@@ -134,11 +141,9 @@ Result<std::optional<Summary>> finish_merged(const fs::path& file, const Target&
   return std::optional(read_summary(note));
 }
 
-}  // namespace
-
-Result<Summary> run_staged(std::shared_ptr<const Servable> servable, JobOptions options,
-                           const fs::path& directory, Counts& counts, Transfer& transfer,
-                           const std::atomic<bool>& stop) {
+Result<Summary> run(std::shared_ptr<const Servable> servable, JobOptions options,
+                    const fs::path& directory, Counts& counts, Transfer& transfer,
+                    const std::atomic<bool>& stop) {
   SLUICE_TRY(const bool from, is_in_store(options.input, "--input"));
   SLUICE_TRY(const bool to, is_in_store(options.output, "--output"));
   if (!from && !to) return run_job(std::move(servable), options, counts, stop);
@@ -178,8 +183,8 @@ Result<Summary> run_staged(std::shared_ptr<const Servable> servable, JobOptions 
   return summary;
 }
 
-Result<Summary> merge_staged(const fs::path& output, const fs::path& directory, Counts& counts,
-                             Transfer& transfer, const std::atomic<bool>& stop) {
+Result<Summary> merge(const fs::path& output, const fs::path& directory, Counts& counts,
+                      Transfer& transfer, const std::atomic<bool>& stop) {
   SLUICE_TRY(const bool in_store, is_in_store(output, "--output"));
   if (!in_store) return merge_shards(output, false, counts);
   SLUICE_TRY(const auto target, open_target(output));
@@ -203,6 +208,21 @@ Result<Summary> merge_staged(const fs::path& output, const fs::path& directory, 
   SLUICE_CHECK(remove_objects(target.store(), keys));
   folder.remove();
   return summary;
+}
+
+}  // namespace
+
+Result<Summary> run_staged(std::shared_ptr<const Servable> servable, JobOptions options,
+                           const fs::path& directory, Counts& counts, Transfer& transfer,
+                           const std::atomic<bool>& stop) {
+  return told(run(std::move(servable), std::move(options), directory, counts, transfer, stop),
+              "the same command with --resume goes on where it was");
+}
+
+Result<Summary> merge_staged(const fs::path& output, const fs::path& directory, Counts& counts,
+                             Transfer& transfer, const std::atomic<bool>& stop) {
+  return told(merge(output, directory, counts, transfer, stop),
+              "the same command goes on where it was");
 }
 
 }  // namespace sluice::tools::batch

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import http.client
 import os
+import shutil
 import subprocess
 import tempfile
 import urllib.parse
@@ -99,6 +100,12 @@ class S3:
         root = Path(self.scratch.name, BUCKET)
         return sorted(str(file.relative_to(root)).removesuffix("._S3rver_object")
                       for file in root.rglob("*._S3rver_object"))
+
+    def clear(self):
+        """As a new one."""
+        folder = Path(self.scratch.name, BUCKET)
+        shutil.rmtree(folder)
+        folder.mkdir()
 
     def uploads(self):
         """Uploads in parts that are under way, or were left behind."""
