@@ -41,11 +41,11 @@
   X(vector_get_data)                                                                      \
   X(vector_get_validity)                                                                  \
   X(vector_ensure_validity_writable)                                                      \
-  X(vector_assign_string_element_len) X(list_vector_get_child) X(list_vector_reserve)     \
-      X(list_vector_set_size) X(validity_set_row_invalid) X(validity_set_row_valid)       \
-          X(appender_create_ext) X(append_data_chunk) X(appender_flush) X(appender_close) \
-              X(appender_error_data) X(appender_destroy) X(error_data_message)            \
-                  X(destroy_error_data)
+  X(vector_assign_string_element_len)                                                     \
+  X(list_vector_get_child) X(list_vector_reserve) X(list_vector_set_size)                 \
+      X(validity_set_row_invalid) X(validity_set_row_valid) X(appender_create_ext)        \
+          X(append_data_chunk) X(appender_flush) X(appender_close) X(appender_error_data) \
+              X(appender_destroy) X(error_data_message) X(destroy_error_data)
 
 namespace sluice::clients {
 

@@ -32,6 +32,11 @@ bool is_md5(std::string_view text) {
   return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+// Of an object, or of its parts.
+bool is_digest(std::string_view etag) {
+  return parts_of_etag(etag) > 0 || (etag.size() == 34 && is_md5(etag.substr(1, 32)));
+}
+
 // An ETag of another form says nothing (other stores, other ways of encrypting).
 Result<void> check_etag(const Stored& stored, const std::string& md5) {
   if (!stored.etag_is_digest || stored.etag.size() < 2) return {};
@@ -95,8 +100,9 @@ Result<Uploaded> Upload::run() {
   if (there) return Uploaded{size_, plan_.known->etag};
   SLUICE_TRY(const auto stored, size_ <= part_ ? at_once() : in_parts());
   SLUICE_TRY(const auto found, with_retries(stop_, [&] { return store_.look(plan_.key); }));
-  const bool same = found && found->size == size_ &&
-                    (stored.etag.empty() || found->etag.empty() || found->etag == stored.etag);
+  // Some stores make ETags of another kind for an answer than for what they have put together.
+  const bool comparable = found && is_digest(stored.etag) && is_digest(found->etag);
+  const bool same = found && found->size == size_ && (!comparable || found->etag == stored.etag);
   if (same) return Uploaded{size_, found->etag};
   return unavailable("changing", std::string(store_.name()) +
                                      " has another object now than the one that was uploaded; "

@@ -50,7 +50,8 @@ class MemoryStore final : public WritableStore {
     const std::lock_guard lock(mutex);
     const auto found = objects.find(key);
     if (found == objects.end()) return std::optional<Object>();
-    return std::optional(Object{key, found->second.size(), etags[key], {}, {}});
+    const auto& etag = other.empty() ? etags[key] : other;
+    return std::optional(Object{key, found->second.size(), etag, {}, {}});
   }
 
   Result<Stored> put(const std::string& key, const Payload& payload,
@@ -111,6 +112,7 @@ class MemoryStore final : public WritableStore {
   std::map<std::string, std::string> objects;
   std::map<std::string, std::string> etags;
   std::map<std::string, std::map<int, std::string>> uploads;
+  std::string other;  // the ETag of what lies there when it is looked at
   int begun = 0;
   int refused = 0;             // this part is
   int lost = 0;                // answers to the end of an upload
@@ -205,6 +207,16 @@ TEST_F(UploadTest, WhatIsThereIsNotSentAgain) {
     EXPECT_GT(store.payloads, 0) << "it is another";
     known.reset();
   }
+}
+
+TEST_F(UploadTest, AnotherObjectAfterwardsIsTold) {
+  write(500);
+  store.other = quoted(std::string(32, 'a'));
+  const auto done = upload();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().reason, "changing");
+  store.other = quoted("CJ+kx5qP=");  // no digest: it says nothing
+  EXPECT_TRUE(upload());
 }
 
 TEST_F(UploadTest, NothingIsLeftOfOneThatFails) {
