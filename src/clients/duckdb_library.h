@@ -12,40 +12,36 @@
 #include "base/error.h"
 
 // Each is a member of DuckdbLibrary, without its 'duckdb_'.
-#define SLUICE_DUCKDB_FUNCTIONS(X)                                                        \
-  X(library_version)                                                                      \
-  X(free)                                                                                 \
-  X(create_config)                                                                        \
-  X(set_config)                                                                           \
-  X(destroy_config)                                                                       \
-  X(open_ext)                                                                             \
-  X(close)                                                                                \
-  X(connect)                                                                              \
-  X(disconnect)                                                                           \
-  X(query)                                                                                \
-  X(prepare)                                                                              \
-  X(prepare_error)                                                                        \
-  X(destroy_prepare)                                                                      \
-  X(execute_prepared_streaming)                                                           \
-  X(result_error)                                                                         \
-  X(destroy_result)                                                                       \
-  X(fetch_chunk)                                                                          \
-  X(create_logical_type)                                                                  \
-  X(create_list_type)                                                                     \
-  X(destroy_logical_type)                                                                 \
-  X(create_data_chunk)                                                                    \
-  X(destroy_data_chunk)                                                                   \
-  X(data_chunk_get_size)                                                                  \
-  X(data_chunk_set_size)                                                                  \
-  X(data_chunk_get_vector)                                                                \
-  X(vector_get_data)                                                                      \
-  X(vector_get_validity)                                                                  \
-  X(vector_ensure_validity_writable)                                                      \
-  X(vector_assign_string_element_len)                                                     \
-  X(list_vector_get_child) X(list_vector_reserve) X(list_vector_set_size)                 \
-      X(validity_set_row_invalid) X(validity_set_row_valid) X(appender_create_ext)        \
-          X(append_data_chunk) X(appender_flush) X(appender_close) X(appender_error_data) \
-              X(appender_destroy) X(error_data_message) X(destroy_error_data)
+#define SLUICE_DUCKDB_FUNCTIONS(X)                                                                \
+  X(library_version)                                                                              \
+  X(free)                                                                                         \
+  X(create_config)                                                                                \
+  X(set_config)                                                                                   \
+  X(destroy_config)                                                                               \
+  X(open_ext)                                                                                     \
+  X(close)                                                                                        \
+  X(connect)                                                                                      \
+  X(disconnect)                                                                                   \
+  X(query)                                                                                        \
+  X(prepare)                                                                                      \
+  X(prepare_error)                                                                                \
+  X(destroy_prepare)                                                                              \
+  X(execute_prepared_streaming)                                                                   \
+  X(result_error)                                                                                 \
+  X(destroy_result)                                                                               \
+  X(fetch_chunk)                                                                                  \
+  X(create_logical_type)                                                                          \
+  X(create_list_type)                                                                             \
+  X(destroy_logical_type)                                                                         \
+  X(create_data_chunk)                                                                            \
+  X(destroy_data_chunk)                                                                           \
+  X(data_chunk_get_size)                                                                          \
+  X(data_chunk_set_size) X(data_chunk_get_vector) X(vector_get_data) X(vector_get_validity)       \
+      X(vector_ensure_validity_writable) X(vector_assign_string_element_len)                      \
+          X(list_vector_get_child) X(list_vector_reserve) X(list_vector_set_size)                 \
+              X(validity_set_row_invalid) X(validity_set_row_valid) X(appender_create_ext)        \
+                  X(append_data_chunk) X(appender_flush) X(appender_close) X(appender_error_data) \
+                      X(appender_destroy) X(error_data_message) X(destroy_error_data)
 
 namespace sluice::clients {
 
