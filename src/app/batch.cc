@@ -18,7 +18,8 @@
 #include "base/processors.h"
 #include "base/text.h"
 #include "config/yaml.h"
-#include "tools/batch/job.h"
+#include "sources/builtin.h"
+#include "tools/batch/staging.h"
 
 namespace sluice::app {
 namespace {
@@ -27,6 +28,7 @@ using tools::batch::Counts;
 using tools::batch::JobOptions;
 using tools::batch::OnError;
 using tools::batch::Summary;
+using tools::batch::Transfer;
 
 constexpr int kStopped = 130;  // by Ctrl-C, as shells have it
 constexpr std::size_t kMostMapping = std::size_t{16} << 20;
@@ -42,6 +44,7 @@ struct Arguments {
   std::string shard;
   std::size_t shards = 0;
   std::string output;
+  std::string staging;
   JobOptions job;
   bool merge = false;
   bool json = false;
@@ -87,6 +90,12 @@ Result<JobOptions> job_of(const Arguments& arguments) {
                                                   : std::nullopt;
                                    }));
   return out;
+}
+
+// Not in TMPDIR: that is often in memory, and empty after a crash.
+std::filesystem::path staging_folder(const Arguments& arguments) {
+  if (!arguments.staging.empty()) return arguments.staging;
+  return std::filesystem::path(sources::default_cache_directory("")) / "batch";
 }
 
 sigset_t stop_signals() {
@@ -150,10 +159,12 @@ int run_with_model(const Arguments& arguments) {
   if (!model) return complain(model.error());
   job->model = model->identity;
   Counts counts;
+  Transfer transfer;
   std::atomic<bool> stop = false;
-  BatchProgress progress(counts, arguments.json);
+  BatchProgress progress(counts, transfer, arguments.json);
   auto done = std::async(std::launch::async, [&] {
-    return tools::batch::run_job(model->servable, *job, counts, stop);
+    return tools::batch::run_staged(model->servable, *job, staging_folder(arguments), counts,
+                                    transfer, stop);
   });
   const auto result = watch(done, progress, stop);
   return finish(result, progress, arguments, *job, stop);
@@ -161,10 +172,13 @@ int run_with_model(const Arguments& arguments) {
 
 int merge(const Arguments& arguments) {
   Counts counts;
+  Transfer transfer;
   std::atomic<bool> stop = false;
-  BatchProgress progress(counts, arguments.json);
-  auto done = std::async(std::launch::async,
-                         [&] { return tools::batch::merge_shards(arguments.output, counts); });
+  BatchProgress progress(counts, transfer, arguments.json);
+  auto done = std::async(std::launch::async, [&] {
+    return tools::batch::merge_staged(arguments.output, staging_folder(arguments), counts, transfer,
+                                      stop);
+  });
   const auto result = watch(done, progress, stop);
   return finish(result, progress, arguments, {}, stop);
 }
@@ -211,8 +225,14 @@ Action add_batch(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--version", arguments->version, "version of the model");
   app.add_option("--input", arguments->job.input,
-                 ".parquet, .csv, .jsonl or .ndjson: a file, a pattern, or a folder");
-  app.add_option("--output", arguments->output, "file of any of these kinds")->required();
+                 ".parquet, .csv, .jsonl or .ndjson: a file, a pattern, or a folder; also in s3:// "
+                 "or gs://");
+  app.add_option("--output", arguments->output,
+                 "file of any of these kinds; also in s3:// or gs://")
+      ->required();
+  app.add_option("--staging", arguments->staging,
+                 "where tables of s3:// and gs:// lie meanwhile; default: batch in the folder of "
+                 "downloaded models, ~/.cache/sluice");
   app.add_option("--batch-size", arguments->job.batch_size, "rows that the model gets at a time")
       ->check(CLI::Range(1, 10'000'000))
       ->capture_default_str();

@@ -43,10 +43,47 @@ std::string words_of(const State& state) {
   return out + fmt::format(", {} bad", state.bad);
 }
 
+using tools::batch::Transfer;
+
+// Of the whole, and what to say of it.
+struct Line {
+  double share = 0;
+  std::string words;
+};
+
+Line line_of(const tools::batch::Counts& counts, const Transfer& transfer, double seconds) {
+  const auto phase = transfer.phase.load();
+  if (phase != Transfer::Phase::kNone) {
+    const std::uint64_t all = transfer.bytes;
+    const std::uint64_t done = std::min<std::uint64_t>(all, transfer.bytes_done);
+    const std::string what = phase == Transfer::Phase::kDownload ? "downloading" : "uploading";
+    if (all == 0) return {0, what};
+    return {static_cast<double>(done) / static_cast<double>(all),
+            what + ", " + human_bytes(done) + " of " + human_bytes(all)};
+  }
+  const State state = state_of(counts, seconds);
+  const double share =
+      state.rows > 0 ? static_cast<double>(state.done) / static_cast<double>(state.rows) : 0;
+  return {share, counts.joining      ? "joining the parts"
+                 : counts.parts == 0 ? "reading the input"
+                                     : words_of(state)};
+}
+
+std::string_view phase_of(const tools::batch::Counts& counts, const Transfer& transfer) {
+  switch (transfer.phase.load()) {
+    case Transfer::Phase::kDownload: return "downloading";
+    case Transfer::Phase::kUpload: return "uploading";
+    case Transfer::Phase::kNone: break;
+  }
+  return counts.joining ? "joining" : counts.parts == 0 ? "reading" : "predicting";
+}
+
 }  // namespace
 
-BatchProgress::BatchProgress(const tools::batch::Counts& counts, bool json)
+BatchProgress::BatchProgress(const tools::batch::Counts& counts, const Transfer& transfer,
+                             bool json)
     : counts_(counts),
+      transfer_(transfer),
       json_(json),
       terminal_(!json && ::isatty(STDERR_FILENO) == 1),
       began_(std::chrono::steady_clock::now()) {
@@ -59,45 +96,40 @@ double BatchProgress::seconds() const {
 
 void BatchProgress::show() {
   const double now = seconds();
-  if (terminal_) return show_bar(now);
+  if (transfer_.phase == Transfer::Phase::kDownload) work_began_ = now;
+  if (terminal_) return show_bar(now - work_began_);
   if (now < next_) return;
   next_ = now + kLineEvery;
-  json_ ? show_json(now) : show_line(now);
+  json_ ? show_json(now - work_began_) : show_line(now - work_began_);
 }
 
 void BatchProgress::show_bar(double seconds) {
-  const State state = state_of(counts_, seconds);
-  const double share =
-      state.rows > 0 ? static_cast<double>(state.done) / static_cast<double>(state.rows) : 0;
-  const int full = static_cast<int>(share * kBarWidth);
+  const Line line = line_of(counts_, transfer_, seconds);
+  const int full = static_cast<int>(line.share * kBarWidth);
   std::string bar(static_cast<std::size_t>(full), '#');
   bar.resize(kBarWidth, '.');
-  const std::string words = counts_.joining      ? std::string("joining the parts")
-                            : counts_.parts == 0 ? std::string("reading the input")
-                                                 : words_of(state);
-  std::fprintf(stderr, "\r[%s] %3.0f%%  %s\x1b[K", bar.c_str(), 100 * share, words.c_str());
+  std::fprintf(stderr, "\r[%s] %3.0f%%  %s\x1b[K", bar.c_str(), 100 * line.share,
+               line.words.c_str());
   std::fflush(stderr);
   drawn_ = true;
 }
 
 void BatchProgress::show_line(double seconds) const {
-  if (counts_.joining) {
-    std::fprintf(stderr, "sluice: joining the parts\n");
-  } else if (counts_.parts == 0) {
-    std::fprintf(stderr, "sluice: reading the input\n");
-  } else {
-    std::fprintf(stderr, "sluice: %s\n", words_of(state_of(counts_, seconds)).c_str());
-  }
+  std::fprintf(stderr, "sluice: %s\n", line_of(counts_, transfer_, seconds).words.c_str());
 }
 
 void BatchProgress::show_json(double seconds) const {
   const State state = state_of(counts_, seconds);
   std::string out;
   JsonWriter json(out);
-  json.begin_object().field("event", "progress").field("rows", state.rows);
+  json.begin_object().field("event", "progress").field("phase", phase_of(counts_, transfer_));
+  json.field("rows", state.rows);
   json.field("done", state.done).field("bad", state.bad).field("rows_per_second", state.rate);
   json.key("seconds_left");
   state.left >= 0 ? json.value(state.left) : json.null();
+  if (transfer_.phase != Transfer::Phase::kNone) {
+    json.field("bytes", transfer_.bytes.load()).field("bytes_done", transfer_.bytes_done.load());
+  }
   json.field("joining", counts_.joining.load()).end_object();
   std::printf("%s\n", out.c_str());
   std::fflush(stdout);
@@ -120,6 +152,7 @@ void print_json(const tools::batch::Summary& summary, double seconds,
   json.field("finished", summary.joined).field("stopped", summary.stopped);
   json.field("output_bytes", summary.bytes).field("columns_in_order", summary.in_order);
   json.field("old_columns_copied", summary.pasted);
+  json.field("downloaded_bytes", summary.downloaded).field("uploaded_bytes", summary.uploaded);
   json.key("first_bad_rows").begin_array();
   for (const auto& line : summary.first_bad) json.raw(line);
   json.end_array();
@@ -164,6 +197,10 @@ void print_summary(const tools::batch::Summary& summary, double seconds, bool js
                   ? fmt::format(", {:.0f} rows/s", static_cast<double>(own) / seconds).c_str()
                   : "");
   if (summary.joined) std::printf("%-12s %s\n", "output", human_bytes(summary.bytes).c_str());
+  if (summary.downloaded > 0 || summary.uploaded > 0) {
+    std::printf("%-12s %s read, %s written\n", "stores", human_bytes(summary.downloaded).c_str(),
+                human_bytes(summary.uploaded).c_str());
+  }
   if (summary.in_order) {
     std::printf("%-12s the model names no columns: the input's were taken in their order\n",
                 "note");

@@ -1,8 +1,10 @@
 #include "clients/http.h"
 
 #include <curl/curl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <mutex>
 
 #include "base/text.h"
@@ -26,6 +28,8 @@ struct Exchange {
   HttpAnswer answer{};
   bool enough = false;     // the sink wants no more
   bool too_large = false;  // more than the request allows
+  std::uint64_t sent = 0;  // of the request's file
+  bool unreadable = false;
 
   bool good() const { return answer.status >= 200 && answer.status < 300; }
 };
@@ -71,6 +75,29 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
   return length;
 }
 
+// What comes next of the request's file.
+std::size_t on_send(char* buffer, std::size_t size, std::size_t count, void* user) {
+  auto& exchange = *static_cast<Exchange*>(user);
+  const HttpFile& file = exchange.request.file;
+  const auto length = std::min<std::uint64_t>(size * count, file.length - exchange.sent);
+  if (length == 0) return 0;
+  ssize_t got = -1;
+  do {
+    got = ::pread(file.fd->get(), buffer, length, static_cast<off_t>(file.offset + exchange.sent));
+  } while (got < 0 && errno == EINTR);
+  exchange.unreadable = got <= 0;
+  if (exchange.unreadable) return CURL_READFUNC_ABORT;
+  exchange.sent += static_cast<std::uint64_t>(got);
+  return static_cast<std::size_t>(got);
+}
+
+// libcurl begins anew where a kept connection turns out to have ended.
+int on_seek(void* user, curl_off_t offset, int origin) {
+  if (origin != SEEK_SET || offset < 0) return CURL_SEEKFUNC_FAIL;
+  static_cast<Exchange*>(user)->sent = static_cast<std::uint64_t>(offset);
+  return CURL_SEEKFUNC_OK;
+}
+
 int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   const auto* stop = static_cast<Exchange*>(user)->request.stop;
   return stop != nullptr && stop->load(std::memory_order_relaxed) ? 1 : 0;
@@ -103,12 +130,27 @@ void set_limits(CURL* curl, const HttpRequest& request) {
   if (url && is_this_machine(url->host)) curl_easy_setopt(curl, CURLOPT_PROXY, "");
 }
 
-void set_request(CURL* curl, const HttpRequest& request, List& headers) {
+void set_file(CURL* curl, Exchange& exchange) {
+  curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+  curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
+  curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
+                   static_cast<curl_off_t>(exchange.request.file.length));
+  curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_send);
+  curl_easy_setopt(curl, CURLOPT_READDATA, &exchange);
+  curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_seek);
+  curl_easy_setopt(curl, CURLOPT_SEEKDATA, &exchange);
+  curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, exchange.request.method.c_str());
+}
+
+void set_request(CURL* curl, Exchange& exchange, List& headers) {
+  const HttpRequest& request = exchange.request;
   curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
   // The path goes out as it was signed.
   curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
   if (request.method == "HEAD") {
     curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+  } else if (request.file.fd != nullptr) {
+    set_file(curl, exchange);
   } else if (request.method != "GET") {
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -125,6 +167,10 @@ Failure failure_of(CURLcode code, const Exchange& exchange) {
   if (exchange.too_large) {
     return fail(Code::kResourceExhausted, "too_large",
                 "the answer is larger than " + human_bytes(exchange.request.max_body));
+  }
+  if (exchange.unreadable) {
+    return fail(Code::kInternal, "unreadable",
+                "the file that is sent cannot be read, or has become shorter");
   }
   const std::string why = curl_easy_strerror(code);
   switch (code) {
@@ -177,7 +223,7 @@ Result<HttpAnswer> HttpClient::send(const HttpRequest& request, const HttpSink& 
   Exchange exchange{request, sink};
   List headers;
   set_limits(curl, request);
-  set_request(curl, request, headers);
+  set_request(curl, exchange, headers);
   curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &exchange);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace sluice::clients {
 
@@ -26,14 +27,22 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 // The value of the first header of this name in any case, or null.
 const std::string* find_header(const HttpHeaders& headers, std::string_view name);
 
+// A piece of a file as a request's body: read while it is sent, and never in memory as a whole.
+struct HttpFile {
+  const Fd* fd = nullptr;  // null: the body is `HttpRequest::body`
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
 struct HttpRequest {
   std::string method = "GET";
   std::string url;  // http:// or https://, percent-encoded
   HttpHeaders headers;
   std::string body;
+  HttpFile file;
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds timeout{0};  // of the whole; 0: none
-  // Given up when fewer bytes a second than this come, for that long; 0: never.
+  // Given up when fewer bytes a second than this come or go, for that long; 0: never.
   std::int64_t stall_rate = 1024;
   std::chrono::seconds stall_time{10};
   std::uint64_t max_body = std::uint64_t{64} << 20;  // of what is kept in memory
@@ -59,7 +68,8 @@ class HttpClient {
 
   // Any status is an answer. With a sink the body of a 2xx goes there and is not in the answer, and
   // of other bodies the first 64 KiB are. Errors: kUnavailable/`unreachable`, `cut`, `stalled`;
-  // kFailedPrecondition/`bad_certificate`; kResourceExhausted/`too_large`; kCancelled when stopped.
+  // kFailedPrecondition/`bad_certificate`; kResourceExhausted/`too_large`; kCancelled when stopped;
+  // kInternal/`unreadable` where the request's file cannot be read or has become shorter.
   // Messages show no address.
   Result<HttpAnswer> send(const HttpRequest& request, const HttpSink& sink = nullptr) const;
 

@@ -1,59 +1,34 @@
-#include "sources/bucket.h"
+#include "sources/bucket_store.h"
 
 #include "base/text.h"
 #include "sources/listing_xml.h"
 #include "sources/retry.h"
 #include "sources/store_http.h"
+#include "sources/stores.h"
 
 namespace sluice::sources {
 namespace {
 
 constexpr std::chrono::seconds kListTimeout{60};
 
-class Bucket final : public ObjectStore {
- public:
-  Bucket(BucketPlace place, Authorize authorize, OnRegion on_region)
-      : place_(std::move(place)),
-        authorize_(std::move(authorize)),
-        on_region_(std::move(on_region)) {}
+}  // namespace
 
-  std::string_view name() const override { return place_.title; }
-  Result<std::vector<Object>> list() override;
-  Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
-                        const std::atomic<bool>& stop) override;
-  std::uint64_t part_size(const Object& object) override;
-
- private:
-  using Query = std::vector<std::pair<std::string, std::string>>;
-
-  Result<clients::HttpRequest> prepare(std::string_view method, const std::string& key,
-                                       const Query& query, clients::HttpHeaders headers) const;
-  Result<ListingPage> page(const std::string& token) const;
-  bool is_elsewhere(const clients::HttpAnswer& answer) const;
-
-  const BucketPlace place_;
-  const Authorize authorize_;
-  const OnRegion on_region_;
-  const clients::HttpClient client_;
-};
-
-Result<clients::HttpRequest> Bucket::prepare(std::string_view method, const std::string& key,
-                                             const Query& query,
-                                             clients::HttpHeaders headers) const {
+Result<clients::HttpRequest> Bucket::prepare(const Ask& ask) const {
   ToSign to_sign;
-  to_sign.method = method;
+  to_sign.method = ask.method;
   to_sign.host = place_.host;
   // A bucket in the path has no slash behind it, as the SDKs write it.
-  to_sign.path = key.empty() && !place_.path.empty()
+  to_sign.path = ask.key.empty() && !place_.path.empty()
                      ? place_.path
-                     : place_.path + "/" + clients::percent_encode(key, true);
-  to_sign.query = query;
-  to_sign.headers = headers;
+                     : place_.path + "/" + clients::percent_encode(ask.key, true);
+  to_sign.query = ask.query;
+  to_sign.headers = ask.headers;
+  to_sign.payload = ask.payload;
   clients::HttpRequest request;
-  request.method = method;
+  request.method = ask.method;
   request.url = place_.origin + to_sign.path;
-  if (!query.empty()) request.url += "?" + canonical_query(query);
-  request.headers = std::move(headers);
+  if (!ask.query.empty()) request.url += "?" + canonical_query(ask.query);
+  request.headers = ask.headers;
   SLUICE_CHECK(authorize_(to_sign, request.headers));
   return request;
 }
@@ -65,41 +40,35 @@ bool Bucket::is_elsewhere(const clients::HttpAnswer& answer) const {
          on_region_(*region);
 }
 
-Result<ListingPage> Bucket::page(const std::string& token) const {
-  Query query = {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", place_.prefix}};
-  if (!token.empty()) query.emplace_back("continuation-token", token);
-  for (int tries = 0;; ++tries) {
-    SLUICE_TRY(auto request, prepare("GET", "", query, {}));
-    request.timeout = kListTimeout;
-    auto answer = client_.send(request);
-    if (!answer) return Failure(named(std::move(answer).error(), place_.title));
-    if (tries == 0 && is_elsewhere(*answer)) continue;
-    if (answer->status == 404) {
-      return not_found("no_such_path", place_.title + " does not exist");
-    }
-    SLUICE_CHECK(check_status(*answer, place_.title));
-    auto read = read_listing(answer->body);
-    if (!read) return Failure(named(std::move(read).error(), place_.title));
-    return read;
-  }
+Result<ListingPage> Bucket::page(const std::string& prefix, const std::string& token) const {
+  Ask ask{"GET", "", {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", prefix}}, {}, ""};
+  if (!token.empty()) ask.query.emplace_back("continuation-token", token);
+  SLUICE_TRY(const auto answer,
+             send(ask, [](clients::HttpRequest& request) { request.timeout = kListTimeout; }));
+  if (answer.status == 404) return not_found("no_such_path", place_.title + " does not exist");
+  SLUICE_CHECK(check_status(answer, place_.title));
+  auto read = read_listing(answer.body);
+  if (!read) return Failure(named(std::move(read).error(), place_.title));
+  return read;
 }
 
-Result<std::vector<Object>> Bucket::list() {
+Result<std::vector<Object>> Bucket::list_below(const std::string& prefix) {
   const std::atomic<bool> never = false;
   std::vector<Object> out;
   std::string token;
+  const auto wanted = place_.prefix + prefix;
   do {
-    SLUICE_TRY(auto found, with_retries(never, [&] { return page(token); }));
+    SLUICE_TRY(auto found, with_retries(never, [&] { return page(wanted, token); }));
     for (auto& object : found.objects) {
       // A key that ends with a slash is what some tools make for a directory.
-      if (!object.key.starts_with(place_.prefix) || object.key.ends_with('/')) continue;
+      if (!object.key.starts_with(wanted) || object.key.ends_with('/')) continue;
       object.key.erase(0, place_.prefix.size());
       out.push_back(std::move(object));
     }
     if (out.size() > kMaxObjects) {
       return fail(Code::kResourceExhausted, "too_many",
                   place_.title + " has more than " + std::to_string(kMaxObjects) +
-                      " objects below this prefix; name a prefix that holds models alone");
+                      " objects below this prefix; name one that holds fewer");
     }
     if (!found.next.empty() && found.next == token) {
       return unavailable("not_a_store", place_.title + " lists the same page again and again");
@@ -112,22 +81,16 @@ Result<std::vector<Object>> Bucket::list() {
 Result<Fetched> Bucket::fetch(const Object& object, Range range, const ByteSink& sink,
                               const std::atomic<bool>& stop) {
   SLUICE_TRY(auto request,
-             prepare("GET", place_.prefix + object.key, {}, range_headers(object, range)));
+             prepare({"GET", place_.prefix + object.key, {}, range_headers(object, range), ""}));
   request.stop = &stop;
   SLUICE_TRY(const auto answer,
              fetch_range(client_, std::move(request), object, range, place_.title, sink));
-  const auto* encryption = clients::find_header(answer.headers, "x-amz-server-side-encryption");
-  const auto* by_client =
-      clients::find_header(answer.headers, "x-amz-server-side-encryption-customer-algorithm");
-  Fetched out;
-  out.etag_is_digest =
-      by_client == nullptr && (encryption == nullptr || !encryption->starts_with("aws:kms"));
-  return out;
+  return Fetched{etag_counts(answer.headers)};
 }
 
 // HEAD of part 1, where the store knows parts.
 std::uint64_t Bucket::part_size(const Object& object) {
-  auto request = prepare("HEAD", place_.prefix + object.key, {{"partNumber", "1"}}, {});
+  auto request = prepare({"HEAD", place_.prefix + object.key, {{"partNumber", "1"}}, {}, ""});
   if (!request) return 0;
   request->timeout = kListTimeout;
   const auto answer = client_.send(*request);
@@ -138,10 +101,15 @@ std::uint64_t Bucket::part_size(const Object& object) {
   return parse_uint(*length).value_or(0);
 }
 
-}  // namespace
+bool etag_counts(const clients::HttpHeaders& headers) {
+  const auto* encryption = clients::find_header(headers, "x-amz-server-side-encryption");
+  const auto* by_client =
+      clients::find_header(headers, "x-amz-server-side-encryption-customer-algorithm");
+  return by_client == nullptr && (encryption == nullptr || !encryption->starts_with("aws:kms"));
+}
 
-std::unique_ptr<ObjectStore> make_bucket(BucketPlace place, Authorize authorize,
-                                         OnRegion on_region) {
+std::unique_ptr<WritableStore> make_bucket(BucketPlace place, Authorize authorize,
+                                           OnRegion on_region) {
   return std::make_unique<Bucket>(std::move(place), std::move(authorize), std::move(on_region));
 }
 
@@ -155,6 +123,29 @@ Result<BucketPath> split_bucket(std::string_view text, std::string_view scheme) 
   auto path = slash == std::string_view::npos ? std::string_view() : text.substr(slash + 1);
   while (path.ends_with('/')) path.remove_suffix(1);
   return BucketPath{std::string(bucket), std::string(path)};
+}
+
+Located locate(BucketAccess access, const Layout& layout) {
+  auto split = split_file(access.path.path, layout);
+  access.place.prefix = split.root.empty() ? "" : split.root + "/";
+  auto identity = access.identity + access.place.prefix;
+  auto store = make_bucket(std::move(access.place), std::move(access.authorize),
+                           std::move(access.on_region));
+  return Located{std::move(store), split.name.empty() ? access.path.bucket : split.name, split.file,
+                 std::move(identity)};
+}
+
+bool is_bucket_url(std::string_view text) {
+  return text.starts_with("s3://") || text.starts_with("gs://");
+}
+
+Result<OpenBucket> open_bucket(std::string_view url, bool writes) {
+  const auto scope = writes ? GoogleScope::kWrite : GoogleScope::kRead;
+  SLUICE_TRY(auto access, url.starts_with("gs://") ? access_gcs(url, process_environment, scope)
+                                                   : access_s3(url, process_environment));
+  auto store = make_bucket(std::move(access.place), std::move(access.authorize),
+                           std::move(access.on_region));
+  return OpenBucket{std::move(store), std::move(access.path.path), std::move(access.identity)};
 }
 
 std::string host_header(const clients::Url& url) {

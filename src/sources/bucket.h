@@ -1,7 +1,7 @@
 // A bucket behind S3's XML interface: Amazon's, and all that speak it (Google's, Ceph, MinIO, R2).
 // Who may read is the business of whoever makes it (s3.cc, gcs.cc).
 //
-// Thread-safety: that of ObjectStore.
+// Thread-safety: that of WritableStore.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,7 @@
 #include "clients/http.h"
 #include "sources/object_store.h"
 #include "sources/sigv4.h"
+#include "sources/writable_store.h"
 
 namespace sluice::sources {
 
@@ -28,8 +29,8 @@ using Authorize = std::function<Result<void>(const ToSign& request, clients::Htt
 // Told of the region that the bucket is really in; true: another try makes sense.
 using OnRegion = std::function<bool(const std::string& region)>;
 
-std::unique_ptr<ObjectStore> make_bucket(BucketPlace place, Authorize authorize,
-                                         OnRegion on_region = nullptr);
+std::unique_ptr<WritableStore> make_bucket(BucketPlace place, Authorize authorize,
+                                           OnRegion on_region = nullptr);
 
 // Splits "bucket/some/prefix". Errors: kInvalidArgument/`bad_url` without a bucket.
 struct BucketPath {
@@ -37,6 +38,29 @@ struct BucketPath {
   std::string path;
 };
 Result<BucketPath> split_bucket(std::string_view text, std::string_view scheme);
+
+// A bucket of a URL, and who may use it.
+struct BucketAccess {
+  BucketPlace place;  // without a prefix
+  BucketPath path;    // what the URL says
+  Authorize authorize;
+  OnRegion on_region;
+  std::string identity;  // of the bucket: what tells it from all others; never shown
+};
+// As a place of models.
+Located locate(BucketAccess access, const Layout& layout);
+
+// The bucket of a URL, for files of any kind. Keys are those of the whole bucket.
+struct OpenBucket {
+  std::unique_ptr<WritableStore> store;
+  std::string path;      // of the URL, below the bucket; without a slash at its end
+  std::string identity;  // of the bucket
+};
+// True for s3:// and gs://.
+bool is_bucket_url(std::string_view text);
+// `writes`: whether more than reading is wanted. Errors: kInvalidArgument/`bad_url`,
+// `bad_credentials`; nothing is asked of the network yet.
+Result<OpenBucket> open_bucket(std::string_view url, bool writes);
 
 // Of an origin, without the port that goes without saying.
 std::string host_header(const clients::Url& url);

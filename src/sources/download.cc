@@ -78,13 +78,14 @@ void Download::cut_in_pieces() {
   }
 }
 
-// Lines of "object offset length". They are of these same objects: the directory is named by them.
+// Lines of "object offset length", and a fourth word where the store said that the object's ETag is
+// no digest. They are of these same objects: the directory is named by them.
 void Download::read_notes() {
   const auto text = read_text(plan_.notes, kMaxNotes, "the note of what was fetched");
   if (!text) return;
   for (const auto line : split(*text, '\n')) {
     const auto words = split(line, ' ');
-    if (words.size() != 3) continue;
+    if (words.size() != 3 && words.size() != 4) continue;
     const auto object = parse_uint(words[0]);
     const auto offset = parse_uint(words[1]);
     const auto length = parse_uint(words[2]);
@@ -96,6 +97,7 @@ void Download::read_notes() {
       }
       piece.arrived = *length;
       received_ += *length;
+      if (words.size() == 4) files_[piece.object].etag_counts = false;
     }
   }
   if (received_ > 0) {
@@ -143,7 +145,8 @@ void Download::tell_arrived(std::size_t index, std::uint64_t bytes) {
 void Download::finish_piece(std::size_t index, const Result<Fetched>& fetched) {
   Piece& piece = pieces_[index];
   const auto line = std::to_string(piece.object) + ' ' + std::to_string(piece.range.offset) + ' ' +
-                    std::to_string(piece.range.length) + '\n';
+                    std::to_string(piece.range.length) +
+                    (fetched && !fetched->etag_is_digest ? " encrypted\n" : "\n");
   const std::lock_guard lock(mutex_);
   if (fetched) {
     piece.done = true;

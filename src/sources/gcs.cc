@@ -25,8 +25,8 @@ Authorize sign_with(const Key& key) {
   };
 }
 
-Authorize bear_token(const Environment& environment) {
-  const auto token = std::make_shared<GoogleToken>(environment);
+Authorize bear_token(const Environment& environment, GoogleScope scope) {
+  const auto token = std::make_shared<GoogleToken>(environment, scope);
   return [token](const ToSign&, clients::HttpHeaders& headers) -> Result<void> {
     SLUICE_TRY(const auto text, token->get());
     if (text) headers.emplace_back("Authorization", "Bearer " + *text);
@@ -36,22 +36,21 @@ Authorize bear_token(const Environment& environment) {
 
 }  // namespace
 
-Result<Located> open_gcs(std::string_view url, const Layout& layout,
-                         const Environment& environment) {
+Result<BucketAccess> access_gcs(std::string_view url, const Environment& environment,
+                                GoogleScope scope) {
   constexpr std::string_view kScheme = "gs://";
-  SLUICE_TRY(const auto path, split_bucket(url.substr(kScheme.size()), "gs"));
+  SLUICE_TRY(auto path, split_bucket(url.substr(kScheme.size()), "gs"));
   // Google's own clients ask an emulator by this variable; they allow it to have no scheme.
   auto endpoint = environment("STORAGE_EMULATOR_HOST").value_or("https://storage.googleapis.com");
   if (endpoint.find("://") == std::string::npos) endpoint = "http://" + endpoint;
   SLUICE_TRY(const auto origin, clients::parse_http_url(endpoint));
-  auto split = split_file(path.path, layout);
-  BucketPlace place;
-  place.title = "the Google bucket";
-  place.origin = origin.origin();
-  place.host = host_header(origin);
-  place.path = "/" + path.bucket;
-  place.prefix = split.root.empty() ? "" : split.root + "/";
-  auto identity = "gs " + place.origin + place.path + "/" + place.prefix;
+  BucketAccess out;
+  out.place.title = "the Google bucket";
+  out.place.origin = origin.origin();
+  out.place.host = host_header(origin);
+  out.place.path = "/" + path.bucket;
+  out.identity = "gs " + out.place.origin + out.place.path + "/";
+  out.path = std::move(path);
   const Key key{environment("GS_ACCESS_KEY_ID").value_or(""),
                 environment("GS_SECRET_ACCESS_KEY").value_or("")};
   if (key.access.empty() != key.secret.empty()) {
@@ -59,10 +58,14 @@ Result<Located> open_gcs(std::string_view url, const Layout& layout,
                    "GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY belong together; one of them is not "
                    "set");
   }
-  auto store =
-      make_bucket(std::move(place), key.access.empty() ? bear_token(environment) : sign_with(key));
-  return Located{std::move(store), split.name.empty() ? path.bucket : split.name, split.file,
-                 std::move(identity)};
+  out.authorize = key.access.empty() ? bear_token(environment, scope) : sign_with(key);
+  return out;
+}
+
+Result<Located> open_gcs(std::string_view url, const Layout& layout,
+                         const Environment& environment) {
+  SLUICE_TRY(auto access, access_gcs(url, environment, GoogleScope::kRead));
+  return locate(std::move(access), layout);
 }
 
 }  // namespace sluice::sources

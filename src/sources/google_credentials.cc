@@ -18,7 +18,8 @@ using std::chrono::steady_clock;
 constexpr std::size_t kMaxFile = 1 << 20;
 constexpr std::chrono::minutes kBeforeExpiry{5};
 constexpr std::chrono::minutes kAskAgain{5};
-constexpr std::string_view kScope = "https://www.googleapis.com/auth/devstorage.read_only";
+constexpr std::string_view kRead = "https://www.googleapis.com/auth/devstorage.read_only";
+constexpr std::string_view kReadWrite = "https://www.googleapis.com/auth/devstorage.read_write";
 constexpr std::string_view kTokens = "Google's token service";
 
 std::string base64url(std::string_view bytes) {
@@ -40,10 +41,14 @@ clients::HttpRequest quick(std::string url) {
 }  // namespace
 
 Result<std::string> service_account_assertion(const std::string& email, const std::string& key,
-                                              const std::string& audience, std::int64_t now) {
+                                              const std::string& audience, std::int64_t now,
+                                              GoogleScope scope) {
   const json head = {{"alg", "RS256"}, {"typ", "JWT"}};
-  const json claims = {
-      {"iss", email}, {"scope", kScope}, {"aud", audience}, {"iat", now}, {"exp", now + 3600}};
+  const json claims = {{"iss", email},
+                       {"scope", scope == GoogleScope::kWrite ? kReadWrite : kRead},
+                       {"aud", audience},
+                       {"iat", now},
+                       {"exp", now + 3600}};
   auto text = base64url(head.dump()) + "." + base64url(claims.dump());
   const auto signature = sign_rs256(key, text);
   if (!signature) {
@@ -74,9 +79,9 @@ GoogleToken::Found GoogleToken::from_file(const std::string& path) const {
   if (url.empty()) url = "https://oauth2.googleapis.com/token";
   const auto encode = [](const std::string& part) { return clients::percent_encode(part, false); };
   if (type == "service_account") {
-    SLUICE_TRY(const auto assertion,
-               service_account_assertion(text_of(file, "client_email"),
-                                         text_of(file, "private_key"), url, std::time(nullptr)));
+    SLUICE_TRY(const auto assertion, service_account_assertion(text_of(file, "client_email"),
+                                                               text_of(file, "private_key"), url,
+                                                               std::time(nullptr), scope_));
     return exchange(url, "grant_type=" + encode("urn:ietf:params:oauth:grant-type:jwt-bearer") +
                              "&assertion=" + assertion);
   }

@@ -17,14 +17,19 @@
 
 namespace sluice::sources {
 
+// What a token is asked for; `kWrite` is for reading, too.
+enum class GoogleScope : std::uint8_t { kRead, kWrite };
+
 // The assertion that a service account exchanges for a token: a JWT signed with its key. Errors:
 // kInvalidArgument/`bad_credentials` where the key is none.
 Result<std::string> service_account_assertion(const std::string& email, const std::string& key,
-                                              const std::string& audience, std::int64_t now);
+                                              const std::string& audience, std::int64_t now,
+                                              GoogleScope scope = GoogleScope::kRead);
 
 class GoogleToken {
  public:
-  explicit GoogleToken(Environment environment) : environment_(std::move(environment)) {}
+  explicit GoogleToken(Environment environment, GoogleScope scope = GoogleScope::kRead)
+      : environment_(std::move(environment)), scope_(scope) {}
 
   // Nothing: anonymous. Errors: one is named, but cannot be had.
   Result<std::optional<std::string>> get();
@@ -41,6 +46,7 @@ class GoogleToken {
   Found look() const;
 
   const Environment environment_;
+  const GoogleScope scope_;
   const clients::HttpClient client_;
   std::mutex mutex_;
   bool known_ = false;                              // guarded by mutex_

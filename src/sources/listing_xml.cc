@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <pugixml.hpp>
+#include <sstream>
 
 #include "base/text.h"
 #include "clients/http.h"
@@ -47,6 +48,47 @@ Result<ListingPage> read_listing(std::string_view xml) {
     }
   }
   return out;
+}
+
+Result<std::string> read_upload_id(std::string_view xml) {
+  pugi::xml_document document;
+  document.load_buffer(xml.data(), xml.size());
+  std::string out = document.child("InitiateMultipartUploadResult").child_value("UploadId");
+  if (!out.empty()) return out;
+  return unavailable("not_a_store",
+                     "the answer does not name the upload; is the endpoint that of an S3 store?");
+}
+
+std::string write_completion(const std::vector<UploadedPart>& parts) {
+  pugi::xml_document document;
+  auto root = document.append_child("CompleteMultipartUpload");
+  root.append_attribute("xmlns") = "http://s3.amazonaws.com/doc/2006-03-01/";
+  for (const auto& part : parts) {
+    auto node = root.append_child("Part");
+    node.append_child("PartNumber").text() = part.number;
+    node.append_child("ETag").text() = part.etag.c_str();
+  }
+  std::ostringstream out;
+  document.save(out, "", pugi::format_raw | pugi::format_no_declaration);
+  return out.str();
+}
+
+Result<std::string> read_completion(std::string_view xml) {
+  pugi::xml_document document;
+  document.load_buffer(xml.data(), xml.size());
+  std::string out = document.child("CompleteMultipartUploadResult").child_value("ETag");
+  if (!out.empty()) return out.starts_with('"') ? out : '"' + out + '"';
+  if (document.child("Error")) {
+    return unavailable("store_busy", "the store could not put the uploaded parts together");
+  }
+  return unavailable("not_a_store",
+                     "the answer is none to an upload; is the endpoint that of an S3 store?");
+}
+
+std::string error_word(std::string_view xml) {
+  pugi::xml_document document;
+  document.load_buffer(xml.data(), xml.size());
+  return document.child("Error").child_value("Code");
 }
 
 }  // namespace sluice::sources

@@ -1,6 +1,7 @@
-// A page of S3's ListObjectsV2, which others answer too (Google's, Ceph's, MinIO's).
+// The documents of S3's interface, which others speak too (Google's, Ceph's, MinIO's): a page of
+// ListObjectsV2, and what is said of an upload in parts.
 //
-// Thread-safety: a function without state.
+// Thread-safety: functions without state.
 #pragma once
 
 #include <string>
@@ -19,5 +20,22 @@ struct ListingPage {
 
 // Errors: kUnavailable/`not_a_store` for what is no such page.
 Result<ListingPage> read_listing(std::string_view xml);
+
+// The upload's own name, of an InitiateMultipartUploadResult. Errors: as above.
+Result<std::string> read_upload_id(std::string_view xml);
+
+// One part of an upload in parts, as the store answered it.
+struct UploadedPart {
+  int number = 0;  // from 1 on
+  std::string etag;
+};
+std::string write_completion(const std::vector<UploadedPart>& parts);
+// The object's ETag, of a CompleteMultipartUploadResult. A store may answer 200 before it knows
+// whether it succeeds, and tell the failure in the body. Errors: kUnavailable/`store_busy` for
+// that, else as above.
+Result<std::string> read_completion(std::string_view xml);
+
+// The word that says what is wrong ("BadDigest"); empty where there is none.
+std::string error_word(std::string_view xml);
 
 }  // namespace sluice::sources

@@ -72,24 +72,27 @@ Result<BucketPlace> place_of(const std::string& bucket, const std::string& endpo
 
 }  // namespace
 
-Result<Located> open_s3(std::string_view url, const Layout& layout,
-                        const Environment& environment) {
+Result<BucketAccess> access_s3(std::string_view url, const Environment& environment) {
   constexpr std::string_view kScheme = "s3://";
-  SLUICE_TRY(const auto path, split_bucket(url.substr(kScheme.size()), "s3"));
+  SLUICE_TRY(auto path, split_bucket(url.substr(kScheme.size()), "s3"));
   const auto signer = std::make_shared<Signer>(environment);
   const auto endpoint = signer->chain().endpoint();
   SLUICE_TRY(auto place, place_of(path.bucket, endpoint, signer->region()));
-  auto split = split_file(path.path, layout);
-  place.prefix = split.root.empty() ? "" : split.root + "/";
-  auto identity = "s3 " + place.origin + place.path + "/" + place.prefix;
-  auto store = make_bucket(
-      std::move(place),
-      [signer](const ToSign& request, clients::HttpHeaders& headers) {
-        return signer->sign(request, headers);
-      },
-      [signer](const std::string& region) { return signer->move_to(region); });
-  return Located{std::move(store), split.name.empty() ? path.bucket : split.name, split.file,
-                 std::move(identity)};
+  BucketAccess out;
+  out.identity = "s3 " + place.origin + place.path + "/";
+  out.place = std::move(place);
+  out.path = std::move(path);
+  out.authorize = [signer](const ToSign& request, clients::HttpHeaders& headers) {
+    return signer->sign(request, headers);
+  };
+  out.on_region = [signer](const std::string& region) { return signer->move_to(region); };
+  return out;
+}
+
+Result<Located> open_s3(std::string_view url, const Layout& layout,
+                        const Environment& environment) {
+  SLUICE_TRY(auto access, access_s3(url, environment));
+  return locate(std::move(access), layout);
 }
 
 }  // namespace sluice::sources

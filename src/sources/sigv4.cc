@@ -52,7 +52,7 @@ std::string canonical_query(std::vector<std::pair<std::string, std::string>> que
 clients::HttpHeaders sign_v4(const ToSign& request, const SigningKey& key, std::time_t now) {
   const auto stamp = time_stamp(now);
   const auto date = stamp.substr(0, 8);
-  const auto payload = sha256_hex("");
+  const auto payload = request.payload.empty() ? sha256_hex("") : request.payload;
   clients::HttpHeaders out = {{"X-Amz-Content-Sha256", payload}, {"X-Amz-Date", stamp}};
   if (!key.session_token.empty()) out.emplace_back("X-Amz-Security-Token", key.session_token);
   clients::HttpHeaders headers = request.headers;

@@ -29,13 +29,14 @@ struct ToSign {
   std::string path;                                        // percent-encoded
   std::vector<std::pair<std::string, std::string>> query;  // not encoded, any order
   clients::HttpHeaders headers;                            // others that are signed as well
+  std::string payload{};  // the body's SHA-256 in hexadecimal digits; empty: there is no body
 };
 
 // The query string in the form that is signed: encoded and sorted.
 std::string canonical_query(std::vector<std::pair<std::string, std::string>> query);
 
-// The headers to add to a request without a body: Authorization, X-Amz-Date, X-Amz-Content-Sha256
-// and X-Amz-Security-Token.
+// The headers to add to a request: Authorization, X-Amz-Date, X-Amz-Content-Sha256 and
+// X-Amz-Security-Token.
 clients::HttpHeaders sign_v4(const ToSign& request, const SigningKey& key, std::time_t now);
 
 }  // namespace sluice::sources

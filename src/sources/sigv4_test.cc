@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/digest.h"
+
 namespace sluice::sources {
 namespace {
 
@@ -23,6 +25,22 @@ TEST(SigV4, GetObject) {
             "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,"
             "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,"
             "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
+}
+
+TEST(SigV4, PutObject) {
+  ToSign put{
+      "PUT",
+      kHost,
+      "/test%24file.text",
+      {},
+      {{"Date", "Fri, 24 May 2013 00:00:00 GMT"}, {"x-amz-storage-class", "REDUCED_REDUNDANCY"}},
+      sha256_hex("Welcome to Amazon S3.")};
+  EXPECT_EQ(authorization(put),
+            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,"
+            "SignedHeaders=date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class,"
+            "Signature=98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
+  put.payload = sha256_hex("Welcome to Amazon S4.");
+  EXPECT_EQ(authorization(put).find("98ad721746da40c6"), std::string::npos);
 }
 
 TEST(SigV4, QueryWithoutAValue) {

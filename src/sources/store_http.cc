@@ -11,7 +11,7 @@ namespace {
 std::string refusal(int status) {
   switch (status) {
     case 401:
-    case 403: return "refuses access; check the credentials and what they may read";
+    case 403: return "refuses access; check the credentials and what they allow";
     case 404: return "does not have what was asked for";
     case 412: return "has another object by now than the one that was listed";
     case 408:

@@ -51,6 +51,32 @@ TEST(ListingXml, WhatIsNoListingIsNoEmptyBucket) {
   EXPECT_TRUE(empty->objects.empty());
 }
 
+TEST(UploadXml, NamesAndEnds) {
+  EXPECT_EQ(read_upload_id("<InitiateMultipartUploadResult><Bucket>b</Bucket><UploadId>a&amp;b"
+                           "</UploadId></InitiateMultipartUploadResult>")
+                .value_or(""),
+            "a&b");
+  EXPECT_FALSE(read_upload_id("<html/>"));
+  EXPECT_EQ(write_completion({{1, "\"a\""}, {2, "\"b\""}}),
+            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Part>"
+            "<PartNumber>1</PartNumber><ETag>\"a\"</ETag></Part><Part><PartNumber>2</PartNumber>"
+            "<ETag>\"b\"</ETag></Part></CompleteMultipartUpload>");
+  EXPECT_EQ(read_completion("<CompleteMultipartUploadResult><ETag>&quot;x-2&quot;</ETag>"
+                            "</CompleteMultipartUploadResult>")
+                .value_or(""),
+            "\"x-2\"");
+}
+
+// Amazon begins its answer with 200 before it knows.
+TEST(UploadXml, AFailureUnderASuccess) {
+  const auto failed = read_completion("\n <Error><Code>InternalError</Code></Error>");
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().reason, "store_busy");
+  EXPECT_EQ(read_completion("").error().reason, "not_a_store");
+  EXPECT_EQ(error_word("<Error><Code>BadDigest</Code></Error>"), "BadDigest");
+  EXPECT_EQ(error_word("busy"), "");
+}
+
 TEST(Keys, OnlyThoseThatAreFilesBelowADirectory) {
   for (const char* good : {"a", "a/b.onnx", "a b/ü"}) EXPECT_TRUE(is_safe_key(good)) << good;
   for (const char* bad : {"", "/a", "a//b", "a/", "../a", "a/../b", "./a", "a/."}) {

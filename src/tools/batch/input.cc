@@ -1,58 +1,16 @@
 #include "tools/batch/input.h"
 
-#include <fnmatch.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 
-#include "base/names.h"
 #include "base/text.h"
+#include "tools/batch/input_names.h"
 
 namespace sluice::tools::batch {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_pattern(std::string_view text) { return text.find_first_of("*?[") != std::string::npos; }
-
-// The folders at the front that are named and not matched.
-fs::path fixed_part(const fs::path& pattern) {
-  fs::path out;
-  for (const auto& piece : pattern.parent_path()) {
-    if (is_pattern(piece.string())) break;
-    out /= piece;
-  }
-  return out;
-}
-
-using Pieces = std::vector<std::string>;
-
-Pieces pieces_of(const fs::path& path) {
-  Pieces out;
-  for (const auto& piece : path) out.push_back(piece.string());
-  return out;
-}
-
-bool matches(const Pieces& pattern, std::size_t p, const Pieces& path, std::size_t n) {
-  if (p == pattern.size()) return n == path.size();
-  if (pattern[p] == "**") {
-    for (std::size_t at = n; at < path.size(); ++at) {
-      if (matches(pattern, p + 1, path, at)) return true;
-    }
-    return false;
-  }
-  return n < path.size() && ::fnmatch(pattern[p].c_str(), path[n].c_str(), FNM_PERIOD) == 0 &&
-         matches(pattern, p + 1, path, n + 1);
-}
-
-// What others leave beside their tables: _SUCCESS, ._copy, .crc.
-bool hidden(const fs::path& relative) {
-  return std::ranges::any_of(relative, [](const fs::path& piece) {
-    return piece.native().starts_with('.') || piece.native().starts_with('_');
-  });
-}
-
-bool is_table(const fs::path& file) { return clients::table_format(file).has_value(); }
 
 // Every file below `base` that `wanted` takes, told by its path from there.
 template <class Wanted>
@@ -65,16 +23,14 @@ Result<std::vector<fs::path>> files_below(const fs::path& base, Wanted wanted) {
     std::error_code ignored;
     if (!at->is_regular_file(ignored)) continue;
     const auto relative = at->path().lexically_relative(root);
-    if (!hidden(relative) && wanted(relative)) out.push_back(base / relative);
+    if (!is_hidden(relative) && wanted(relative)) out.push_back(base / relative);
   }
   if (error) {
     return invalid("unreadable",
                    "a folder of the input cannot be looked through; check who may "
                    "read it");
   }
-  std::ranges::sort(out, [](const fs::path& a, const fs::path& b) {
-    return natural_compare(a.native(), b.native()) < 0;
-  });
+  sort_names(out);
   return out;
 }
 
@@ -122,10 +78,7 @@ Result<void> read_partition(Input& input, const fs::path& base) {
 
 Result<InputFile> look_at(const fs::path& path) {
   struct stat state {};
-  if (::stat(path.c_str(), &state) != 0) {
-    return not_found("no_table", "there is no file " + clients::shown_name(path) +
-                                     "; check its name and its directory");
-  }
+  if (::stat(path.c_str(), &state) != 0) return no_file(path);
   InputFile out;
   out.path = path;
   out.size = static_cast<std::uint64_t>(state.st_size);
@@ -143,34 +96,36 @@ Result<Input> find_input(const std::string& given) {
   if (fs::is_directory(path, ignored)) {
     base = path;
     SLUICE_TRY(found, files_below(path, is_table));
-    if (found.empty()) {
-      return not_found("no_table", "the folder " + clients::shown_name(path) +
-                                       " has no file that ends with .parquet, .csv, .jsonl or "
-                                       ".ndjson");
-    }
+    if (found.empty()) return empty_folder(path);
   } else if (!fs::exists(path, ignored) && given.contains("**")) {
     base = fixed_part(path);
-    const auto pattern = pieces_of(base.empty() ? path : path.lexically_relative(base));
-    SLUICE_TRY(found, files_below(base, [&](const fs::path& file) {
-                 return matches(pattern, 0, pieces_of(file), 0);
-               }));
-    if (found.empty()) {
-      return not_found("no_table", "there is no file that " + clients::shown_name(path) +
-                                       " matches; check the pattern and its directory");
-    }
+    const auto pattern = base.empty() ? path : path.lexically_relative(base);
+    SLUICE_TRY(found,
+               files_below(base, [&](const fs::path& file) { return matches(pattern, file); }));
+    if (found.empty()) return no_match(path);
   } else {
     base = fixed_part(path);
     SLUICE_TRY(found, clients::table_files(path));
   }
-  Input out;
-  SLUICE_TRY(out.format, clients::table_format(found.front()));
-  for (const auto& file : found) {
+  return input_of(found, base);
+}
+
+Result<clients::TableFormat> one_format(const std::vector<fs::path>& files) {
+  SLUICE_TRY(const auto out, clients::table_format(files.front()));
+  for (const auto& file : files) {
     SLUICE_TRY(const auto format, clients::table_format(file));
-    if (format != out.format) {
-      return invalid("bad_table",
-                     "the input has files of several kinds: " + clients::shown_name(found.front()) +
-                         " and " + clients::shown_name(file) + "; read one kind at a time");
-    }
+    if (format == out) continue;
+    return invalid("bad_table",
+                   "the input has files of several kinds: " + clients::shown_name(files.front()) +
+                       " and " + clients::shown_name(file) + "; read one kind at a time");
+  }
+  return out;
+}
+
+Result<Input> input_of(const std::vector<fs::path>& files, const fs::path& base) {
+  Input out;
+  SLUICE_TRY(out.format, one_format(files));
+  for (const auto& file : files) {
     SLUICE_TRY(auto one, look_at(file));
     out.files.push_back(std::move(one));
   }

@@ -21,6 +21,9 @@ struct InputFile {
   std::filesystem::path path;
   std::uint64_t size = 0;
   std::int64_t modified = 0;  // nanoseconds since 1970
+  // Of an object of a store that this is a copy of: its ETag, or what else changes with it. It says
+  // on every machine whether the input is the same; empty for a file.
+  std::string version;
   // One for each of the partition's names; nothing: null.
   std::vector<std::optional<std::string>> partition;
 };
@@ -34,6 +37,12 @@ struct Input {
 // Errors: kNotFound/`no_table`; kInvalidArgument/`bad_table` where files are of several kinds or
 // lie in folders that say different things; those of clients/duckdb_files.h.
 Result<Input> find_input(const std::string& given);
+
+// One table of these files. `base`: the folder that the names of partitions count from. Errors: as
+// above.
+Result<Input> input_of(const std::vector<std::filesystem::path>& files,
+                       const std::filesystem::path& base);
+Result<clients::TableFormat> one_format(const std::vector<std::filesystem::path>& files);
 
 // Errors: kUnavailable/`changing` where it is not what it was when it was found.
 Result<clients::OpenTable> open_input(const Input& input, std::size_t file);

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "tools/batch/join.h"
+#include "tools/batch/shards.h"
 #include "tools/batch/side_by_side.h"
 
 namespace sluice::tools::batch {
@@ -19,22 +20,6 @@ constexpr std::size_t kShownBad = 10;
 constexpr std::size_t kMostBad = std::size_t{1} << 30;  // bytes of a part's bad rows
 constexpr std::uint64_t kBaseMemory = std::uint64_t{192} << 20;
 constexpr std::uint64_t kWorkerMemory = std::uint64_t{192} << 20;
-
-// The parts of a shard: neighbours, so that merging is joining.
-struct Range {
-  std::size_t first;
-  std::size_t last;
-};
-Range range_of(const Shard& shard, std::size_t parts) {
-  return {parts * shard.index / shard.count, parts * (shard.index + 1) / shard.count};
-}
-
-Failure other_run(const std::string& what, const std::string& where) {
-  return fail(
-      Code::kFailedPrecondition, "other_run",
-      where + " is of another run: " + what +
-          " is not the same; give what was given then, or leave out --resume to begin anew");
-}
 
 Result<Journal> open_journal(const Plan& plan) {
   const auto folder = folder_of(plan.options.output, plan.options.shard);
@@ -100,7 +85,7 @@ Result<void> check_output(const fs::path& output) {
 
 Result<void> run_parts(const clients::Duckdb& engine, const Plan& plan, Journal& journal,
                        Counts& counts, const std::atomic<bool>& stop, Summary& summary) {
-  const Range range = range_of(plan.options.shard, plan.parts.parts.size());
+  const PartRange range = range_of(plan.options.shard, plan.parts.parts.size());
   std::vector<std::size_t> wanted;
   for (std::size_t index = range.first; index < range.last; ++index) {
     counts.rows += plan.parts.parts[index].rows;
@@ -137,46 +122,24 @@ std::vector<fs::path> files_of(const std::vector<const Journal*>& journals, std:
 
 // ---- shards ------------------------------------------------------------------------------------
 
-// How many shards there were, by the names of the folders beside the output.
-Result<std::size_t> shards_of(const fs::path& output) {
-  const std::string start = output.filename().string() + ".shard-";
+std::vector<std::string> names_beside(const fs::path& output) {
+  std::vector<std::string> out;
   const auto parent = output.parent_path();
   std::error_code error;
-  std::size_t count = 0;
   for (const auto& entry : fs::directory_iterator(parent.empty() ? "." : parent, error)) {
-    const std::string name = entry.path().filename();
-    const auto of = name.rfind("-of-");
-    if (!name.starts_with(start) || of == std::string::npos || !name.ends_with(".parts")) continue;
-    const auto number = parse_uint(name.substr(of + 4, name.size() - of - 4 - 6));
-    if (!number || *number == 0 || *number > 1'000'000) continue;
-    if (count != 0 && count != *number) {
-      return fail(Code::kFailedPrecondition, "other_run",
-                  "beside this output lie shards of several runs: of " + std::to_string(count) +
-                      " and of " + std::to_string(*number) + "; remove the old ones");
-    }
-    count = *number;
+    out.push_back(entry.path().filename());
   }
-  if (count > 0) return count;
-  return not_found("no_shards",
-                   "no shards lie beside this output; give the --output that they were "
-                   "given, in the folder where their own folders are");
-}
-
-std::string shard_name(std::size_t index, std::size_t count) {
-  return "shard " + std::to_string(index + 1) + " of " + std::to_string(count);
+  return out;
 }
 
 Result<Journal> open_shard(const fs::path& output, const Shard& shard) {
   const auto folder = folder_of(output, shard);
   std::error_code ignored;
-  const std::string name = shard_name(shard.index, shard.count);
-  if (!fs::exists(folder / "manifest.json", ignored)) {
-    return fail(Code::kFailedPrecondition, "shard_missing",
-                name + " is not there; run it, or copy its folder here");
-  }
+  if (!fs::exists(folder / "manifest.json", ignored)) return shard_missing(shard);
+  const std::string name = shard_name(shard);
   SLUICE_TRY(auto journal, Journal::open(folder));
   const auto parts = journal.manifest().value("parts", std::size_t{0});
-  const Range range = range_of(shard, parts);
+  const PartRange range = range_of(shard, parts);
   for (std::size_t index = range.first; index < range.last; ++index) {
     if (journal.done().contains(index)) continue;
     return fail(Code::kFailedPrecondition, "shard_unfinished",
@@ -190,14 +153,6 @@ Result<Journal> open_shard(const fs::path& output, const Shard& shard) {
 }
 
 }  // namespace
-
-fs::path folder_of(const fs::path& output, const Shard& shard) {
-  if (shard.count == 1) return output.native() + ".parts";
-  return output.native() + ".shard-" + std::to_string(shard.index + 1) + "-of-" +
-         std::to_string(shard.count) + ".parts";
-}
-
-fs::path bad_rows_file(const fs::path& output) { return output.native() + ".bad_rows.jsonl"; }
 
 Result<Summary> run_job(std::shared_ptr<const Servable> servable, const JobOptions& options,
                         Counts& counts, const std::atomic<bool>& stop) {
@@ -219,13 +174,13 @@ Result<Summary> run_job(std::shared_ptr<const Servable> servable, const JobOptio
   SLUICE_CHECK(collect_bad({&journal}, parts, options.output, summary));
   SLUICE_TRY(summary.bytes, join_parts(files_of({&journal}, parts), plan.output, options.output));
   summary.joined = true;
-  journal.remove();
+  if (!options.keep_parts) journal.remove();
   return summary;
 }
 
-Result<Summary> merge_shards(const fs::path& output, Counts& counts) {
+Result<Summary> merge_shards(const fs::path& output, bool keep_parts, Counts& counts) {
   SLUICE_TRY(const auto format, clients::table_format(output));
-  SLUICE_TRY(const auto count, shards_of(output));
+  SLUICE_TRY(const auto count, count_shards(output.filename(), names_beside(output)));
   counts.joining = true;
   std::vector<Journal> journals;
   Summary summary;
@@ -233,7 +188,7 @@ Result<Summary> merge_shards(const fs::path& output, Counts& counts) {
     SLUICE_TRY(auto journal, open_shard(output, {index, count}));
     const auto differs =
         index == 0 ? std::string() : difference(journals[0].manifest(), journal.manifest(), false);
-    if (!differs.empty()) return other_run(differs, shard_name(index, count));
+    if (!differs.empty()) return other_run(differs, shard_name({index, count}));
     add_up(journal, summary);
     journals.push_back(std::move(journal));
   }
@@ -243,7 +198,9 @@ Result<Summary> merge_shards(const fs::path& output, Counts& counts) {
   SLUICE_CHECK(collect_bad(all, parts, output, summary));
   SLUICE_TRY(summary.bytes, join_parts(files_of(all, parts), format, output));
   summary.joined = true;
-  for (auto& journal : journals) journal.remove();
+  for (auto& journal : journals) {
+    if (!keep_parts) journal.remove();
+  }
   return summary;
 }
 

@@ -33,20 +33,18 @@ struct Summary {
   bool pasted = false;                 // old columns were copied as bytes
   bool in_order = false;               // columns were taken without names
   std::size_t spoilt = 0;              // parts of an earlier run that had to be made again
+  std::uint64_t downloaded = 0;        // bytes from a store
+  std::uint64_t uploaded = 0;          // bytes to one
 };
-
-// Where a shard keeps its parts.
-std::filesystem::path folder_of(const std::filesystem::path& output, const Shard& shard);
-// Where bad rows are listed.
-std::filesystem::path bad_rows_file(const std::filesystem::path& output);
 
 // Errors: those of make_plan and run_part; kFailedPrecondition/`other_run` where what is to be gone
 // on with was another run, with what differs.
 Result<Summary> run_job(std::shared_ptr<const Servable> servable, const JobOptions& options,
                         Counts& counts, const std::atomic<bool>& stop);
 
-// Joins what shards left beside `output`. Errors: kNotFound/`no_shards`; kFailedPrecondition/
-// `shard_missing`, `shard_unfinished` and `other_run`, with the shard.
-Result<Summary> merge_shards(const std::filesystem::path& output, Counts& counts);
+// Joins what shards left beside `output`, and removes it unless it is to be kept. Errors:
+// kNotFound/`no_shards`; kFailedPrecondition/ `shard_missing`, `shard_unfinished` and `other_run`,
+// with the shard.
+Result<Summary> merge_shards(const std::filesystem::path& output, bool keep_parts, Counts& counts);
 
 }  // namespace sluice::tools::batch

@@ -221,6 +221,11 @@ Result<Schema> read_schema(const clients::Duckdb& engine, const Input& input, co
   return out;
 }
 
+json identity_of(const std::filesystem::path& name, std::uint64_t bytes,
+                 const std::string& version) {
+  return {{"name", name.filename().string()}, {"bytes", bytes}, {"version", version}};
+}
+
 std::vector<std::size_t> Plan::kept() const {
   std::vector<std::size_t> out;
   for (std::size_t i = 0; i < schema.raw.size(); ++i) {
@@ -233,6 +238,10 @@ json Plan::manifest() const {
   json files = json::array();
   for (std::size_t file = 0; file < input.files.size(); ++file) {
     const InputFile& one = input.files[file];
+    if (!one.version.empty()) {
+      files.push_back(identity_of(one.path, one.size, one.version));
+      continue;
+    }
     const auto ends = digest_of_ends(input, file);
     files.push_back({{"name", one.path.filename().string()},
                      {"bytes", one.size},
@@ -270,7 +279,11 @@ Result<Plan> make_plan(const clients::Duckdb& engine, std::shared_ptr<const Serv
                        JobOptions options, const std::atomic<bool>& stop) {
   Plan out;
   SLUICE_TRY(out.output, clients::table_format(options.output));
-  SLUICE_TRY(out.input, find_input(options.input));
+  if (options.found) {
+    out.input = *options.found;
+  } else {
+    SLUICE_TRY(out.input, find_input(options.input));
+  }
   SLUICE_TRY(out.parts, cut(out.input));
   const bool typed = out.output != out.input.format || !options.where.empty();
   SLUICE_TRY(out.schema, read_schema(engine, out.input, out.parts, typed,

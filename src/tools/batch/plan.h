@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,7 @@ struct Shard {
 
 struct JobOptions {
   std::string input;
+  std::optional<Input> found;  // what it is, where that is known; else it is looked for
   std::filesystem::path output;
   std::size_t batch_size = 10'000;
   unsigned workers = 1;
@@ -53,6 +55,7 @@ struct JobOptions {
   std::string where;                           // of SQL; empty: all rows
   OnError on_error = OnError::kFail;
   bool resume = false;
+  bool keep_parts = false;  // they stay beside the output until somebody else removes them
   Shard shard;
   std::string model;  // says which it is: the same on every machine, another for another model
 };
@@ -78,6 +81,10 @@ struct Plan {
 Result<Schema> read_schema(const clients::Duckdb& engine, const Input& input, const Parts& parts,
                            bool typed, bool may_be_broken, unsigned workers,
                            const std::atomic<bool>& stop);
+
+// How a manifest tells an object of a store: by what is the same wherever its copy lies.
+nlohmann::json identity_of(const std::filesystem::path& name, std::uint64_t bytes,
+                           const std::string& version);
 
 // Reads what must be known of the whole input: its parts, and for text its types. Errors: the
 // input's, the binding's, the answers', and kInvalidArgument/`bad_sql` for the filter. `stop`: it

@@ -1,5 +1,7 @@
 """A proxy in front of a store that does to its answers what networks and stores do."""
 
+import base64
+import hashlib
 import http.client
 import threading
 import time
@@ -13,11 +15,16 @@ class Web:
     port the system picks one."""
 
     def __init__(self, answer, port=0):
+        web = self
+
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
                 length = int(self.headers.get("Content-Length") or 0)
+                if web.before_body(self, length):
+                    self.close_connection = True
+                    return
                 self.body = self.rfile.read(length)
                 try:
                     answer(self)
@@ -30,7 +37,7 @@ class Web:
                 except ConnectionResetError:  # a client that was killed, or gave up
                     pass
 
-            do_HEAD = do_POST = do_PUT = do_GET
+            do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
 
             def log_message(self, *_):
                 pass
@@ -47,6 +54,10 @@ class Web:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+
+    def before_body(self, _handler, _length):
+        """True ends the connection before the request has been read."""
+        return False
 
     @property
     def url(self):
@@ -80,6 +91,7 @@ class FaultProxy(Web):
         self.lock = threading.Lock()
         self.calm()
         self.log = []  # (path, first byte asked for, bytes sent)
+        self.puts = []  # (path, bytes) of bodies that came whole, and as they were sent
 
     def calm(self):
         self.fails = 0  # answers that are 503
@@ -88,6 +100,11 @@ class FaultProxy(Web):
         self.flips = 0  # of large answers, that have a wrong byte
         self.stalls = 0  # of large answers, that stop without an end
         self.rate = 0  # bytes a second of each answer
+        self.put_cuts = 0  # of large PUTs, that are cut off in the middle
+        self.put_flips = 0  # of large PUTs, of which a byte is changed
+        self.put_fails = 0  # PUTs that are 500
+        self.put_pause = 0  # seconds before the second large one goes on; each waits as long again
+        self.turn = 0
 
     def take(self, name):
         with self.lock:
@@ -95,13 +112,22 @@ class FaultProxy(Web):
             setattr(self, name, max(0, left - 1))
             return left > 0
 
+    def before_body(self, handler, length):
+        if handler.command != "PUT" or length <= self.cut_after or not self.take("put_cuts"):
+            return False
+        handler.rfile.read(length // 2)
+        return True
+
     def forward(self, handler):
         if self.take("fails"):
             return reply(handler, b"busy", 503)
+        if handler.command == "PUT" and not self.receive(handler):
+            return None
         upstream = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=30)
         try:
             # The Host header is signed: it goes on as it came.
-            upstream.request(handler.command, handler.path, headers=dict(handler.headers))
+            upstream.request(handler.command, handler.path, handler.body or None,
+                             headers=dict(handler.headers))
             answer = upstream.getresponse()
             handler.send_response(answer.status)
             for name, value in answer.getheaders():
@@ -118,6 +144,26 @@ class FaultProxy(Web):
                 self.pour(handler, answer, int(answer.getheader("Content-Length")))
         finally:
             upstream.close()
+
+    def receive(self, handler):
+        """As S3 does and s3rver does not: what comes is held against the digests in the headers."""
+        if self.take("put_fails"):
+            return reply(handler, b"broken", 500)
+        if len(handler.body) > self.cut_after:
+            with self.lock:
+                turn, self.turn = self.turn, self.turn + 1
+            time.sleep(self.put_pause * turn)
+            if self.take("put_flips"):
+                body = bytearray(handler.body)
+                body[len(body) // 2] ^= 1
+                handler.body = bytes(body)
+        digests = {"Content-MD5": base64.b64encode(hashlib.md5(handler.body).digest()).decode(),
+                   "X-Amz-Content-Sha256": hashlib.sha256(handler.body).hexdigest()}
+        if any(handler.headers.get(name) != digest for name, digest in digests.items()):
+            return reply(handler, b"<Error><Code>BadDigest</Code></Error>", 400, "application/xml")
+        with self.lock:
+            self.puts.append((handler.path, len(handler.body)))
+        return True
 
     def pour(self, handler, answer, length):
         large = length > self.cut_after

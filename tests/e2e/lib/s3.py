@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import http.client
 import os
+import shutil
 import subprocess
 import tempfile
 import urllib.parse
@@ -89,6 +90,27 @@ class S3:
 
     def delete(self, key):
         self.call("DELETE", key)
+
+    def get(self, key):
+        """None where there is no such object."""
+        file = Path(self.scratch.name, BUCKET, key + "._S3rver_object")
+        return file.read_bytes() if file.exists() else None
+
+    def keys(self):
+        root = Path(self.scratch.name, BUCKET)
+        return sorted(str(file.relative_to(root)).removesuffix("._S3rver_object")
+                      for file in root.rglob("*._S3rver_object"))
+
+    def clear(self):
+        """As a new one."""
+        folder = Path(self.scratch.name, BUCKET)
+        shutil.rmtree(folder)
+        folder.mkdir()
+
+    def uploads(self):
+        """Uploads in parts that are under way, or were left behind."""
+        folder = Path(self.scratch.name, BUCKET, "._S3rver_uploads")
+        return sorted(child.name for child in folder.iterdir()) if folder.exists() else []
 
     def fill(self, prefix, count):
         """So many small objects, straight into its directory."""

@@ -2,18 +2,38 @@
 // BUCKET. Its own command line needs a newer Node than Debian 12 has.
 'use strict';
 
+const fs = require('fs');
 const { createRequire } = require('module');
+const path = require('path');
 
 const [modules, directory, bucket] = process.argv.slice(2);
 const S3rver = createRequire(`${modules}/`)('@20minutes/s3rver');
 
-new S3rver({
+const server = new S3rver({
   address: '127.0.0.1',
   port: Number(process.env.S3RVER_PORT || 0),
   silent: true,
   directory,
   vhostBuckets: false,
   configureBuckets: [{ name: bucket }],
-})
+});
+
+// What it lacks: an upload in parts can be given up, and is not there afterwards.
+server.middleware.unshift(async (ctx, next) => {
+  const { uploadId } = ctx.query;
+  if (!uploadId) return next();
+  const folder = path.join(directory, bucket, '._S3rver_uploads', uploadId);
+  if (!fs.existsSync(folder)) {
+    ctx.status = 404;
+    ctx.body = '<Error><Code>NoSuchUpload</Code></Error>';
+  } else if (ctx.method === 'DELETE') {
+    fs.rmSync(folder, { recursive: true });
+    ctx.status = 204;
+  } else {
+    await next();
+  }
+});
+
+server
   .run()
   .then(({ port }) => console.log(`listening ${port}`));

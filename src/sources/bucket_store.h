@@ -1,0 +1,86 @@
+// The store behind sources/bucket.h: reading is in bucket.cc, writing in bucket_write.cc.
+//
+// Thread-safety: that of WritableStore.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sources/bucket.h"
+
+namespace sluice::sources {
+
+class Bucket final : public WritableStore {
+ public:
+  Bucket(BucketPlace place, Authorize authorize, OnRegion on_region)
+      : place_(std::move(place)),
+        authorize_(std::move(authorize)),
+        on_region_(std::move(on_region)) {}
+
+  std::string_view name() const override { return place_.title; }
+  Result<std::vector<Object>> list() override { return list_below(""); }
+  Result<std::vector<Object>> list_below(const std::string& prefix) override;
+  Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
+                        const std::atomic<bool>& stop) override;
+  std::uint64_t part_size(const Object& object) override;
+
+  Result<std::optional<Object>> look(const std::string& key) override;
+  Result<Stored> put(const std::string& key, const Payload& payload,
+                     const std::atomic<bool>& stop) override;
+  Result<void> remove(const std::string& key) override;
+  Result<std::string> begin_parts(const std::string& key) override;
+  Result<Stored> put_part(const std::string& key, const std::string& upload, int number,
+                          const Payload& payload, const std::atomic<bool>& stop) override;
+  Result<Stored> end_parts(const std::string& key, const std::string& upload,
+                           const std::vector<UploadedPart>& parts) override;
+  Result<void> drop_parts(const std::string& key, const std::string& upload) override;
+
+ private:
+  using Query = std::vector<std::pair<std::string, std::string>>;
+  // A request before it is signed. The key is whole.
+  struct Ask {
+    std::string method;
+    std::string key;
+    Query query;
+    clients::HttpHeaders headers;
+    std::string payload;  // the body's SHA-256; empty: there is none
+  };
+
+  Result<clients::HttpRequest> prepare(const Ask& ask) const;
+  // With another try where the bucket is in another region than was thought. `more` adds what is
+  // not signed: the body, limits of time.
+  template <class More>
+  Result<clients::HttpAnswer> send(const Ask& ask, More more) const;
+  Result<Stored> send_payload(Ask ask, const Payload& payload, const std::atomic<bool>& stop);
+  Result<ListingPage> page(const std::string& prefix, const std::string& token) const;
+  bool is_elsewhere(const clients::HttpAnswer& answer) const;
+
+  const BucketPlace place_;
+  const Authorize authorize_;
+  const OnRegion on_region_;
+  const clients::HttpClient client_;
+};
+
+// Whether an object's ETag can be a digest of it, by the headers of an answer about it.
+bool etag_counts(const clients::HttpHeaders& headers);
+
+// In quotes, as listings and If-Match have them.
+std::string quoted_etag(const clients::HttpHeaders& headers);
+
+template <class More>
+Result<clients::HttpAnswer> Bucket::send(const Ask& ask, More more) const {
+  for (int tries = 0;; ++tries) {
+    SLUICE_TRY(auto request, prepare(ask));
+    more(request);
+    auto answer = client_.send(request);
+    if (!answer) {
+      auto error = std::move(answer).error();
+      error.message = place_.title + ": " + error.message;
+      return Failure(std::move(error));
+    }
+    if (tries > 0 || !is_elsewhere(*answer)) return answer;
+  }
+}
+
+}  // namespace sluice::sources
