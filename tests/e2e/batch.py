@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# takes: 40 s
 """sluice batch: answers equal to the libraries' own, kinds of files, bad rows, kills, shards."""
 
 import csv
