@@ -4,22 +4,12 @@
 
 #include <cmath>
 
-#include "base/text.h"
+#include "tools/compress/figures.h"
 
 namespace sluice::tools::compress {
 namespace {
 
 using nlohmann::json;
-
-std::string bytes_text(std::uint64_t bytes) {
-  const auto value = static_cast<double>(bytes);
-  if (value < 1e3) return fmt::format("{} B", bytes);
-  if (value < 1e6) return fmt::format("{:.1f} kB", value / 1e3);
-  if (value < 1e9) return fmt::format("{:.2f} MB", value / 1e6);
-  return fmt::format("{:.2f} GB", value / 1e9);
-}
-
-std::string times(double ratio) { return fmt::format("{:.2f} ×", ratio); }
 
 double ratio(double a, double b) { return b == 0 ? 1 : a / b; }
 
@@ -72,7 +62,7 @@ json comparison_json(const Comparison& comparison) {
 void line(std::string& out, std::string_view what, const std::string& before,
           const std::string& after, const std::string& more = {}) {
   const auto pad = [](std::string_view text, std::size_t width, bool left) {
-    const std::size_t length = utf8_length(text);
+    const std::size_t length = shown_width(text);
     const std::string blanks(width > length ? width - length : 0, ' ');
     return left ? std::string(text) + blanks : blanks + std::string(text);
   };
@@ -80,8 +70,6 @@ void line(std::string& out, std::string_view what, const std::string& before,
   if (!more.empty()) out += "   " + more;
   out += '\n';
 }
-
-std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
 
 void add_quality(const Comparison& comparison, std::string& out) {
   if (comparison.before) {
@@ -99,6 +87,8 @@ void add_quality(const Comparison& comparison, std::string& out) {
   line(out, "difference, greatest", "", fmt::format("{:.3g}", comparison.greatest_difference));
 }
 
+}  // namespace
+
 std::string verdict(const Report& report) {
   const auto& comparison = report.comparison;
   if (comparison.lost > 0) {
@@ -109,8 +99,6 @@ std::string verdict(const Report& report) {
                                        comparison.drop, report.max_drop);
   return report.kept() ? what : what + ": it is not written";
 }
-
-}  // namespace
 
 json report_json(const Report& report) {
   json before = weighed_json(report.before);
@@ -144,10 +132,11 @@ std::string report_text(const Report& report) {
   line(out, report.method, "before", "after");
   const auto& before = report.before;
   const auto& after = report.after;
-  line(out, "file", bytes_text(before.file_bytes), bytes_text(after.file_bytes),
+  const auto size = [](std::uint64_t bytes) { return bytes_text(static_cast<double>(bytes)); };
+  line(out, "file", size(before.file_bytes), size(after.file_bytes),
        percent(
            ratio(static_cast<double>(after.file_bytes), static_cast<double>(before.file_bytes))));
-  line(out, "memory", bytes_text(before.memory_bytes), bytes_text(after.memory_bytes));
+  line(out, "memory", size(before.memory_bytes), size(after.memory_bytes));
   const auto& timing = report.timing;
   line(out, "latency p50", fmt::format("{:.1f} µs", timing.before.p50_us),
        fmt::format("{:.1f} µs", timing.after.p50_us), times(timing.faster) + " as fast");

@@ -41,6 +41,8 @@ struct Report {
   bool kept() const { return comparison.drop <= max_drop && comparison.lost == 0; }
 };
 
+// Whether it is kept, and why, in a sentence without a full stop.
+std::string verdict(const Report& report);
 nlohmann::json report_json(const Report& report);
 std::string report_text(const Report& report);
 // One HTML file with everything in it: no scripts, nothing from elsewhere.
