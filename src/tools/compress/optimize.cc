@@ -30,7 +30,7 @@ class Optimize final : public Method {
   }
   std::vector<OptionInfo> settings() const override { return Settings::schema().describe(); }
   Result<void> check(const Node& settings) const override {
-    return read_settings<Settings>(settings).transform([](const Settings&) {});
+    return check_settings<Settings>(settings);
   }
 
   Result<Made> make(const Task& task) const override {
