@@ -8,5 +8,6 @@
 namespace sluice::tools::compress {
 
 std::unique_ptr<const Method> make_optimize();
+std::unique_ptr<const Method> make_fp16();
 
 }  // namespace sluice::tools::compress
