@@ -9,6 +9,7 @@ const std::vector<std::unique_ptr<const Method>>& methods() {
     std::vector<std::unique_ptr<const Method>> out;
     out.push_back(make_optimize());
     out.push_back(make_fp16());
+    out.push_back(make_prune());
     return out;
   }();
   return kMethods;

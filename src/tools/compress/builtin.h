@@ -9,5 +9,6 @@ namespace sluice::tools::compress {
 
 std::unique_ptr<const Method> make_optimize();
 std::unique_ptr<const Method> make_fp16();
+std::unique_ptr<const Method> make_prune();
 
 }  // namespace sluice::tools::compress

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "tools/compress/builtin.h"
 #include "tools/compress/half_tensor.h"
+#include "tools/compress/shown_names.h"
 
 namespace sluice::tools::compress {
 
@@ -163,18 +164,6 @@ class Fp16 final : public Method {
     return invalid("not_compressible",
                    "the model has no FP32 weights that would be smaller in FP16: they are few, "
                    "of another type (FP16 or quantised already), or callers may replace them");
-  }
-
-  static std::string named(const std::vector<std::string>& names) {
-    std::vector<std::string> shown;
-    for (const auto& name : names) {
-      if (shown.size() == 3 && names.size() > 4) {
-        shown.push_back(std::to_string(names.size() - 3) + " others");
-        break;
-      }
-      shown.push_back("'" + printable(name) + "'");
-    }
-    return join_and(shown);
   }
 
   static void describe(const Fp16Counts& counts, const Fp16Settings& settings, Made& out) {
