@@ -10,6 +10,7 @@ const std::vector<std::unique_ptr<const Method>>& methods() {
     out.push_back(make_optimize());
     out.push_back(make_fp16());
     out.push_back(make_prune());
+    out.push_back(make_prune_trees());
     return out;
   }();
   return kMethods;
