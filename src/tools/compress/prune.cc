@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "tools/compress/builtin.h"
+#include "tools/compress/input_scales.h"
 #include "tools/compress/magnitude.h"
 
 namespace sluice::tools::compress {
@@ -68,7 +69,7 @@ std::vector<PrunableLayer> prunable_layers(OnnxGraph& graph, const PruneSettings
     if (std::ranges::find(settings.leave, name) != settings.leave.end()) continue;
     const auto weight = weight_behind(graph, node.input(1));
     if (weight.empty() || graph.constant(weight)->dims_size() < 2) continue;
-    out.push_back({name, node.op_type(), node.output(0), weight});
+    out.push_back({name, node.op_type(), node.output(0), weight, node.input(0), {}});
   }
   return out;
 }
@@ -99,7 +100,7 @@ Result<Threshold> find_threshold(OnnxGraph& graph, std::span<const PrunableLayer
   for (const bool first : {true, false}) {
     for (const auto& layer : layers) {
       if (task.stop) return cancelled();
-      SLUICE_TRY(const auto values, graph.floats(*graph.constant(layer.weight)));
+      SLUICE_TRY(const auto values, weight_scores(graph, layer));
       first ? least.count(values) : least.refine(values);
     }
   }
@@ -112,10 +113,11 @@ Result<std::uint64_t> make_zero(OnnxGraph& graph, const PrunableLayer& layer,
   auto& tensor = *graph.constant(layer.weight);
   SLUICE_TRY(auto raw, graph.bytes(tensor));
   SLUICE_TRY(const auto values, graph.floats(tensor));
+  SLUICE_TRY(const auto scores, weight_scores(graph, layer));
   const std::size_t size = raw.size() / std::max<std::size_t>(values.size(), 1);
   std::uint64_t zeros = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const bool taken = takes(threshold, values[i]);
+    const bool taken = takes(threshold, scores[i]);
     if (taken) std::memset(raw.data() + i * size, 0, size);
     if (taken || values[i] == 0) ++zeros;
   }
@@ -171,9 +173,9 @@ void remove_initializers(OnnxGraph& graph, const std::set<std::string>& names) {
                   constants.end());
 }
 
-Result<void> prune_weights(OnnxGraph& graph, const PruneSettings& settings, const Task& task,
-                           Made& made) {
-  const auto layers = distinct(prunable_layers(graph, settings));
+Result<void> prune_weights(OnnxGraph& graph, const PruneSettings& settings,
+                           std::vector<PrunableLayer> found, const Task& task, Made& made) {
+  const auto layers = distinct(std::move(found));
   Threshold threshold;
   const bool global = settings.scope == "global";
   if (global) {
@@ -231,7 +233,8 @@ class Prune final : public Method {
   Result<Made> make(const Task& task) const override {
     SLUICE_TRY(const auto settings, read_settings<PruneSettings>(task.settings));
     SLUICE_TRY(auto graph, OnnxGraph::open(task.from));
-    if (prunable_layers(graph, settings).empty()) {
+    auto layers = prunable_layers(graph, settings);
+    if (layers.empty()) {
       return invalid("not_compressible",
                      "the model has no Conv, Gemm or MatMul with constant FP32 or FP16 weights "
                      "that may be pruned; prune before quantising");
@@ -246,8 +249,15 @@ class Prune final : public Method {
       if (!OnnxGraph::has_subgraph(node)) continue;
       out.notes.push_back("the graphs inside " + node.op_type() + " are left alone");
     }
-    SLUICE_CHECK(settings.structure == "channels" ? prune_channels(graph, settings, task, out)
-                                                  : prune_weights(graph, settings, task, out));
+    SLUICE_CHECK(measure_inputs(graph, task, layers));
+    if (!task.calibration) {
+      out.notes.emplace_back(
+          "no calibration data: weights were compared by themselves, which is wrong of inputs of "
+          "different sizes; give some for weights times what they are multiplied by");
+    }
+    SLUICE_CHECK(settings.structure == "channels"
+                     ? prune_channels(graph, settings, std::move(layers), task, out)
+                     : prune_weights(graph, settings, std::move(layers), task, out));
     SLUICE_CHECK(graph.settle());
     SLUICE_CHECK(graph.save(out.file));
     return out;

@@ -24,10 +24,12 @@ struct PruneSettings {
 
 // A layer that has weights.
 struct PrunableLayer {
-  std::string node;    // its name, or where it has none its output's
-  std::string op;      // Conv, Gemm, MatMul
-  std::string output;  // by which `OnnxGraph::maker` finds it
-  std::string weight;  // an initializer of FP32 or FP16
+  std::string node;           // its name, or where it has none its output's
+  std::string op;             // Conv, Gemm, MatMul
+  std::string output;         // by which `OnnxGraph::maker` finds it
+  std::string weight;         // an initializer of FP32 or FP16
+  std::string input;          // the value that it is multiplied by
+  std::vector<float> scales;  // of the input's features or channels (input_scales.h); none: unknown
 };
 
 // Name of the initializer that a value is, by itself or through one Cast (as `fp16` keeps weights);
@@ -39,7 +41,7 @@ std::vector<PrunableLayer> prunable_layers(OnnxGraph& graph, const PruneSettings
 
 // Output channels of Conv and units of Gemm and MatMul are removed, with all that goes on from
 // them. Errors: those of Method::make.
-Result<void> prune_channels(OnnxGraph& graph, const PruneSettings& settings, const Task& task,
-                            Made& made);
+Result<void> prune_channels(OnnxGraph& graph, const PruneSettings& settings,
+                            std::vector<PrunableLayer> layers, const Task& task, Made& made);
 
 }  // namespace sluice::tools::compress

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tools/compress/channel_flow.h"
+#include "tools/compress/input_scales.h"
 #include "tools/compress/prune.h"
 #include "tools/compress/shown_names.h"
 
@@ -29,15 +30,15 @@ struct Candidate {
 
 // The mean magnitude of each channel's weights, as a multiple of the layer's: what a layer's
 // numbers are scaled by says nothing, since the next layer can undo it.
-Result<std::vector<double>> scores_of(const OnnxGraph& graph, const onnx::TensorProto& tensor,
-                                      int axis) {
-  SLUICE_TRY(const auto values, graph.floats(tensor));
+Result<std::vector<double>> scores_of(OnnxGraph& graph, const PrunableLayer& layer, int axis) {
+  const auto& tensor = *graph.constant(layer.weight);
+  SLUICE_TRY(const auto values, weight_scores(graph, layer));
   const auto channels = static_cast<std::size_t>(tensor.dims(axis));
   std::size_t inner = 1;
   for (int i = axis + 1; i < tensor.dims_size(); ++i)
     inner *= static_cast<std::size_t>(tensor.dims(i));
   std::vector<double> out(channels);
-  for (std::size_t i = 0; i < values.size(); ++i) out[i / inner % channels] += std::abs(values[i]);
+  for (std::size_t i = 0; i < values.size(); ++i) out[i / inner % channels] += values[i];
   const double all = std::accumulate(out.begin(), out.end(), 0.0);
   for (auto& score : out) {
     score = all > 0 ? score * static_cast<double>(channels) / all : 0;
@@ -108,10 +109,10 @@ void forget_shapes(OnnxGraph& graph, const std::set<std::string>& values) {
 }
 
 // The layers whose channels can be followed; the others are reported.
-Result<std::vector<Layer>> find_layers(OnnxGraph& graph, const PruneSettings& settings,
+Result<std::vector<Layer>> find_layers(OnnxGraph& graph, std::vector<PrunableLayer> found,
                                        Made& made) {
   std::vector<Layer> out;
-  for (auto& what : prunable_layers(graph, settings)) {
+  for (auto& what : found) {
     auto flow = follow_channels(graph, what);
     auto& report = made.details["layers"].emplace_back(
         nlohmann::json{{"name", what.node}, {"op", what.op}, {"channels_before", flow.channels}});
@@ -121,7 +122,7 @@ Result<std::vector<Layer>> find_layers(OnnxGraph& graph, const PruneSettings& se
       made.notes.push_back(named({what.node}) + " keeps its channels: " + flow.reason);
       continue;
     }
-    SLUICE_TRY(auto scores, scores_of(graph, *graph.constant(what.weight), flow.weight.axis));
+    SLUICE_TRY(auto scores, scores_of(graph, what, flow.weight.axis));
     std::vector<bool> kept(scores.size(), true);
     out.push_back({std::move(what), std::move(flow), std::move(scores), std::move(kept)});
   }
@@ -142,9 +143,9 @@ Result<std::int64_t> shrink(OnnxGraph& graph, const Layer& layer) {
 
 }  // namespace
 
-Result<void> prune_channels(OnnxGraph& graph, const PruneSettings& settings, const Task& task,
-                            Made& made) {
-  SLUICE_TRY(auto layers, find_layers(graph, settings, made));
+Result<void> prune_channels(OnnxGraph& graph, const PruneSettings& settings,
+                            std::vector<PrunableLayer> found, const Task& task, Made& made) {
+  SLUICE_TRY(auto layers, find_layers(graph, std::move(found), made));
   if (layers.empty()) {
     std::string why = made.notes.empty() ? "" : ": " + made.notes.back();
     return invalid("not_compressible", "no layer of the model has channels that can be removed" +

@@ -170,11 +170,11 @@ inline Node settings_of(const std::vector<std::pair<std::string, std::string>>& 
 inline Result<Made> make(std::string_view method, const std::filesystem::path& from,
                          const Folder& folder,
                          const std::vector<std::pair<std::string, std::string>>& settings = {},
-                         bool stopped = false) {
+                         bool stopped = false, const Dataset* calibration = nullptr) {
   const TestLab lab;
   const std::atomic<bool> stop = stopped;
   const auto node = settings_of(settings);
-  const Task task{from, folder.path() / "out",          node, nullptr, lab,
+  const Task task{from, folder.path() / "out",          node, calibration, lab,
                   stop, [](std::string_view, double) {}};
   SLUICE_TRY(const auto* const found, find_method(method));
   return found->make(task);
