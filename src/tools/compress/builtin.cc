@@ -8,6 +8,9 @@ const std::vector<std::unique_ptr<const Method>>& methods() {
   static const auto kMethods = [] {
     std::vector<std::unique_ptr<const Method>> out;
     out.push_back(make_optimize());
+    out.push_back(make_fp16());
+    out.push_back(make_prune());
+    out.push_back(make_prune_trees());
     return out;
   }();
   return kMethods;

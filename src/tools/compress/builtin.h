@@ -8,5 +8,8 @@
 namespace sluice::tools::compress {
 
 std::unique_ptr<const Method> make_optimize();
+std::unique_ptr<const Method> make_fp16();
+std::unique_ptr<const Method> make_prune();
+std::unique_ptr<const Method> make_prune_trees();
 
 }  // namespace sluice::tools::compress
