@@ -47,6 +47,11 @@ constexpr Command kCommands[] = {
      "sluice batch --model fraud --input in.parquet --output out.parquet --workers 8\n"
      "  sluice batch --model fraud --input 'days/*.csv' --output out.csv --resume",
      add_batch},
+    {"compress", "Make a smaller or faster version of a model, if it is still right",
+     "sluice compress fraud/v1 --method dynamic-int8 --evaluate holdout.parquet \\\n"
+     "      --output models/fraud/v2-int8\n"
+     "  sluice compress fraud/v1 --search --calibration usual.parquet --evaluate holdout.parquet",
+     add_compress},
     {"config", "Work on configuration files", "sluice config check model.yaml", add_config},
     {"bench", "Load a server, or measure a model here: in this process, or served in three ways",
      "sluice bench http://127.0.0.1:8000/models/fraud/predict --data '[1, 2, 3]' --concurrency 64\n"

@@ -45,6 +45,7 @@ Action add_release(CLI::App& app);
 Action add_features(CLI::App& app);
 Action add_config(CLI::App& app);
 Action add_batch(CLI::App& app);
+Action add_compress(CLI::App& app);
 Action add_bench(CLI::App& app);
 Action add_completion(CLI::App& app);
 Action add_man(CLI::App& app);

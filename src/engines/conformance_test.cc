@@ -252,12 +252,13 @@ TEST_P(Conformance, HalvesOfGoodFilesNeverCrash) {
   for (const auto& file : listed(GetParam(), "good")) {
     SCOPED_TRACE(file);
     const auto whole = open_model(GetParam(), file);
-    const auto path = std::string(testing::TempDir()) + "half_" + file;
+    const auto name = "half_" + std::to_string(::getpid()) + "_" + file;
+    const auto path = testing::TempDir() + name;
     std::ofstream(path, std::ios::binary)
         .write(whole.contents.text().data(),
                static_cast<std::streamsize>(whole.contents.text().size() / 2));
     auto directory = open_directory(testing::TempDir());
-    auto fd = open_beneath(*directory, "half_" + file);
+    auto fd = open_beneath(*directory, name);
     ModelFile half;
     half.name = file;
     half.contents = *FileBytes::copy(*fd, "the model file");

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# takes: 50 s
 """What a bandit knows: kept across restarts, kill -9 and new settings; shares, users, and people's
 hands."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# alone: how long requests wait for each other is half of what it tests
 """The queue in front of a model: what waits together runs together, what would be late never runs.
 
 How many runs there were, and of how many rows, is what the statistics say.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# alone: a load generator that has no time to generate load tells wrong numbers
 """`sluice bench`: what it counts against servers whose behaviour is known, and --sweep."""
 
 import json

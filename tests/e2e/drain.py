@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# alone: an idle server ends within a second
 """SIGTERM under load: no request fails that a client had reason to believe would be answered.
 
 What counts as a failure, and what does not:

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# alone: that a store is away is told in 50 ms, and a stalled one in its budget
 """A feature store that dies, stalls and comes back under load: requests are answered by policy and in
 their time, nothing waits for good, and nobody restarts the server."""
 

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from lib.ports import free_port
 from lib.server import MODELS, ROOT, Report, Server, command, environment, golden
 
 ROW = golden("iris.1")[0]
@@ -63,18 +64,15 @@ def port_in_use(report):
 
 def same_port_twice(report):
     """One server with one port for two listeners: it is in its own way."""
-    with Server() as free:
-        address = free.http
-        free.signal()
-        free.wait()
+    address = f"127.0.0.1:{free_port()}"
     sentence(report, "one port for two listeners", attempt(MODELS, http=address, grpc=address), 69,
              address)
 
 
 def port_free_again(report):
     """A server that ended leaves its port usable at once, also after it had connections."""
-    with Server() as first:
-        address = first.http
+    address = f"127.0.0.1:{free_port()}"
+    with Server(http=address) as first:
         report.check("first", predicts(first))
         first.signal()
         first.wait()

@@ -6,7 +6,6 @@ import http.client
 import json
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from lib import oip, rpc
 from lib.folder import Folder, wait_until
+from lib.ports import free_port
 from lib.server import ROOT, Report, Server, golden
 from lib import tiny_onnx
 
@@ -113,12 +113,6 @@ def triton_names(report):
                 report.check(name, name in families(text), "")
     with Server() as server:
         report.check("off unless asked for", "nv_inference" not in get(server.http, "/metrics")[2])
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Prometheus:

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# takes: 50 s
 """scikit-learn's pickles in worker processes: right answers, bad pickles, deaths, limits."""
 
 import io

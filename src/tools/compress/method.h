@@ -58,6 +58,8 @@ class Method {
   // Errors: kInvalidArgument/`bad_settings`.
   virtual Result<void> check(const Node& settings) const = 0;
   virtual bool needs_calibration() const { return false; }
+  // Settings that a search tries, each as "key=value,key=value"; "" is the defaults.
+  virtual std::vector<std::string> variants() const { return {""}; }
   // Errors: kInvalidArgument/`bad_settings`; `not_compressible` with why and what to do, where this
   // model has nothing for the method (quantised already, opset too old); `no_calibration`; the
   // lab's; kUnavailable/`unwritable`; kCancelled when `stop` became true.

@@ -127,7 +127,7 @@ class Suspects(Folder):
         self.serve()
         return self
 
-    def settled(self, names, seconds=40):
+    def settled(self, names, seconds=120):
         """Until each of these models is served or refused."""
         def done():
             listed = self.models()

@@ -6,13 +6,9 @@ import subprocess
 import tempfile
 import time
 
+from .ports import free_port
+
 SERVER = shutil.which("redis-server")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Redis:

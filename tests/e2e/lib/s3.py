@@ -11,6 +11,7 @@ import tempfile
 import urllib.parse
 from pathlib import Path
 
+from .ports import free_port
 from .server import ROOT
 
 MODULES = ROOT / ".deps/clients/node_modules"
@@ -44,7 +45,7 @@ class S3:
 
     def __init__(self):
         self.scratch = tempfile.TemporaryDirectory(prefix="e2e-s3-")
-        self.port, self.process = 0, None
+        self.port, self.process = free_port(), None
 
     def __enter__(self):
         self.start()
@@ -64,7 +65,6 @@ class S3:
         words = self.process.stdout.readline().split()
         if len(words) != 2:
             raise RuntimeError("s3rver does not start; has ./dev setup run?")
-        self.port = int(words[1])
 
     def stop(self):
         if self.process is not None:
