@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <optional>
 
-#include "base/half.h"
 #include "base/text.h"
+#include "tools/batch/element.h"
 
 namespace sluice::tools::batch {
 namespace {
@@ -22,45 +21,6 @@ std::size_t fixed_width(const TensorSpec& spec) {
 
 bool has_free(const TensorSpec& spec) {
   return std::ranges::any_of(spec.row_dims(), [](std::int64_t dim) { return dim < 0; });
-}
-
-template <class T>
-void store(std::byte* at, T value) {
-  std::memcpy(at, &value, sizeof value);
-}
-
-template <class T, class Value>
-bool store_whole(std::byte* at, Value value) {
-  if (!std::in_range<T>(value)) return false;
-  store(at, static_cast<T>(value));
-  return true;
-}
-
-// False: this type has no such value.
-template <class Value>
-bool store_integer(DType dtype, std::byte* at, Value value) {
-  switch (dtype) {
-    case DType::kBool: return store(at, static_cast<std::uint8_t>(value != 0)), true;
-    case DType::kUint8: return store_whole<std::uint8_t>(at, value);
-    case DType::kUint16: return store_whole<std::uint16_t>(at, value);
-    case DType::kUint32: return store_whole<std::uint32_t>(at, value);
-    case DType::kUint64: return store_whole<std::uint64_t>(at, value);
-    case DType::kInt8: return store_whole<std::int8_t>(at, value);
-    case DType::kInt16: return store_whole<std::int16_t>(at, value);
-    case DType::kInt32: return store_whole<std::int32_t>(at, value);
-    case DType::kInt64: return store_whole<std::int64_t>(at, value);
-    default: return false;
-  }
-}
-
-void store_real(DType dtype, std::byte* at, double value) {
-  const auto single = static_cast<float>(value);
-  switch (dtype) {
-    case DType::kFloat64: return store(at, value);
-    case DType::kFloat16: return store(at, float_to_half(single));
-    case DType::kBFloat16: return store(at, float_to_bf16(single));
-    default: return store(at, single);
-  }
 }
 
 // Rows that are gathered together: a row of the model's is short, and so many of them stay in the
@@ -149,34 +109,23 @@ bool Gather::missing(const Field& field, std::size_t place) {
 
 bool Gather::put(const Field& field, std::size_t place, double value) {
   const auto dtype = signature_.inputs[field.input].dtype;
-  std::byte* const at = inputs_[field.input].row.data() + place * size_of(dtype);
-  if (is_floating(dtype)) {
-    if (std::isfinite(value) && std::abs(value) >= overflow_of(dtype)) {
-      return bad(field, "is too large for " + std::string(name_of(dtype)));
-    }
-    store_real(dtype, at, value);
-    return true;
-  }
-  // Whole numbers of doubles are exact within these bounds.
-  if (!(value >= -9.2e18 && value <= 9.2e18) || value != std::floor(value)) {
-    return bad(field, "is no whole number, and the model takes " + std::string(name_of(dtype)));
-  }
-  return put(field, place, static_cast<std::int64_t>(value));
+  const auto misfit =
+      store_element(dtype, inputs_[field.input].row.data() + place * size_of(dtype), value);
+  return misfit == Misfit::kNone || bad(field, say(misfit, dtype));
 }
 
 bool Gather::put(const Field& field, std::size_t place, std::int64_t value) {
   const auto dtype = signature_.inputs[field.input].dtype;
-  if (is_floating(dtype)) return put(field, place, static_cast<double>(value));
-  std::byte* const at = inputs_[field.input].row.data() + place * size_of(dtype);
-  if (store_integer(dtype, at, value)) return true;
-  return bad(field, "is outside of what " + std::string(name_of(dtype)) + " can hold");
+  const auto misfit =
+      store_element(dtype, inputs_[field.input].row.data() + place * size_of(dtype), value);
+  return misfit == Misfit::kNone || bad(field, say(misfit, dtype));
 }
 
 bool Gather::put_unsigned(const Field& field, std::size_t place, std::uint64_t value) {
   const auto dtype = signature_.inputs[field.input].dtype;
-  std::byte* const at = inputs_[field.input].row.data() + place * size_of(dtype);
-  if (store_integer(dtype, at, value)) return true;
-  return bad(field, "is outside of what " + std::string(name_of(dtype)) + " can hold");
+  const auto misfit =
+      store_element(dtype, inputs_[field.input].row.data() + place * size_of(dtype), value);
+  return misfit == Misfit::kNone || bad(field, say(misfit, dtype));
 }
 
 bool Gather::put_text(const Field& field, std::size_t place, std::string_view text) {

@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "tools/batch/gather.h"
 #include "tools/batch/plan.h"
+#include "tools/compress/npy.h"
+#include "tools/compress/prediction_log.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -167,6 +169,9 @@ void Dataset::add(std::span<const TensorView> inputs, std::size_t rows) {
 }
 
 Result<Dataset> read_dataset(const Signature& signature, const DatasetOptions& options) {
+  if (options.file.ends_with(".npy")) return read_npy(signature, options);
+  SLUICE_TRY(const bool log, is_prediction_log(options.file));
+  if (log) return read_prediction_log(signature, options);
   return TableReading(signature, options).read();
 }
 

@@ -20,6 +20,7 @@ struct DatasetOptions {
   std::string file;          // Parquet, CSV, JSON lines or .npy; or a prediction log
   std::string label;         // the column of what is true; of .npy another .npy
   bool label_given = false;  // an error where it is missing; else there are just no labels
+  std::string model;         // of a prediction log: only its rows; empty: all
   std::size_t most_rows = 100'000;
   std::size_t batch = 256;  // rows at most that are given to the model at a time
 };
@@ -55,7 +56,8 @@ class Dataset {
   std::vector<std::string> notes_;
 };
 
-// Columns are matched as `sluice batch` matches them (tools/batch/binding.h), without the label's.
+// A .npy file is read by npy.h, a prediction log by prediction_log.h. Of other tables
+// columns are matched as `sluice batch` matches them (tools/batch/binding.h), without the label's.
 // Rows that the model cannot take are left out and noted. Errors: those of the table and of the
 // binding; kInvalidArgument/`unknown_column` for the label, `empty_table` where no row is left.
 Result<Dataset> read_dataset(const Signature& signature, const DatasetOptions& options);
