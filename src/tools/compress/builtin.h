@@ -7,6 +7,7 @@
 
 namespace sluice::tools::compress {
 
+std::unique_ptr<const Method> make_dynamic_int8();
 std::unique_ptr<const Method> make_optimize();
 
 }  // namespace sluice::tools::compress

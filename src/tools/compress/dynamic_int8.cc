@@ -1,0 +1,78 @@
+// Weights as int8; activations become uint8 while the model runs, by the range that they have then.
+// Needs no calibration.
+//
+// Products by constant weights (MatMul, Gemm) become MatMulInteger in the pattern that ONNX Runtime
+// fuses into DynamicQuantizeMatMul; tables that are looked up (Gather) become int8 rows with a
+// scale each. A Conv stays: ConvInteger, which the standard has for it, takes one scale for all
+// filters and ONNX Runtime does not fuse it, so static-int8 is the way for those; `store` makes
+// their weights, and those of all other nodes, smaller in the file.
+#include "tools/compress/builtin.h"
+#include "tools/compress/dynamic_rewrite.h"
+
+namespace sluice::tools::compress {
+namespace {
+
+struct Settings {
+  bool per_channel = true;
+  std::string reduce_range = "auto";
+  std::int64_t min_elements = 1024;
+  bool store = false;
+  static const Schema<Settings>& schema() {
+    static const auto kSchema =
+        Schema<Settings>()
+            .option("per_channel", &Settings::per_channel,
+                    "a scale for each column of the weights, else one for all")
+            .option<std::string>("reduce_range", &Settings::reduce_range,
+                                 "weights of 7 bits, for processors without VNNI: auto (by this "
+                                 "one), yes or no",
+                                 check_reduce_range)
+            .option<std::int64_t>("min_elements", &Settings::min_elements,
+                                  "smaller weights stay as they are",
+                                  between<std::int64_t>(1, std::int64_t{1} << 40))
+            .option("store", &Settings::store,
+                    "the weights of other nodes (Conv, LSTM …) as int8 in the file as well: it "
+                    "gets smaller, the model no faster");
+    return kSchema;
+  }
+};
+
+class DynamicInt8 final : public Method {
+ public:
+  std::string_view name() const override { return "dynamic-int8"; }
+  std::string_view help() const override {
+    return "weights of MatMul, Gemm and Gather as int8, activations as uint8 by the range that "
+           "they have at run time";
+  }
+  std::vector<OptionInfo> settings() const override { return Settings::schema().describe(); }
+
+  Result<Made> make(const Task& task) const override {
+    SLUICE_TRY(const auto settings, read_settings<Settings>(task.settings));
+    Made out;
+    SLUICE_TRY(auto graph, open_for_int8(task.from, out.notes));
+    const auto range = weight_range(settings.reduce_range);
+    DynamicOptions options;
+    options.per_channel = settings.per_channel;
+    options.store = settings.store;
+    options.min_elements = static_cast<std::uint64_t>(settings.min_elements);
+    options.most = range.most;
+    DynamicRewrite rewrite(graph, options);
+    SLUICE_CHECK(raise_opset(graph, rewrite.needed_opset(), out.notes));
+    SLUICE_CHECK(rewrite.run(task.stop, task.progress));
+    if (!range.note.empty()) out.notes.push_back(range.note);
+    out.notes.insert(out.notes.end(), rewrite.notes().begin(), rewrite.notes().end());
+    out.details["settings"] = {{"per_channel", settings.per_channel},
+                               {"weight_range", range.most},
+                               {"min_elements", settings.min_elements},
+                               {"store", settings.store}};
+    out.details["layers"] = rewrite.layers();
+    out.file = task.to / "model.onnx";
+    SLUICE_CHECK(graph.save(out.file));
+    return out;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const Method> make_dynamic_int8() { return std::make_unique<DynamicInt8>(); }
+
+}  // namespace sluice::tools::compress
