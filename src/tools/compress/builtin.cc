@@ -8,6 +8,7 @@ const std::vector<std::unique_ptr<const Method>>& methods() {
   static const auto kMethods = [] {
     std::vector<std::unique_ptr<const Method>> out;
     out.push_back(make_dynamic_int8());
+    out.push_back(make_static_int8());
     out.push_back(make_optimize());
     return out;
   }();

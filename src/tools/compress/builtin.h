@@ -9,5 +9,6 @@ namespace sluice::tools::compress {
 
 std::unique_ptr<const Method> make_dynamic_int8();
 std::unique_ptr<const Method> make_optimize();
+std::unique_ptr<const Method> make_static_int8();
 
 }  // namespace sluice::tools::compress

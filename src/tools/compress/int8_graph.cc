@@ -150,6 +150,16 @@ bool is_softmax_of_two(OnnxGraph& graph, const onnx::NodeProto& node) {
   return maker != nullptr && maker->op_type() == "Gemm" && (axis == 1 || axis == -1);
 }
 
+void collect_domains(const onnx::GraphProto& graph, std::set<std::string>& out) {
+  for (const auto& node : graph.node()) {
+    out.insert(node.domain());
+    for (const auto& attribute : node.attribute()) {
+      if (attribute.has_g()) collect_domains(attribute.g(), out);
+      for (const auto& below : attribute.graphs()) collect_domains(below, out);
+    }
+  }
+}
+
 std::string way_to_upgrade(std::int64_t wanted) {
   return "upgrade it first, in Python: onnx.save(onnx.version_converter.convert_version("
          "onnx.load('model.onnx'), " +
@@ -238,6 +248,18 @@ Result<void> raise_opset(OnnxGraph& graph, std::int64_t wanted, std::vector<std:
   notes.push_back("the model's opset was raised from " + std::to_string(has) + " to " +
                   std::to_string(wanted) + ": no operator of it changed in between");
   return {};
+}
+
+void drop_unused_domains(OnnxGraph& graph) {
+  std::set<std::string> used = {"", "ai.onnx"};
+  collect_domains(graph.graph(), used);
+  for (const auto& function : graph.model().functions()) {
+    for (const auto& node : function.node()) used.insert(node.domain());
+  }
+  auto& imports = *graph.model().mutable_opset_import();
+  imports.erase(std::remove_if(imports.begin(), imports.end(),
+                               [&](const auto& import) { return !used.contains(import.domain()); }),
+                imports.end());
 }
 
 std::string add_int8(OnnxGraph& graph, std::string_view name, std::span<const std::int64_t> dims,

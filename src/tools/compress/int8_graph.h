@@ -36,6 +36,9 @@ Result<OnnxGraph> open_for_int8(const std::filesystem::path& file, std::vector<s
 // the graph means something else in between. Errors: `not_compressible`, with the way to upgrade.
 Result<void> raise_opset(OnnxGraph& graph, std::int64_t wanted, std::vector<std::string>& notes);
 
+// Forgets domains beside the standard's that no node is of: ONNX Runtime writes all that it knows.
+void drop_unused_domains(OnnxGraph& graph);
+
 // Weights as an initializer of the graph with `dims`; the name that it was given.
 std::string add_int8(OnnxGraph& graph, std::string_view name, std::span<const std::int64_t> dims,
                      std::span<const std::int8_t> values);
