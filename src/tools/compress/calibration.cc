@@ -96,8 +96,9 @@ void Histogram::reach(float magnitude) {
 void Histogram::add(std::span<const float> values) {
   if (values.empty()) return;
   const auto [least, largest] = std::ranges::minmax(values);
-  low_ = count_ == 0 ? least : std::min(low_, least);
-  high_ = count_ == 0 ? largest : std::max(high_, largest);
+  // Adding 0 makes 0 of -0.
+  low_ = (count_ == 0 ? least : std::min(low_, least)) + 0.0F;
+  high_ = (count_ == 0 ? largest : std::max(high_, largest)) + 0.0F;
   count_ += values.size();
   const float magnitude = std::max(std::fabs(least), std::fabs(largest));
   if (magnitude > 0) reach(magnitude);
