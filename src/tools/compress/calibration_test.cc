@@ -53,7 +53,8 @@ TEST(Calibration, EveryMethodIsWhatNumpyComputes) {
     Histogram histogram;
     // In pieces, of which the first ones know nothing of what is to come.
     for (std::size_t from = 0; from < values.size(); from += 777) {
-      histogram.add(std::span(values).subspan(from, std::min<std::size_t>(777, values.size() - from)));
+      histogram.add(
+          std::span(values).subspan(from, std::min<std::size_t>(777, values.size() - from)));
     }
     EXPECT_EQ(histogram.width(), each["width"]) << each;
     EXPECT_EQ(weighed(histogram.below()), each["below"]) << each;

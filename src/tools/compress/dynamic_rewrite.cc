@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "tools/compress/rehearsal.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -29,6 +30,7 @@ bool DynamicRewrite::is_large(const onnx::TensorProto* tensor) const {
 
 bool DynamicRewrite::is_product(const onnx::NodeProto& node, Product* out) const {
   if (!is_standard(node) || node.input_size() < 2) return false;
+  if (options_.skip.contains(node.output(0))) return false;
   const auto* const weights = graph_.constant(node.input(1));
   if (!is_large(weights) || graph_.constant(node.input(0)) != nullptr) return false;
   const bool gemm = node.op_type() == "Gemm" && weights->dims_size() == 2 &&
@@ -75,6 +77,50 @@ std::int64_t DynamicRewrite::needed_opset() {
   return storable().empty() ? 11 : 13;  // DynamicQuantizeLinear; DequantizeLinear's axis
 }
 
+Result<std::vector<std::string>> DynamicRewrite::add_twins(std::vector<std::string>& sums) {
+  std::vector<std::string> out;
+  std::vector<onnx::NodeProto> twins;
+  for (const auto& node : graph_.graph().node()) {
+    if (!is_product(node, nullptr)) continue;
+    out.push_back(node.output(0));
+    twins.push_back(node);
+  }
+  for (auto& twin : twins) {
+    const auto value = twin.output(0);
+    twin.set_output(0, graph_.fresh_name(value + "_twin"));
+    twin.set_name(twin.output(0));
+    add_error_sums(graph_, twin.output(0), value, sums);
+    *graph_.graph().add_node() = twin;
+  }
+  SLUICE_CHECK(graph_.settle());
+  options_.skip.insert(out.begin(), out.end());
+  return out;
+}
+
+// Where a model was trained on features of a scale and that scale was folded into its first
+// weights, those of small features are far larger than those of large ones. One step for all
+// activations, as wide as the largest feature needs, leaves nothing of the small ones then.
+std::vector<std::string> DynamicRewrite::uneven() const {
+  constexpr float kMost = 100;  // of the ninth tenth to the first
+  std::vector<std::string> out;
+  for (const auto& node : graph_.graph().node()) {
+    Product product;
+    if (!is_product(node, &product)) continue;
+    const bool input = std::ranges::any_of(
+        graph_.graph().input(), [&](const auto& each) { return each.name() == node.input(0); });
+    const auto& tensor = *graph_.constant(product.weights);
+    const auto values = weights_of(graph_, tensor);
+    if (!input || tensor.dims_size() != 2 || !values) continue;
+    const auto layout = layout_of(dims_of(tensor), product.transposed ? 1 : 0);
+    // The scale of a channel is its largest weight, but for a factor.
+    auto largest = quantize_weights(*values, layout, kFullRange).scales;
+    std::ranges::sort(largest);
+    const std::size_t tenth = largest.size() / 10;
+    if (largest[largest.size() - 1 - tenth] > kMost * largest[tenth]) out.push_back(node.output(0));
+  }
+  return out;
+}
+
 Result<void> DynamicRewrite::run(const std::atomic<bool>& stop,
                                  const std::function<void(std::string_view, double)>& progress) {
   // Nodes that are added lie behind the others and do not move them.
@@ -113,7 +159,7 @@ Result<void> DynamicRewrite::run(const std::atomic<bool>& stop,
         (left.empty() ? "; a lower min_elements takes smaller ones"
                       : ", only " + counted(left) +
                             " have such; use static-int8, or store: true, which makes the file "
-                            "smaller and nothing faster"));
+                            "smaller and the model slower"));
   }
   if (!left.empty()) {
     notes_.push_back(counted(left) + " keep their weights in FP32" +

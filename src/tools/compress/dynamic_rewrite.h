@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -24,12 +25,19 @@ struct DynamicOptions {
   bool store = false;                 // other large weights: int8 with DequantizeLinear
   std::uint64_t min_elements = 1024;  // smaller weights stay
   int most = kFullRange;
+  std::set<std::string> skip;  // first outputs of products that stay
 };
 
 class DynamicRewrite {
  public:
   DynamicRewrite(OnnxGraph& graph, const DynamicOptions& options)
       : graph_(graph), options_(options) {}
+
+  // Beside each product that `run` would rewrite one that it rewrites in its place, and two sums of
+  // squares (add_error_sums); `skip` becomes the originals. Answers their first outputs.
+  Result<std::vector<std::string>> add_twins(std::vector<std::string>& sums);
+  // Products of the model's inputs that have units of their own, by the weights: see the .cc.
+  std::vector<std::string> uneven() const;
 
   // What has to be true of the model before `run`: the opset that the nodes to be made need.
   std::int64_t needed_opset();

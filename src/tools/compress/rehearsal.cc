@@ -158,4 +158,32 @@ Result<std::map<std::string, Histogram>> observe(const fs::path& model,
   return out;
 }
 
+void add_error_sums(OnnxGraph& graph, const std::string& twin, const std::string& value,
+                    std::vector<std::string>& sums) {
+  const auto off = graph.fresh_name(value + "_off");
+  graph.add_node("Sub", off, {twin, value}, {off});
+  for (const auto& squared : {off, value}) {
+    sums.push_back(graph.fresh_name(squared + "_squares"));
+    auto& sum = graph.add_node("ReduceSumSquare", sums.back(), {squared}, {sums.back()});
+    set_attribute(sum, "keepdims", std::int64_t{0});
+  }
+}
+
+Result<std::vector<double>> errors_of(OnnxGraph graph, const std::vector<std::string>& sums,
+                                      const Task& task, std::size_t rows) {
+  std::vector<double> totals(sums.size());
+  const auto see = [&](std::span<const TensorView> outputs, std::size_t) -> Result<void> {
+    for (std::size_t i = 0; i < totals.size(); ++i) totals[i] += number_at(outputs[i], 0);
+    return {};
+  };
+  SLUICE_CHECK(rehearse(std::move(graph), sums, task.to / "twins.onnx", task, rows, see));
+  std::vector<double> out;
+  for (std::size_t i = 0; i + 1 < totals.size(); i += 2) {
+    const double wrong = totals[i];
+    const double all = totals[i + 1];
+    out.push_back(all > 0 ? std::sqrt(wrong / all) : wrong > 0 ? INFINITY : 0);
+  }
+  return out;
+}
+
 }  // namespace sluice::tools::compress

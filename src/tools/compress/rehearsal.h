@@ -35,4 +35,16 @@ Result<std::map<std::string, Histogram>> observe(const std::filesystem::path& mo
                                                  const std::vector<std::string>& values,
                                                  const Task& task, std::size_t rows);
 
+// Adds the sums of squares of what `twin` and `value` differ by, and of `value`: two names.
+void add_error_sums(OnnxGraph& graph, const std::string& twin, const std::string& value,
+                    std::vector<std::string>& sums);
+
+// For each pair of such sums √(Σ(twin − value)² / Σvalue²), over the first `rows` rows. Errors:
+// those of `rehearse`.
+Result<std::vector<double>> errors_of(OnnxGraph graph, const std::vector<std::string>& sums,
+                                      const Task& task, std::size_t rows);
+
+// Rows that are enough to measure a node's error.
+inline constexpr std::size_t kErrorRows = 256;
+
 }  // namespace sluice::tools::compress

@@ -8,7 +8,6 @@
 // 3. They are run again with a quantised twin beside each node, which takes the same floats: the
 //    error of each node by itself. Nodes beyond `max_node_error` stay in FP32.
 #include <algorithm>
-#include <cmath>
 
 #include "engines/onnx_optimize.h"
 #include "tools/compress/builtin.h"
@@ -22,8 +21,6 @@ namespace sluice::tools::compress {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t kErrorRows = 256;  // are enough to measure a node's error
 
 struct Settings {
   std::string calibration = "percentile";
@@ -165,19 +162,13 @@ class Quantising {
       firsts_.push_back(unit.node->output(0));
     }
     SLUICE_TRY(const auto sums, StaticWriter(graph, plan, affines_, options()).write_twins());
-    std::vector<double> totals(sums.size());
-    const auto see = [&](std::span<const TensorView> outputs, std::size_t) -> Result<void> {
-      for (std::size_t i = 0; i < totals.size(); ++i) totals[i] += number_at(outputs[i], 0);
-      return {};
-    };
-    SLUICE_CHECK(rehearse(std::move(graph), sums, task_.to / "twins.onnx", task_,
-                          std::min(rows_, kErrorRows), see));
-    for (std::size_t i = 0; i < firsts_.size(); ++i) judge(i, totals[2 * i], totals[2 * i + 1]);
+    SLUICE_TRY(const auto errors,
+               errors_of(std::move(graph), sums, task_, std::min(rows_, kErrorRows)));
+    for (std::size_t i = 0; i < firsts_.size(); ++i) judge(i, errors[i]);
     return {};
   }
 
-  void judge(std::size_t unit, double wrong, double all) {
-    const double error = all > 0 ? std::sqrt(wrong / all) : wrong > 0 ? INFINITY : 0;
+  void judge(std::size_t unit, double error) {
     const bool stays = !(error <= settings_.max_node_error);
     layers_[unit]["error"] = error;
     layers_[unit]["skipped"] = stays;

@@ -4,6 +4,8 @@
 #include <optional>
 #include <set>
 
+#include "tools/compress/rehearsal.h"
+
 namespace sluice::tools::compress {
 namespace {
 
@@ -76,13 +78,7 @@ Result<std::vector<std::string>> StaticWriter::write_twins() {
       last = graph_.fresh_name(unit.gives + "_twin");
       round_trip(unit.gives, before, last);
     }
-    const auto off = graph_.fresh_name(unit.gives + "_off");
-    graph_.add_node("Sub", off, {last, unit.gives}, {off});
-    for (const auto& value : {off, unit.gives}) {
-      out.push_back(graph_.fresh_name(value + "_squares"));
-      auto& sum = graph_.add_node("ReduceSumSquare", out.back(), {value}, {out.back()});
-      set_attribute(sum, "keepdims", std::int64_t{0});
-    }
+    add_error_sums(graph_, last, unit.gives, out);
   }
   SLUICE_CHECK(graph_.settle());
   return out;
