@@ -106,11 +106,16 @@ class Quantising {
  private:
   Result<void> prepare() {
     task_.progress("folding constants", 0);
+    const Scratch beside(task_.to / "beside.onnx");
     const Scratch folded(task_.to / "folded.onnx");
     // What is quantised already is refused before ONNX Runtime makes something else of it.
     SLUICE_TRY(auto graph, open_for_int8(task_.from, out_.notes));
     if (settings_.optimize) {
-      if (engines::save_optimized(task_.from, folded.file(), false)) {
+      // ONNX Runtime leaves weights in other files where they are and names them as the model did,
+      // relative to itself: so they have to be in the same folder.
+      const bool outside = std::ranges::any_of(graph.graph().initializer(), is_external);
+      if (outside) SLUICE_CHECK(graph.save(beside.file()));
+      if (engines::save_optimized(outside ? beside.file() : task_.from, folded.file(), false)) {
         std::vector<std::string> said_already;
         SLUICE_TRY(graph, open_for_int8(folded.file(), said_already));
         drop_unused_domains(graph);
