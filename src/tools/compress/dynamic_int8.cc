@@ -111,7 +111,13 @@ class DynamicInt8 final : public Method {
     if (!sensitive.note.empty()) out.notes.push_back(sensitive.note);
     DynamicRewrite rewrite(graph, options);
     SLUICE_CHECK(raise_opset(graph, rewrite.needed_opset(), out.notes));
-    SLUICE_CHECK(rewrite.run(task.stop, task.progress));
+    if (auto ran = rewrite.run(task.stop, task.progress); !ran) {
+      if (ran.error().reason == "not_compressible" && !sensitive.note.empty()) {
+        return not_compressible(sensitive.note +
+                                ", and nothing else is left: " + ran.error().message);
+      }
+      return Failure(std::move(ran).error());
+    }
     if (!range.note.empty()) out.notes.push_back(range.note);
     out.notes.insert(out.notes.end(), rewrite.notes().begin(), rewrite.notes().end());
     out.details["settings"] = {{"per_channel", settings.per_channel},

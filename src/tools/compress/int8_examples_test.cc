@@ -91,6 +91,16 @@ TEST_F(Int8Examples, BreastCancerDynamic) {
       make("dynamic-int8", std::filesystem::path(SLUICE_SOURCE_DIR) / "examples/models" / kCancer);
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(operators(made->file).at("MatMulInteger"), 1);
+  const auto rows = golden_rows("breast_cancer.v1.jsonl");
+  const auto view = view_of(rows.features, {120, 30});
+  Dataset calibration;
+  calibration.add({&view, 1}, 120);
+  const auto none =
+      make("dynamic-int8", std::filesystem::path(SLUICE_SOURCE_DIR) / "examples/models" / kCancer,
+           settings({{"max_node_error", "0"}}), &calibration);
+  ASSERT_FALSE(none);
+  EXPECT_NE(none.error().message.find("2 of 2 products stay in FP32"), std::string::npos)
+      << none.error().message;
   // Where that is not wanted, it shows.
   EXPECT_LT(agreeing(kCancer, "breast_cancer.v1.jsonl", {0, 30}, "dynamic-int8",
                      settings({{"max_node_error", "1000"}})),
