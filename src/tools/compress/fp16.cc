@@ -124,6 +124,9 @@ class Fp16 final : public Method {
   std::string_view name() const override { return "fp16"; }
   std::string_view help() const override { return "weights in half precision: half the bytes"; }
   std::vector<OptionInfo> settings() const override { return Fp16Settings::schema().describe(); }
+  Result<void> check(const Node& settings) const override {
+    return check_settings<Fp16Settings>(settings);
+  }
 
   Result<Made> make(const Task& task) const override {
     SLUICE_TRY(const auto settings, read_settings<Fp16Settings>(task.settings));

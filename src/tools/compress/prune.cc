@@ -229,6 +229,12 @@ class Prune final : public Method {
     return "the weights or the channels with the smallest magnitudes are removed";
   }
   std::vector<OptionInfo> settings() const override { return PruneSettings::schema().describe(); }
+  Result<void> check(const Node& settings) const override {
+    return check_settings<PruneSettings>(settings);
+  }
+  std::vector<std::string> variants() const override {
+    return {"", "structure=channels,scope=layer,sparsity=0.25", "structure=channels,scope=layer,sparsity=0.5"};
+  }
 
   Result<Made> make(const Task& task) const override {
     SLUICE_TRY(const auto settings, read_settings<PruneSettings>(task.settings));

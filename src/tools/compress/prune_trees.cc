@@ -182,6 +182,12 @@ class PruneTrees final : public Method {
   }
   std::vector<std::string_view> takes() const override { return {".json", ".ubj"}; }
   std::vector<OptionInfo> settings() const override { return Settings::schema().describe(); }
+  Result<void> check(const Node& settings) const override {
+    return check_settings<Settings>(settings);
+  }
+  std::vector<std::string> variants() const override {
+    return {"share=0.15", "share=0.3", "share=0.6"};
+  }
 
   Result<Made> make(const Task& task) const override {
     SLUICE_TRY(const auto settings, read_settings<Settings>(task.settings));
