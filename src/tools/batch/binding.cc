@@ -27,6 +27,15 @@ bool one_value(const TensorSpec& spec) {
   return std::ranges::all_of(spec.row_dims(), [](std::int64_t dim) { return dim == 1; });
 }
 
+// -1: any number.
+std::int64_t values_of_row(const TensorSpec& spec) {
+  std::int64_t out = 1;
+  for (const auto dim : spec.row_dims()) {
+    if (dim < 0 || __builtin_mul_overflow(out, dim, &out)) return -1;
+  }
+  return out;
+}
+
 // A single input of two dimensions that is given value by value.
 bool is_table(const Signature& signature) {
   return signature.inputs.size() == 1 && signature.inputs[0].dims.size() == 2;
@@ -160,6 +169,10 @@ Result<void> read_as(Field& field, const TensorSpec& spec, const Schema& schema,
       value = "TRY_CAST(" + name + " AS " + nested + ")";
     }
     field.sql = flat_list(value, spec, lists, type);
+    // In JSON lists may be nested in one row and flat in the next.
+    if (json && lists > 1) {
+      field.sql = "COALESCE(" + field.sql + ", TRY_CAST(" + name + " AS " + type + "[]))";
+    }
   } else if (json) {
     field.sql = "(" + name + " ->> '$')";
   } else {
@@ -216,8 +229,17 @@ class Binder {
            (schema_.raw[at].type.ends_with(']') || schema_.raw[at].type == "JSON");
   }
 
+  // An image, say, whose pixels are a column each.
+  bool spread_out() const {
+    if (signature_.inputs.size() != 1 || signature_.inputs[0].dims.size() < 3) return false;
+    const auto& input = signature_.inputs[0];
+    const std::size_t given = options_.columns.empty() ? there_.size() : options_.columns.size();
+    return schema_.find(input.name) == Schema::npos && !options_.mapping.contains(input.name) &&
+           values_of_row(input) == static_cast<std::int64_t>(given);
+  }
+
   void list_features() {
-    values_ = is_table(signature_) && !as_one_list();
+    values_ = (is_table(signature_) && !as_one_list()) || spread_out();
     if (!values_) {
       for (std::size_t i = 0; i < signature_.inputs.size(); ++i)
         add(signature_.inputs[i].name, i, 0);
@@ -226,7 +248,7 @@ class Binder {
       return;
     }
     const auto& names = signature_.columns;
-    const auto width = signature_.inputs[0].dims[1];
+    const auto width = values_of_row(signature_.inputs[0]);
     std::size_t count =
         names.empty() ? static_cast<std::size_t>(std::max<std::int64_t>(width, 0)) : names.size();
     // A model that takes any number of columns takes all that are there.

@@ -3,7 +3,8 @@
 // Features are found by their names, or by what a mapping says they are called in the table, or are
 // listed in order. Of a model with one two-dimensional input each column of that is a feature;
 // else each input is one: with one value a row a plain column, with more a list (or lists in lists;
-// a flat list is read in row-major order).
+// a flat list is read in row-major order). A single input of more dimensions may also be spread
+// over as many columns as a row has values, in row-major order, where none is called like it.
 //
 // Thread-safety: plain values and functions without state.
 #pragma once

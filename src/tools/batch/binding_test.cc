@@ -71,6 +71,16 @@ TEST(Binding, RefusesTypesThatAreNoNumbers) {
   EXPECT_EQ(bound(table(1, {"a"}, DType::kInt64), whole), "CAST(\"a\" AS BIGINT) ");
 }
 
+TEST(Binding, AnImageMayHaveAColumnForEachPixel) {
+  Signature signature;
+  signature.inputs.push_back({"image", DType::kFloat32, {-1, 1, 2}, Role::kUnknown});
+  const auto two = schema_of({{"p0", "DOUBLE"}, {"p1", "BIGINT"}, {"prediction", "BIGINT"}});
+  EXPECT_EQ(bound(signature, two), "in order CAST(\"p0\" AS DOUBLE) CAST(\"p1\" AS DOUBLE) ");
+  EXPECT_EQ(bound(signature, two, {{"p1", "p0"}, {}, {}}),
+            "CAST(\"p1\" AS DOUBLE) CAST(\"p0\" AS DOUBLE) ");
+  EXPECT_TRUE(says(bound(signature, schema_of({{"p0", "DOUBLE"}})), "no column 'image'"));
+}
+
 TEST(Binding, ReadsTensorsFromLists) {
   Signature signature;
   signature.inputs.push_back({"image", DType::kFloat32, {-1, 2, 3}, Role::kUnknown});
