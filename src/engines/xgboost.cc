@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "engines/xgboost_convert.h"
 
 namespace sluice::engines {
 namespace {
@@ -277,7 +278,8 @@ class XgboostEngine final : public Engine {
                                       const LoadOptions& options) const override {
     const auto bytes = file.contents.bytes();
     if (bytes.empty()) return invalid("bad_model", "the model file is empty");
-    if (file.name.ends_with(".json") && !json::accept(file.contents.text())) {
+    const auto text = file.contents.text();
+    if (file.name.ends_with(".json") && !json::accept(text) && !json::accept(strict_json(text))) {
       return invalid("bad_model", "the file is not valid JSON, so it is no XGBoost model");
     }
     BoosterHandle handle = nullptr;

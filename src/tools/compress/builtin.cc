@@ -5,9 +5,15 @@
 namespace sluice::tools::compress {
 
 const std::vector<std::unique_ptr<const Method>>& methods() {
+  // In the order in which a search puts two of them one after the other.
   static const auto kMethods = [] {
     std::vector<std::unique_ptr<const Method>> out;
+    out.push_back(make_prune());
+    out.push_back(make_static_int8());
+    out.push_back(make_dynamic_int8());
+    out.push_back(make_fp16());
     out.push_back(make_optimize());
+    out.push_back(make_prune_trees());
     return out;
   }();
   return kMethods;

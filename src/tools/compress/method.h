@@ -78,6 +78,12 @@ Result<S> read_settings(const Node& node) {
   return invalid("bad_settings", all);
 }
 
+template <class S>
+Result<void> check_settings(const Node& node) {
+  SLUICE_CHECK(read_settings<S>(node));
+  return {};
+}
+
 // All that there are, in the order of the help.
 const std::vector<std::unique_ptr<const Method>>& methods();
 // Errors: kInvalidArgument/`unknown_method`, with those that there are.

@@ -20,6 +20,19 @@ namespace fs = std::filesystem;
 // Protobuf's own limit, and room for the rest of the message.
 constexpr std::uint64_t kMostInline = (std::uint64_t{2} << 30) - (std::uint64_t{64} << 20);
 
+// From this IR version on weights need not be inputs.
+constexpr std::int64_t kOwnWeights = 4;
+
+void take_from_inputs(onnx::ModelProto& model) {
+  std::set<std::string> weights;
+  for (const auto& tensor : model.graph().initializer()) weights.insert(tensor.name());
+  auto& inputs = *model.mutable_graph()->mutable_input();
+  inputs.erase(std::remove_if(inputs.begin(), inputs.end(),
+                              [&](const auto& input) { return weights.contains(input.name()); }),
+               inputs.end());
+  model.set_ir_version(kOwnWeights);
+}
+
 Failure bad_model(const std::string& what) { return invalid("bad_model", what); }
 
 Failure unwritable() {
@@ -84,14 +97,14 @@ void collect_names(onnx::GraphProto& graph, std::set<std::string, std::less<>>& 
 
 }  // namespace
 
-Result<OnnxGraph> OnnxGraph::open(const fs::path& file) {
+Result<OnnxGraph> OnnxGraph::open(const fs::path& file, const fs::path& weights) {
   const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) {
     return unavailable("unreadable",
                        "the model's file cannot be read: " + std::string(std::strerror(errno)));
   }
   OnnxGraph out;
-  out.directory_ = file.parent_path();
+  out.directory_ = weights.empty() ? file.parent_path() : weights;
   google::protobuf::io::FileInputStream stream(fd.get());
   google::protobuf::io::CodedInputStream coded(&stream);
   coded.SetTotalBytesLimit(std::numeric_limits<int>::max());
@@ -99,6 +112,7 @@ Result<OnnxGraph> OnnxGraph::open(const fs::path& file) {
       !out.model_.has_graph() || out.model_.graph().node_size() == 0) {
     return bad_model("the file is no ONNX model, or one of more than 2 GiB in one piece");
   }
+  if (out.model_.ir_version() < kOwnWeights) take_from_inputs(out.model_);
   out.index();
   return out;
 }

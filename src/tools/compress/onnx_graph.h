@@ -27,7 +27,10 @@ namespace sluice::tools::compress {
 class OnnxGraph {
  public:
   // Errors: kInvalidArgument/`bad_model`; kUnavailable/`unreadable`.
-  static Result<OnnxGraph> open(const std::filesystem::path& file);
+  // `weights`: the folder that external data is relative to; empty: the file's own. Models of IR
+  // version 3, which list their weights as inputs, become models of version 4.
+  static Result<OnnxGraph> open(const std::filesystem::path& file,
+                                const std::filesystem::path& weights = {});
 
   // Writes `file`, and `file`.data where weights are outside. Errors: kUnavailable/`unwritable`.
   Result<void> save(const std::filesystem::path& file) const;
