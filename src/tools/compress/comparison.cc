@@ -90,7 +90,8 @@ std::vector<Pair> with_labels(const Answers& answers, const std::vector<std::str
   for (std::size_t row = 0; row < answers.rows(); ++row) {
     const auto truth = parse_double(trim(labels[row]));
     // "nan" is how a table writes that there is none.
-    if (truth && std::isfinite(*truth)) out.push_back({*truth, answers.predictions[row * answers.width]});
+    if (truth && std::isfinite(*truth))
+      out.push_back({*truth, answers.predictions[row * answers.width]});
   }
   return out;
 }

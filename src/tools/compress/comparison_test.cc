@@ -130,8 +130,8 @@ TEST(Comparison, RowsThatOnlyTheOriginalAnswersAreLost) {
 
 TEST(Comparison, RSquaredAndTheMeanAbsoluteError) {
   // Truth 1 2 3 4: a variance of 5 in all. Off by 0.1 0.1 0.2 0.2: 0.1 in squares; by 0 0 0 1: 1.
-  const auto got = compared(numbers({1.1, 1.9, 3.2, 3.8}), numbers({1, 2, 3, 5}),
-                            {"1", "2.0", "3", "4e0"});
+  const auto got =
+      compared(numbers({1.1, 1.9, 3.2, 3.8}), numbers({1, 2, 3, 5}), {"1", "2.0", "3", "4e0"});
   EXPECT_FALSE(got.classified);
   EXPECT_NEAR(got.before->quality, 0.98, 1e-12);
   EXPECT_NEAR(got.after->quality, 0.8, 1e-12);
@@ -179,8 +179,7 @@ TEST(Comparison, BothNoNumberIsTheSame) {
 }
 
 TEST(Comparison, LabelsThatAreNoNumberHideNoLoss) {
-  const auto got =
-      compared(numbers({1, 2, 3, 4}), numbers({4, 3, 2, 1}), {"1", "2", "3", "nan"});
+  const auto got = compared(numbers({1, 2, 3, 4}), numbers({4, 3, 2, 1}), {"1", "2", "3", "nan"});
   EXPECT_EQ(got.labelled, 3U);
   EXPECT_NEAR(got.before->quality, 1, 1e-12);
   // 3² + 1² + 1² of a variance of 2 in all.

@@ -103,8 +103,8 @@ TEST_F(ReadDataset, ALabelThatIsNotThere) {
 TEST_F(ReadDataset, RowsThatTheModelCannotTakeAreLeftOutWithTheirLabels) {
   const auto whole = signature({input("x", {-1, 1}, DType::kInt8)}, {"n"});
   for (const auto& kind : kinds_) {
-    const auto file = table(
-        kind, "SELECT * FROM (VALUES (1, 'a'), (300, 'b'), (3, 'c'), (NULL, 'd')) t(n, y)");
+    const auto file =
+        table(kind, "SELECT * FROM (VALUES (1, 'a'), (300, 'b'), (3, 'c'), (NULL, 'd')) t(n, y)");
     const auto data = read(whole, of(file, "y"));
     EXPECT_EQ(values(data), (Numbers{1, 3})) << kind;
     EXPECT_EQ(data.labels(), (Strings{"a", "c"})) << kind;
@@ -119,8 +119,7 @@ TEST_F(ReadDataset, RowsThatTheModelCannotTakeAreLeftOutWithTheirLabels) {
 
 TEST_F(ReadDataset, MissingNumbersAreNaN) {
   for (const auto& kind : kinds_) {
-    const auto file =
-        table(kind, "SELECT * FROM (VALUES (1.5, 2), (NULL, 4)) t(age, income)");
+    const auto file = table(kind, "SELECT * FROM (VALUES (1.5, 2), (NULL, 4)) t(age, income)");
     const auto got = values(read(named_, of(file)));
     ASSERT_EQ(got.size(), 4U);
     EXPECT_TRUE(std::isnan(got[2])) << kind;
@@ -129,20 +128,24 @@ TEST_F(ReadDataset, MissingNumbersAreNaN) {
 }
 
 TEST_F(ReadDataset, ListsAreRows) {
-  for (const auto* kind : {"t.parquet", "t.jsonl"}) {
-    const auto flat =
-        table(kind, "SELECT * FROM (VALUES ([1.0, 2, 3, 4], 'a'), ([5, 6, 7, 8], 'b')) t(x, y)");
-    const auto image = signature({input("x", {-1, 1, 2, 2})});
-    const auto data = read(image, of(flat, "y"));
+  const auto image = signature({input("x", {-1, 1, 2, 2})});
+  const std::string nested = "([[[1.0, 2], [3, 4]]], 'a'), ([[[5, 6], [7, 8]]], 'b')";
+  const std::string flat = "([1.0, 2, 3, 4], 'a'), ([5, 6, 7, 8], 'b')";
+  for (const auto& [kind, rows] : {std::pair<std::string, std::string>{"t.parquet", flat},
+                                   {"t.parquet", nested},
+                                   {"t.jsonl", nested}}) {
+    const auto file = table(kind, "SELECT * FROM (VALUES " + rows + ") t(x, y)");
+    const auto data = read(image, of(file, "y"));
     EXPECT_EQ(values(data), (Numbers{1, 2, 3, 4, 5, 6, 7, 8})) << kind;
+    ASSERT_EQ(data.batches().size(), 1U);
     EXPECT_EQ(data.batches()[0].inputs[0].shape, (Shape{2, 1, 2, 2}));
     EXPECT_EQ(data.labels(), (Strings{"a", "b"}));
   }
 }
 
 TEST_F(ReadDataset, ListsOfOneLengthGoTogether) {
-  const auto file = table(
-      "t.parquet", "SELECT * FROM (VALUES ([1.0, 2]), ([3.0, 4]), ([5.0]), ([6.0, 7])) t(x)");
+  const auto file =
+      table("t.parquet", "SELECT * FROM (VALUES ([1.0, 2]), ([3.0, 4]), ([5.0]), ([6.0, 7])) t(x)");
   const auto data = read(signature({input("x", {-1, -1, 1})}), of(file));
   EXPECT_EQ(data.rows(), 4U);
   ASSERT_EQ(data.batches().size(), 3U);
@@ -153,9 +156,9 @@ TEST_F(ReadDataset, ListsOfOneLengthGoTogether) {
 
 TEST_F(ReadDataset, TextsAndSeveralInputs) {
   const auto file = table("t.csv", "SELECT * FROM (VALUES (1, 'Köln'), (2, 'x')) t(n, city)");
-  const auto data = read(signature({input("city", {-1, 1}, DType::kString),
-                                    input("n", {-1, 1}, DType::kInt64)}),
-                         of(file));
+  const auto data =
+      read(signature({input("city", {-1, 1}, DType::kString), input("n", {-1, 1}, DType::kInt64)}),
+           of(file));
   ASSERT_EQ(data.batches().size(), 1U);
   EXPECT_EQ(data.batches()[0].inputs[0].strings[0], "Köln");
   EXPECT_EQ(values(data, 1), (Numbers{1, 2}));
@@ -199,7 +202,8 @@ TEST_F(ReadDataset, SaysWhichColumnsAreNotThere) {
             "wrong_columns");
   EXPECT_EQ(fault(named_, of((root_ / "none.csv").string())), "no_table");
   EXPECT_EQ(fault(named_, of(put("t.xlsx", "x").string())), "bad_table");
-  EXPECT_EQ(fault(named_, of(table("v.csv", "SELECT 1 AS age, 2 AS income LIMIT 0"))), "empty_table");
+  EXPECT_EQ(fault(named_, of(table("v.csv", "SELECT 1 AS age, 2 AS income LIMIT 0"))),
+            "empty_table");
 }
 
 TEST_F(ReadDataset, RowsOutliveWhatTheyWereReadFrom) {
