@@ -38,14 +38,15 @@ class StopOnSignal {
 std::atomic<bool> StopOnSignal::stop_ = false;
 
 std::string methods_help() {
-  std::string out = "one, or several with + between them, each with its settings behind it "
-                    "(prune:sparsity=0.3+dynamic-int8):";
+  std::string out =
+      "one, or several with + between them, each with its settings behind it "
+      "(prune:sparsity=0.3+dynamic-int8):";
   for (const auto& method : tools::compress::methods()) {
     out += "\n" + std::string(method->name()) + ": " + std::string(method->help());
     std::string settings;
     for (const auto& one : method->settings()) {
-      settings += (settings.empty() ? "" : "; ") + one.key + " (" + one.default_value + "): " +
-                  one.help;
+      settings +=
+          (settings.empty() ? "" : "; ") + one.key + " (" + one.default_value + "): " + one.help;
     }
     if (!settings.empty()) out += ". Settings: " + settings;
   }

@@ -15,9 +15,11 @@ namespace sluice::app {
 class Scratch {
  public:
   static Result<Scratch> make();
-  Scratch(Scratch&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  Scratch(Scratch&& other) noexcept
+      : path_(std::exchange(other.path_, {})), count_(other.count_) {}
   Scratch& operator=(Scratch&& other) noexcept {
     std::swap(path_, other.path_);
+    std::swap(count_, other.count_);
     return *this;
   }
   ~Scratch();
@@ -40,8 +42,8 @@ struct FoundModel {
 };
 
 // `given`: a model's file, a version's folder, a model's folder (its newest version), or the same
-// below `models`. Errors: kNotFound/`no_model`; kInvalidArgument/`usage` where it is not clear which
-// file is meant, or it is a pipeline.
+// below `models`. Errors: kNotFound/`no_model`; kInvalidArgument/`usage` where it is not clear
+// which file is meant, or it is a pipeline.
 Result<FoundModel> find_model(const std::string& given, const std::string& models,
                               const std::string& version);
 

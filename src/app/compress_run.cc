@@ -32,14 +32,16 @@ Result<void> check(const CompressArguments& arguments) {
     return usage("say where the new version goes with --output, such as models/fraud/v2-int8");
   }
   if (arguments.pick.empty() == (arguments.search && !arguments.output.empty())) {
-    return usage("--pick and --output belong together: which of those that --search found is "
-                 "written, and where");
+    return usage(
+        "--pick and --output belong together: which of those that --search found is "
+        "written, and where");
   }
   std::error_code error;
   if (!arguments.output.empty() && fs::exists(arguments.output, error) &&
       !fs::is_empty(arguments.output, error)) {
-    return usage("there is something in the folder of --output already; give the version another "
-                 "name, or remove it");
+    return usage(
+        "there is something in the folder of --output already; give the version another "
+        "name, or remove it");
   }
   return {};
 }
@@ -50,8 +52,7 @@ void end_line(const CompressArguments& arguments) {
 
 Result<void> write(const CompressArguments& arguments, const CompressTrial& trial,
                    const CompressTrial::Candidate& candidate) {
-  return write_version({arguments.output, candidate.file, trial.original().yaml},
-                       candidate.report);
+  return write_version({arguments.output, candidate.file, trial.original().yaml}, candidate.report);
 }
 
 std::string next_step(const CompressArguments& arguments, const CompressTrial& trial) {
@@ -66,8 +67,9 @@ Result<CompressOutcome> run_one(const CompressArguments& arguments, const std::a
   SLUICE_TRY(const auto chain, parse_chain(arguments.method));
   if (needs_calibration(chain) && arguments.calibration.empty()) {
     return invalid("no_calibration",
-                   show(chain) + " has to see rows that the model usually gets: give them with "
-                                 "--calibration; a few hundred are enough");
+                   show(chain) +
+                       " has to see rows that the model usually gets: give them with "
+                       "--calibration; a few hundred are enough");
   }
   SLUICE_TRY(auto trial, CompressTrial::open(arguments, stop));
   SLUICE_TRY(const auto candidate, trial.attempt(chain));
@@ -75,8 +77,8 @@ Result<CompressOutcome> run_one(const CompressArguments& arguments, const std::a
   CompressOutcome out;
   out.kept = candidate.report.kept();
   if (out.kept) SLUICE_CHECK(write(arguments, trial, candidate));
-  out.text = arguments.json ? report_json(candidate.report).dump() + "\n"
-                            : report_text(candidate.report);
+  out.text =
+      arguments.json ? report_json(candidate.report).dump() + "\n" : report_text(candidate.report);
   if (out.kept && !arguments.json) out.text += next_step(arguments, trial);
   return out;
 }

@@ -102,8 +102,9 @@ Result<void> CompressTrial::read_tables() {
   if (calibration_) {
     // What it was fitted to is a mild judge, and better than none.
     SLUICE_TRY(evaluation_, read_dataset(signature, options));
-    evaluation_->note("it was tried on the rows that it was calibrated on; give others with "
-                      "--evaluate");
+    evaluation_->note(
+        "it was tried on the rows that it was calibrated on; give others with "
+        "--evaluate");
     return {};
   }
   SLUICE_TRY(evaluation_, synthesise(signature, columns_of(original_.yaml), kMadeUp, kSeed));
@@ -116,11 +117,10 @@ Result<CompressTrial::Candidate> CompressTrial::attempt(const Chain& chain) {
   SLUICE_TRY(const auto folder, scratch_.folder());
   const EngineLab lab(opened_.stack->engines(), arguments_.pickles.allowed);
   const auto began = std::chrono::steady_clock::now();
-  SLUICE_TRY(auto made, run_chain(chain, {original_.file, folder,
-                                          calibration_ ? &*calibration_ : nullptr, lab, stop_,
-                                          [this](std::string_view what, double done) {
-                                            show(what, done);
-                                          }}));
+  SLUICE_TRY(
+      auto made,
+      run_chain(chain, {original_.file, folder, calibration_ ? &*calibration_ : nullptr, lab, stop_,
+                        [this](std::string_view what, double done) { show(what, done); }}));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
   Candidate out;
   SLUICE_TRY(out.report, held_against(made.file));
@@ -139,7 +139,8 @@ Result<Report> CompressTrial::held_against(const fs::path& file) {
   out.created = now_text();
   out.max_drop = arguments_.max_drop;
   out.synthesised = synthesised_;
-  const auto& rows_from = arguments_.evaluate.empty() ? arguments_.calibration : arguments_.evaluate;
+  const auto& rows_from =
+      arguments_.evaluate.empty() ? arguments_.calibration : arguments_.evaluate;
   out.rows_from = fs::path(rows_from).filename().string();
   out.notes = evaluation_->notes();
   SLUICE_TRY(const auto candidate, open_alone(file, original_, scratch_, arguments_.pickles));
@@ -153,7 +154,8 @@ Result<Report> CompressTrial::held_against(const fs::path& file) {
   original_p50_ = out.timing.before.p50_us;
   out.before = {original_.bytes, memory_, monthly_cost(original_.yaml, original_.bytes)};
   const auto bytes = bytes_of(file);
-  out.after = {bytes, peak_of_loading(file, arguments_.pickles), monthly_cost(original_.yaml, bytes)};
+  out.after = {bytes, peak_of_loading(file, arguments_.pickles),
+               monthly_cost(original_.yaml, bytes)};
   return out;
 }
 

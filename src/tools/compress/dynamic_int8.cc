@@ -99,9 +99,7 @@ class DynamicInt8 final : public Method {
   Result<void> check(const Node& settings) const override {
     return check_settings<Settings>(settings);
   }
-  std::vector<std::string> variants() const override {
-    return {"", "store=true"};
-  }
+  std::vector<std::string> variants() const override { return {"", "store=true"}; }
 
   Result<Made> make(const Task& task) const override {
     SLUICE_TRY(const auto settings, read_settings<Settings>(task.settings));

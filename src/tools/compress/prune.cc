@@ -233,7 +233,8 @@ class Prune final : public Method {
     return check_settings<PruneSettings>(settings);
   }
   std::vector<std::string> variants() const override {
-    return {"", "structure=channels,scope=layer,sparsity=0.25", "structure=channels,scope=layer,sparsity=0.5"};
+    return {"", "structure=channels,scope=layer,sparsity=0.25",
+            "structure=channels,scope=layer,sparsity=0.5"};
   }
 
   Result<Made> make(const Task& task) const override {

@@ -8,9 +8,9 @@ namespace {
 using Places = std::vector<std::size_t>;
 
 TEST(Search, KeepsWhatNothingElseIsBetterThan) {
-  const std::vector<Tried> tried = {{"", 100, 10, 0},       {"a", 50, 10, 0.01},
-                                    {"b", 60, 12, 0.02},    {"c", 25, 20, 0.005},
-                                    {"d", 100, 5, 0.03},    {"e", 25, 20, 0.005}};
+  const std::vector<Tried> tried = {{"", 100, 10, 0},    {"a", 50, 10, 0.01},
+                                    {"b", 60, 12, 0.02}, {"c", 25, 20, 0.005},
+                                    {"d", 100, 5, 0.03}, {"e", 25, 20, 0.005}};
   // b loses to a; e and c are equal, and both stay.
   EXPECT_EQ(pareto_front(tried), (Places{3, 5, 1, 0, 4}));
 }
