@@ -320,6 +320,17 @@ TEST(ReportPage, ShowsTheGreatestOfManyLayers) {
   EXPECT_NE(page.find("the greatest 40 of 100"), std::string::npos);
 }
 
+TEST(ReportJson, NamesThatAreNoTextStopNothing) {
+  auto report = example();
+  report.notes = {"broken \xff name"};
+  report.details["methods"][0]["layers"][0]["name"] = "\xc3(";
+  const auto text = json_text(report_json(report), 2);
+  EXPECT_TRUE(is_utf8(text));
+  const auto again = nlohmann::json::parse(text);
+  EXPECT_EQ(again["notes"][0], "broken \uFFFD name");
+  EXPECT_EQ(again["before"]["file_bytes"], 4'000'000);
+}
+
 TEST(ReportText, ColumnsStandBelowEachOther) {
   auto report = example();
   report.method = "µ-method";
