@@ -77,8 +77,8 @@ Result<CompressOutcome> run_one(const CompressArguments& arguments, const std::a
   CompressOutcome out;
   out.kept = candidate.report.kept();
   if (out.kept) SLUICE_CHECK(write(arguments, trial, candidate));
-  out.text =
-      arguments.json ? report_json(candidate.report).dump() + "\n" : report_text(candidate.report);
+  out.text = arguments.json ? json_text(report_json(candidate.report)) + "\n"
+                            : report_text(candidate.report);
   if (out.kept && !arguments.json) out.text += next_step(arguments, trial);
   return out;
 }
@@ -105,7 +105,7 @@ class Search {
       SLUICE_TRY(picked, pick());
       SLUICE_CHECK(write(arguments_, trial_, candidates_[*picked]));
     }
-    out.text = arguments_.json ? as_json(picked).dump() + "\n" : as_text(picked);
+    out.text = arguments_.json ? json_text(as_json(picked)) + "\n" : as_text(picked);
     return out;
   }
 

@@ -89,7 +89,9 @@ std::vector<Pair> with_labels(const Answers& answers, const std::vector<std::str
   std::vector<Pair> out;
   for (std::size_t row = 0; row < answers.rows(); ++row) {
     const auto truth = parse_double(trim(labels[row]));
-    if (truth) out.push_back({*truth, answers.predictions[row * answers.width]});
+    // "nan" is how a table writes that there is none.
+    if (truth && std::isfinite(*truth))
+      out.push_back({*truth, answers.predictions[row * answers.width]});
   }
   return out;
 }
@@ -105,6 +107,12 @@ std::vector<Pair> with_original(const Answers& before, const Answers& after) {
 }
 
 Score score_of(const std::vector<Pair>& pairs) { return {explained(pairs), mean_error(pairs)}; }
+
+// What cannot be told is lost: numbers whose squares are beyond doubles say nothing.
+double lost(double before, double after) {
+  const double out = before - after;
+  return std::isnan(out) ? 1 : std::max(0.0, out);
+}
 
 // ---- both --------------------------------------------------------------------------------------
 
@@ -246,13 +254,13 @@ Result<Comparison> compare(const Answers& before, const Answers& after,
   if (!labels.empty()) SLUICE_CHECK(add_scores(before, after, labels, out));
   if (out.before) {
     out.quality = out.classified ? "accuracy" : "R²";
-    out.drop = std::max(0.0, out.before->quality - out.after->quality);
+    out.drop = lost(out.before->quality, out.after->quality);
   } else if (out.classified) {
     out.quality = "agreement";
     out.drop = 1 - out.agreement;
   } else {
     out.quality = "R² with the original";
-    out.drop = std::max(0.0, 1 - explained(with_original(before, after)));
+    out.drop = lost(1, explained(with_original(before, after)));
   }
   return out;
 }

@@ -149,8 +149,8 @@ Result<void> check_shape(const Signature& signature, const NpyFile& file) {
 }
 
 Result<std::optional<NpyFile>> open_labels(const DatasetOptions& options, const NpyFile& of) {
+  if (!options.label_given) return std::nullopt;
   if (!options.label.ends_with(".npy")) {
-    if (!options.label_given) return std::nullopt;
     return invalid("unknown_column", of.name() +
                                          " has no columns, and --label names one; name "
                                          "another .npy file with a label for each row");

@@ -9,10 +9,10 @@
 namespace sluice::tools::compress {
 
 // The first dimension is the rows'. Types are converted to the input's where nothing is lost but
-// precision. Labels, where `options.label` ends in .npy, come from that file, which has one
-// dimension. Errors: kInvalidArgument/`bad_table` where it is no such file, is cut off, or is of
-// objects (which are programs); `wrong_columns` where its shape is not the model's; kUnavailable/
-// `unreadable`.
+// precision. Labels, where they are asked for (`options.label_given`), come from the .npy file that
+// `options.label` names, which has one dimension. Errors: kInvalidArgument/`bad_table` where it is
+// no such file, is cut off, or is of objects (which are programs); `wrong_columns` where its shape
+// is not the model's; kUnavailable/`unreadable`.
 Result<Dataset> read_npy(const Signature& signature, const DatasetOptions& options);
 
 }  // namespace sluice::tools::compress

@@ -176,6 +176,7 @@ TEST_F(Npy, RowsThatDoNotFitAreLeftOutWithTheirLabels) {
 TEST_F(Npy, LabelsThatAreNoNumbersAreNone) {
   DatasetOptions options;
   options.label = put("y.npy", npy(header("<f8", "(2, 1)"), bytes<double>({NAN, 2.5}))).string();
+  options.label_given = true;
   const auto data = read(two_, npy(header("<f4", "(2, 2)"), bytes<float>({1, 2, 3, 4})), options);
   ASSERT_TRUE(data) << data.error().message;
   EXPECT_EQ(data->labels(), (Strings{"", "2.5"}));
@@ -311,11 +312,12 @@ TEST_F(Npy, LabelsMustBeAnArrayOfAsManyRows) {
   const auto good = npy(header("<f4", "(1, 2)"), bytes<float>({1, 2}));
   DatasetOptions options;
   options.label = put("y.npy", npy(header("<f4", "(2,)"), bytes<float>({1, 2}))).string();
+  // Of other rows' labels nothing is asked.
+  EXPECT_EQ(fault(two_, good, options), "nothing");
+  options.label_given = true;
   EXPECT_EQ(fault(two_, good, options),
             "wrong_columns: 'y.npy' has the shape [2]; expected a label for each of 1 rows");
   options.label = "label";
-  EXPECT_EQ(fault(two_, good, options), "nothing");
-  options.label_given = true;
   EXPECT_TRUE(fault(two_, good, options).starts_with("unknown_column"));
 }
 

@@ -127,6 +127,10 @@ json report_json(const Report& report) {
   return out;
 }
 
+std::string json_text(const json& json, int indent) {
+  return json.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 std::string report_text(const Report& report) {
   std::string out;
   line(out, report.method, "before", "after");

@@ -44,6 +44,9 @@ struct Report {
 // Whether it is kept, and why, in a sentence without a full stop.
 std::string verdict(const Report& report);
 nlohmann::json report_json(const Report& report);
+// In one line, or indented by so many blanks. Names come from models and tables: what in them is no
+// UTF-8 is written as U+FFFD.
+std::string json_text(const nlohmann::json& json, int indent = -1);
 std::string report_text(const Report& report);
 // One HTML file with everything in it: no scripts, nothing from elsewhere.
 std::string report_page(const Report& report);

@@ -81,15 +81,19 @@ std::string faster(double ratio, std::string_view what) {
   return fmt::format("{} is answered {} as fast", what, times(ratio));
 }
 
+std::string_view judgement(const Report& report) {
+  if (!report.kept()) return "Not good enough.";
+  if (report.synthesised) return "Still right, as far as rows that were made up can tell.";
+  return "Still right: it can take the original's place.";
+}
+
 std::string conclusion(const Report& report, const json& all) {
-  std::string size = shown(all, "/size_ratio", percent) + " of the original's bytes; " +
-                     faster(number(at(all, "/latency_ratio")), "one row alone") + ", and " +
-                     faster(number(at(all, "/throughput_ratio")), "a batch") + ".";
+  const std::string size = shown(all, "/size_ratio", percent) + " of the original's bytes; " +
+                           faster(number(at(all, "/latency_ratio")), "one row alone") + ", and " +
+                           faster(number(at(all, "/throughput_ratio")), "a batch") + ".";
   return fmt::format(
-      "<div class=\"verdict {}\"><strong>{}</strong>{}. The file has {}</div>\n",
-      report.kept() ? "good" : "bad",
-      report.kept() ? "Still right: it can take the original's place." : "Not good enough.",
-      escaped(verdict(report)), escaped(size));
+      "<div class=\"verdict {}\"><strong>{}</strong>In short: {}. The file has {}</div>\n",
+      report.kept() ? "good" : "bad", judgement(report), escaped(verdict(report)), escaped(size));
 }
 
 struct Row {
@@ -103,7 +107,7 @@ std::vector<Row> rows_of(const Report& report) {
                           {"memory", "memory_bytes", bytes_text},
                           {"latency p50, one row", "p50_us", microseconds_text},
                           {"latency p95, one row", "p95_us", microseconds_text},
-                          {fmt::format("throughput, {} rows at a time", report.timing.before.batch),
+                          {fmt::format("throughput, {} at a time", report.timing.before.batch),
                            "rows_per_second", per_second}};
   if (report.comparison.before) {
     const bool classified = report.comparison.classified;

@@ -66,7 +66,7 @@ Result<void> fill(const fs::path& draft, const NewVersion& version, const Report
                                  "where the version comes from does not fit: "));
   SLUICE_CHECK(copy_files(version.made.parent_path(), draft));
   SLUICE_CHECK(write_text(draft / "model.yaml", yaml.text));
-  SLUICE_CHECK(write_text(draft / kReport, report_json(report).dump(2) + "\n"));
+  SLUICE_CHECK(write_text(draft / kReport, json_text(report_json(report), 2) + "\n"));
   SLUICE_CHECK(write_text(draft / kPage, report_page(report)));
   const auto directory = open_directory(draft);
   if (!directory || ::fsync(directory->get()) != 0) return unwritable(std::strerror(errno));
