@@ -89,6 +89,7 @@ Result<void> CompressTrial::read_tables() {
   DatasetOptions options;
   options.label = arguments_.label.empty() ? "label" : arguments_.label;
   options.label_given = !arguments_.label.empty();
+  options.model = original_.model;
   if (!arguments_.evaluate.empty()) {
     options.file = arguments_.evaluate;
     SLUICE_TRY(evaluation_, read_dataset(signature, options));

@@ -26,15 +26,11 @@ bool same_class(const std::string& label, double predicted, const std::string& n
   return number && *number == predicted;
 }
 
-// Whether any class that the model ever predicted could be this label: told by all rows together.
-Failure wrong_labels(const std::vector<std::string>& labels) {
-  const auto first =
-      std::ranges::find_if(labels, [](const std::string& one) { return !one.empty(); });
-  (void)first;
-  return invalid(
-      "wrong_labels",
-      "no label is a class that the model answers, so that accuracy says nothing; "
-      "expected the classes' names or their numbers: name the right column with --label");
+Failure wrong_labels() {
+  return invalid("wrong_labels",
+                 "no label is what the model answers to its row, so that accuracy says nothing; "
+                 "expected the classes' names or their numbers: name the right column with "
+                 "--label");
 }
 
 const std::string& name_at(const Answers& answers, std::size_t row) {
@@ -221,7 +217,7 @@ Result<void> add_scores(const Answers& before, const Answers& after,
     if (out.labelled == 0) return {};
     out.before = Score{accuracy(before, labels, out.labelled), std::nullopt};
     out.after = Score{accuracy(after, labels, out.labelled), std::nullopt};
-    if (out.before->quality == 0) return wrong_labels(labels);
+    if (out.before->quality == 0) return wrong_labels();
     return {};
   }
   const auto pairs = with_labels(before, labels);
