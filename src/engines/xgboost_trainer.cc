@@ -66,12 +66,6 @@ Result<Matrix> matrix_of(std::span<const float> rows, std::span<const float> lab
   if (!weights.empty()) {
     good = good && XGDMatrixSetFloatInfo(handle, "weight", weights.data(), weights.size()) == 0;
   }
-  if (lesson.names.size() == lesson.columns) {
-    std::vector<const char*> names;
-    for (const auto& name : lesson.names) names.push_back(name.c_str());
-    good =
-        good && XGDMatrixSetStrFeatureInfo(handle, "feature_name", names.data(), names.size()) == 0;
-  }
   if (!good) return failed("take the targets");
   return out;
 }
@@ -121,6 +115,13 @@ Result<Booster> booster_for(DMatrixHandle matrix, const TreeLesson& lesson,
   }
   for (const auto& [key, value] : settings) {
     if (XGBoosterSetParam(handle, key, value.c_str()) != 0) return failed("be set up");
+  }
+  if (lesson.names.size() == lesson.columns) {
+    std::vector<const char*> names;
+    for (const auto& name : lesson.names) names.push_back(name.c_str());
+    if (XGBoosterSetStrFeatureInfo(handle, "feature_name", names.data(), names.size()) != 0) {
+      return failed("take the columns' names");
+    }
   }
   return out;
 }

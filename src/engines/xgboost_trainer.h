@@ -27,8 +27,8 @@ struct TreeLesson {
 };
 
 struct TreeOptions {
-  int rounds = 50;
-  int depth = 4;
+  int rounds = 30;
+  int depth = 3;
   double eta = 0.3;
 };
 

@@ -1,13 +1,9 @@
 // A student: a smaller model that is taught by the answers of the original, on given rows and on
 // rows that are mixed from them (Bucila, Caruana and Niculescu-Mizil, "Model Compression", KDD
 // 2006; Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015).
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 
 #include "base/random.h"
 #include "base/text.h"
@@ -15,6 +11,7 @@
 #include "tools/compress/builtin.h"
 #include "tools/compress/mixed_rows.h"
 #include "tools/compress/mlp_onnx.h"
+#include "tools/compress/model_file.h"
 #include "tools/compress/synthesise.h"
 
 namespace sluice::tools::compress {
@@ -33,8 +30,8 @@ struct Settings {
   std::int64_t layers = 1;
   std::int64_t epochs = 60;
   double temperature = 2;
-  std::int64_t trees = 50;
-  std::int64_t depth = 4;
+  std::int64_t trees = 30;
+  std::int64_t depth = 3;
   double eta = 0.3;
   std::int64_t seed = 1;
 
@@ -75,24 +72,6 @@ struct Settings {
     return kSchema;
   }
 };
-
-Failure unwritable() {
-  return unavailable("unwritable",
-                     "the model cannot be written: " + std::string(std::strerror(errno)) +
-                         "; check that its disk has room");
-}
-
-Result<void> write_file(const std::filesystem::path& file, std::string_view bytes) {
-  const Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!fd) return unwritable();
-  while (!bytes.empty()) {
-    const auto done = ::write(fd.get(), bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return unwritable();
-    bytes.remove_prefix(static_cast<std::size_t>(done));
-  }
-  return ::fsync(fd.get()) == 0 ? Result<void>() : unwritable();
-}
 
 // What the student learns from, and rows that it never sees.
 struct Material {
@@ -227,7 +206,7 @@ class Distilling {
                engines::train_xgboost(lesson, options, ubj, task_.stop,
                                       [&](double done) { task_.progress("growing trees", done); }));
     out_.file = task_.to / (ubj ? "model.ubj" : "model.json");
-    return write_file(out_.file, bytes);
+    return write_model_file(out_.file, bytes);
   }
 
   // Of two classes one probability is enough, and half the trees.
@@ -326,22 +305,29 @@ class Distilling {
   }
 
   void note_names(const Signature& student) {
-    const auto& taught = teacher_.signature().outputs[teacher_.subject().output];
-    if (student.output_named(taught.name) != Signature::npos) return;
-    out_.notes.push_back("the student's output is '" + printable(student.outputs[0].name) +
-                         "' where the original's is '" + printable(taught.name) +
-                         "': where `output:` of model.yaml names it, change it there");
     if (teacher_.signature().classes_are_names && student.classes.empty()) {
       out_.notes.emplace_back(
           "the student does not know the classes' names: `labels:` of "
           "model.yaml gives them");
     }
+    const auto& taught = teacher_.signature().outputs[teacher_.subject().output];
+    if (student.output_named(taught.name) != Signature::npos) return;
+    out_.notes.push_back("the student's output is '" + printable(student.outputs[0].name) +
+                         "' where the original's is '" + printable(taught.name) +
+                         "': where `output:` of model.yaml names it, change it there");
   }
 
   void describe() {
     auto& details = out_.details;
     details["given_rows"] = material_.given;
     details["taught_rows"] = material_.taught.rows.count();
+    std::error_code error;
+    const auto before = std::filesystem::file_size(task_.from, error);
+    if (!error && std::filesystem::file_size(out_.file, error) >= before && !error) {
+      out_.notes.emplace_back(
+          "the student's file is no smaller than the original's; a smaller "
+          "student has fewer trees and less depth, or fewer hidden units");
+    }
     const auto unanswered = material_.taught.unanswered + material_.held_out.unanswered;
     if (unanswered > 0) {
       out_.notes.push_back(std::to_string(unanswered) +
@@ -377,6 +363,8 @@ class Distill final : public Method {
   Result<void> check(const Node& settings) const override {
     return check_settings<Settings>(settings);
   }
+
+  std::vector<std::string> variants() const override { return {"student=mlp", "student=trees"}; }
 
   Result<Made> make(const Task& task) const override {
     SLUICE_TRY(const auto settings, read_settings<Settings>(task.settings));

@@ -168,5 +168,166 @@ TEST(Distill, TreesAgreeWithTheirTeachers) {
   expect_agreement({"iris/1/model.onnx", "iris.1.jsonl"}, trees, 0.95, 1);
 }
 
+// ---- what else teachers are like ---------------------------------------------------------------
+
+std::string test_model(const std::string& name) { return kSource + "tests/models/" + name; }
+
+Result<Made> distilled(const std::string& file, const Folder& folder, Given given,
+                       std::span<const float> values = {}, std::size_t rows = 0,
+                       bool stopped = false) {
+  given.insert(given.end(), {{"rows", "3000"}, {"epochs", "30"}});
+  if (rows == 0) return make("distill", file, folder, given, stopped);
+  const auto teacher = TestLab().load(file);
+  EXPECT_TRUE(teacher) << teacher.error().message;
+  if (!teacher) return Failure(teacher.error());
+  const auto dataset = dataset_of((*teacher)->signature(), values, rows);
+  return make("distill", file, folder, given, stopped, &dataset);
+}
+
+// Labels that are names or other numbers, and maps of probabilities.
+TEST(Distill, ClassesKeepTheirNamesAndTheirOrder) {
+  for (const auto* name :
+       {"classes_order_strings.onnx", "classes_order_ints.onnx", "no_zipmap.onnx"}) {
+    SCOPED_TRACE(name);
+    const Folder folder;
+    const auto values = random_floats(3 * 300, 8, 3);
+    const auto made = distilled(test_model(name), folder, {}, values, 300);
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_TRUE(made->notes.empty() || made->notes[0].contains("no smaller")) << made->notes[0];
+    const auto teacher = *TestLab().load(test_model(name));
+    const auto student = TestLab().load(made->file);
+    ASSERT_TRUE(student) << student.error().message;
+    expect_same_signature((*student)->signature(), teacher->signature());
+    const auto unseen = random_floats(3 * 100, 9, 3);
+    const auto before = outputs_of(*teacher, unseen, 3);
+    const auto after = outputs_of(**student, unseen, 3);
+    EXPECT_GE(agreement(before[1], after[1], 100), 0.97);
+    std::size_t same = 0;  // of the label itself, where it is a number
+    for (std::size_t i = 0; i < before[0].size(); ++i) same += before[0][i] == after[0][i] ? 1 : 0;
+    EXPECT_GE(same, before[0].size() * 97 / 100);
+  }
+}
+
+TEST(Distill, LabelsAloneAndSeveralNumbersAreTaughtToo) {
+  const Folder folder;
+  const auto file = test_model("xgb_multi_softmax.json");
+  const auto teacher = *TestLab().load(file);
+  const auto columns = static_cast<std::size_t>(teacher->signature().inputs[0].dims[1]);
+  const auto values = random_floats(columns * 400, 8, 2);
+  const auto made = distilled(file, folder, {{"student", "mlp"}}, values, 400);
+  ASSERT_TRUE(made) << made.error().message;
+  expect_same_signature((*TestLab().load(made->file))->signature(), teacher->signature());
+  EXPECT_GE(made->details["agreement"], 0.8);
+
+  const Folder other;
+  const auto numbers = random_floats(2 * 400, 8, 2);
+  const auto several =
+      distilled(test_model("multi_output_regression.onnx"), other, {}, numbers, 400);
+  ASSERT_TRUE(several) << several.error().message;
+  EXPECT_GE(several->details["r2"], 0.99);
+  expect_close(answers(several->file, {1, 2}, {1, 1.5F}), {1, 1.5F, 12.5F}, 0.1F);
+  EXPECT_EQ(distilled(test_model("multi_output_regression.onnx"), other, {{"student", "trees"}},
+                      numbers, 400)
+                .error()
+                .reason,
+            "not_compressible");
+}
+
+TEST(Distill, AMissingValueIsTheColumnsMeanWhereRowsHaveAny) {
+  const Folder folder;
+  Builder builder;  // ignores what is missing, as trees do
+  builder.input("x", {-1, 2});
+  builder.weight("zero", {2}, {0, 0});
+  builder.node("IsNaN", {"x"}, "missing");
+  builder.node("Where", {"missing", "zero", "x"}, "filled");
+  builder.gemm("filled", "y", 2, 1, 5);
+  builder.output("y", {-1, 1});
+  const auto file = builder.save(folder.path());
+  auto values = random_floats(2 * 300, 8);
+  for (std::size_t i = 0; i < values.size(); i += 9) values[i] = std::nanf("");
+  const auto made = distilled(file, folder, {}, values, 300);
+  ASSERT_TRUE(made) << made.error().message;
+  const auto found = answers(made->file, {1, 2}, {std::nanf(""), 0.5F});
+  EXPECT_NEAR(found[0], answers(file, {1, 2}, {0, 0.5F})[0], 0.1);
+}
+
+TEST(Distill, TheSameSeedGivesTheSameFile) {
+  const Example example("breast_cancer/v1/model.onnx", "breast_cancer.v1.jsonl");
+  for (const auto* student : {"mlp", "trees"}) {
+    const Given given = {{"student", student}, {"rows", "500"}, {"epochs", "3"}};
+    const auto bytes = [&] {
+      const Folder folder;
+      const auto made = teach(example, given, folder).made;
+      std::ifstream file(made.file, std::ios::binary);
+      return std::string(std::istreambuf_iterator<char>(file), {});
+    };
+    const auto first = bytes();
+    EXPECT_FALSE(first.empty());
+    EXPECT_EQ(first, bytes());
+  }
+}
+
+TEST(Distill, MakesUpRowsWhereNoneAreGivenAndSaysSo) {
+  const Folder folder;
+  const auto made = distilled(kSource + "examples/models/iris/1/model.onnx", folder, {});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_TRUE(std::ranges::any_of(
+      made->notes, [](const std::string& note) { return note.contains("made-up"); }));
+  EXPECT_GE(made->details["agreement"], 0.9);
+}
+
+TEST(Distill, SaysWhyAModelIsNotForIt) {
+  const Folder folder;
+  const auto reason = [&](const std::string& file, const Given& given) {
+    const auto made = distilled(file, folder, given);
+    return std::string(made ? "made" : made.error().reason);
+  };
+  EXPECT_EQ(reason(test_model("two_inputs.onnx"), {}), "not_compressible");
+  EXPECT_EQ(reason(test_model("identity_string.onnx"), {}), "not_compressible");
+  EXPECT_EQ(reason(test_model("fixed_batch1.onnx"), {}), "not_compressible");
+  EXPECT_EQ(reason(kSource + "examples/models/digits/1/model.onnx", {{"student", "trees"}}),
+            "not_compressible");
+  EXPECT_EQ(reason(test_model("truncated.onnx"), {}), "bad_model");
+  EXPECT_EQ(reason(test_model("no_zipmap.onnx"), {{"student", "forest"}}), "bad_settings");
+  EXPECT_EQ(reason(test_model("no_zipmap.onnx"), {{"temperature", "0"}}), "bad_settings");
+  const std::vector<float> nothing(3 * 5);
+  EXPECT_EQ(distilled(test_model("no_zipmap.onnx"), folder, {}, nothing, 5).error().reason,
+            "no_calibration");
+  const std::vector<float> negative(100, -1);  // whose logarithm is NaN
+  EXPECT_EQ(distilled(test_model("nan_output.onnx"), folder, {}, negative, 100).error().reason,
+            "not_compressible");
+  EXPECT_EQ(distilled(test_model("no_zipmap.onnx"), folder, {}, {}, 0, true).error().code,
+            Code::kCancelled);
+}
+
+// ---- mixed rows --------------------------------------------------------------------------------
+
+TEST(MixedRows, StayWithinWhatWasGiven) {
+  TeachingRows real{3, {}};
+  const auto values = random_floats(200, 3, 10);
+  for (std::size_t i = 0; i < 200; ++i) {
+    const float row[] = {values[i], static_cast<float>(i % 4), i % 5 == 0 ? std::nanf("") : 1.5F};
+    real.add(row);
+  }
+  const auto mixed = mixed_rows(real, 1000, 6);
+  ASSERT_EQ(mixed.count(), 1000U);
+  EXPECT_EQ(mixed_rows(real, 1000, 6).values.size(), mixed.values.size());
+  const auto [low, high] = std::ranges::minmax(values);
+  std::size_t moved = 0;
+  std::size_t missing = 0;
+  for (std::size_t i = 0; i < 1000; ++i) {
+    const auto row = mixed.row(i);
+    ASSERT_GE(row[0], low);
+    ASSERT_LE(row[0], high);
+    ASSERT_TRUE(row[1] == 0 || row[1] == 1 || row[1] == 2 || row[1] == 3) << row[1];
+    moved += std::ranges::find(values, row[0]) == values.end() ? 1 : 0;
+    missing += std::isnan(row[2]) ? 1 : 0;
+  }
+  EXPECT_GT(moved, 100U);
+  EXPECT_GT(missing, 50U);
+  EXPECT_LT(missing, 500U);
+  EXPECT_EQ(mixed_rows({3, {}}, 10, 1).count(), 0U);
+}
+
 }  // namespace
 }  // namespace sluice::tools::compress

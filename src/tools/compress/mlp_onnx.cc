@@ -159,21 +159,66 @@ class Writer {
     out_.graph.need_opset("ai.onnx.ml", kMlOpset);
     node("ZipMap", {value}, declared.name(), "ai.onnx.ml");
     const auto& map = declared.type().sequence_type().elem_type().map_type();
-    const auto& classes = teacher_.signature().classes;
-    if (map.key_type() == onnx::TensorProto::INT64) {
-      std::vector<std::int64_t> keys;
-      for (const auto& name : classes) keys.push_back(std::stoll(name));
-      set_attribute(*last_, "classlabels_int64s", keys);
-    } else {
-      auto& attribute = *last_->add_attribute();
-      attribute.set_name("classlabels_strings");
-      attribute.set_type(onnx::AttributeProto::STRINGS);
-      for (const auto& name : classes) attribute.add_strings(name);
-    }
+    const bool text = map.key_type() != onnx::TensorProto::INT64;
+    add_keys(text ? "classlabels_strings" : "classlabels_int64s", text);
     *out_.graph.graph().add_output() = declared;
   }
 
+  bool lists_classes() const {
+    const auto& subject = teacher_.subject();
+    return subject.lesson == Lesson::kClasses &&
+           teacher_.signature().classes.size() == subject.width;
+  }
+
+  // scikit-learn's exporters end with this node, and readers know the classes by it: here it only
+  // chooses the greatest score, by an identity matrix.
+  std::string classify(bool text) {
+    const auto classes = teacher_.signature().classes.size();
+    out_.graph.need_opset("ai.onnx.ml", kMlOpset);
+    auto label = node("LinearClassifier", {scores_}, {}, "ai.onnx.ml");
+    last_->add_output("student/scores");
+    set_floats("coefficients", classes * classes);
+    for (std::size_t i = 0; i < classes; ++i) {
+      last_->mutable_attribute(0)->set_floats(static_cast<int>(i * classes + i), 1);
+    }
+    set_floats("intercepts", classes);
+    add_keys(text ? "classlabels_strings" : "classlabels_ints", text);
+    return label;
+  }
+
+  // So many zeros.
+  void set_floats(std::string_view name, std::size_t count) {
+    auto& attribute = *last_->add_attribute();
+    attribute.set_name(std::string(name));
+    attribute.set_type(onnx::AttributeProto::FLOATS);
+    attribute.mutable_floats()->Resize(static_cast<int>(count), 0);
+  }
+
+  void add_keys(std::string_view name, bool text) {
+    const auto& classes = teacher_.signature().classes;
+    if (!text) {
+      set_attribute(*last_, name, std::span<const std::int64_t>(numbers_of(classes)));
+      return;
+    }
+    auto& attribute = *last_->add_attribute();
+    attribute.set_name(std::string(name));
+    attribute.set_type(onnx::AttributeProto::STRINGS);
+    for (const auto& one : classes) attribute.add_strings(one);
+  }
+
+  static std::vector<std::int64_t> numbers_of(const std::vector<std::string>& classes) {
+    std::vector<std::int64_t> out;
+    for (const auto& name : classes) out.push_back(parse_int(name).value_or(0));
+    return out;
+  }
+
   void add_label(const TensorSpec& spec) {
+    const bool text = spec.dtype == DType::kString;
+    const std::int32_t type = text ? onnx::TensorProto::STRING : onnx::TensorProto::INT64;
+    if (lists_classes()) {
+      put_out(classify(text), spec, type, 1);
+      return;
+    }
     std::string place;
     if (teacher_.subject().lesson == Lesson::kBinary) {
       const auto zero = constant<float>({1}, {0});
@@ -185,18 +230,13 @@ class Writer {
       set_attribute(*last_, "keepdims", std::int64_t{0});
     }
     const auto& classes = teacher_.signature().classes;
-    const bool text = spec.dtype == DType::kString;
     if (text || !are_places(classes)) place = node("Gather", {class_list(text), place});
-    put_out(place, spec, text ? onnx::TensorProto::STRING : onnx::TensorProto::INT64, 1);
+    put_out(place, spec, type, 1);
   }
 
   std::string class_list(bool text) {
     const auto& classes = teacher_.signature().classes;
-    if (!text) {
-      std::vector<std::int64_t> numbers;
-      for (const auto& name : classes) numbers.push_back(std::stoll(name));
-      return constant({static_cast<std::int64_t>(numbers.size())}, numbers);
-    }
+    if (!text) return constant({static_cast<std::int64_t>(classes.size())}, numbers_of(classes));
     auto& tensor = *out_.graph.graph().add_initializer();
     tensor.set_name("student/" + std::to_string(++count_));
     tensor.set_data_type(onnx::TensorProto::STRING);
