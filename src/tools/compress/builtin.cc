@@ -8,6 +8,7 @@ const std::vector<std::unique_ptr<const Method>>& methods() {
   // In the order in which a search puts two of them one after the other.
   static const auto kMethods = [] {
     std::vector<std::unique_ptr<const Method>> out;
+    out.push_back(make_distill());
     out.push_back(make_prune());
     out.push_back(make_static_int8());
     out.push_back(make_dynamic_int8());

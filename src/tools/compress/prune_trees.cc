@@ -1,16 +1,13 @@
 // Pruning of gradient-boosted trees after training: splits that gained little, levels below a depth
 // and rounds behind a number are taken away. A tree is pruned from its leaves up, as XGBoost's own
 // `gamma` does it while it trains (Chen and Guestrin, "XGBoost", KDD 2016).
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "base/text.h"
 #include "engines/xgboost_convert.h"
 #include "tools/compress/builtin.h"
+#include "tools/compress/model_file.h"
 #include "tools/compress/tree_pruning.h"
 
 namespace sluice::tools::compress {
@@ -156,24 +153,6 @@ Result<void> check_gains(const Forest& forest) {
                  "0); prune it by `max_depth` or `keep_rounds`");
 }
 
-Failure unwritable() {
-  return unavailable("unwritable",
-                     "the model cannot be written: " + std::string(std::strerror(errno)) +
-                         "; check that its disk has room");
-}
-
-Result<void> write_file(const std::filesystem::path& file, std::string_view bytes) {
-  const Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!fd) return unwritable();
-  while (!bytes.empty()) {
-    const auto done = ::write(fd.get(), bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return unwritable();
-    bytes.remove_prefix(static_cast<std::size_t>(done));
-  }
-  return ::fsync(fd.get()) == 0 ? Result<void>() : unwritable();
-}
-
 class PruneTrees final : public Method {
  public:
   std::string_view name() const override { return "prune-trees"; }
@@ -203,7 +182,7 @@ class PruneTrees final : public Method {
     const bool ubj = task.from.extension() == ".ubj";
     SLUICE_TRY(const auto bytes, engines::xgboost_from_json(write_model(json), ubj));
     out.file = task.to / (ubj ? "model.ubj" : "model.json");
-    SLUICE_CHECK(write_file(out.file, bytes));
+    SLUICE_CHECK(write_model_file(out.file, bytes));
     return out;
   }
 
