@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/random.h"
 #include "base/text.h"
@@ -29,7 +30,7 @@ struct Settings {
   std::int64_t hidden = 64;
   std::int64_t layers = 1;
   std::int64_t epochs = 60;
-  double temperature = 2;
+  double temperature = 1;
   std::int64_t trees = 30;
   std::int64_t depth = 3;
   double eta = 0.3;
