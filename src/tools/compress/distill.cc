@@ -115,6 +115,8 @@ class Distilling {
     auto [held_out, taught] = split(rows);
     const auto most = std::min<std::size_t>(static_cast<std::size_t>(settings_.rows),
                                             kMostNumbers / teacher_.columns());
+    // They are shuffled, so the first are as good as any.
+    if (taught.count() > most) taught.values.resize(most * taught.columns);
     if (taught.count() < most) {
       const auto more = mixed_rows(taught, most - taught.count(), seed() + 1);
       taught.values.insert(taught.values.end(), more.values.begin(), more.values.end());

@@ -267,6 +267,21 @@ TEST(Distill, TheSameSeedGivesTheSameFile) {
   }
 }
 
+TEST(Distill, LearnsFromAsManyRowsAsItIsTold) {
+  const auto values = random_floats(3 * 1000, 8, 3);
+  for (const auto* rows : {"100", "500", "2000"}) {
+    const Folder folder;
+    const Given given = {{"rows", rows}, {"epochs", "1"}};
+    const auto dataset =
+        dataset_of((*TestLab().load(test_model("no_zipmap.onnx")))->signature(), values, 1000);
+    const auto made = make("distill", test_model("no_zipmap.onnx"), folder, given, false, &dataset);
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ(made->details["given_rows"], 1000);
+    EXPECT_EQ(made->details["held_out_rows"], 100);
+    EXPECT_EQ(made->details["taught_rows"], std::stoi(rows));
+  }
+}
+
 TEST(Distill, MakesUpRowsWhereNoneAreGivenAndSaysSo) {
   const Folder folder;
   const auto made = distilled(kSource + "examples/models/iris/1/model.onnx", folder, {});
