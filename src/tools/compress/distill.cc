@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/random.h"
 #include "base/text.h"
@@ -29,7 +30,7 @@ struct Settings {
   std::int64_t hidden = 64;
   std::int64_t layers = 1;
   std::int64_t epochs = 60;
-  double temperature = 2;
+  double temperature = 1;
   std::int64_t trees = 30;
   std::int64_t depth = 3;
   double eta = 0.3;
@@ -114,6 +115,8 @@ class Distilling {
     auto [held_out, taught] = split(rows);
     const auto most = std::min<std::size_t>(static_cast<std::size_t>(settings_.rows),
                                             kMostNumbers / teacher_.columns());
+    // They are shuffled, so the first are as good as any.
+    if (taught.count() > most) taught.values.resize(most * taught.columns);
     if (taught.count() < most) {
       const auto more = mixed_rows(taught, most - taught.count(), seed() + 1);
       taught.values.insert(taught.values.end(), more.values.begin(), more.values.end());

@@ -153,7 +153,7 @@ void expect_agreement(const Example& example, const Given& given, double least,
 }
 
 TEST(Distill, NetworksAgreeWithTheirTeachers) {
-  const Given mlp = {{"student", "mlp"}};
+  const Given mlp = {{"student", "mlp"}, {"rows", "8000"}};
   expect_agreement({"breast_cancer/v1/model.onnx", "breast_cancer.v1.jsonl"}, mlp, 0.97);
   expect_agreement({"breast_cancer/v2/model.json", "breast_cancer.v2.jsonl"}, mlp, 0.95);
   expect_agreement({"wine/1/model.json", "wine.1.jsonl"}, mlp, 0.97);
@@ -267,6 +267,21 @@ TEST(Distill, TheSameSeedGivesTheSameFile) {
   }
 }
 
+TEST(Distill, LearnsFromAsManyRowsAsItIsTold) {
+  const auto values = random_floats(3 * 1000, 8, 3);
+  for (const auto* rows : {"100", "500", "2000"}) {
+    const Folder folder;
+    const Given given = {{"rows", rows}, {"epochs", "1"}};
+    const auto dataset =
+        dataset_of((*TestLab().load(test_model("no_zipmap.onnx")))->signature(), values, 1000);
+    const auto made = make("distill", test_model("no_zipmap.onnx"), folder, given, false, &dataset);
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ(made->details["given_rows"], 1000);
+    EXPECT_EQ(made->details["held_out_rows"], 100);
+    EXPECT_EQ(made->details["taught_rows"], std::stoi(rows));
+  }
+}
+
 TEST(Distill, MakesUpRowsWhereNoneAreGivenAndSaysSo) {
   const Folder folder;
   const auto made = distilled(kSource + "examples/models/iris/1/model.onnx", folder, {});
@@ -311,7 +326,9 @@ TEST(MixedRows, StayWithinWhatWasGiven) {
   }
   const auto mixed = mixed_rows(real, 1000, 6);
   ASSERT_EQ(mixed.count(), 1000U);
-  EXPECT_EQ(mixed_rows(real, 1000, 6).values.size(), mixed.values.size());
+  const auto again = mixed_rows(real, 1000, 6);
+  EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span(again.values)),
+                                 std::as_bytes(std::span(mixed.values))));
   const auto [low, high] = std::ranges::minmax(values);
   std::size_t moved = 0;
   std::size_t missing = 0;

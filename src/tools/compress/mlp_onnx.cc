@@ -1,6 +1,7 @@
 #include "tools/compress/mlp_onnx.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.h"
 

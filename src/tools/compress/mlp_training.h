@@ -24,7 +24,7 @@ struct MlpOptions {
   int patience = 12;                       // epochs without progress before it stops
   std::size_t batch = 128;
   double step = 0.006;
-  double temperature = 2;
+  double temperature = 1;
   std::uint64_t seed = 1;
 };
 
