@@ -15,8 +15,7 @@ namespace sluice::app {
 class Scratch {
  public:
   static Result<Scratch> make();
-  Scratch(Scratch&& other) noexcept
-      : path_(std::exchange(other.path_, {})), count_(other.count_) {}
+  Scratch(Scratch&& other) noexcept : path_(std::exchange(other.path_, {})), count_(other.count_) {}
   Scratch& operator=(Scratch&& other) noexcept {
     std::swap(path_, other.path_);
     std::swap(count_, other.count_);

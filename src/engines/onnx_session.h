@@ -50,6 +50,10 @@ class OnnxModel final : public Model {
   Result<TensorSpec> describe_value(const Ort::TypeInfo& type, std::string name,
                                     OutputKind* output) const;
   void learn_output_shapes();
+  // What outputs are written into: kDirty has something in it that is no answer.
+  enum class Memory : bool { kAsItComes, kDirty };
+  Result<void> run_on(Memory memory, std::span<const TensorView> inputs,
+                      std::span<TensorView> outputs, Arena& arena) const;
 
   std::shared_ptr<Ort::Env> env_;  // outlives the sessions, as does what comes next
   std::shared_ptr<WeightsInPlace> in_place_;
