@@ -172,6 +172,8 @@ class Frontends {
     server_->finish_posted();
     return true;
   }
+  // The first part of it alone, where models are still being loaded.
+  void drain(Millis grace) { server_->drain_and_stop(grace); }
 
  private:
   frontends::LiveSettings settings_;
@@ -228,7 +230,10 @@ int serve(Reloader& reloader) {
   while (loading.wait_for(Millis(0)) != std::future_status::ready) {
     signal = std::max(signal, signal_within(Millis(20)));
     if (!stops(signal)) continue;
-    log::info("stopped, while models were still being loaded");
+    let_interrupt();
+    log::info("stopped, while models were still being loaded: what is in flight is answered");
+    (*stack)->announce_drain();
+    frontends.drain(reloader.now().drain_timeout);
     (*stack)->keep_log();
     std::_Exit(kSuccess);
   }

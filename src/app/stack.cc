@@ -116,6 +116,11 @@ Result<void> Stack::load() {
   return {};
 }
 
+void Stack::keep_log() {
+  watch_.tap.close();
+  watch_.tracer.close(kSpanGrace);
+}
+
 bool Stack::close(Millis grace) {
   releases_->close();
   features_->close();

@@ -71,8 +71,9 @@ class Stack {
   // Repository::close; last, spans are sent. False also where a shadow's run or an explanation does
   // not end, or the log's disk hangs.
   bool close(Millis grace);
-  // The part of it that must not be left out where the process ends without the rest.
-  void keep_log() { watch_.tap.close(); }
+  // The part of it that must not be left out where the process ends without the rest: what waits
+  // for the prediction log and for the collector of spans.
+  void keep_log();
 
   const serving::Pipeline& pipeline() const { return *pipeline_; }
   const ServingTables& tables() const { return tables_; }

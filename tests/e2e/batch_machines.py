@@ -171,7 +171,8 @@ def kubernetes(report, table):
     report.equal("kill -9", pods[victim].returncode, -signal.SIGKILL)
     early = merge.start()
     early.communicate()
-    report.equal("too early to join", early.returncode, 65)
+    # The other shards are at work, or this one is not finished.
+    report.check("too early to join", early.returncode in (65, 75), str(early.returncode))
     report.check("so that there is no output", not (claim / "out.csv").exists())
     pods[victim] = predict.start(victim, SMALL)
     said = [pod.communicate() for pod in pods]
