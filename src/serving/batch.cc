@@ -1,4 +1,5 @@
 #include "serving/batch.h"
+#include "core/tensor_rows.h"
 
 #include <algorithm>
 #include <cstring>
@@ -32,18 +33,6 @@ TensorView gather(std::span<RequestPtr> members, std::size_t index, std::size_t 
   return out;
 }
 
-// The part of an output that belongs to `count` rows from `first` on, of `rows` in all.
-TensorView part_of(const TensorView& whole, std::size_t first, std::size_t count,
-                   std::size_t rows) {
-  TensorView out = whole;
-  out.shape[0] = static_cast<std::int64_t>(count);
-  const std::size_t strings = whole.strings.size() / rows;
-  const std::size_t bytes = whole.data.size() / rows;
-  out.strings = whole.strings.subspan(first * strings, count * strings);
-  out.data = whole.data.subspan(first * bytes, count * bytes);
-  return out;
-}
-
 }  // namespace
 
 Result<void> run_batch(const Model& model, std::span<RequestPtr> members, std::size_t rows,
@@ -62,7 +51,7 @@ Result<void> run_batch(const Model& model, std::span<RequestPtr> members, std::s
   for (const auto& member : members) {
     member->reply.outputs = member->arena.array<TensorView>(outputs.size());
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      member->reply.outputs[i] = part_of(outputs[i], first, member->rows, rows);
+      member->reply.outputs[i] = rows_of(outputs[i], first, member->rows, rows);
     }
     first += member->rows;
   }

@@ -5,26 +5,11 @@
 
 #include "base/json_writer.h"
 #include "core/explanation.h"
+#include "core/tensor_rows.h"
 #include "serving/explain_rows.h"
 
 namespace sluice::tools::batch {
 namespace {
-
-// Of a tensor with a row in each place of its first dimension.
-TensorView rows_of(const TensorView& tensor, std::size_t first, std::size_t count) {
-  TensorView out = tensor;
-  const auto rows = static_cast<std::size_t>(tensor.shape[0]);
-  if (first == 0 && count == rows) return out;
-  out.shape[0] = static_cast<std::int64_t>(count);
-  if (tensor.dtype == DType::kString) {
-    const std::size_t width = tensor.strings.size() / rows;
-    out.strings = tensor.strings.subspan(first * width, count * width);
-  } else {
-    const std::size_t width = tensor.data.size() / rows;
-    out.data = tensor.data.subspan(first * width, count * width);
-  }
-  return out;
-}
 
 // The rows' own fault, as far as can be told.
 bool of_rows(const Error& error) {
@@ -79,7 +64,8 @@ RequestPtr Predictor::ask(std::span<const TensorView> inputs, std::size_t first,
                           std::size_t count) const {
   auto request = make_request();
   auto own = request->arena.array<TensorView>(inputs.size());
-  for (std::size_t i = 0; i < inputs.size(); ++i) own[i] = rows_of(inputs[i], first, count);
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    own[i] = rows_of(inputs[i], first, count, static_cast<std::size_t>(inputs[i].shape[0]));
   request->inputs = own;
   request->rows = count;
   request->bound_to = servable_->signature().fingerprint;

@@ -1,4 +1,6 @@
 #include "tools/compress/timing.h"
+#include "core/tensor_rows.h"
+#include "tools/compress/stopped.h"
 
 #include <algorithm>
 #include <vector>
@@ -11,19 +13,9 @@ using Clock = std::chrono::steady_clock;
 constexpr int kTurns = 20;
 constexpr std::size_t kMostRows = 64;  // of a batch
 
-TensorView first_rows(TensorView tensor, std::size_t rows, std::size_t count) {
-  tensor.shape[0] = static_cast<std::int64_t>(count);
-  if (tensor.dtype == DType::kString) {
-    tensor.strings = tensor.strings.first(tensor.strings.size() / rows * count);
-  } else {
-    tensor.data = tensor.data.first(tensor.data.size() / rows * count);
-  }
-  return tensor;
-}
-
-std::vector<TensorView> rows_of(const DatasetBatch& batch, std::size_t count) {
+std::vector<TensorView> first_rows(const DatasetBatch& batch, std::size_t count) {
   std::vector<TensorView> out;
-  for (const auto& tensor : batch.inputs) out.push_back(first_rows(tensor, batch.rows, count));
+  for (const auto& tensor : batch.inputs) out.push_back(rows_of(tensor, 0, count, batch.rows));
   return out;
 }
 
@@ -61,7 +53,7 @@ Result<Both> in_turns(const Model& before, const Model& after, std::span<const T
   SLUICE_CHECK(run_for(after, inputs, budget / kTurns, warm.after));
   Both out;
   for (int turn = 0; turn < kTurns; ++turn) {
-    if (stop) return fail(Code::kCancelled, "stopped", "stopped; nothing was written");
+    if (stop) return stopped();
     SLUICE_CHECK(run_for(before, inputs, budget / (2 * kTurns), out.before));
     SLUICE_CHECK(run_for(after, inputs, budget / (2 * kTurns), out.after));
   }
@@ -77,8 +69,8 @@ Result<TimingPair> time_both(const Model& before, const Model& after, const Data
   const bool batchable = before.signature().batchable();
   const std::size_t alone = batchable ? 1 : largest.rows;
   const std::size_t many = batchable ? std::min(kMostRows, largest.rows) : largest.rows;
-  SLUICE_TRY(auto single, in_turns(before, after, rows_of(largest, alone), budget / 2, stop));
-  SLUICE_TRY(auto together, in_turns(before, after, rows_of(largest, many), budget / 2, stop));
+  SLUICE_TRY(auto single, in_turns(before, after, first_rows(largest, alone), budget / 2, stop));
+  SLUICE_TRY(auto together, in_turns(before, after, first_rows(largest, many), budget / 2, stop));
   const auto timing = [&](Taken& one, Taken& batch) {
     return Timing{quantile(one, 0.5), quantile(one, 0.95),
                   1e6 * static_cast<double>(many) / quantile(batch, 0.5), many};
