@@ -1,18 +1,16 @@
 // sluice batch
 
-#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <atomic>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <future>
 #include <memory>
 
 #include "app/batch_model.h"
 #include "app/batch_progress.h"
 #include "app/batch_shard.h"
 #include "app/commands.h"
+#include "app/until_stopped.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/processors.h"
@@ -30,7 +28,6 @@ using tools::batch::OnError;
 using tools::batch::Summary;
 using tools::batch::Transfer;
 
-constexpr int kStopped = 130;  // by Ctrl-C, as shells have it
 constexpr std::size_t kMostMapping = std::size_t{16} << 20;
 
 struct Arguments {
@@ -98,34 +95,19 @@ std::filesystem::path staging_folder(const Arguments& arguments) {
   return std::filesystem::path(sources::default_cache_directory("")) / "batch";
 }
 
-sigset_t stop_signals() {
-  sigset_t out;
-  sigemptyset(&out);
-  sigaddset(&out, SIGINT);
-  sigaddset(&out, SIGTERM);
-  return out;
-}
-
-// Shows how it goes until it is done. The first signal asks it to end, the second ends it: what is
-// finished is on the disk.
-Result<Summary> watch(std::future<Result<Summary>>& done, BatchProgress& progress,
-                      std::atomic<bool>& stop) {
-  const sigset_t signals = stop_signals();
-  constexpr timespec kPause{0, 50'000'000};
-  while (done.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-    const int signal = sigtimedwait(&signals, nullptr, &kPause);
-    if (signal > 0 && stop.exchange(true)) {
-      progress.end();
-      ::_exit(kStopped);
-    }
-    if (signal > 0) {
-      progress.end();
-      std::fprintf(stderr, "sluice: stopping after the parts in hand; once more stops at once\n");
-    }
-    if (!stop) progress.show();
-  }
+// What is finished is on the disk, whenever it ends.
+template <class Work>
+Result<Summary> run_watched(Work work, BatchProgress& progress, std::atomic<bool>& stop) {
+  Watching watching;
+  watching.look = [&] { progress.show(); };
+  watching.ending = [&] { progress.end(); };
+  watching.stopping = [&] {
+    progress.end();
+    std::fprintf(stderr, "sluice: stopping after the parts in hand; once more stops at once\n");
+  };
+  auto out = until_stopped(std::move(work), stop, watching);
   progress.end();
-  return done.get();
+  return out;
 }
 
 std::string what_next(const Summary& summary, const JobOptions& job) {
@@ -162,11 +144,12 @@ int run_with_model(const Arguments& arguments) {
   Transfer transfer;
   std::atomic<bool> stop = false;
   BatchProgress progress(counts, transfer, arguments.json);
-  auto done = std::async(std::launch::async, [&] {
-    return tools::batch::run_staged(model->servable, *job, staging_folder(arguments), counts,
-                                    transfer, stop);
-  });
-  const auto result = watch(done, progress, stop);
+  const auto result = run_watched(
+      [&] {
+        return tools::batch::run_staged(model->servable, *job, staging_folder(arguments), counts,
+                                        transfer, stop);
+      },
+      progress, stop);
   return finish(result, progress, arguments, *job, stop);
 }
 
@@ -175,11 +158,12 @@ int merge(const Arguments& arguments) {
   Transfer transfer;
   std::atomic<bool> stop = false;
   BatchProgress progress(counts, transfer, arguments.json);
-  auto done = std::async(std::launch::async, [&] {
-    return tools::batch::merge_staged(arguments.output, staging_folder(arguments), counts, transfer,
-                                      stop);
-  });
-  const auto result = watch(done, progress, stop);
+  const auto result = run_watched(
+      [&] {
+        return tools::batch::merge_staged(arguments.output, staging_folder(arguments), counts,
+                                          transfer, stop);
+      },
+      progress, stop);
   return finish(result, progress, arguments, {}, stop);
 }
 
@@ -190,9 +174,7 @@ int batch(const Arguments& arguments) {
                     "sluice batch takes --model, --input and --output, or --merge and "
                     "--output; see sluice batch --help");
   }
-  // Taken by `watch`, and by no thread that is started from here on.
-  const sigset_t signals = stop_signals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  block_stop_signals();
   return arguments.merge ? merge(arguments) : run_with_model(arguments);
 }
 

@@ -2,40 +2,19 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
-#include <csignal>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
-#include <thread>
 
 #include "app/commands.h"
 #include "app/compress_run.h"
+#include "app/until_stopped.h"
 #include "base/log.h"
 #include "base/text.h"
 
 namespace sluice::app {
 namespace {
 
-constexpr int kStopped = 130;  // by Ctrl-C, as shells have it
-constexpr int kRefused = 1;    // it loses more than is allowed
-
-// Ctrl-C sets a flag that everything looks at; a second one ends the process.
-class StopOnSignal {
- public:
-  StopOnSignal() {
-    for (const int signal : {SIGINT, SIGTERM}) {
-      struct sigaction action {};
-      action.sa_handler = [](int) { stop_.store(true); };
-      action.sa_flags = static_cast<int>(SA_RESETHAND);
-      ::sigaction(signal, &action, nullptr);
-    }
-  }
-  static const std::atomic<bool>& flag() { return stop_; }
-
- private:
-  static std::atomic<bool> stop_;
-};
-std::atomic<bool> StopOnSignal::stop_ = false;
+constexpr int kRefused = 1;  // it loses more than is allowed
 
 std::string methods_help() {
   std::string out =
@@ -55,8 +34,11 @@ std::string methods_help() {
 
 int compress(const CompressArguments& arguments) {
   log::set_level(log::Level::kOff);
-  const StopOnSignal stop;
-  auto done = run_compress(arguments, StopOnSignal::flag());
+  block_stop_signals();
+  std::atomic<bool> stop = false;
+  const auto done = until_stopped(
+      [&] { return run_compress(arguments, stop); }, stop,
+      {[] {}, [] { std::fputs("\nsluice: stopping; once more stops at once\n", stderr); }, [] {}});
   if (!done) {
     const bool stopped = done.error().code == Code::kCancelled;
     return stopped ? complain(kStopped, done.error().message) : complain(done.error());
