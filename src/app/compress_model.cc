@@ -14,6 +14,7 @@
 #include "base/names.h"
 #include "base/text.h"
 #include "config/yaml.h"
+#include "sources/layout.h"
 
 extern char** environ;
 
@@ -48,18 +49,13 @@ Result<fs::path> file_of(const fs::path& folder) {
                                         : "there are several models in that folder; name the one");
 }
 
-bool is_version(const std::string& name) {
-  const auto digits = name.starts_with('v') || name.starts_with('V') ? name.substr(1) : name;
-  return !digits.empty() && digits[0] >= '0' && digits[0] <= '9';
-}
-
 // The newest folder in it that is called like a version.
 Result<fs::path> version_of(const fs::path& folder, const std::string& wanted) {
   std::vector<std::string> versions;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const auto name = entry.path().filename().string();
-    if (entry.is_directory(error) && is_version(name)) versions.push_back(name);
+    if (entry.is_directory(error) && sources::looks_like_version(name)) versions.push_back(name);
   }
   if (versions.empty()) return folder;
   if (!wanted.empty()) {
@@ -155,7 +151,7 @@ Result<FoundModel> find_model(const std::string& given, const std::string& model
     out.file = path;
     folder = path.parent_path();
   }
-  const bool in_version = is_version(folder.filename().string());
+  const bool in_version = sources::looks_like_version(folder.filename().string());
   out.version = in_version ? folder.filename().string() : "1";
   const bool own_folder = in_version || path == folder || out.file.stem() == "model";
   out.model = in_version   ? folder.parent_path().filename().string()

@@ -20,6 +20,7 @@
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "sources/layout.h"
 
 namespace sluice::app {
 namespace {
@@ -37,11 +38,6 @@ struct Opened {
   std::shared_ptr<const Servable> servable;
   fs::path yaml;  // where the repository reads it; empty where that is not clear
 };
-
-bool looks_like_version(std::string name) {
-  if (name.starts_with('v') || name.starts_with('V')) name.erase(0, 1);
-  return !name.empty() && name[0] >= '0' && name[0] <= '9';
-}
 
 // The model file of a version's directory.
 Result<fs::path> file_of_version(const fs::path& directory) {
@@ -61,7 +57,7 @@ fs::path yaml_of(const fs::path& path) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) return path / "model.yaml";
   const fs::path directory = path.parent_path();
-  if (looks_like_version(directory.filename().string())) {
+  if (sources::looks_like_version(directory.filename().string())) {
     return directory.parent_path() / "model.yaml";
   }
   return path.stem() == "model" ? directory / "model.yaml" : fs::path();
@@ -75,7 +71,7 @@ Result<Opened> open_model(const std::string& given, const Pickles& pickles) {
   if (!remote) {
     path = fs::absolute(path, ignored).lexically_normal();
     if (path.filename().empty()) path = path.parent_path();
-    if (fs::is_directory(path, ignored) && looks_like_version(path.filename().string())) {
+    if (fs::is_directory(path, ignored) && sources::looks_like_version(path.filename().string())) {
       SLUICE_TRY(path, file_of_version(path));
     }
     out.yaml = yaml_of(path);

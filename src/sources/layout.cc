@@ -19,11 +19,6 @@ constexpr std::string_view kPipeline = "ensemble.yaml";
 constexpr std::string_view kModelYaml = "model.yaml";
 constexpr std::string_view kTritonConfig = "config.pbtxt";
 
-bool looks_like_version(std::string_view name) {
-  if (name.starts_with('v') || name.starts_with('V')) name.remove_prefix(1);
-  return !name.empty() && name[0] >= '0' && name[0] <= '9';
-}
-
 bool holds(const std::vector<std::string>& names, std::string_view name) {
   return std::ranges::binary_search(names, name, {},
                                     [](const auto& each) { return std::string_view(each); });
@@ -96,6 +91,11 @@ void add_version(const FileTree& tree, WantedModel& model, const std::string& ve
 }
 
 }  // namespace
+
+bool looks_like_version(std::string_view name) {
+  if (name.starts_with('v') || name.starts_with('V')) name.remove_prefix(1);
+  return !name.empty() && name[0] >= '0' && name[0] <= '9';
+}
 
 bool Names::has_file(std::string_view name) const { return holds(files, name); }
 

@@ -23,6 +23,9 @@
 
 namespace sluice::sources {
 
+// A folder of this name is a version of the model around it: 3, v3, v3-int8.
+bool looks_like_version(std::string_view name);
+
 class Layout {
  public:
   // `extensions` are the endings that engines know, with the dot.
