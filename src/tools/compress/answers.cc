@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "tools/batch/predictor.h"
+#include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -27,7 +28,7 @@ class Collecting {
 
   Result<Answers> collect(const std::atomic<bool>& stop) {
     for (const auto& batch : dataset_.batches()) {
-      if (stop) return fail(Code::kCancelled, "stopped", "stopped; nothing was written");
+      if (stop) return stopped();
       SLUICE_CHECK(predictor_.answer(batch.inputs, batch.rows, sink_));
     }
     if (out_.width > 0) return std::move(out_);

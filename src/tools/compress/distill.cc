@@ -13,6 +13,7 @@
 #include "tools/compress/mixed_rows.h"
 #include "tools/compress/mlp_onnx.h"
 #include "tools/compress/model_file.h"
+#include "tools/compress/shown_names.h"
 #include "tools/compress/synthesise.h"
 
 namespace sluice::tools::compress {
@@ -183,16 +184,10 @@ class Distilling {
     out_.details["epochs"] = trained.epochs;
     out_.details["watched_loss"] = trained.loss;
     if (!written.left_out.empty()) {
-      out_.notes.push_back("the student does not have " + named(written.left_out) +
-                           ", which was not taught");
+      out_.notes.push_back("the student does not have the outputs " + named(written.left_out) +
+                           ", which were not taught");
     }
     return {};
-  }
-
-  static std::string named(const std::vector<std::string>& outputs) {
-    std::vector<std::string> shown;
-    for (const auto& name : outputs) shown.push_back("'" + printable(name) + "'");
-    return (outputs.size() == 1 ? "the output " : "the outputs ") + join_and(shown);
   }
 
   Result<void> grow_trees() {

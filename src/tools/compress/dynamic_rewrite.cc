@@ -4,15 +4,12 @@
 
 #include "base/text.h"
 #include "tools/compress/rehearsal.h"
+#include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
 namespace {
 
 constexpr auto kFloat = static_cast<std::int64_t>(onnx::TensorProto::FLOAT);
-
-bool is_standard(const onnx::NodeProto& node) {
-  return node.domain().empty() || node.domain() == "ai.onnx";
-}
 
 // Along which dimension of its weights an operator's channels lie; of LSTM and its kin it is the
 // second, as the first is the direction.
@@ -141,14 +138,14 @@ Result<void> DynamicRewrite::run(const std::atomic<bool>& stop,
   const double all = static_cast<double>(std::max<std::size_t>(nodes.size() + stored.size(), 1));
   double done = 0;
   for (auto* const node : nodes) {
-    if (stop) return cancelled();
+    if (stop) return stopped();
     progress(shown(*node), done++ / all);
     Product product;
     product.node = node;
     SLUICE_CHECK(is_product(*node, &product) ? rewrite(product) : look_up(*node));
   }
   for (const auto& name : stored) {
-    if (stop) return cancelled();
+    if (stop) return stopped();
     progress(printable(name), done++ / all);
     SLUICE_CHECK(store(name));
   }

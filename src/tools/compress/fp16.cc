@@ -13,6 +13,7 @@
 #include "tools/compress/builtin.h"
 #include "tools/compress/half_tensor.h"
 #include "tools/compress/shown_names.h"
+#include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
 
@@ -102,23 +103,6 @@ std::vector<std::string> candidates(OnnxGraph& graph) {
   return out;
 }
 
-// Numbers that lie in Constant nodes become initializers, which the rest works on.
-void move_constants(OnnxGraph& graph) {
-  std::vector<onnx::TensorProto> moved;
-  graph.remove_nodes([&](const onnx::NodeProto& node) {
-    const auto* const value = attribute(node, "value");
-    if (node.op_type() != "Constant" || !value || !value->has_t() || node.output_size() != 1 ||
-        value->t().data_type() != onnx::TensorProto::FLOAT || is_external(value->t()) ||
-        graph.is_output(node.output(0))) {
-      return false;
-    }
-    moved.push_back(value->t());
-    moved.back().set_name(node.output(0));
-    return true;
-  });
-  for (auto& tensor : moved) *graph.graph().add_initializer() = std::move(tensor);
-}
-
 class Fp16 final : public Method {
  public:
   std::string_view name() const override { return "fp16"; }
@@ -137,7 +121,7 @@ class Fp16 final : public Method {
                          ", and ONNX Runtime's FP16 begins with 7; convert it with "
                          "onnx.version_converter.convert_version(model, 17), or export it anew");
     }
-    move_constants(graph);
+    graph.take_constants();
     SLUICE_CHECK(graph.settle());
     const auto before = graph.weight_bytes();
     Fp16Counts counts;
@@ -218,8 +202,7 @@ Result<void> store_half(OnnxGraph& graph, const Fp16Settings& settings, const Ta
   }
   const auto names = candidates(graph);
   for (std::size_t i = 0; i < names.size(); ++i) {
-    if (task.stop)
-      return fail(Code::kCancelled, "cancelled", "stopped while weights were made FP16");
+    if (task.stop) return stopped();
     task.progress(names[i], static_cast<double>(i) / static_cast<double>(names.size()));
     // Adding nodes moves no initializer, so this pointer is good although the index is old.
     auto* const tensor = graph.constant(names[i]);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "tools/compress/fp16.h"
+#include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -79,7 +80,7 @@ const std::map<std::string_view, Kind>& kinds() {
 }
 
 const Kind* kind_of(const onnx::NodeProto& node) {
-  if (!node.domain().empty() && node.domain() != "ai.onnx") return nullptr;
+  if (!is_standard(node)) return nullptr;
   const auto found = kinds().find(node.op_type());
   return found == kinds().end() ? nullptr : &found->second;
 }
@@ -114,8 +115,7 @@ class Halver {
   Result<void> run() {
     const int count = graph_.graph().node_size();
     for (int i = 0; i < count; ++i) {
-      if (task_.stop)
-        return fail(Code::kCancelled, "cancelled", "stopped while nodes were made FP16");
+      if (task_.stop) return stopped();
       const auto& node = graph_.graph().node(i);
       task_.progress(node.name(), static_cast<double>(i) / count);
       SLUICE_TRY(const bool chosen, choose(node));

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+
+#include "tools/compress/rehearsal.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -13,7 +14,6 @@ struct Sum {
   std::vector<double> squares;  // of each feature or channel
   double count = 0;             // of values of each
 };
-using Sums = std::map<std::string, Sum>;  // by the layer's input
 
 // Channels are the second dimension of what a Conv takes, and the last of what others do.
 void add(const TensorView& view, bool conv, Sum& sum) {
@@ -31,46 +31,6 @@ void add(const TensorView& view, bool conv, Sum& sum) {
     sum.squares[i / inner % channels] += value * value;
   }
   sum.count += static_cast<double>(values.size() / channels);
-}
-
-// The model with every layer's input as an output.
-Result<std::unique_ptr<Model>> watched(const OnnxGraph& graph, const Task& task,
-                                       std::span<const PrunableLayer> layers) {
-  OnnxGraph copy = graph;
-  for (const auto& layer : layers) {
-    const bool given = std::ranges::any_of(
-        graph.graph().input(), [&](const auto& value) { return value.name() == layer.input; });
-    const bool there = std::ranges::any_of(
-        copy.graph().output(), [&](const auto& value) { return value.name() == layer.input; });
-    if (!given && !there) copy.graph().add_output()->set_name(layer.input);
-  }
-  const auto file = task.to / "watched.onnx";
-  SLUICE_CHECK(copy.save(file));
-  auto model = task.lab.load(file);
-  std::error_code ignored;
-  std::filesystem::remove(file, ignored);
-  std::filesystem::remove(file.native() + ".data", ignored);
-  return model;
-}
-
-Result<void> run(const Model& model, const DatasetBatch& batch,
-                 std::span<const PrunableLayer> layers, Sums& sums) {
-  const auto& signature = model.signature();
-  std::vector<TensorView> outputs(signature.outputs.size());
-  Arena arena;
-  SLUICE_CHECK(model.run(batch.inputs, outputs, arena));
-  std::map<std::string, const TensorView*> values;
-  for (std::size_t i = 0; i < outputs.size(); ++i) values[signature.outputs[i].name] = &outputs[i];
-  for (std::size_t i = 0; i < batch.inputs.size(); ++i) {
-    values[signature.inputs[i].name] = &batch.inputs[i];
-  }
-  std::map<std::string, bool> conv;  // each value once, whoever takes it
-  for (const auto& layer : layers) conv[layer.input] = layer.op == "Conv";
-  for (const auto& [name, is_conv] : conv) {
-    const auto found = values.find(name);
-    if (found != values.end()) add(*found->second, is_conv, sums[name]);
-  }
-  return {};
 }
 
 std::vector<float> roots(const Sum& sum) {
@@ -106,14 +66,23 @@ std::size_t feature_of(const onnx::NodeProto& node, std::span<const std::int64_t
 Result<void> measure_inputs(const OnnxGraph& graph, const Task& task,
                             std::span<PrunableLayer> layers) {
   if (!task.calibration) return {};
-  SLUICE_TRY(const auto model, watched(graph, task, layers));
-  Sums sums;
-  for (const auto& batch : task.calibration->batches()) {
-    if (batch.first >= kMostRows) break;
-    if (task.stop) return fail(Code::kCancelled, "cancelled", "stopped while inputs were measured");
-    SLUICE_CHECK(run(*model, batch, layers, sums));
+  std::vector<std::string> values;  // each once, whoever takes it
+  std::vector<bool> conv;
+  for (const auto& layer : layers) {
+    if (std::ranges::find(values, layer.input) != values.end()) continue;
+    values.push_back(layer.input);
+    conv.push_back(layer.op == "Conv");
   }
-  for (auto& layer : layers) layer.scales = roots(sums[layer.input]);
+  std::vector<Sum> sums(values.size());
+  const auto see = [&](std::span<const TensorView> outputs, std::size_t) -> Result<void> {
+    for (std::size_t i = 0; i < sums.size(); ++i) add(outputs[i], conv[i], sums[i]);
+    return {};
+  };
+  SLUICE_CHECK(rehearse(graph, values, task.to / "watched.onnx", task, kMostRows, see));
+  for (auto& layer : layers) {
+    const auto place = std::ranges::find(values, layer.input) - values.begin();
+    layer.scales = roots(sums[static_cast<std::size_t>(place)]);
+  }
   return {};
 }
 

@@ -24,7 +24,8 @@ std::vector<float> scores(Builder& model, std::string_view node, const std::vect
   const TestLab lab;
   const std::atomic<bool> stop = false;
   const ::sluice::Node none;
-  const Task task{folder.path(), folder.path() / "out", none, &rows, lab, stop, {}};
+  const Task task{folder.path(), folder.path() / "out",          none, &rows, lab,
+                  stop,          [](std::string_view, double) {}};
   auto layers = prunable_layers(graph, {});
   const auto measured = measure_inputs(graph, task, layers);
   EXPECT_TRUE(measured) << measured.error().message;

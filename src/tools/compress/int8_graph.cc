@@ -34,36 +34,6 @@ Result<void> refuse_quantised(const OnnxGraph& graph) {
                           "; start from the model that it was made of");
 }
 
-// Files of IR version 3 list every weight among the inputs.
-void take_weights_from_inputs(OnnxGraph& graph) {
-  auto& model = graph.model();
-  if (model.ir_version() >= 4) return;
-  std::set<std::string> weights;
-  for (const auto& tensor : graph.graph().initializer()) weights.insert(tensor.name());
-  auto& inputs = *graph.graph().mutable_input();
-  inputs.erase(std::remove_if(inputs.begin(), inputs.end(),
-                              [&](const auto& input) { return weights.contains(input.name()); }),
-               inputs.end());
-  model.set_ir_version(4);
-}
-
-void take_constants(OnnxGraph& graph) {
-  const auto is_tensor = [](const onnx::NodeProto& node) {
-    return node.op_type() == "Constant" && node.output_size() == 1 &&
-           attribute(node, "value") != nullptr && attribute(node, "value")->has_t();
-  };
-  for (auto& node : *graph.graph().mutable_node()) {
-    if (!is_tensor(node) || graph.is_output(node.output(0))) continue;
-    auto& tensor = *graph.graph().add_initializer();
-    for (auto& held : *node.mutable_attribute()) {
-      if (held.name() == "value") tensor.Swap(held.mutable_t());
-    }
-    tensor.set_name(node.output(0));
-    node.clear_op_type();
-  }
-  graph.remove_nodes([](const onnx::NodeProto& node) { return node.op_type().empty(); });
-}
-
 // Of the standard's operators those that mean the same in each version from 7 to 13, attributes
 // and inputs alike: what changed is types, clearer words, or inputs that may be left out (ONNX,
 // docs/Changelog.md).
@@ -194,14 +164,11 @@ std::optional<std::string> check_reduce_range(const std::string& word) {
 
 Failure not_compressible(const std::string& what) { return invalid("not_compressible", what); }
 
-Failure cancelled() { return fail(Code::kCancelled, "cancelled", "stopped before it was done"); }
-
 Result<OnnxGraph> open_for_int8(const std::filesystem::path& file,
                                 std::vector<std::string>& notes) {
   SLUICE_TRY(auto graph, OnnxGraph::open(file));
   SLUICE_CHECK(refuse_quantised(graph));
-  take_weights_from_inputs(graph);
-  take_constants(graph);
+  graph.take_constants();
   SLUICE_CHECK(graph.settle());
   std::vector<std::string> with_graphs;
   for (const auto& node : graph.graph().node()) {
@@ -220,7 +187,7 @@ Result<void> raise_opset(OnnxGraph& graph, std::int64_t wanted, std::vector<std:
   if (has >= wanted) return {};
   std::set<std::string> changed;
   for (const auto& node : graph.graph().node()) {
-    if (!node.domain().empty() && node.domain() != "ai.onnx") continue;
+    if (!is_standard(node)) continue;
     if (OnnxGraph::has_subgraph(node) ||
         (!is_steady(node.op_type()) && !is_softmax_of_two(graph, node))) {
       changed.insert(node.op_type());

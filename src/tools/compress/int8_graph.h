@@ -26,10 +26,9 @@ std::optional<std::string> check_reduce_range(const std::string& word);
 
 // `bad_settings` and `not_compressible` are the reasons of kInvalidArgument here.
 Failure not_compressible(const std::string& what);
-Failure cancelled();
 
-// Opens it, and makes weights out of what older files have as Constant nodes or list among the
-// inputs. Errors: OnnxGraph's; `not_compressible` where nodes are quantised already.
+// Opens it, and makes weights out of Constant nodes. Errors: OnnxGraph's; `not_compressible` where
+// nodes are quantised already.
 Result<OnnxGraph> open_for_int8(const std::filesystem::path& file, std::vector<std::string>& notes);
 
 // Raises the version of the standard's operators to `wanted` where it is lower and no operator of

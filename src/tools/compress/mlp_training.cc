@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/random.h"
+#include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -132,7 +133,7 @@ class Training {
     int best_at = 0;
     int epoch = 0;
     for (; epoch < options_.epochs && epoch - best_at <= options_.patience; ++epoch) {
-      if (stop) return fail(Code::kCancelled, "cancelled", "stopped while a student was trained");
+      if (stop) return stopped();
       progress(static_cast<double>(epoch) / options_.epochs);
       learn(options_.step * 0.5 * (1 + std::cos(std::numbers::pi * epoch / options_.epochs)));
       const double loss = watch();

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "tools/batch/file_bytes.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -22,12 +23,7 @@ Failure unwritable() {
 Result<void> write_model_file(const std::filesystem::path& file, std::string_view bytes) {
   const Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!fd) return unwritable();
-  while (!bytes.empty()) {
-    const auto done = ::write(fd.get(), bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return unwritable();
-    bytes.remove_prefix(static_cast<std::size_t>(done));
-  }
+  SLUICE_CHECK(ByteWriter(fd).write(bytes));
   return ::fsync(fd.get()) == 0 ? Result<void>() : unwritable();
 }
 

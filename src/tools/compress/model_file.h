@@ -1,4 +1,4 @@
-// Writes the file of a model that is not ONNX.
+// Writes a file of a version: a model, or what is said of it.
 //
 // Thread-safety: a function without state.
 #pragma once

@@ -11,6 +11,8 @@
 #include <queue>
 
 #include "base/file.h"
+#include "tools/batch/file_bytes.h"
+#include "tools/compress/model_file.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -39,16 +41,6 @@ Failure unwritable() {
   return unavailable("unwritable",
                      "the model cannot be written: " + std::string(std::strerror(errno)) +
                          "; check that its disk has room");
-}
-
-Result<void> write_all(const Fd& fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const auto done = ::write(fd.get(), bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return unwritable();
-    bytes.remove_prefix(static_cast<std::size_t>(done));
-  }
-  return {};
 }
 
 void each_subgraph(onnx::NodeProto& node, const std::function<void(onnx::GraphProto&)>& see) {
@@ -125,11 +117,12 @@ Result<void> OnnxGraph::save(const fs::path& file) const {
     const fs::path data = file.native() + ".data";
     const Fd fd(::open(data.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     if (!fd) return unwritable();
-    std::uint64_t at = 0;
+    ByteWriter data_writer(fd);
     for (auto& tensor : *written.mutable_graph()->mutable_initializer()) {
       if (tensor.data_type() == onnx::TensorProto::STRING) continue;
       SLUICE_TRY(const auto raw, bytes(tensor));
-      SLUICE_CHECK(write_all(fd, raw));
+      const auto at = data_writer.position();
+      SLUICE_CHECK(data_writer.write(raw));
       auto outside = tensor_of(tensor.name(), dims_of(tensor), tensor.data_type(), "");
       outside.clear_raw_data();
       outside.set_data_location(onnx::TensorProto::EXTERNAL);
@@ -142,7 +135,6 @@ Result<void> OnnxGraph::save(const fs::path& file) const {
         entry.set_key(key);
         entry.set_value(value);
       }
-      at += raw.size();
       tensor = std::move(outside);
     }
     if (::fsync(fd.get()) != 0) return unwritable();
@@ -151,10 +143,7 @@ Result<void> OnnxGraph::save(const fs::path& file) const {
   if (!written.SerializeToString(&text)) {
     return internal("the model that was made cannot be written as protobuf");
   }
-  const Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!fd) return unwritable();
-  SLUICE_CHECK(write_all(fd, text));
-  return ::fsync(fd.get()) == 0 ? Result<void>() : unwritable();
+  return write_model_file(file, text);
 }
 
 std::int64_t OnnxGraph::opset(std::string_view domain) const {
@@ -227,6 +216,21 @@ onnx::NodeProto& OnnxGraph::add_node(std::string_view op, std::string_view name,
   for (auto& input : inputs) out.add_input(std::move(input));
   for (auto& output : outputs) out.add_output(std::move(output));
   return out;
+}
+
+void OnnxGraph::take_constants() {
+  std::vector<onnx::TensorProto> taken;
+  remove_nodes([&](const onnx::NodeProto& node) {
+    const auto* const value = attribute(node, "value");
+    if (node.op_type() != "Constant" || !value || !value->has_t() || node.output_size() != 1 ||
+        is_external(value->t()) || is_output(node.output(0))) {
+      return false;
+    }
+    taken.push_back(value->t());
+    taken.back().set_name(node.output(0));
+    return true;
+  });
+  for (auto& tensor : taken) *graph().add_initializer() = std::move(tensor);
 }
 
 void OnnxGraph::remove_nodes(const std::function<bool(const onnx::NodeProto&)>& which) {

@@ -67,6 +67,8 @@ class OnnxGraph {
   onnx::NodeProto& add_node(std::string_view op, std::string_view name,
                             std::vector<std::string> inputs, std::vector<std::string> outputs,
                             std::string_view domain = "");
+  // Tensors of Constant nodes become initializers; those that are outputs stay.
+  void take_constants();
   void remove_nodes(const std::function<bool(const onnx::NodeProto&)>& which);
   // All takers of `from`, in the top graph and below it, take `to`. Outputs keep their names.
   void rename_uses(std::string_view from, std::string_view to);
@@ -95,22 +97,35 @@ class OnnxGraph {
   std::set<std::string, std::less<>> names_;  // of values and nodes, everywhere
 };
 
-// Tensors in their raw form. `dims` and values must agree in number.
-onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
-                            std::span<const float> values);
-onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
-                            std::span<const std::int8_t> values);
-onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
-                            std::span<const std::uint8_t> values);
-onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
-                            std::span<const std::int32_t> values);
-onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
-                            std::span<const std::int64_t> values);
-// `data_type`: of TensorProto; `raw`: as `OnnxGraph::bytes` gives them.
+// Tensors in their raw form: `raw` as `OnnxGraph::bytes` gives it, `data_type` of TensorProto.
 onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
                             std::int32_t data_type, std::string raw);
 
+template <class T>
+inline constexpr std::int32_t kDataType = 0;
+template <>
+inline constexpr std::int32_t kDataType<float> = onnx::TensorProto::FLOAT;
+template <>
+inline constexpr std::int32_t kDataType<std::int8_t> = onnx::TensorProto::INT8;
+template <>
+inline constexpr std::int32_t kDataType<std::uint8_t> = onnx::TensorProto::UINT8;
+template <>
+inline constexpr std::int32_t kDataType<std::int32_t> = onnx::TensorProto::INT32;
+template <>
+inline constexpr std::int32_t kDataType<std::int64_t> = onnx::TensorProto::INT64;
+
+// `dims` and values must agree in number.
+template <class T>
+onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
+                            std::span<const T> values) {
+  static_assert(kDataType<T> != 0);
+  return tensor_of(name, dims, kDataType<T>,
+                   std::string(reinterpret_cast<const char*>(values.data()), values.size_bytes()));
+}
+
 bool is_external(const onnx::TensorProto& tensor);
+// Of the standard's domain.
+bool is_standard(const onnx::NodeProto& node);
 std::vector<std::int64_t> dims_of(const onnx::TensorProto& tensor);
 // The product of its dimensions, 0 where it is beyond 2^62.
 std::uint64_t elements_of(const onnx::TensorProto& tensor);

@@ -94,13 +94,6 @@ Result<std::string> read_exactly(const Fd& fd, std::uint64_t offset, std::uint64
   return out;
 }
 
-template <class T>
-onnx::TensorProto raw_tensor(std::string_view name, std::span<const std::int64_t> dims,
-                             std::int32_t type, std::span<const T> values) {
-  std::string raw(reinterpret_cast<const char*>(values.data()), values.size_bytes());
-  return tensor_of(name, dims, type, std::move(raw));
-}
-
 onnx::AttributeProto& fresh_attribute(onnx::NodeProto& node, std::string_view name) {
   for (auto& attribute : *node.mutable_attribute()) {
     if (attribute.name() != name) continue;
@@ -125,29 +118,12 @@ onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t>
   return out;
 }
 
-onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
-                            std::span<const float> values) {
-  return raw_tensor(name, dims, onnx::TensorProto::FLOAT, values);
-}
-onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
-                            std::span<const std::int8_t> values) {
-  return raw_tensor(name, dims, onnx::TensorProto::INT8, values);
-}
-onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
-                            std::span<const std::uint8_t> values) {
-  return raw_tensor(name, dims, onnx::TensorProto::UINT8, values);
-}
-onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
-                            std::span<const std::int32_t> values) {
-  return raw_tensor(name, dims, onnx::TensorProto::INT32, values);
-}
-onnx::TensorProto tensor_of(std::string_view name, std::span<const std::int64_t> dims,
-                            std::span<const std::int64_t> values) {
-  return raw_tensor(name, dims, onnx::TensorProto::INT64, values);
-}
-
 bool is_external(const onnx::TensorProto& tensor) {
   return tensor.data_location() == onnx::TensorProto::EXTERNAL;
+}
+
+bool is_standard(const onnx::NodeProto& node) {
+  return node.domain().empty() || node.domain() == "ai.onnx";
 }
 
 std::vector<std::int64_t> dims_of(const onnx::TensorProto& tensor) {

@@ -12,6 +12,7 @@
 #include "tools/compress/builtin.h"
 #include "tools/compress/input_scales.h"
 #include "tools/compress/magnitude.h"
+#include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
 
@@ -76,10 +77,6 @@ std::vector<PrunableLayer> prunable_layers(OnnxGraph& graph, const PruneSettings
 
 namespace {
 
-Failure cancelled() {
-  return fail(Code::kCancelled, "cancelled", "stopped while weights were pruned");
-}
-
 // Each weight once, whatever shares it.
 std::vector<PrunableLayer> distinct(std::vector<PrunableLayer> layers) {
   std::set<std::string> seen;
@@ -99,7 +96,7 @@ Result<Threshold> find_threshold(OnnxGraph& graph, std::span<const PrunableLayer
   LeastOf least(share_of(share, all));
   for (const bool first : {true, false}) {
     for (const auto& layer : layers) {
-      if (task.stop) return cancelled();
+      if (task.stop) return stopped();
       SLUICE_TRY(const auto values, weight_scores(graph, layer));
       first ? least.count(values) : least.refine(values);
     }
@@ -185,7 +182,7 @@ Result<void> prune_weights(OnnxGraph& graph, const PruneSettings& settings,
   std::uint64_t zero = 0;
   std::set<std::string> sparse;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (task.stop) return cancelled();
+    if (task.stop) return stopped();
     const auto& layer = layers[i];
     task.progress(layer.node, static_cast<double>(i) / static_cast<double>(layers.size()));
     if (!global) {

@@ -10,6 +10,7 @@
 #include "tools/compress/input_scales.h"
 #include "tools/compress/prune.h"
 #include "tools/compress/shown_names.h"
+#include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -159,8 +160,7 @@ Result<void> prune_channels(OnnxGraph& graph, const PruneSettings& settings,
   std::int64_t all = 0;
   std::int64_t left = 0;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (task.stop)
-      return fail(Code::kCancelled, "cancelled", "stopped while channels were removed");
+    if (task.stop) return stopped();
     const auto& layer = layers[i];
     task.progress(layer.what.node, static_cast<double>(i) / static_cast<double>(layers.size()));
     SLUICE_TRY(const auto kept, shrink(graph, layer));

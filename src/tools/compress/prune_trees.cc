@@ -8,6 +8,7 @@
 #include "engines/xgboost_convert.h"
 #include "tools/compress/builtin.h"
 #include "tools/compress/model_file.h"
+#include "tools/compress/stopped.h"
 #include "tools/compress/tree_pruning.h"
 
 namespace sluice::tools::compress {
@@ -214,7 +215,7 @@ class PruneTrees final : public Method {
                                       Made& out) {
     TreeCounts all;
     for (std::size_t i = 0; i < forest.trees.size(); ++i) {
-      if (task.stop) return fail(Code::kCancelled, "cancelled", "stopped while trees were pruned");
+      if (task.stop) return stopped();
       const auto name = "tree " + std::to_string(i);
       task.progress(name, static_cast<double>(i) / static_cast<double>(forest.trees.size()));
       SLUICE_TRY(const auto counts, prune_tree(forest.trees[i], limits));

@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "core/tensor_rows.h"
 #include "tools/compress/int8_graph.h"
+#include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -23,21 +25,7 @@ void set_outputs(OnnxGraph& graph, const std::vector<std::string>& values) {
     output.set_name(input ? graph.fresh_name(value + "_seen") : value);
     // ONNX Runtime does not fill outputs that are inputs.
     if (input) graph.add_node("Identity", output.name(), {value}, {output.name()});
-    output.mutable_type()->mutable_tensor_type()->set_elem_type(onnx::TensorProto::FLOAT);
   }
-}
-
-TensorView rows_of(const TensorView& tensor, std::size_t all, std::size_t from, std::size_t count) {
-  TensorView out = tensor;
-  out.shape[0] = static_cast<std::int64_t>(count);
-  const std::size_t elements = tensor.elements() / all;
-  if (tensor.dtype == DType::kString) {
-    out.strings = tensor.strings.subspan(from * elements, count * elements);
-  } else {
-    const std::size_t bytes = elements * size_of(tensor.dtype);
-    out.data = tensor.data.subspan(from * bytes, count * bytes);
-  }
-  return out;
 }
 
 bool can_be_cut(const Model& model, const DatasetBatch& batch) {
@@ -82,7 +70,7 @@ class Runs {
       const std::size_t count = std::min(at_once_, end - from);
       std::vector<TensorView> inputs;
       for (const auto& input : batch.inputs) {
-        inputs.push_back(rows_of(input, batch.rows, from, count));
+        inputs.push_back(rows_of(input, from, count, batch.rows));
       }
       SLUICE_CHECK(run(inputs, batch.first + from, count));
       from += count;
@@ -91,7 +79,7 @@ class Runs {
   }
 
   Result<void> run(std::span<const TensorView> inputs, std::size_t first, std::size_t count) {
-    if (task_.stop) return cancelled();
+    if (task_.stop) return stopped();
     Arena arena;
     std::vector<TensorView> outputs(model_.signature().outputs.size());
     SLUICE_CHECK(model_.run(inputs, outputs, arena));

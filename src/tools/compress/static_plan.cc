@@ -13,10 +13,6 @@ bool is_float(const onnx::TensorProto* tensor) {
   return tensor != nullptr && tensor->data_type() == onnx::TensorProto::FLOAT;
 }
 
-bool is_standard(const onnx::NodeProto& node) {
-  return node.domain().empty() || node.domain() == "ai.onnx";
-}
-
 bool has_input(const onnx::NodeProto& node, int index) {
   return node.input_size() > index && !node.input(index).empty();
 }

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "base/text.h"
+#include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -230,7 +231,7 @@ Result<Lessons> Teacher::ask(TeachingRows rows, const std::atomic<bool>& stop,
   if (count == 0) return out;
   std::vector<double> raw;
   for (std::size_t at = 0; at < count; at += kBatch) {
-    if (stop) return fail(Code::kCancelled, "cancelled", "stopped while the original was asked");
+    if (stop) return stopped();
     progress(static_cast<double>(at) / static_cast<double>(count));
     const std::size_t size = std::min(kBatch, count - at);
     SLUICE_CHECK(run({rows.values.data() + at * columns_, size * columns_}, raw));

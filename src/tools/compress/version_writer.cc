@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json_writer.h"
 #include "base/text.h"
+#include "tools/compress/model_file.h"
 #include "tools/yaml/model_yaml_blocks.h"
 
 namespace sluice::tools::compress {
@@ -22,18 +23,6 @@ constexpr const char* kPage = "report.html";
 Failure unwritable(const std::string& why) {
   return unavailable("unwritable", "the new version cannot be written: " + why +
                                        "; check its folder and that its disk has room");
-}
-
-Result<void> write_text(const fs::path& file, std::string_view text) {
-  const Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-  if (!fd) return unwritable(std::strerror(errno));
-  while (!text.empty()) {
-    const auto done = ::write(fd.get(), text.data(), text.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return unwritable(std::strerror(errno));
-    text.remove_prefix(static_cast<std::size_t>(done));
-  }
-  return ::fsync(fd.get()) == 0 ? Result<void>() : unwritable(std::strerror(errno));
 }
 
 std::string quoted(const std::string& text) {
@@ -65,9 +54,9 @@ Result<void> fill(const fs::path& draft, const NewVersion& version, const Report
              put_into_model_yaml(version.yaml, {{"compressed", provenance(report)}},
                                  "where the version comes from does not fit: "));
   SLUICE_CHECK(copy_files(version.made.parent_path(), draft));
-  SLUICE_CHECK(write_text(draft / "model.yaml", yaml.text));
-  SLUICE_CHECK(write_text(draft / kReport, json_text(report_json(report), 2) + "\n"));
-  SLUICE_CHECK(write_text(draft / kPage, report_page(report)));
+  SLUICE_CHECK(write_model_file(draft / "model.yaml", yaml.text));
+  SLUICE_CHECK(write_model_file(draft / kReport, json_text(report_json(report), 2) + "\n"));
+  SLUICE_CHECK(write_model_file(draft / kPage, report_page(report)));
   const auto directory = open_directory(draft);
   if (!directory || ::fsync(directory->get()) != 0) return unwritable(std::strerror(errno));
   return {};

@@ -1,4 +1,4 @@
-// ONNX models built in code, and a lab that runs them, for tests of compression.
+// ONNX models built in code, of any type and opset, for tests of 8-bit methods.
 //
 // Thread-safety: one owner each.
 #pragma once
@@ -16,9 +16,9 @@
 #include <string_view>
 #include <vector>
 
-#include "engines/onnx.h"
 #include "tools/compress/method.h"
 #include "tools/compress/onnx_graph.h"
+#include "tools/compress/testing/small_models.h"
 
 namespace sluice::tools::compress {
 
@@ -107,18 +107,7 @@ class SmallModel {
   onnx::ModelProto model_;
 };
 
-class TestLab final : public Lab {
- public:
-  Result<std::unique_ptr<Model>> load(const std::filesystem::path& file) const override {
-    SLUICE_TRY(auto directory, open_directory(file.parent_path()));
-    ModelFile opened;
-    opened.name = file.filename().string();
-    SLUICE_TRY(const auto fd, open_beneath(directory, opened.name));
-    SLUICE_TRY(opened.contents, FileBytes::copy(fd, "the model file"));
-    opened.directory = std::make_shared<const Fd>(std::move(directory));
-    return engines::make_onnx()->load(opened, {});
-  }
-};
+using small::TestLab;
 
 inline TensorView view_of(const std::vector<float>& values, const Dims& dims) {
   TensorView out;
@@ -173,10 +162,7 @@ inline std::map<std::string, int> operators(const std::filesystem::path& file) {
 }
 
 inline Node settings(std::initializer_list<std::pair<std::string, std::string>> values) {
-  Node out;
-  out.kind = Node::Kind::kMap;
-  for (const auto& [key, value] : values) out.entries.push_back({key, {}, Node::text(value)});
-  return out;
+  return small::settings_of(values);
 }
 
 // A folder for what one test makes, and the methods run in it.
