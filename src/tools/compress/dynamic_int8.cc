@@ -14,6 +14,7 @@
 
 #include "tools/compress/builtin.h"
 #include "tools/compress/dynamic_rewrite.h"
+#include "tools/compress/opset_upgrade.h"
 #include "tools/compress/rehearsal.h"
 
 namespace sluice::tools::compress {
@@ -61,7 +62,7 @@ Result<Sensitive> find_sensitive(const Task& task, const Settings& settings,
   std::vector<std::string> said_already;
   SLUICE_TRY(auto graph, open_for_int8(task.from, said_already));
   DynamicRewrite rewrite(graph, options);
-  SLUICE_CHECK(raise_opset(graph, rewrite.needed_opset(), said_already));
+  SLUICE_CHECK(raise_opset(graph, rewrite.needed_opset(), "int8 needs", said_already));
   if (task.calibration == nullptr || task.calibration->rows() == 0) {
     const auto uneven = rewrite.uneven();
     out.nodes.insert(uneven.begin(), uneven.end());
@@ -115,7 +116,7 @@ class DynamicInt8 final : public Method {
     options.skip = sensitive.nodes;
     if (!sensitive.note.empty()) out.notes.push_back(sensitive.note);
     DynamicRewrite rewrite(graph, options);
-    SLUICE_CHECK(raise_opset(graph, rewrite.needed_opset(), out.notes));
+    SLUICE_CHECK(raise_opset(graph, rewrite.needed_opset(), "int8 needs", out.notes));
     if (auto ran = rewrite.run(task.stop, task.progress); !ran) {
       if (ran.error().reason == "not_compressible" && !sensitive.note.empty()) {
         return not_compressible(sensitive.note +

@@ -34,92 +34,6 @@ Result<void> refuse_quantised(const OnnxGraph& graph) {
                           "; start from the model that it was made of");
 }
 
-// Of the standard's operators those that mean the same in each version from 7 to 13, attributes
-// and inputs alike: what changed is types, clearer words, or inputs that may be left out (ONNX,
-// docs/Changelog.md).
-bool is_steady(Text op) {
-  static const std::set<Text> kSteady = {"Abs",
-                                         "Add",
-                                         "And",
-                                         "ArgMax",
-                                         "ArgMin",
-                                         "AveragePool",
-                                         "Cast",
-                                         "Ceil",
-                                         "Concat",
-                                         "Constant",
-                                         "Conv",
-                                         "ConvTranspose",
-                                         "Cos",
-                                         "Div",
-                                         "Elu",
-                                         "Equal",
-                                         "Erf",
-                                         "Exp",
-                                         "Expand",
-                                         "Flatten",
-                                         "Floor",
-                                         "GRU",
-                                         "Gather",
-                                         "Gemm",
-                                         "GlobalAveragePool",
-                                         "GlobalMaxPool",
-                                         "Greater",
-                                         "HardSigmoid",
-                                         "Identity",
-                                         "InstanceNormalization",
-                                         "LRN",
-                                         "LSTM",
-                                         "LeakyRelu",
-                                         "Less",
-                                         "Log",
-                                         "MatMul",
-                                         "Max",
-                                         "MaxPool",
-                                         "Mean",
-                                         "Min",
-                                         "Mul",
-                                         "Neg",
-                                         "Not",
-                                         "Or",
-                                         "PRelu",
-                                         "Pow",
-                                         "RNN",
-                                         "Reciprocal",
-                                         "ReduceMax",
-                                         "ReduceMean",
-                                         "ReduceMin",
-                                         "Relu",
-                                         "Reshape",
-                                         "Selu",
-                                         "Shape",
-                                         "Sigmoid",
-                                         "Sin",
-                                         "Size",
-                                         "Softplus",
-                                         "Softsign",
-                                         "Sqrt",
-                                         "Sub",
-                                         "Sum",
-                                         "Tanh",
-                                         "Tile",
-                                         "Transpose",
-                                         "Where",
-                                         "BatchNormalization",
-                                         "DepthToSpace",
-                                         "SpaceToDepth"};
-  return kSteady.contains(op);
-}
-
-// Until 12 Softmax took everything from `axis` (1 where it was not given) on as one; since 13 it is
-// along `axis` alone, the last one by default. Behind a Gemm there are two dimensions: the same.
-bool is_softmax_of_two(OnnxGraph& graph, const onnx::NodeProto& node) {
-  if (node.op_type() != "Softmax" && node.op_type() != "LogSoftmax") return false;
-  const auto* const maker = graph.maker(node.input(0));
-  const auto axis = attribute_int(node, "axis", 1);
-  return maker != nullptr && maker->op_type() == "Gemm" && (axis == 1 || axis == -1);
-}
-
 void collect_domains(const onnx::GraphProto& graph, std::set<std::string>& out) {
   for (const auto& node : graph.node()) {
     out.insert(node.domain());
@@ -128,12 +42,6 @@ void collect_domains(const onnx::GraphProto& graph, std::set<std::string>& out) 
       for (const auto& below : attribute.graphs()) collect_domains(below, out);
     }
   }
-}
-
-std::string way_to_upgrade(std::int64_t wanted) {
-  return "upgrade it first, in Python: onnx.save(onnx.version_converter.convert_version("
-         "onnx.load('model.onnx'), " +
-         std::to_string(wanted) + "), 'model.onnx')";
 }
 
 }  // namespace
@@ -180,41 +88,6 @@ Result<OnnxGraph> open_for_int8(const std::filesystem::path& file,
                     "their graphs");
   }
   return graph;
-}
-
-Result<void> raise_opset(OnnxGraph& graph, std::int64_t wanted, std::vector<std::string>& notes) {
-  const auto has = graph.opset();
-  if (has >= wanted) return {};
-  std::set<std::string> changed;
-  for (const auto& node : graph.graph().node()) {
-    if (!is_standard(node)) continue;
-    if (OnnxGraph::has_subgraph(node) ||
-        (!is_steady(node.op_type()) && !is_softmax_of_two(graph, node))) {
-      changed.insert(node.op_type());
-    }
-  }
-  const std::string is =
-      "the model is of opset " + std::to_string(has) + ", int8 needs " + std::to_string(wanted);
-  if (has < 7 || !changed.empty()) {
-    const std::vector<std::string> names(changed.begin(), changed.end());
-    return not_compressible(
-        is + (changed.empty() ? "" : ", and " + join_and(names) + " changed in between") + "; " +
-        way_to_upgrade(wanted));
-  }
-  for (auto& node : *graph.graph().mutable_node()) {
-    if (is_softmax_of_two(graph, node)) set_attribute(node, "axis", std::int64_t{1});
-  }
-  bool named = false;
-  for (auto& import : *graph.model().mutable_opset_import()) {
-    if (!import.domain().empty() && import.domain() != "ai.onnx") continue;
-    import.set_version(wanted);
-    named = true;
-  }
-  if (!named) graph.need_opset("", wanted);
-  graph.model().set_ir_version(std::max<std::int64_t>(graph.model().ir_version(), 7));
-  notes.push_back("the model's opset was raised from " + std::to_string(has) + " to " +
-                  std::to_string(wanted) + ": no operator of it changed in between");
-  return {};
 }
 
 void drop_unused_domains(OnnxGraph& graph) {

@@ -31,10 +31,6 @@ Failure not_compressible(const std::string& what);
 // nodes are quantised already.
 Result<OnnxGraph> open_for_int8(const std::filesystem::path& file, std::vector<std::string>& notes);
 
-// Raises the version of the standard's operators to `wanted` where it is lower and no operator of
-// the graph means something else in between. Errors: `not_compressible`, with the way to upgrade.
-Result<void> raise_opset(OnnxGraph& graph, std::int64_t wanted, std::vector<std::string>& notes);
-
 // Forgets domains beside the standard's that no node is of: ONNX Runtime writes all that it knows.
 void drop_unused_domains(OnnxGraph& graph);
 

@@ -24,6 +24,15 @@ struct Settings {
   }
 };
 
+// ONNX Runtime knows its LayerNormalization in every version; others do only since 17.
+bool opset_lacks_norm(const Task& task, const std::filesystem::path& file) {
+  const auto graph = OnnxGraph::open(file, task.from.parent_path());
+  if (!graph || graph->opset() >= 17) return false;
+  return std::ranges::any_of(graph->graph().node(), [](const onnx::NodeProto& node) {
+    return is_standard(node) && node.op_type() == "LayerNormalization";
+  });
+}
+
 class Optimize final : public Method {
  public:
   std::string_view name() const override { return "optimize"; }
@@ -42,6 +51,13 @@ class Optimize final : public Method {
     out.file = task.to / "model.onnx";
     const bool extended = settings.level == "extended";
     SLUICE_CHECK(engines::save_optimized(task.from, out.file, extended));
+    if (extended && opset_lacks_norm(task, out.file)) {
+      SLUICE_CHECK(engines::save_optimized(task.from, out.file, false));
+      out.notes.push_back(
+          "nodes were not fused: LayerNormalization, which they would become, is of "
+          "opset 17, and the model of " +
+          std::to_string(before.opset()));
+    }
     // ONNX Runtime writes nothing of weights that are in other files: they stay where they were.
     SLUICE_TRY(const auto after, OnnxGraph::open(out.file, task.from.parent_path()));
     const auto& weights = after.graph().initializer();

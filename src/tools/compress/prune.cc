@@ -237,6 +237,8 @@ class Prune final : public Method {
   Result<Made> make(const Task& task) const override {
     SLUICE_TRY(const auto settings, read_settings<PruneSettings>(task.settings));
     SLUICE_TRY(auto graph, OnnxGraph::open(task.from));
+    graph.take_constants();
+    SLUICE_CHECK(graph.settle());
     auto layers = prunable_layers(graph, settings);
     if (layers.empty()) {
       return invalid("not_compressible",

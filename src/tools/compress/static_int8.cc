@@ -13,6 +13,7 @@
 #include "tools/compress/builtin.h"
 #include "tools/compress/calibration.h"
 #include "tools/compress/int8_graph.h"
+#include "tools/compress/opset_upgrade.h"
 #include "tools/compress/rehearsal.h"
 #include "tools/compress/static_plan.h"
 #include "tools/compress/static_writer.h"
@@ -125,7 +126,7 @@ class Quantising {
             "beyond 2 GiB), so it is quantised as it is");
       }
     }
-    SLUICE_CHECK(raise_opset(graph, 13, out_.notes));
+    SLUICE_CHECK(raise_opset(graph, 13, "int8 needs", out_.notes));
     const auto plan = plan_static(graph, skip_);
     out_.notes.insert(out_.notes.end(), plan.left_alone.begin(), plan.left_alone.end());
     if (plan.units.empty()) {
