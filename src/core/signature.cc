@@ -28,6 +28,10 @@ bool Signature::batchable() const {
   return std::ranges::all_of(inputs, free_rows) && std::ranges::all_of(outputs, free_rows);
 }
 
+bool Signature::rows_are_calls() const {
+  return !std::ranges::all_of(inputs, &TensorSpec::counts_rows);
+}
+
 namespace {
 
 Failure wrong_shape(const TensorSpec& spec, const TensorView& tensor) {
@@ -72,10 +76,14 @@ Result<std::size_t> check_inputs(const Signature& signature, std::span<const Ten
   if (inputs.size() != signature.inputs.size()) return internal("inputs are missing");
   std::size_t rows = 1;
   const TensorSpec* first = nullptr;
+  // A first dimension fixed at more than 1 is that of rows only where none is elsewhere.
+  const bool fixed_rows = std::ranges::none_of(signature.inputs, &TensorSpec::counts_rows);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const TensorSpec& spec = signature.inputs[i];
     SLUICE_CHECK(check_input(spec, inputs[i], may_split_rows));
-    const bool counts = !spec.dims.empty() && (spec.dims[0] == -1 || may_split_rows);
+    const bool counts =
+        !spec.dims.empty() &&
+        (spec.dims[0] == -1 || (may_split_rows && (spec.dims[0] == 1 || fixed_rows)));
     if (!counts) continue;
     const auto here = static_cast<std::size_t>(inputs[i].shape[0]);
     if (first != nullptr && here != rows && signature.batchable()) {

@@ -35,6 +35,13 @@ struct TensorSpec {
 
   // True when a tensor of `shape` fits `dims`.
   bool fits(const Shape& shape) const;
+  // Whether the first dimension counts rows: it is free, or 1 and asked row by row. A state of two
+  // layers or a scalar belongs to a call as a whole.
+  bool counts_rows() const { return !dims.empty() && (dims[0] == -1 || dims[0] == 1); }
+  // Dimensions of what a row of a table says of it: those of one row, or of a whole call.
+  std::span<const std::int64_t> table_dims() const {
+    return counts_rows() ? row_dims() : std::span(dims);
+  }
   // Dimensions of one row: all but the first.
   std::span<const std::int64_t> row_dims() const {
     return std::span(dims).subspan(dims.empty() ? 0 : 1);
@@ -63,6 +70,8 @@ struct Signature {
 
   // The first dimension of every input and output is free: rows can be added and split.
   bool batchable() const;
+  // An input belongs to calls as a whole: a table's rows are calls then, one at a time.
+  bool rows_are_calls() const;
   // Place of the input or column with this name, or npos.
   static constexpr std::size_t npos = static_cast<std::size_t>(-1);
   std::size_t input_named(std::string_view name) const;

@@ -24,13 +24,13 @@ std::string shown(std::span<const std::string> names) {
 }
 
 bool one_value(const TensorSpec& spec) {
-  return std::ranges::all_of(spec.row_dims(), [](std::int64_t dim) { return dim == 1; });
+  return std::ranges::all_of(spec.table_dims(), [](std::int64_t dim) { return dim == 1; });
 }
 
 // -1: any number.
 std::int64_t values_of_row(const TensorSpec& spec) {
   std::int64_t out = 1;
-  for (const auto dim : spec.row_dims()) {
+  for (const auto dim : spec.table_dims()) {
     if (dim < 0 || __builtin_mul_overflow(out, dim, &out)) return -1;
   }
   return out;
@@ -120,7 +120,7 @@ std::string flat_list(const std::string& value, const TensorSpec& spec, std::siz
   for (std::size_t i = 1; i < lists; ++i) flat = "flatten(" + flat + ")";
   flat = "CAST(" + flat + " AS " + std::string(type) + "[])";
   if (lists < 2) return flat;
-  return "CASE WHEN " + shape_test(value, spec.row_dims(), 0) + " THEN " + flat + " END";
+  return "CASE WHEN " + shape_test(value, spec.table_dims(), 0) + " THEN " + flat + " END";
 }
 
 Failure wrong_type(const Field& field, const TensorSpec& spec, const std::string& type,
@@ -139,7 +139,7 @@ Result<void> read_as(Field& field, const TensorSpec& spec, const Schema& schema,
   field.column = column.name;
   field.list = !of_table && !one_value(spec);
   auto [element, lists] = depth_of(column.type);
-  const std::size_t rank = spec.dims.empty() ? 0 : spec.dims.size() - 1;
+  const std::size_t rank = spec.table_dims().size();
   if (json && field.list) {
     const bool text = spec.dtype == DType::kString;
     element = text ? "VARCHAR" : is_floating(spec.dtype) ? "DOUBLE" : "BIGINT";

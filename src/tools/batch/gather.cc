@@ -14,13 +14,13 @@ namespace {
 // The values of a row, where its shape is fixed; the free dimension, if there is one, counts as 1.
 std::size_t fixed_width(const TensorSpec& spec) {
   std::size_t out = 1;
-  for (const auto dim : spec.row_dims())
+  for (const auto dim : spec.table_dims())
     out *= static_cast<std::size_t>(std::max<std::int64_t>(dim, 1));
   return out;
 }
 
 bool has_free(const TensorSpec& spec) {
-  return std::ranges::any_of(spec.row_dims(), [](std::int64_t dim) { return dim < 0; });
+  return std::ranges::any_of(spec.table_dims(), [](std::int64_t dim) { return dim < 0; });
 }
 
 // Rows that are gathered together: a row of the model's is short, and so many of them stay in the
@@ -76,7 +76,10 @@ std::size_t spread(const clients::SqlChunk& chunk, std::size_t column, std::span
 }  // namespace
 
 Gather::Gather(const Signature& signature, const Binding& binding)
-    : signature_(signature), binding_(binding), inputs_(signature.inputs.size()) {
+    : signature_(signature),
+      binding_(binding),
+      inputs_(signature.inputs.size()),
+      alone_(signature.rows_are_calls()) {
   for (std::size_t i = 0; i < inputs_.size(); ++i)
     inputs_[i].width = fixed_width(signature.inputs[i]);
   // A table of any width has as many values as fields.
@@ -170,14 +173,14 @@ bool Gather::read_list(const Field& field, std::size_t column, const clients::Sq
   const TensorSpec& spec = signature_.inputs[field.input];
   Input& input = inputs_[field.input];
   if (chunk.is_null(column, row)) {
-    return bad(field, "has no list of the shape " + show_shape(spec.row_dims()));
+    return bad(field, "has no list of the shape " + show_shape(spec.table_dims()));
   }
   const auto [first, count] = chunk.list(column, row);
   const std::size_t fixed = fixed_width(spec);
   const bool fits = has_free(spec) ? count % fixed == 0 : count == fixed;
   if (!fits) {
     return bad(field, "has a list of " + std::to_string(count) + " values; expected the shape " +
-                          show_shape(spec.row_dims()));
+                          show_shape(spec.table_dims()));
   }
   if (has_free(spec)) {
     const auto free = static_cast<std::int64_t>(count / fixed);
@@ -206,6 +209,7 @@ bool Gather::read_list(const Field& field, std::size_t column, const clients::Sq
 }
 
 Gather::Added Gather::add(const clients::SqlChunk& chunk, std::size_t row) {
+  if (alone_ && rows_ > 0) return Added::kOther;
   other_ = false;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     const auto dtype = signature_.inputs[i].dtype;
@@ -225,7 +229,7 @@ Gather::Added Gather::add(const clients::SqlChunk& chunk, std::size_t row) {
 }
 
 std::size_t Gather::add_run(const clients::SqlChunk& chunk, std::size_t first, std::size_t count) {
-  if (!in_columns_) return 0;
+  if (!in_columns_ || alone_) return 0;
   std::size_t added = 0;
   while (added < count) {
     const std::size_t block = std::min(kBlock, count - added);
@@ -275,8 +279,8 @@ std::vector<TensorView> Gather::inputs() const {
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     const TensorSpec& spec = signature_.inputs[i];
     out[i].dtype = spec.dtype;
-    out[i].shape.push(static_cast<std::int64_t>(rows_));
-    for (const auto dim : spec.row_dims()) out[i].shape.push(dim < 0 ? inputs_[i].free : dim);
+    if (spec.counts_rows()) out[i].shape.push(static_cast<std::int64_t>(rows_));
+    for (const auto dim : spec.table_dims()) out[i].shape.push(dim < 0 ? inputs_[i].free : dim);
     out[i].data = inputs_[i].bytes;
     out[i].strings = inputs_[i].texts;
   }

@@ -25,13 +25,13 @@ class Gather {
   enum class Added : unsigned char {
     kGood,
     kBad,    // `reason` says why; nothing was added
-    kOther,  // it has another shape than the rows that are here: take those first
+    kOther,  // it cannot be among the rows that are here (another shape): take those first
   };
   // Row `row` of a chunk whose first columns are the binding's fields, in their order.
   Added add(const clients::SqlChunk& chunk, std::size_t row);
   const std::string& reason() const { return reason_; }
   // Whether rows can be had so: where the model takes floating numbers, and each is a field.
-  bool in_runs() const { return in_columns_; }
+  bool in_runs() const { return in_columns_ && !alone_; }
   // The same for rows from `first` on, column by column, up to `count` or to the first one that is
   // bad. Returns how many were added; none unless `in_runs`.
   std::size_t add_run(const clients::SqlChunk& chunk, std::size_t first, std::size_t count);
@@ -67,6 +67,7 @@ class Gather {
   const Signature& signature_;
   const Binding& binding_;
   std::vector<Input> inputs_;
+  bool alone_ = false;       // a row is a call
   bool in_columns_ = false;  // only floating numbers, one a field
   std::size_t rows_ = 0;
   bool other_ = false;

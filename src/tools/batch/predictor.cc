@@ -63,9 +63,14 @@ std::string explanation_json(const Explanation& explanation, std::size_t row) {
 RequestPtr Predictor::ask(std::span<const TensorView> inputs, std::size_t first,
                           std::size_t count) const {
   auto request = make_request();
+  const Signature& signature = servable_->signature();
   auto own = request->arena.array<TensorView>(inputs.size());
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    own[i] = rows_of(inputs[i], first, count, static_cast<std::size_t>(inputs[i].shape[0]));
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    // Of a call as a whole there is one row at a time.
+    own[i] = signature.inputs[i].counts_rows()
+                 ? rows_of(inputs[i], first, count, static_cast<std::size_t>(inputs[i].shape[0]))
+                 : inputs[i];
+  }
   request->inputs = own;
   request->rows = count;
   request->bound_to = servable_->signature().fingerprint;

@@ -70,6 +70,28 @@ TEST_F(ReadDataset, ColumnsWithoutNamesAreTakenAsTheyCome) {
   }
 }
 
+// A network with a state and a scalar: no input of it but one has a dimension of rows.
+TEST_F(ReadDataset, ARowIsACallWhereInputsBelongToCalls) {
+  const auto speech =
+      signature({input("samples", {-1, -1}), input("state", {2, -1, 3}), input("rate", {})});
+  EXPECT_TRUE(speech.rows_are_calls());
+  EXPECT_FALSE(nameless_.rows_are_calls());
+  EXPECT_FALSE(signature({input("x", {1, 4})}).rows_are_calls()) << "asked row by row";
+  const auto file = table("t.jsonl",
+                          "SELECT [0.5, 1.5] AS samples, [[[1, 2, 3]], [[4, 5, 6]]] AS state, "
+                          "i AS rate FROM range(3) r(i)");
+  const auto data = read(speech, of(file));
+  EXPECT_EQ(data.rows(), 3U);
+  ASSERT_EQ(data.batches().size(), 3U);
+  const auto& inputs = data.batches()[1].inputs;
+  EXPECT_EQ(inputs[0].shape, (Shape{1, 2}));
+  EXPECT_EQ(inputs[1].shape, (Shape{2, 1, 3}));
+  EXPECT_EQ(inputs[2].shape.rank(), 0U);
+  EXPECT_EQ(number_at(inputs[1], 5), 6);
+  EXPECT_EQ(number_at(inputs[2], 0), 1);
+  EXPECT_TRUE(check_inputs(speech, inputs, true)) << "as the model takes them";
+}
+
 TEST_F(ReadDataset, TheLabelIsNoFeature) {
   for (const auto& kind : kinds_) {
     const auto file = table(

@@ -131,7 +131,7 @@ Result<void> check_shape(const Signature& signature, const NpyFile& file) {
                                         " is of one; write a table with a column for each");
   }
   const TensorSpec& spec = signature.inputs[0];
-  const auto wanted = spec.row_dims();
+  const auto wanted = spec.table_dims();
   const auto row = file.shape().subspan(1);
   SLUICE_CHECK(element_count(row));  // what a tensor may hold
   std::int64_t fixed = 1;

@@ -67,7 +67,7 @@ void RowBuilder::shape(std::size_t input, std::span<const std::int64_t> dims) {
 }
 
 bool RowBuilder::dims_of(std::size_t input, Shape& out) {
-  const auto wanted = signature_.inputs[input].row_dims();
+  const auto wanted = signature_.inputs[input].table_dims();
   const auto& given = inputs_[input].given;
   const std::size_t count = inputs_[input].count;
   std::size_t fixed = 1;
@@ -122,7 +122,9 @@ void RowBuilder::flush() {
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     texts[i].assign(inputs_[i].texts.begin(), inputs_[i].texts.end());
     views[i].dtype = signature_.inputs[i].dtype;
-    views[i].shape.push(static_cast<std::int64_t>(waiting_));
+    if (signature_.inputs[i].counts_rows()) {
+      views[i].shape.push(static_cast<std::int64_t>(waiting_));
+    }
     for (const auto dim : inputs_[i].dims.dims()) views[i].shape.push(dim);
     views[i].data = inputs_[i].bytes;
     views[i].strings = texts[i];

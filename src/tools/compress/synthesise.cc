@@ -102,7 +102,7 @@ const InputColumn* named(const std::vector<InputColumn>& learned, std::string_vi
 // The row's shape: free dimensions are 1, and a table's width what its columns are.
 std::vector<std::int64_t> row_shape(const Signature& signature, std::size_t input,
                                     const std::vector<InputColumn>& learned) {
-  const auto dims = signature.inputs[input].row_dims();
+  const auto dims = signature.inputs[input].table_dims();
   std::vector<std::int64_t> out(dims.begin(), dims.end());
   for (auto& dim : out) dim = dim < 0 ? 1 : dim;
   if (!is_table(signature) || dims[0] >= 0) return out;

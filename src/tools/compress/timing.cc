@@ -1,9 +1,10 @@
 #include "tools/compress/timing.h"
-#include "core/tensor_rows.h"
-#include "tools/compress/stopped.h"
 
 #include <algorithm>
 #include <vector>
+
+#include "core/tensor_rows.h"
+#include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
 namespace {
@@ -14,6 +15,7 @@ constexpr int kTurns = 20;
 constexpr std::size_t kMostRows = 64;  // of a batch
 
 std::vector<TensorView> first_rows(const DatasetBatch& batch, std::size_t count) {
+  if (count == batch.rows) return batch.inputs;
   std::vector<TensorView> out;
   for (const auto& tensor : batch.inputs) out.push_back(rows_of(tensor, 0, count, batch.rows));
   return out;
