@@ -197,7 +197,11 @@ add(text(#names))
 for first = 1, #names, 1000 do
   local last = math.min(first + 999, #names)
   local follow = call('HMGET', p .. 'heard', unpack(names, first, last))
-  for i = first, last do add(names[i], follow[i - first + 1] or '0') end
+  local at = #out
+  for i = first, last do
+    out[at + 1], out[at + 2] = names[i], follow[i - first + 1] or '0'
+    at = at + 2
+  end
 end
 return out
 )";
