@@ -19,8 +19,20 @@ struct Digest::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
 };
 
-Digest::Digest(Kind kind)
-    : state_(std::make_unique<State>(kind == Kind::kMd5 ? EVP_md5() : EVP_sha256())) {}
+namespace {
+
+const EVP_MD* method(Digest::Kind kind) {
+  switch (kind) {
+    case Digest::Kind::kMd5: return EVP_md5();
+    case Digest::Kind::kSha1: return EVP_sha1();
+    case Digest::Kind::kSha256: break;
+  }
+  return EVP_sha256();
+}
+
+}  // namespace
+
+Digest::Digest(Kind kind) : state_(std::make_unique<State>(method(kind))) {}
 Digest::~Digest() = default;
 Digest::Digest(Digest&&) noexcept = default;
 Digest& Digest::operator=(Digest&&) noexcept = default;
@@ -55,6 +67,12 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 }
 
 std::string sha256_hex(std::string_view text) { return sha256_hex(std::as_bytes(std::span(text))); }
+
+std::string sha1_hex(std::string_view text) {
+  Digest digest(Digest::Kind::kSha1);
+  digest.update(std::as_bytes(std::span(text)));
+  return to_hex(digest.finish());
+}
 
 std::string hmac_sha256(std::string_view key, std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> out{};

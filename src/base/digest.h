@@ -15,7 +15,7 @@ namespace sluice {
 // A digest of bytes that come in pieces.
 class Digest {
  public:
-  enum class Kind { kMd5, kSha256 };
+  enum class Kind { kMd5, kSha1, kSha256 };
   explicit Digest(Kind kind);
   ~Digest();
   Digest(Digest&&) noexcept;
@@ -36,6 +36,9 @@ std::string to_hex(std::string_view bytes);
 // 64 lower-case hexadecimal digits.
 std::string sha256_hex(std::span<const std::byte> bytes);
 std::string sha256_hex(std::string_view text);
+
+// 40 of them. Not against anybody who means harm: Redis names scripts so.
+std::string sha1_hex(std::string_view text);
 
 // 32 bytes.
 std::string hmac_sha256(std::string_view key, std::string_view text);

@@ -24,6 +24,9 @@ TEST(Digest, Fips180) {
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+// FIPS 180-1's example.
+TEST(Digest, Sha1) { EXPECT_EQ(sha1_hex("abc"), "a9993e364706816aba3e25717850c26c9cd0d89d"); }
+
 TEST(Digest, EveryByteCounts) {
   EXPECT_NE(hex_of(std::string("a\0b", 3)), hex_of("a"));
   EXPECT_NE(hex_of(std::string(64, '\0')), hex_of(std::string(65, '\0')));

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,8 @@
 #include "base/error.h"
 
 namespace sluice {
+
+class Fleet;
 
 struct StoredDocument {
   std::string key;
@@ -40,12 +43,21 @@ struct StoredBlob {
   std::string bytes;
 };
 
+// A blob that comes with a saved text, under the text's key; its bytes are the caller's.
+struct SavedPiece {
+  std::string_view kind;
+  std::uint64_t number = 0;
+  std::string_view bytes;
+};
+
 // Thread-safety: every function may be called from any thread; they block for as long as the disk
 // or network takes. Keys, texts and bytes are kept as they are, whatever is in them. What there is
 // not is nothing, and no error: forgetting or dropping it succeeds.
 // Errors: kUnavailable/`state_unavailable`; kDataLoss/`bad_state` where what is there cannot be
-// read; kResourceExhausted/`too_large` for what the store cannot hold. None shows a path, and
-// nothing has changed after one.
+// read; kResourceExhausted/`too_large` for what the store cannot hold; kAborted/`fenced` where
+// replicas share the store and another one writes it now (core/fleet.h). None shows a path, and
+// nothing has changed after one, but for kUnavailable of a store behind a network: whether that has
+// changed anything is not known.
 class StateStore {
  public:
   virtual ~StateStore() = default;
@@ -68,7 +80,12 @@ class StateStore {
   // A crash of the process loses nothing that was saved. One of the machine may lose what came
   // after the newest `put` and was not written back yet (with Linux as it is set up, half a
   // minute).
-  virtual Result<void> save(std::string_view kind, std::string_view key, std::string_view body) = 0;
+  // The blobs `pieces` are put with it, as `put_blob` does: all of it, or nothing.
+  virtual Result<void> save(std::string_view kind, std::string_view key, std::string_view body,
+                            std::span<const SavedPiece> pieces) = 0;
+  Result<void> save(std::string_view kind, std::string_view key, std::string_view body) {
+    return save(kind, key, body, {});
+  }
   virtual Result<std::optional<std::string>> saved(std::string_view kind, std::string_view key) = 0;
   virtual Result<void> forget(std::string_view kind, std::string_view key) = 0;
 
@@ -83,6 +100,11 @@ class StateStore {
   // Those with numbers below.
   virtual Result<void> drop_blobs(std::string_view kind, std::string_view key,
                                   std::uint64_t below) = 0;
+
+  // What replicas that share this store say to each other; null where it is one server's own. It
+  // lives as long as the store. Where there is one, everything that writes here is written under
+  // the lease's token (Fleet::write_under).
+  virtual Fleet* fleet() { return nullptr; }
 };
 
 }  // namespace sluice

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "state/redis.h"
 #include "state/sqlite.h"
 
 namespace sluice::state {
@@ -14,7 +15,7 @@ struct Kind {
 };
 
 // A new store: one file, and one line here.
-constexpr std::array<Kind, 1> kKinds = {{{"", open_sqlite}}};
+constexpr std::array<Kind, 2> kKinds = {{{"", open_sqlite}, {"redis", open_redis}}};
 
 std::string_view scheme_of(std::string_view text) {
   const auto end = text.find("://");

@@ -8,6 +8,7 @@
 #include "base/private_directory.h"
 #include "base/text.h"
 #include "clients/sqlite.h"
+#include "state/conflict.h"
 
 namespace sluice::state {
 namespace {
@@ -45,17 +46,6 @@ std::uint64_t from_column(std::int64_t column) {
   return static_cast<std::uint64_t>(column) ^ kHighestBit;
 }
 
-std::string revision_name(std::uint64_t revision) {
-  return revision == 0 ? "not there" : "at revision " + std::to_string(revision);
-}
-
-Failure conflict(std::string_view key, std::uint64_t there, std::uint64_t expected) {
-  return fail(Code::kAborted, "revision_conflict",
-              "'" + printable(key) + "' is " + revision_name(there) + " and not " +
-                  (expected == 0 ? "new" : revision_name(expected)) +
-                  ": somebody else has changed it; read it again and decide anew");
-}
-
 class SqliteStore final : public StateStore {
  public:
   explicit SqliteStore(SqliteDatabase database) : database_(std::move(database)) {}
@@ -68,7 +58,8 @@ class SqliteStore final : public StateStore {
                             const std::optional<JournalEntry>& entry) override;
   Result<void> remove(std::string_view kind, std::string_view key, std::uint64_t expected,
                       const std::optional<JournalEntry>& entry) override;
-  Result<void> save(std::string_view kind, std::string_view key, std::string_view body) override;
+  Result<void> save(std::string_view kind, std::string_view key, std::string_view body,
+                    std::span<const SavedPiece> pieces) override;
   Result<std::optional<std::string>> saved(std::string_view kind, std::string_view key) override;
   Result<void> forget(std::string_view kind, std::string_view key) override;
   Result<std::vector<std::string>> journal(std::string_view journal, std::string_view key,
@@ -90,6 +81,7 @@ class SqliteStore final : public StateStore {
   Result<Row> row_of(std::string_view kind, std::string_view key);
   Result<Row> expect(std::string_view kind, std::string_view key, std::uint64_t expected);
   Result<void> append(const std::optional<JournalEntry>& entry);
+  Result<void> put_piece(std::string_view key, const SavedPiece& piece);
 
   template <class Bind>
   Result<void> write(std::string_view sql, Bind bind);
@@ -153,11 +145,16 @@ Result<void> SqliteStore::remove(std::string_view kind, std::string_view key,
   return transaction.commit();
 }
 
-Result<void> SqliteStore::save(std::string_view kind, std::string_view key, std::string_view body) {
-  return write(
-      "INSERT INTO saved (kind, key, body) VALUES (?, ?, ?) "
-      "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body",
-      [&](SqliteStatement& change) { change.text(kind).text(key).text(body); });
+Result<void> SqliteStore::save(std::string_view kind, std::string_view key, std::string_view body,
+                               std::span<const SavedPiece> pieces) {
+  const std::lock_guard lock(mutex_);
+  SLUICE_TRY(auto transaction, database_.begin(Survives::kProcessCrash));
+  SLUICE_TRY(auto change,
+             database_.prepare("INSERT INTO saved (kind, key, body) VALUES (?, ?, ?) "
+                               "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body"));
+  SLUICE_CHECK(change.text(kind).text(key).text(body).run());
+  for (const auto& piece : pieces) SLUICE_CHECK(put_piece(key, piece));
+  return transaction.commit();
 }
 
 Result<std::optional<std::string>> SqliteStore::saved(std::string_view kind, std::string_view key) {
@@ -192,12 +189,10 @@ Result<std::vector<std::string>> SqliteStore::journal(std::string_view journal,
 
 Result<void> SqliteStore::put_blob(std::string_view kind, std::string_view key,
                                    std::uint64_t number, std::string_view bytes) {
-  return write(
-      "INSERT INTO blobs (kind, key, number, bytes) VALUES (?, ?, ?, ?) "
-      "ON CONFLICT (kind, key, number) DO UPDATE SET bytes = excluded.bytes",
-      [&](SqliteStatement& change) {
-        change.text(kind).text(key).number(to_column(number)).bytes(bytes);
-      });
+  const std::lock_guard lock(mutex_);
+  SLUICE_TRY(auto transaction, database_.begin(Survives::kProcessCrash));
+  SLUICE_CHECK(put_piece(key, {kind, number, bytes}));
+  return transaction.commit();
 }
 
 Result<std::vector<StoredBlob>> SqliteStore::blobs(std::string_view kind, std::string_view key) {
@@ -232,7 +227,7 @@ Result<SqliteStore::Row> SqliteStore::expect(std::string_view kind, std::string_
                                              std::uint64_t expected) {
   SLUICE_TRY(const auto row, row_of(kind, key));
   const auto there = row.there ? row.revision : 0;
-  if (there != expected) return conflict(key, there, expected);
+  if (there != expected) return revision_conflict(key, there, expected);
   return row;
 }
 
@@ -241,6 +236,14 @@ Result<void> SqliteStore::append(const std::optional<JournalEntry>& entry) {
   SLUICE_TRY(auto added,
              database_.prepare("INSERT INTO entries (journal, key, body) VALUES (?, ?, ?)"));
   return added.text(entry->journal).text(entry->key).text(entry->body).run();
+}
+
+Result<void> SqliteStore::put_piece(std::string_view key, const SavedPiece& piece) {
+  SLUICE_TRY(auto change,
+             database_.prepare("INSERT INTO blobs (kind, key, number, bytes) VALUES (?, ?, ?, ?) "
+                               "ON CONFLICT (kind, key, number) DO UPDATE "
+                               "SET bytes = excluded.bytes"));
+  return change.text(piece.kind).text(key).number(to_column(piece.number)).bytes(piece.bytes).run();
 }
 
 // One change alone, which need not wait for the disk. Takes the mutex.

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "clients/testing/fake_redis.h"
+#include "core/fleet.h"
 #include "state/builtin.h"
 #include "state/testing/place.h"
 
@@ -23,14 +25,17 @@ using testing::opened;
 
 constexpr auto kHighest = std::numeric_limits<std::uint64_t>::max();
 
-// A scheme of builtin.cc, and where a test opens such a store; "" stands for a fresh directory.
+// A scheme of builtin.cc, and where a test opens such a store; "" stands for a fresh directory, and
+// a scheme for a server of its own.
 struct Store {
   std::string_view scheme;
   const char* name;
   const char* where;
   bool lasts;  // what is opened again has what was there
 };
-constexpr Store kStores[] = {{"", "directory", "", true}, {"", "memory", ":memory:", false}};
+constexpr Store kStores[] = {{"", "directory", "", true},
+                             {"", "memory", ":memory:", false},
+                             {"redis", "redis", "redis", true}};
 
 TEST(StateStores, EachIsTested) {
   for (const auto scheme : state_schemes()) {
@@ -41,10 +46,28 @@ TEST(StateStores, EachIsTested) {
 
 class StateContract : public ::testing::TestWithParam<Store> {
  protected:
-  StateContract() { open(); }
+  void SetUp() override {
+    if (GetParam().scheme == "redis") {
+      redis_ = clients::RealRedis::start();
+      if (!redis_) GTEST_SKIP() << "no redis-server on PATH";
+    }
+    open();
+  }
 
-  std::string where() const { return *GetParam().where ? GetParam().where : directory_.text(); }
-  void open() { store_ = opened(where()); }
+  std::string where() const {
+    if (redis_) return redis_->url();
+    return *GetParam().where ? GetParam().where : directory_.text();
+  }
+  // Where replicas share it, this is the one that leads.
+  void open() {
+    store_ = opened(where());
+    if (store_->fleet() == nullptr) return;
+    BeatSaid said;
+    said.replica = "this one";
+    const auto heard = store_->fleet()->beat(said);
+    ASSERT_TRUE(heard) << heard.error().message;
+    store_->fleet()->write_under(heard->token);
+  }
   // Closed and opened again, where that leaves anything.
   void reopen() {
     if (!GetParam().lasts) return;
@@ -65,6 +88,7 @@ class StateContract : public ::testing::TestWithParam<Store> {
   }
 
   const Directory directory_;
+  std::unique_ptr<clients::RealRedis> redis_;
   std::unique_ptr<StateStore> store_;
 };
 INSTANTIATE_TEST_SUITE_P(Stores, StateContract, ::testing::ValuesIn(kStores),
@@ -168,6 +192,20 @@ TEST_P(StateContract, WhatIsSavedIsReplacedAndForgotten) {
   ASSERT_TRUE(store_->forget("evidence", "fraud"));
   EXPECT_EQ(store_->saved("evidence", "fraud").value(), std::nullopt);
   EXPECT_EQ(store_->saved("evidence", "other").value(), "3");
+}
+
+TEST_P(StateContract, WhatIsSavedComesWithItsPieces) {
+  ASSERT_TRUE(store_->put_blob("pending", "fraud", 1, "old"));
+  const SavedPiece pieces[] = {{"pending", 1, "new"}, {"pending", 2, ""}, {"later", 9, "x"}};
+  ASSERT_TRUE(store_->save("evidence", "fraud", "1", pieces));
+  reopen();
+  EXPECT_EQ(store_->saved("evidence", "fraud").value(), "1");
+  const auto pending = store_->blobs("pending", "fraud").value();
+  ASSERT_EQ(pending.size(), 2U);
+  EXPECT_EQ(pending[0].bytes, "new") << "one that is there already is replaced";
+  EXPECT_EQ(pending[1].bytes, "");
+  EXPECT_EQ(store_->blobs("later", "fraud")->at(0).number, 9U);
+  EXPECT_TRUE(store_->blobs("pending", "other")->empty());
 }
 
 TEST_P(StateContract, BlobsComeAndGoByNumber) {

@@ -97,9 +97,8 @@ void FakeRedis::run() {
   }
 }
 
-std::unique_ptr<RealRedis> RealRedis::start(const std::vector<std::string>& options) {
-  int port = 0;
-  ::close(bind_free(port));
+std::unique_ptr<RealRedis> RealRedis::start(const std::vector<std::string>& options, int port) {
+  if (port == 0) ::close(bind_free(port));
   std::vector<std::string> words = {
       "redis-server", "--bind", "127.0.0.1", "--port",   std::to_string(port), "--save", "",
       "--appendonly", "no",     "--logfile", "/dev/null"};

@@ -57,11 +57,13 @@ class FakeRedis {
   std::thread thread_;
 };
 
-// redis-server on a free port of this machine, without persistence; ended with this object.
+// redis-server on a port of this machine, without persistence; ended with this object.
 class RealRedis {
  public:
   // Null where there is no redis-server on PATH. `options` are its flags ("--requirepass", "x").
-  static std::unique_ptr<RealRedis> start(const std::vector<std::string>& options = {});
+  // `port`: of one that was ended, so that it is there again; 0: any.
+  static std::unique_ptr<RealRedis> start(const std::vector<std::string>& options = {},
+                                          int port = 0);
   ~RealRedis();
   RealRedis(const RealRedis&) = delete;
   RealRedis& operator=(const RealRedis&) = delete;
