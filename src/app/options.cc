@@ -108,6 +108,9 @@ const Schema<ServeOptions>& ServeOptions::schema() {
                   "the Python that runs them; else the first of python3 and the system's that "
                   "imports sklearn")
           .option("state_dir", &S::state_dir, "where state is kept; :memory: keeps nothing")
+          .option("state", &S::state,
+                  "where replicas share releases and their evidence: redis://host, rediss:// or "
+                  "redis+sentinel://; else each server keeps its own in state_dir")
           .option("poll", &S::poll, "how often the repository is looked at, or off", {poll_problem})
           .option("cache_dir", &S::cache_dir,
                   "where downloaded models are kept; else cache in state_dir, else ~/.cache/sluice")

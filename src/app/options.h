@@ -29,6 +29,7 @@ struct ServeOptions {
   bool allow_pickle = false;
   std::string python;
   std::string state_dir;
+  std::string state;
   std::string poll = "1s";
   std::string cache_dir;
   Bytes cache_size{std::uint64_t{10} << 30};

@@ -102,12 +102,12 @@ sources::RemoteOptions remote_options(const ServeOptions& options,
 // Beside the models, unless it is said; a repository elsewhere has no beside.
 StateOptions state_options(const ServeOptions& options) {
   namespace fs = std::filesystem;
-  if (!options.state_dir.empty()) return {options.state_dir, true};
-  if (options.models.find("://") != std::string::npos) return {".sluice", false};
+  if (!options.state_dir.empty()) return {options.state_dir, true, options.state};
+  if (options.models.find("://") != std::string::npos) return {".sluice", false, options.state};
   std::error_code ignored;
   const fs::path models(options.models);
   const fs::path beside = fs::is_directory(models, ignored) ? models : models.parent_path();
-  return {(beside / ".sluice").string(), false};
+  return {(beside / ".sluice").string(), false, options.state};
 }
 
 observers::PredictionLogOptions log_options(const ServeOptions& options) {

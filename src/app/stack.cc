@@ -15,6 +15,7 @@ namespace sluice::app {
 namespace {
 
 Result<std::unique_ptr<StateStore>> open_state(const StateOptions& options) {
+  if (!options.shared.empty()) return state::open_state(options.shared);
   auto opened = state::open_state(options.where);
   if (opened || options.required) return opened;
   log::warn("there is no room for state beside the models (" + opened.error().message +

@@ -37,6 +37,7 @@ namespace sluice::app {
 struct StateOptions {
   std::string where = ":memory:";  // or a directory
   bool required = true;            // else they are kept in memory where that cannot be used
+  std::string shared{};            // a URL: with other replicas, and not there
 };
 
 struct StackOptions {

@@ -81,9 +81,27 @@ void write_evidence(Exposition& text, const Latest& latest) {
          [](const json& metric) { return std::log(metric["limit"].get<double>()); });
 }
 
+void write_fleet(Exposition& text, const release::FleetLink::View& view) {
+  text.family("sluice_fleet_connected", "gauge",
+              "Whether the state that replicas share can be reached.");
+  text.sample("sluice_fleet_connected", "", view.connected ? 1.0 : 0.0);
+  text.family("sluice_fleet_leads", "gauge", "Whether this replica decides for all.");
+  text.sample("sluice_fleet_leads", "", view.leads ? 1.0 : 0.0);
+  text.family("sluice_fleet_replicas", "gauge",
+              "Replicas that the one which decides has heard of lately; of others 0.");
+  text.sample("sluice_fleet_replicas", "", static_cast<std::uint64_t>(view.replicas));
+  text.family("sluice_fleet_waiting", "gauge",
+              "Ended requests of which the shared state has not heard yet.");
+  text.sample("sluice_fleet_waiting", "", view.waiting);
+  text.family("sluice_fleet_given_up_total", "counter",
+              "Ended requests that it will never hear of, for want of room while it was away.");
+  text.sample("sluice_fleet_given_up_total", "", view.given_up);
+}
+
 }  // namespace
 
 void write_releases(Exposition& text, const release::Releases& releases) {
+  if (const auto view = releases.fleet()) write_fleet(text, *view);
   const auto latest = releases.latest();
   if (latest->empty()) return;
   text.family("sluice_release_evidence_dropped_total", "counter",

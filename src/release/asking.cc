@@ -26,6 +26,10 @@ Failure no_release(const std::string& model) {
                                      "/release starts one");
 }
 
+json number_of(const std::optional<std::uint64_t>& number) {
+  return number ? json(*number) : json();
+}
+
 }  // namespace
 
 std::uint64_t Releases::revision_of(const std::string& model) const {
@@ -70,6 +74,11 @@ void Releases::put(std::string model, json body, std::optional<std::uint64_t> re
                    Answer answer) {
   thread_.post([this, model = std::move(model), body = std::move(body), revision,
                 answer = std::move(answer)]() mutable {
+    if (forward(
+            {{"ask", "put"}, {"model", model}, {"body", body}, {"revision", number_of(revision)}},
+            answer)) {
+      return;
+    }
     auto spec = parse_spec(body);
     if (!spec) return answer(Failure(spec.error()));
     if (revision) spec->revision = revision;
@@ -116,6 +125,11 @@ void Releases::begin_put(const std::string& model, Spec spec, std::string source
 
 void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expected,
                           std::string source, std::string declared, Answer answer) {
+  if (!leads()) {
+    return answer(unavailable("no_leader",
+                              "this replica has stopped deciding for the others while the versions "
+                              "were loaded; nothing was changed, try again"));
+  }
   // Somebody else may have been quicker while the versions were loaded.
   const std::optional<std::uint64_t> wanted = spec.revision ? spec.revision : expected;
   if (auto same = check_revision(model.str(), wanted); !same) return answer(Failure(same.error()));
@@ -123,7 +137,7 @@ void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expec
   if (!policy) return answer(Failure(policy.error()));
   auto salt = source == "file" ? declared_salt(declared) : random_salt();
   auto release = std::make_unique<RunningRelease>(model, std::move(spec), std::move(*policy),
-                                                  next_id_++, std::move(salt), std::move(source));
+                                                  expected + 1, std::move(salt), std::move(source));
   learn();
   auto* before = find(model.str());
   if (before != nullptr) release->follow(*before);
@@ -153,9 +167,9 @@ void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expec
   if (before != nullptr) release->take_over_feedback(*before);
   forget_pieces(model.str());
   log::info("model " + model.str() + ": " + start.reason);
-  auto& installed = *release;
-  install(std::move(release));
-  save(installed);
+  auto& installed = keep(std::move(release));
+  (void)save(installed);
+  route(installed);
   answer(status_of(installed));
 }
 
@@ -163,6 +177,11 @@ void Releases::remove(std::string model, std::optional<std::uint64_t> revision, 
                       Answer answer) {
   thread_.post([this, model = std::move(model), revision, by = std::move(by),
                 answer = std::move(answer)]() mutable {
+    if (forward(
+            {{"ask", "remove"}, {"model", model}, {"by", by}, {"revision", number_of(revision)}},
+            answer)) {
+      return;
+    }
     RunningRelease* release = find(model);
     if (release == nullptr) return answer(no_release(model));
     if (auto same = check_revision(model, revision); !same) return answer(Failure(same.error()));
@@ -182,7 +201,10 @@ void Releases::remove(std::string model, std::optional<std::uint64_t> revision, 
     auto written =
         store_->put("release", model, text_of({{"removed", true}, {"declared", gone.declared}}),
                     release->revision, JournalEntry{"release", model, entry_text});
-    if (!written) return answer(Failure(written.error()));
+    if (!written) {
+      if (link_ != nullptr) step_down(written.error());
+      return answer(Failure(written.error()));
+    }
     gone.revision = *written;
     (void)store_->forget("evidence", model);
     forget_pieces(model);
@@ -197,15 +219,30 @@ void Releases::remove(std::string model, std::optional<std::uint64_t> revision, 
 }
 
 void Releases::end(const ModelName& model, Gone gone) {
-  // Also where model.yaml still says something else.
-  repository_.set_route(model, gone.declared.empty() ? nullptr : routing::make_newest());
+  if (link_ != nullptr) {
+    publish_end(model, gone);
+  } else {
+    set_end(model, gone);
+  }
   gone_[model.str()] = std::move(gone);
+}
+
+// The newest version takes everything, also where model.yaml still says something else.
+void Releases::set_end(const ModelName& model, const Gone& gone) {
+  repository_.set_route(model, gone.declared.empty() ? nullptr : routing::make_newest());
 }
 
 void Releases::command(std::string model, Command command, std::string version,
                        std::optional<std::uint64_t> revision, Answer answer) {
   thread_.post([this, model = std::move(model), command, version = std::move(version), revision,
                 answer = std::move(answer)]() mutable {
+    if (forward({{"ask", word_of(command)},
+                 {"model", model},
+                 {"version", version},
+                 {"revision", number_of(revision)}},
+                answer)) {
+      return;
+    }
     RunningRelease* release = find(model);
     if (release == nullptr) return answer(no_release(model));
     if (auto same = check_revision(model, revision); !same) return answer(Failure(same.error()));
@@ -228,6 +265,10 @@ void Releases::forget_pieces(const std::string& model) {
 json Releases::status_of(const RunningRelease& release) const {
   json out = release.status();
   out["history"] = history_of(release.model().str());
+  if (link_ != nullptr) {
+    const auto view = link_->view();
+    out["fleet"] = {{"connected", view.connected}, {"leads", leads()}, {"replicas", view.replicas}};
+  }
   return out;
 }
 
@@ -261,6 +302,7 @@ Result<json> Releases::without_release(const std::string& model) const {
 
 void Releases::status(std::string model, Answer answer) {
   thread_.post([this, model = std::move(model), answer = std::move(answer)]() mutable {
+    if (shared() && forward({{"ask", "status"}, {"model", model}}, answer)) return;
     learn();
     const auto* release = find(model);
     if (release != nullptr) return answer(status_of(*release));
@@ -270,6 +312,7 @@ void Releases::status(std::string model, Answer answer) {
 
 void Releases::bandit(std::string model, Answer answer) {
   thread_.post([this, model = std::move(model), answer = std::move(answer)]() mutable {
+    if (shared() && forward({{"ask", "bandit"}, {"model", model}}, answer)) return;
     learn();
     const auto* release = find(model);
     auto arms = release == nullptr ? json() : release->bandit();
@@ -285,6 +328,7 @@ void Releases::bandit(std::string model, Answer answer) {
 void Releases::feedback(std::string model, Feedback told, Answer answer) {
   thread_.post([this, model = std::move(model), told = std::move(told),
                 answer = std::move(answer)]() mutable {
+    if (link_ != nullptr) return link_->told(std::move(model), std::move(told), std::move(answer));
     auto taken = take(model, told);
     if (taken || taken.error().reason != "unknown_request" || waiting_ >= kMostWaiting) {
       return answer(std::move(taken));
@@ -301,11 +345,12 @@ void Releases::feedback(std::string model, Feedback told, Answer answer) {
   });
 }
 
-Result<json> Releases::take(const std::string& model, const Feedback& told) {
+Result<json> Releases::take(const std::string& model, const Feedback& told, std::uint64_t place) {
   learn();
   for (auto& [name, release] : releases_) {
     if (!model.empty() && name != model) continue;
-    const auto taken = release->feedback(told, kept_millis());
+    if (place <= release->place) continue;  // it has been taken, in another's life
+    const auto taken = release->feedback(told, now_millis());
     if (!taken && taken.error().reason == "unknown_request") continue;
     if (!taken) return Failure(taken.error());
     return json{{"request_id", told.request_id},

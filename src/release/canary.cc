@@ -136,8 +136,11 @@ class Canary final : public ReleasePolicy {
     if (standing.state != State::kRunning) return {};
     in_step_ += standing.passed;
     in_all_ += standing.passed;
-    // While units get lost somewhere, the arms cannot be compared.
-    if (in_step_ < options_.interval || standing.mismatch) return overdue(standing);
+    // While units get lost somewhere, the arms cannot be compared; and who is a step behind would
+    // send users back to where they were.
+    if (in_step_ < options_.interval || standing.mismatch || standing.hold) {
+      return overdue(standing);
+    }
     return advance(standing);
   }
 

@@ -49,11 +49,10 @@ std::vector<std::uint64_t> FeedbackBook::expire(WallMillis before) {
   return out;
 }
 
-std::string FeedbackBook::take_news() {
+std::string FeedbackBook::news() const {
   static_assert(std::is_trivially_copyable_v<Entry>);
   std::string out(news_.size() * sizeof(Entry), '\0');
   if (!news_.empty()) std::memcpy(out.data(), news_.data(), out.size());
-  news_.clear();
   return out;
 }
 

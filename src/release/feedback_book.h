@@ -50,8 +50,9 @@ class FeedbackBook {
   const std::vector<double>& pending() const { return pending_; }
   std::uint64_t given_up() const { return given_up_; }
 
-  // What is new since the last time, for storage; empty where nothing is.
-  std::string take_news();
+  // What is new since it was last forgotten, for storage; empty where nothing is.
+  std::string news() const;
+  void forget_news() { news_.clear(); }
   // Takes over what waits in another's, whose arm i is here `arms[i]`, or kGone; all of it is news.
   static constexpr std::size_t kGone = ~std::size_t{0};
   void adopt(FeedbackBook& other, const std::vector<std::size_t>& arms);

@@ -55,19 +55,20 @@ TEST(FeedbackBook, IsTheSameAfterARestart) {
   FeedbackBook before(2);
   before.add(key(1), waiting(0, 10));
   before.add(key(2), waiting(1, 11));
-  const auto first = before.take_news();
+  const auto first = before.news();
+  before.forget_news();
   EXPECT_EQ(FeedbackBook::entries(first), 2U);
-  EXPECT_TRUE(before.take_news().empty());
+  EXPECT_TRUE(before.news().empty());
   before.answer(key(1));
   before.add(key(3), waiting(1, 12));
-  const auto second = before.take_news();
+  const auto second = before.news();
   FeedbackBook after(2);
   after.restore(first);
   after.restore(second + "cut off");
   EXPECT_EQ(after.pending(), before.pending());
   EXPECT_EQ(after.find(key(1))->answered, 1U);
   EXPECT_EQ(after.find(key(3))->at, 12);
-  EXPECT_TRUE(after.take_news().empty()) << "it is stored already";
+  EXPECT_TRUE(after.news().empty()) << "it is stored already";
 }
 
 }  // namespace

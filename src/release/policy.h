@@ -56,6 +56,8 @@ struct Standing {
   std::span<const double> shares;
   std::chrono::milliseconds passed{0};  // since it was last asked
   bool mismatch = false;  // some units get lost: nothing that the arms say can be compared
+  // Not every replica follows the last change yet: only what protects users may be decided.
+  bool hold = false;
 };
 
 enum class Command { kPromote, kRollback, kPause, kResume };

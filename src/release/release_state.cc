@@ -1,14 +1,47 @@
 // What of a release is stored, and how it is taken up again: the storing half of
 // running_release.h.
+#include <algorithm>
+
 #include "release/json_state.h"
 #include "release/running_release.h"
 
 namespace sluice::release {
+namespace {
+
+// Shares of before that are stored: requests that were chosen by older ones have long ended.
+constexpr std::size_t kKeptEpochs = 32;
+
+json epochs_of(const std::deque<std::pair<std::uint32_t, std::vector<double>>>& earlier) {
+  json out = json::array();
+  const std::size_t first = earlier.size() - std::min(earlier.size(), kKeptEpochs);
+  for (std::size_t i = first; i < earlier.size(); ++i) {
+    out.push_back({earlier[i].first, earlier[i].second});
+  }
+  return out;
+}
+
+bool read_shares(const json& from, std::vector<double>& to) {
+  if (!from.is_array() || from.size() != to.size()) return false;
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    if (from[i].is_number()) to[i] = from[i].get<double>();
+  }
+  return true;
+}
+
+}  // namespace
 
 json RunningRelease::document() const {
-  return {{"spec", spec_.document}, {"state", word_of(state_)},        {"shares", shares_},
-          {"salt", salt_},          {"slots", slots_.text()},          {"source", source_},
-          {"declared", declared},   {"policy_state", policy_->state()}};
+  return {{"spec", spec_.document},
+          {"state", word_of(state_)},
+          {"birth", birth_},
+          {"shares", shares_},
+          {"epochs", epochs_of(earlier_)},
+          {"salt", salt_},
+          {"slots", slots_.text()},
+          {"source", source_},
+          {"declared", declared},
+          {"place", place},
+          {"policy_state", policy_->state()}};
 }
 
 json RunningRelease::evidence() const {
@@ -24,7 +57,9 @@ json RunningRelease::evidence() const {
   return {{"revision", revision},
           {"salt", salt_},
           {"shares", shares_},
+          {"epochs", epochs_of(earlier_)},
           {"slots", slots_.text()},
+          {"place", place},
           {"arms", std::move(arms)},
           {"ratio", to_json(ratio_)},
           {"policy_state", policy_->state()}};
@@ -38,15 +73,9 @@ void RunningRelease::restore(const json& document, const json& evidence) {
   // the arms were asked.
   const bool newer = count_in(evidence, "revision") == revision;
   const json& from = newer ? evidence : document;
-  const auto& shares = part_of(from, "shares");
-  if (shares.is_array() && shares.size() == shares_.size()) {
-    for (std::size_t i = 0; i < shares_.size(); ++i) {
-      if (shares[i].is_number()) shares_[i] = shares[i].get<double>();
-    }
-  }
-  if (auto slots = routing::SlotTable::parse(text_in(from, "slots"))) slots_ = *slots;
+  restore_shares(from);
+  place = count_in(from, "place");
   policy_->restore(part_of(from, "policy_state"));
-  earlier_.assign(1, {epoch_, shares_});
   if (text_in(evidence, "salt") != salt_) return;
   const auto& arms = part_of(evidence, "arms");
   for (std::size_t i = 0; i < arms_.size() && arms.is_array() && arms.size() == arms_.size(); ++i) {
@@ -58,6 +87,30 @@ void RunningRelease::restore(const json& document, const json& evidence) {
     from_json_state(part_of(arms[i], "rewards"), arms_[i].rewards);
   }
   from_json_state(part_of(evidence, "ratio"), ratio_);
+}
+
+// With those of before, so that requests which were chosen by them are still understood.
+void RunningRelease::restore_shares(const json& from) {
+  read_shares(part_of(from, "shares"), shares_);
+  if (auto slots = routing::SlotTable::parse(text_in(from, "slots"))) slots_ = *slots;
+  earlier_.clear();
+  const auto& epochs = part_of(from, "epochs");
+  for (const auto& entry : epochs.is_array() ? epochs : json::array()) {
+    std::vector<double> shares(shares_.size());
+    const bool good = entry.is_array() && entry.size() == 2 && entry[0].is_number_unsigned() &&
+                      read_shares(entry[1], shares);
+    if (good) earlier_.emplace_back(entry[0].get<std::uint32_t>(), std::move(shares));
+  }
+  if (earlier_.empty()) earlier_.emplace_back(0, shares_);
+  epoch_ = earlier_.back().first;
+}
+
+void RunningRelease::catch_up(const json& document) {
+  const auto& epochs = part_of(document, "epochs");
+  const bool newer = epochs.is_array() && !epochs.empty() && epochs.back().is_array() &&
+                     !epochs.back().empty() && epochs.back()[0].is_number_unsigned() &&
+                     epochs.back()[0].get<std::uint32_t>() > epoch_;
+  if (newer && count_in(document, "birth") == birth_) restore_shares(document);
 }
 
 }  // namespace sluice::release

@@ -36,6 +36,9 @@ Releases::Releases(const Policies& policies, repository::Repository& repository,
       tables_(tables),
       evidence_(evidence),
       store_(std::move(store)),
+      link_(store_->fleet() == nullptr
+                ? nullptr
+                : std::make_unique<FleetLink>(*store_->fleet(), "r-" + random_salt())),
       latest_(std::make_shared<const std::map<std::string, nlohmann::ordered_json>>()) {}
 
 Releases::~Releases() { close(); }
@@ -52,7 +55,12 @@ void Releases::close() {
   std::promise<void> closed;
   thread_.post([&] {
     learn();
-    save();
+    if (link_ != nullptr) (void)link_->beat(Clock::now());
+    if (leads()) {
+      take_happenings();
+      save();
+    }
+    if (link_ != nullptr) link_->leave();
     closed.set_value();
   });
   closed.get_future().wait();
@@ -61,7 +69,8 @@ void Releases::close() {
 void Releases::plan_tick() {
   if (closing_) return;
   // One that begins is not kept waiting for a tick that was planned while there was none.
-  thread_.post_at(Clock::now() + (releases_.empty() ? kIdleTick : kTick), [this, plan = ++plan_] {
+  const bool idle = releases_.empty() && link_ == nullptr;
+  thread_.post_at(Clock::now() + (idle ? kIdleTick : kTick), [this, plan = ++plan_] {
     if (plan == plan_) tick();
   });
 }
@@ -72,14 +81,21 @@ void Releases::tick() {
   const auto passed = std::min(kLongestStep, std::chrono::duration_cast<Millis>(now - ticked_));
   ticked_ += passed == kLongestStep ? now - ticked_ : passed;
   learn();
-  for (auto& [name, release] : releases_) decide(*release, passed);
-  if (now - looked_ >= kLook) {
+  if (link_ != nullptr) beat();
+  for (auto& [name, release] : releases_) {
+    if (leads()) decide(*release, passed);
+  }
+  if (leads() && now - looked_ >= kLook) {
     looked_ = now;
     look_at_tables();
   }
   if (now - saved_ >= kSave) {
     saved_ = now;
-    save();
+    if (leads()) {
+      save();
+    } else {
+      tell();
+    }
   }
   plan_tick();
 }
@@ -88,6 +104,7 @@ void Releases::tick() {
 void Releases::learn() {
   outcomes_.clear();
   evidence_.fetch(outcomes_);
+  if (link_ != nullptr) return link_->happened(outcomes_);
   const auto now = kept_millis();
   for (const auto& outcome : outcomes_) {
     const auto found = by_id_.find(outcome.choice.release);
@@ -96,7 +113,8 @@ void Releases::learn() {
 }
 
 void Releases::decide(RunningRelease& release, Millis passed) {
-  const auto next = release.next(passed);
+  const bool hold = link_ != nullptr && !link_->everybody_follows(release.published);
+  const auto next = release.next(passed, hold);
   if (!next.decision && !next.shares) return;
   if (auto done = carry_out(release, next, "judge"); !done) {
     log::error("model " + release.model().str() +
@@ -116,35 +134,42 @@ json Releases::entry_of(const RunningRelease& release, const Decision& decision,
 // With its decision; both are on the disk when it returns.
 Result<void> Releases::write(RunningRelease& release, const json& entry) {
   const auto& name = release.model().str();
-  SLUICE_TRY(release.revision,
-             store_->put("release", name, text_of(release.document()), release.revision,
-                         JournalEntry{"release", name, text_of(entry)}));
+  release.place = std::max(release.place, place_);
+  auto put = store_->put("release", name, text_of(release.document()), release.revision,
+                         JournalEntry{"release", name, text_of(entry)});
+  if (!put) {
+    // It may have been written all the same: what is there is read again.
+    if (link_ != nullptr) step_down(put.error());
+    return Failure(put.error());
+  }
+  release.revision = *put;
   release.dirty = true;
   ++decisions_[name][text_in(entry, "decision")];
   return {};
 }
 
 Result<void> Releases::carry_out(RunningRelease& release, const Next& next, std::string_view by) {
-  const auto route = [&] { repository_.set_route(release.model(), release.route()); };
   if (!next.decision) {
     release.apply(next);
-    route();
+    route(release);
     return {};
   }
   const Decision& decision = *next.decision;
-  const bool rescue = decision.state == State::kRolledBack;
+  // Among replicas what is not written is not known to the others either.
+  const bool rescue = decision.state == State::kRolledBack && link_ == nullptr;
+  if (link_ != nullptr) SLUICE_CHECK(save(release));
   const auto document = release.document();
   const auto evidence = release.evidence();
   release.apply(next);
-  if (rescue) route();
+  if (rescue) route(release);
   log::info("model " + release.model().str() + ": " + decision.reason);
   // What the judge decided holds also where it cannot be written: the users are what counts. Who
   // decides by hand is told, and nothing has changed.
   auto written = write(release, entry_of(release, decision, by, release.weights()));
-  if (!written && by == "api" && !rescue) {
+  if (!written && !rescue && (by == "api" || link_ != nullptr)) {
     release.restore(document, evidence);
   } else if (!rescue) {
-    route();
+    route(release);
   }
   tell();
   return written;
@@ -212,10 +237,12 @@ void Releases::look_at(const ModelEntry& entry) {
 
 void Releases::save() {
   for (auto& [name, release] : releases_) {
-    release->expire(kept_millis());
-    save(*release);
+    release->expire(now_millis());
+    if (!save(*release) && link_ != nullptr) return;
   }
   tell();
+  if (link_ == nullptr) return;
+  if (auto done = store_->fleet()->forget(link_->token(), place_); !done) step_down(done.error());
 }
 
 // What metrics and listings show.
@@ -228,36 +255,40 @@ void Releases::tell() {
   latest_.publish(std::move(latest));
 }
 
-void Releases::save(RunningRelease& release) {
-  if (!release.dirty) return;
+// What it has seen, who was counted and what waits for feedback: together, or none of it.
+Result<void> Releases::save(RunningRelease& release) {
+  if (!release.dirty) return {};
   const auto& name = release.model().str();
-  if (auto saved = store_->save("evidence", name, text_of(release.evidence())); !saved) {
+  Pieces& pieces = pieces_[name];
+  release.place = std::max(release.place, place_);
+  const auto users = release.users_since();
+  const auto news = release.book().news();
+  std::vector<SavedPiece> with;
+  if (!users.empty()) with.push_back({"users", pieces.users, users});
+  if (!news.empty()) with.push_back({"feedback", pieces.next, news});
+  if (auto saved = store_->save("evidence", name, text_of(release.evidence()), with); !saved) {
     log::warn("model " + name +
               ": what its release has seen cannot be kept: " + saved.error().message);
-    return;
+    if (link_ != nullptr) step_down(saved.error());
+    return saved;
   }
   release.dirty = false;
-  if (const auto users = release.take_users(); !users.empty()) {
-    (void)store_->put_blob("users", name, pieces_[name].users++, users);
-  }
-  save_feedback(release);
+  release.forget_users_since();
+  release.book().forget_news();
+  if (!users.empty()) ++pieces.users;
+  if (!news.empty()) kept_feedback(release, FeedbackBook::entries(news));
+  return {};
 }
 
-void Releases::save_feedback(RunningRelease& release) {
+// A piece more; those that are too old, or too many, go.
+void Releases::kept_feedback(RunningRelease& release, std::size_t entries) {
   const auto& name = release.model().str();
-  const auto news = release.book().take_news();
-  if (news.empty()) return;
   Pieces& pieces = pieces_[name];
-  if (auto kept = store_->put_blob("feedback", name, pieces.next, news); !kept) {
-    log::warn("model " + name +
-              ": feedback that is waited for cannot be kept: " + kept.error().message);
-    return;
-  }
-  pieces.kept.push_back({pieces.next++, kept_millis(), FeedbackBook::entries(news)});
-  pieces.entries += pieces.kept.back().entries;
+  pieces.kept.push_back({pieces.next++, now_millis(), entries});
+  pieces.entries += entries;
   // A request is written when it comes and when it is answered.
   constexpr std::size_t kMost = 2 * FeedbackBook::kMost;
-  const auto over = kept_millis() - release.policy().reward_ttl().count();
+  const auto over = now_millis() - release.policy().reward_ttl().count();
   bool drops = false;
   while (!pieces.kept.empty() && (pieces.kept.front().at < over || pieces.entries > kMost)) {
     pieces.entries -= pieces.kept.front().entries;
@@ -269,18 +300,26 @@ void Releases::save_feedback(RunningRelease& release) {
   (void)store_->drop_blobs("feedback", name, below);
 }
 
+// As it was begun; nothing of what it has done since.
+Result<Releases::ReleasePtr> Releases::from_document(ModelName model, const json& document,
+                                                     std::uint64_t revision) {
+  SLUICE_TRY(auto spec, parse_spec(part_of(document, "spec")));
+  SLUICE_TRY(auto policy, policies_.make(spec));
+  auto out = std::make_unique<RunningRelease>(
+      std::move(model), std::move(spec), std::move(policy), count_in(document, "birth", revision),
+      text_in(document, "salt"), text_in(document, "source", "api"));
+  out->revision = revision;
+  return out;
+}
+
 Result<Releases::ReleasePtr> Releases::rebuild(const StoredDocument& stored) {
   const auto document = json::parse(stored.body, nullptr, /*allow_exceptions=*/false);
   SLUICE_TRY(auto model, ModelName::parse(stored.key));
-  SLUICE_TRY(auto spec, parse_spec(part_of(document, "spec")));
-  SLUICE_TRY(auto policy, policies_.make(spec));
-  auto out = std::make_unique<RunningRelease>(std::move(model), std::move(spec), std::move(policy),
-                                              next_id_++, text_in(document, "salt"),
-                                              text_in(document, "source", "api"));
-  out->revision = stored.revision;
+  SLUICE_TRY(auto out, from_document(std::move(model), document, stored.revision));
   SLUICE_TRY(const auto saved, store_->saved("evidence", stored.key));
   const auto evidence = saved ? json::parse(*saved, nullptr, /*allow_exceptions=*/false) : json();
   out->restore(document, evidence);
+  pieces_.erase(stored.key);
   SLUICE_TRY(const auto users, store_->blobs("users", stored.key));
   for (const auto& blob : users) {
     out->restore_users(blob.bytes);
@@ -291,45 +330,64 @@ Result<Releases::ReleasePtr> Releases::rebuild(const StoredDocument& stored) {
     out->book().restore(blob.bytes);
     Pieces& pieces = pieces_[stored.key];
     pieces.next = std::max(pieces.next, blob.number + 1);
-    pieces.kept.push_back({blob.number, kept_millis(), FeedbackBook::entries(blob.bytes)});
+    pieces.kept.push_back({blob.number, now_millis(), FeedbackBook::entries(blob.bytes)});
     pieces.entries += pieces.kept.back().entries;
   }
   return out;
 }
 
-Result<void> Releases::restore() {
+// All that are stored; those that were ended are remembered as such.
+Result<std::map<std::string, Releases::ReleasePtr>> Releases::rebuild_all() {
+  std::map<std::string, ReleasePtr> out;
   SLUICE_TRY(const auto stored, store_->documents("release"));
   for (const auto& document : stored) {
     const auto read = json::parse(document.body, nullptr, /*allow_exceptions=*/false);
     if (flag_in(read, "removed")) {
-      if (auto name = ModelName::parse(document.key)) {
-        end(*name, {document.revision, text_in(read, "declared")});
-      }
+      if (!ModelName::parse(document.key)) continue;
+      gone_[document.key] = {document.revision, text_in(read, "declared")};
       continue;
     }
     auto release = rebuild(document);
+    if (!release && release.error().code == Code::kUnavailable) return Failure(release.error());
     if (!release) {
       log::error("model " + document.key +
                  ": its release cannot be taken up again: " + release.error().message);
       continue;
     }
-    log::info("model " + document.key + ": its " + (*release)->spec().policy + " goes on, " +
-              std::string(word_of((*release)->state())));
-    install(std::move(*release));
+    out[document.key] = std::move(*release);
+  }
+  return out;
+}
+
+Result<void> Releases::restore() {
+  if (link_ != nullptr) return join();
+  SLUICE_TRY(auto all, rebuild_all());
+  for (const auto& [name, gone] : gone_) set_end(*ModelName::parse(name), gone);
+  for (auto& [name, release] : all) {
+    log::info("model " + name + ": its " + release->spec().policy + " goes on, " +
+              std::string(word_of(release->state())));
+    install(std::move(release));
   }
   return {};
 }
 
 void Releases::install(ReleasePtr release) {
+  auto& installed = keep(std::move(release));
+  route(installed);
+}
+
+// In the place of whatever there was; users are not sent anywhere yet.
+RunningRelease& Releases::keep(ReleasePtr release) {
   const auto& name = release->model().str();
   if (const auto* old = find(name)) by_id_.erase(old->id());
-  by_id_[release->id()] = release.get();
-  repository_.set_route(release->model(), release->route());
+  RunningRelease& out = *release;
+  by_id_[out.id()] = &out;
   gone_.erase(name);
   const bool first = releases_.empty();
   releases_[name] = std::move(release);
   tell();
   if (first && ticked_ != Clock::time_point{}) plan_tick();
+  return out;
 }
 
 RunningRelease* Releases::find(const std::string& model) {

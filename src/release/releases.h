@@ -6,6 +6,11 @@
 // every other decision is on the disk before it takes effect, so that none that anybody has seen is
 // lost. One that cannot be written takes effect all the same, and the log says so.
 //
+// Where the store is shared with other replicas (core/fleet.h) one of them does all of this for
+// all: the others tell it how their requests ended, ask it what people ask of them, and follow what
+// it publishes, all at the same time. Without the store they go on as they are, and nothing is
+// decided.
+//
 // Thread-safety: every function may be called from any thread; answers come on the releases' own
 // thread unless it is said otherwise.
 #pragma once
@@ -26,6 +31,7 @@
 #include "core/serving_table.h"
 #include "core/state_store.h"
 #include "observers/evidence.h"
+#include "release/fleet_link.h"
 #include "release/running_release.h"
 #include "release/spec.h"
 #include "repository/repository.h"
@@ -42,8 +48,8 @@ class Releases {
            std::unique_ptr<StateStore> store);
   ~Releases();
 
-  // Takes up what was stored. Before the repository's first look, so that no request is ever routed
-  // without its release. Errors: of the store.
+  // Takes up what was stored, or what the other replicas follow. Before the repository's first
+  // look, so that no request is ever routed without its release. Errors: of the store.
   Result<void> restore();
   // Begins to look; model.yaml's releases are seen from now on.
   void start();
@@ -67,6 +73,8 @@ class Releases {
 
   // Outcomes that were not learned from, as there were too many at a time.
   std::uint64_t dropped() const { return evidence_.dropped(); }
+  // How this replica stands among the others; nothing: it is alone.
+  std::optional<FleetLink::View> fleet() const;
   // For metrics: the status of each, as it was some time in the last second. Any thread.
   std::shared_ptr<const std::map<std::string, nlohmann::ordered_json>> latest() const {
     return latest_.get();
@@ -101,6 +109,32 @@ class Releases {
   };
 
   // All on the thread.
+  // --- among replicas (fleet.cc)
+  bool leads() const { return link_ == nullptr || leading_; }
+  Result<void> join();
+  void beat();
+  Result<void> lead();
+  void step_down(const Error& why);
+  Result<std::map<std::string, ReleasePtr>> rebuild_all();
+  // The store had lost everything: what this replica knows is stored again.
+  Result<void> store_again();
+  void follow(const Published& published);
+  void follow_end(const ModelName& model, const Gone& gone, WallMillis at);
+  void route_at(WallMillis at, const ModelName& model, std::shared_ptr<const Route> route);
+  void take_happenings();
+  void take_up(const FleetEvent& event);
+  void take_told(ToldFeedback told, const std::string& replica, std::uint64_t place, bool again);
+  void answer_question(const Letter& letter);
+  // The others can be reached.
+  bool shared() const { return link_ != nullptr && link_->connected(); }
+  // True: whoever leads is asked.
+  bool forward(json question, Answer& answer);
+  // Its users go where it says from now on: here, and on all replicas at the same time.
+  void route(RunningRelease& release);
+  void publish_end(const ModelName& model, const Gone& gone);
+  WallMillis now_millis() const;
+
+  // --- here
   void plan_tick();
   void tick();
   void learn();
@@ -109,8 +143,8 @@ class Releases {
   void look_at(const ModelEntry& entry);
   void save();
   void tell();
-  void save(RunningRelease& release);
-  void save_feedback(RunningRelease& release);
+  Result<void> save(RunningRelease& release);
+  void kept_feedback(RunningRelease& release, std::size_t entries);
   void forget_pieces(const std::string& model);
   void begin_put(const std::string& model, Spec spec, std::string source, std::string declared,
                  Answer answer);
@@ -121,22 +155,27 @@ class Releases {
   json entry_of(const RunningRelease& release, const Decision& decision, std::string_view by,
                 const json& weights) const;
   void install(ReleasePtr release);
+  RunningRelease& keep(ReleasePtr release);
   json status_of(const RunningRelease& release) const;
   json history_of(const std::string& model) const;
   Result<json> without_release(const std::string& model) const;
   void end(const ModelName& model, Gone gone);
-  Result<json> take(const std::string& model, const Feedback& told);
+  void set_end(const ModelName& model, const Gone& gone);
+  Result<json> take(const std::string& model, const Feedback& told,
+                    std::uint64_t place = ~std::uint64_t{0});
   Result<void> check_revision(const std::string& model, std::optional<std::uint64_t> given) const;
   std::uint64_t revision_of(const std::string& model) const;
   RunningRelease* find(const std::string& model);
   Result<Spec> complete(const ModelEntry& entry, Spec spec) const;
   Result<ReleasePtr> rebuild(const StoredDocument& stored);
+  Result<ReleasePtr> from_document(ModelName model, const json& document, std::uint64_t revision);
 
   const Policies& policies_;
   repository::Repository& repository_;
   const ServingTables& tables_;
   observers::EvidenceLog& evidence_;
   const std::unique_ptr<StateStore> store_;
+  const std::unique_ptr<FleetLink> link_;  // null: there are no other replicas
   Snapshot<std::map<std::string, nlohmann::ordered_json>> latest_;
   std::atomic<bool> closing_{false};
 
@@ -150,7 +189,12 @@ class Releases {
   std::vector<std::string> busy_;  // models whose next release is being loaded
   std::vector<Outcome> outcomes_;
   int waiting_ = 0;  // feedback that waits for a second look
-  std::uint64_t next_id_ = 1;
+  bool leading_ = false;
+  Clock::time_point lead_again_{};  // not before
+  Clock::time_point read_{};        // what has happened
+  std::string life_;                // of the store, while this replica leads
+  std::uint64_t place_ = 0;         // of the last happening that was taken into account
+  std::map<std::string, Published> followed_;
   std::uint64_t plan_ = 0;  // the tick that goes on; others do not
   Clock::time_point ticked_{};
   Clock::time_point saved_{};

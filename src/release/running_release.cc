@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/hash.h"
 #include "observers/evidence.h"
 #include "release/json_state.h"
 #include "routing/weighted.h"
@@ -15,14 +16,19 @@ namespace {
 // Requests that were chosen by shares older than so many changes are not compared any more.
 constexpr std::size_t kEpochs = 256;
 
+std::uint64_t id_of(const ModelName& model, std::uint64_t birth) {
+  return hash64(model.str() + "/" + std::to_string(birth)) | 1;
+}
+
 }  // namespace
 
 RunningRelease::RunningRelease(ModelName model, Spec spec, std::unique_ptr<ReleasePolicy> policy,
-                               std::uint64_t id, std::string salt, std::string source)
+                               std::uint64_t birth, std::string salt, std::string source)
     : model_(std::move(model)),
       spec_(std::move(spec)),
       policy_(std::move(policy)),
-      id_(id),
+      birth_(birth),
+      id_(id_of(model_, birth)),
       salt_(spec_.salt.empty() ? std::move(salt) : spec_.salt),
       source_(std::move(source)),
       shares_(policy_->start()),
@@ -80,10 +86,9 @@ void RunningRelease::take_over_feedback(RunningRelease& before) {
   book_.adopt(before.book_, becomes);
 }
 
-std::string RunningRelease::take_users() {
+std::string RunningRelease::users_since() const {
   std::string out(new_users_.size() * sizeof(std::uint64_t), '\0');
   if (!new_users_.empty()) std::memcpy(out.data(), new_users_.data(), out.size());
-  new_users_.clear();
   return out;
 }
 
@@ -213,12 +218,14 @@ void RunningRelease::expire(WallMillis now) {
 }
 
 Standing RunningRelease::standing(std::chrono::milliseconds passed) const {
-  return {state_, shares_, passed, ratio_.alarm()};
+  return {state_, shares_, passed, ratio_.alarm(), /*hold=*/false};
 }
 
-Next RunningRelease::next(std::chrono::milliseconds passed) {
+Next RunningRelease::next(std::chrono::milliseconds passed, bool hold) {
   policy_->pending(book_.pending());
-  return policy_->next(standing(passed));
+  Standing now = standing(passed);
+  now.hold = hold;
+  return policy_->next(now);
 }
 
 Result<Next> RunningRelease::command(Command command, std::string_view version) {

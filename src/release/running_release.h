@@ -50,9 +50,9 @@ struct Paid {
 
 class RunningRelease {
  public:
-  // `id`: of this process' life, never 0. `salt`: where the spec has none.
+  // `birth`: the revision that it begins with. `salt`: where the spec has none.
   RunningRelease(ModelName model, Spec spec, std::unique_ptr<ReleasePolicy> policy,
-                 std::uint64_t id, std::string salt, std::string source);
+                 std::uint64_t birth, std::string salt, std::string source);
 
   // Users stay where they were, and what was learned of versions stays known.
   void follow(const RunningRelease& before);
@@ -64,7 +64,8 @@ class RunningRelease {
 
   void observe(const Outcome& outcome, WallMillis now);
   // What the policy wants after so much time: often nothing. It holds once it has been applied.
-  Next next(std::chrono::milliseconds passed);
+  // `hold`: see Standing.
+  Next next(std::chrono::milliseconds passed, bool hold = false);
   Result<Next> command(Command command, std::string_view version);
   // What follows from an arm's version being gone; see ReleasePolicy::lost.
   std::optional<Next> lost(std::size_t arm);
@@ -73,8 +74,10 @@ class RunningRelease {
   // Errors: kNotFound/`unknown_request`, kAborted/`repeated_feedback`, kNotFound/`expired`,
   // kInvalidArgument/`bad_reward`; then nothing has changed.
   Result<Paid> feedback(const Feedback& told, WallMillis now);
-  // Users that were counted since the last time, for storage, and of another process' life.
-  std::string take_users();
+  // Users that were counted since they were last forgotten, for storage, and of another process'
+  // life.
+  std::string users_since() const;
+  void forget_users_since() { new_users_.clear(); }
   void restore_users(const std::string& users);
   // Rewards that did not come in time.
   void expire(WallMillis now);
@@ -85,13 +88,17 @@ class RunningRelease {
   json document() const;
   json evidence() const;
   void restore(const json& document, const json& evidence);
+  // Shares that were published after what it was restored from: those are what everybody follows.
+  void catch_up(const json& document);
 
   json status() const;  // without history
   json bandit() const;  // per arm, or null where it learns from no rewards
   json weights() const;
 
   const ModelName& model() const { return model_; }
+  // The same on every replica and after every restart, and another's never. Never 0.
   std::uint64_t id() const { return id_; }
+  std::uint32_t epoch() const { return epoch_; }
   State state() const { return state_; }
   ReleasePolicy& policy() { return *policy_; }
   const ReleasePolicy& policy() const { return *policy_; }
@@ -103,10 +110,14 @@ class RunningRelease {
   std::uint64_t revision = 0;
   std::string declared;  // what model.yaml said of it when this was made
   bool dirty = false;    // there is evidence that was not saved
+  // Among replicas: which happenings it has seen, and as what its shares were last published.
+  std::uint64_t place = 0;
+  std::uint64_t published = 0;
 
  private:
   std::span<const double> shares_at(std::uint32_t epoch) const;
   void set_shares(std::vector<double> shares);
+  void restore_shares(const json& from);
   Standing standing(std::chrono::milliseconds passed) const;
   void learn(const Outcome& outcome, WallMillis now);
   void pay(std::size_t arm, const Waiting& waiting, double reward, std::optional<bool> right);
@@ -115,6 +126,7 @@ class RunningRelease {
   const ModelName model_;
   const Spec spec_;
   const std::unique_ptr<ReleasePolicy> policy_;
+  const std::uint64_t birth_;
   const std::uint64_t id_;
   std::string salt_;
   const std::string source_;

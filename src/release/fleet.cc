@@ -1,0 +1,328 @@
+// One replica among others: the sharing half of releases.h.
+#include <algorithm>
+#include <thread>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "release/json_state.h"
+#include "release/option_types.h"
+#include "release/releases.h"
+#include "release/wall_clock.h"
+
+namespace sluice::release {
+namespace {
+
+using Millis = std::chrono::milliseconds;
+
+// Between a change and when it holds: every replica has heard of it by then, so that all follow it
+// at the same time and no user is sent back and forth.
+constexpr Millis kAgreed{300};
+// How often the leader reads what has happened.
+constexpr Millis kRead{50};
+// Happenings come in pieces of some megabytes; after so many the thread does something else.
+constexpr int kMostPieces = 16;
+constexpr Millis kLeadAgain{1000};
+constexpr Millis kSecondLook{400};
+constexpr int kMostWaiting = 10'000;
+constexpr int kTries = 5;
+constexpr Millis kTryAgain{300};
+
+std::optional<Command> command_of(std::string_view word) {
+  for (const auto command :
+       {Command::kPromote, Command::kRollback, Command::kPause, Command::kResume}) {
+    if (word == word_of(command)) return command;
+  }
+  return std::nullopt;
+}
+
+json parsed(const std::string& text) {
+  return json::parse(text, nullptr, /*allow_exceptions=*/false);
+}
+
+// Whether it says what a replica that follows `text` does already.
+bool same_shares(const RunningRelease& release, const json& text) {
+  return count_in(text, "revision") == release.revision &&
+         count_in(text, "epoch") == release.epoch() && !flag_in(text, "gone");
+}
+
+}  // namespace
+
+std::optional<FleetLink::View> Releases::fleet() const {
+  if (link_ == nullptr) return std::nullopt;
+  return link_->view();
+}
+
+WallMillis Releases::now_millis() const {
+  return link_ == nullptr ? kept_millis() : link_->now(Clock::now());
+}
+
+Result<void> Releases::join() {
+  Result<BeatHeard> heard = link_->beat(Clock::now());
+  for (int i = 1; i < kTries && !heard; ++i) {
+    std::this_thread::sleep_for(kTryAgain);
+    heard = link_->beat(Clock::now());
+  }
+  if (!heard) return Failure(heard.error());
+  for (const auto& published : heard->published) follow(published);
+  if (link_->leads(Clock::now())) return lead();
+  return {};
+}
+
+void Releases::beat() {
+  const auto now = Clock::now();
+  link_->give_up(now);
+  if (link_->due(now)) {
+    const bool was = link_->connected();
+    const auto heard = link_->beat(now);
+    if (was && !heard) {
+      log::warn("the replicas' shared state cannot be reached: " + heard.error().message +
+                "; users go where they went, and nothing is decided until it is back");
+    }
+    if (!was && heard) log::info("the replicas' shared state is there again");
+    if (heard) {
+      for (const auto& published : heard->published) follow(published);
+      for (const auto& question : heard->questions) answer_question(question);
+    }
+  }
+  if (leading_ && (!link_->leads(now) || link_->life() != life_)) {
+    leading_ = false;
+    log::info("this replica decides no longer");
+  }
+  if (!leading_ && link_->leads(now) && now >= lead_again_) {
+    if (auto led = lead(); !led) step_down(led.error());
+  }
+  if (leading_ && now - read_ >= kRead) {
+    read_ = now;
+    take_happenings();
+  }
+}
+
+// --- leading ------------------------------------------------------------------------------------
+
+// What was stored is what holds, whoever led before.
+Result<void> Releases::lead() {
+  store_->fleet()->write_under(link_->token());
+  auto ended = std::exchange(gone_, {});
+  auto all = rebuild_all();
+  if (!all) {
+    gone_ = std::move(ended);
+    return Failure(all.error());
+  }
+  life_ = link_->life();
+  place_ = 0;
+  leading_ = true;
+  // One that is ended leaves a document: where there is none at all, there were none before.
+  const bool nothing = all->empty() && gone_.empty();
+  if (nothing && (!releases_.empty() || !ended.empty())) {
+    gone_ = std::move(ended);
+    return store_again();
+  }
+  log::info("this replica decides for all replicas that share its state");
+  for (auto& [name, release] : *all) {
+    const auto known = followed_.find(name);
+    const auto text = known == followed_.end() ? json() : parsed(known->second.text);
+    release->catch_up(part_of(text, "document"));
+    auto& kept = keep(std::move(release));
+    // Who knows of no other has nobody to wait for.
+    if (known == followed_.end()) repository_.set_route(kept.model(), kept.route());
+    if (same_shares(kept, text)) {
+      kept.published = known->second.number;
+    } else {
+      route(kept);
+    }
+  }
+  for (const auto& [name, gone] : gone_) {
+    const auto known = followed_.find(name);
+    const bool told = known != followed_.end() &&
+                      count_in(parsed(known->second.text), "revision") == gone.revision;
+    if (told) continue;
+    const auto model = *ModelName::parse(name);
+    set_end(model, gone);
+    publish_end(model, gone);
+  }
+  return {};
+}
+
+Result<void> Releases::store_again() {
+  log::warn(
+      "the replicas' shared state had lost all that it had; what this replica knows is "
+      "stored again");
+  for (auto& [name, release] : releases_) {
+    release->revision = 0;
+    release->place = 0;
+    release->dirty = true;
+    pieces_.erase(name);
+    const Decision kept{"kept",
+                        "The replicas' shared state had lost this release: it goes on as a replica "
+                        "knew it.",
+                        release->state(),
+                        {}};
+    SLUICE_CHECK(save(*release));
+    SLUICE_CHECK(write(*release, entry_of(*release, kept, "fleet", release->weights())));
+    route(*release);
+  }
+  for (auto& [name, gone] : gone_) {
+    const auto text = text_of(json{{"removed", true}, {"declared", gone.declared}});
+    SLUICE_TRY(gone.revision, store_->put("release", name, text, 0, std::nullopt));
+    publish_end(*ModelName::parse(name), gone);
+  }
+  return {};
+}
+
+// Whatever was being done may be half done in the store: it is taken up anew from there.
+void Releases::step_down(const Error& why) {
+  if (!leading_ && lead_again_ > Clock::now()) return;
+  leading_ = false;
+  lead_again_ = Clock::now() + kLeadAgain;
+  log::warn("this replica stops deciding for the others: " + why.message);
+}
+
+void Releases::take_happenings() {
+  if (link_ == nullptr) return;
+  for (int piece = 0; piece < kMostPieces && leading_; ++piece) {
+    const auto events = store_->fleet()->events(link_->token(), place_);
+    if (!events) return step_down(events.error());
+    for (const auto& event : *events) take_up(event);
+    if (events->empty()) return;
+  }
+}
+
+void Releases::take_up(const FleetEvent& event) {
+  const HappeningReader reader{
+      [&](const Outcome& outcome, WallMillis at) {
+        const auto found = by_id_.find(outcome.choice.release);
+        const bool counts = found != by_id_.end() && event.place > found->second->place;
+        if (counts) found->second->observe(outcome, at);
+      },
+      [&](ToldFeedback told) { take_told(std::move(told), event.replica, event.place, true); }};
+  if (!read_happenings(event.bytes, link_->clock(), reader)) {
+    log::warn("a part of what another replica has seen cannot be read: is it of another version?");
+  }
+  place_ = event.place;
+}
+
+// A request may be told of before the replica that answered it has said so: then a moment later.
+void Releases::take_told(ToldFeedback told, const std::string& replica, std::uint64_t place,
+                         bool again) {
+  auto taken = take(told.model, told.told, place);
+  const bool unknown = !taken && taken.error().reason == "unknown_request";
+  if (!unknown || !again || waiting_ >= kMostWaiting) {
+    return link_->reply(replica, told.letter, taken);
+  }
+  ++waiting_;
+  thread_.post_at(Clock::now() + kSecondLook, [this, told = std::move(told), replica]() mutable {
+    --waiting_;
+    take_told(std::move(told), replica, ~std::uint64_t{0}, false);
+  });
+}
+
+void Releases::answer_question(const Letter& letter) {
+  const auto question = parsed(letter.text);
+  Answer answer = [this, letter](const Result<json>& result) { link_->reply(letter, result); };
+  const auto ask = text_in(question, "ask");
+  auto model = text_in(question, "model");
+  std::optional<std::uint64_t> revision;
+  if (part_of(question, "revision").is_number()) revision = count_in(question, "revision");
+  if (const auto told = command_of(ask)) {
+    return command(std::move(model), *told, text_in(question, "version"), revision,
+                   std::move(answer));
+  }
+  if (ask == "put") {
+    return put(std::move(model), part_of(question, "body"), revision, std::move(answer));
+  }
+  if (ask == "remove") {
+    return remove(std::move(model), revision, text_in(question, "by", "api"), std::move(answer));
+  }
+  if (ask == "status") return status(std::move(model), std::move(answer));
+  if (ask == "bandit") return bandit(std::move(model), std::move(answer));
+  answer(
+      fail(Code::kUnimplemented, "unsupported",
+           "the replica that decides does not know what it is asked: is it of another version?"));
+}
+
+// --- publishing and following -------------------------------------------------------------------
+
+bool Releases::forward(json question, Answer& answer) {
+  if (leads()) return false;
+  link_->ask(question, std::move(answer));
+  return true;
+}
+
+void Releases::route(RunningRelease& release) {
+  if (link_ == nullptr) return repository_.set_route(release.model(), release.route());
+  const auto& name = release.model().str();
+  const auto at = now_millis() + kAgreed.count();
+  const auto text = text_of(json{{"revision", release.revision},
+                                 {"epoch", release.epoch()},
+                                 {"at", at},
+                                 {"document", release.document()}});
+  const auto number = store_->fleet()->publish(link_->token(), name, text);
+  if (!number) return step_down(number.error());
+  release.published = *number;
+  followed_[name] = {name, *number, text};
+  route_at(at, release.model(), release.route());
+}
+
+void Releases::publish_end(const ModelName& model, const Gone& gone) {
+  const auto at = now_millis() + kAgreed.count();
+  const auto text = text_of(
+      json{{"gone", true}, {"revision", gone.revision}, {"at", at}, {"declared", gone.declared}});
+  const auto number = store_->fleet()->publish(link_->token(), model.str(), text);
+  if (!number) return step_down(number.error());
+  followed_[model.str()] = {model.str(), *number, text};
+  follow_end(model, gone, at);
+}
+
+void Releases::follow(const Published& published) {
+  link_->heard(published.number);
+  Published& known = followed_[published.model];
+  const bool first = known.text.empty();
+  if (leading_ || (known.number == published.number && known.text == published.text)) return;
+  known = published;
+  const auto text = parsed(published.text);
+  const auto model = ModelName::parse(published.model);
+  if (!model || !text.is_object()) {
+    log::error(
+        "what the replica that decides says of a model cannot be read: is it of another "
+        "version?");
+    return;
+  }
+  const WallMillis at = first ? 0 : static_cast<WallMillis>(count_in(text, "at"));
+  if (flag_in(text, "gone")) {
+    const Gone gone{count_in(text, "revision"), text_in(text, "declared")};
+    if (const auto* release = find(model->str())) by_id_.erase(release->id());
+    releases_.erase(model->str());
+    gone_[model->str()] = gone;
+    return follow_end(*model, gone, at);
+  }
+  auto release = from_document(*model, part_of(text, "document"), count_in(text, "revision"));
+  if (!release) {
+    log::error(
+        "model " + model->str() +
+        ": what the replica that decides says cannot be followed: " + release.error().message);
+    return;
+  }
+  (*release)->restore(part_of(text, "document"), json());
+  const auto& kept = keep(std::move(*release));
+  route_at(at, kept.model(), kept.route());
+}
+
+// At that time of the store, unless something newer has been published by then.
+void Releases::route_at(WallMillis at, const ModelName& model, std::shared_ptr<const Route> route) {
+  const auto when = link_->clock().local(at);
+  if (when <= Clock::now()) return repository_.set_route(model, std::move(route));
+  thread_.post_at(when, [this, model, route = std::move(route),
+                         number = followed_[model.str()].number]() mutable {
+    if (followed_[model.str()].number == number) repository_.set_route(model, std::move(route));
+  });
+}
+
+void Releases::follow_end(const ModelName& model, const Gone& gone, WallMillis at) {
+  const auto when = link_->clock().local(at);
+  if (when <= Clock::now()) return set_end(model, gone);
+  thread_.post_at(when, [this, model, gone, number = followed_[model.str()].number] {
+    if (followed_[model.str()].number == number) set_end(model, gone);
+  });
+}
+
+}  // namespace sluice::release

@@ -1,0 +1,215 @@
+#include "release/fleet_link.h"
+
+#include <gtest/gtest.h>
+
+#include "release/json_state.h"
+#include "state/testing/shared_store.h"
+
+namespace sluice::release {
+namespace {
+
+using namespace std::chrono_literals;
+using state::testing::SharedStore;
+
+class FleetLinks : public ::testing::Test {
+ protected:
+  struct Replica {
+    std::unique_ptr<StateStore> store;
+    std::unique_ptr<FleetLink> link;
+  };
+
+  Replica replica(const std::string& name) {
+    Replica out{shared_.open(name), nullptr};
+    out.link = std::make_unique<FleetLink>(*out.store->fleet(), name);
+    return out;
+  }
+  static BeatHeard beat(Replica& replica) {
+    auto heard = replica.link->beat(FleetLink::Clock::now());
+    return heard ? *std::move(heard) : BeatHeard{};
+  }
+  static std::vector<Outcome> outcomes(std::size_t count) { return std::vector<Outcome>(count); }
+  // How many the leader reads.
+  static std::size_t read(Replica& leader) {
+    std::size_t out = 0;
+    std::uint64_t place = 0;
+    while (true) {
+      const auto events = leader.store->fleet()->events(leader.link->token(), place);
+      EXPECT_TRUE(events);
+      if (!events || events->empty()) return out;
+      for (const auto& event : *events) {
+        place = event.place;
+        EXPECT_TRUE(read_happenings(
+            event.bytes, leader.link->clock(),
+            {[&](const Outcome&, WallMillis) { ++out; }, [&](const ToldFeedback&) { ++out; }}));
+      }
+    }
+  }
+
+  SharedStore shared_;
+};
+
+TEST_F(FleetLinks, TheFirstThatBeatsLeads) {
+  auto a = replica("a");
+  auto b = replica("b");
+  EXPECT_FALSE(a.link->leads(FleetLink::Clock::now()));
+  beat(a);
+  beat(b);
+  EXPECT_TRUE(a.link->leads(FleetLink::Clock::now()));
+  EXPECT_FALSE(b.link->leads(FleetLink::Clock::now()));
+  EXPECT_FALSE(a.link->leads(FleetLink::Clock::now() + Fleet::kLease)) << "it was not kept";
+  EXPECT_TRUE(a.link->view().leads);
+}
+
+TEST_F(FleetLinks, WhatHasHappenedIsHeardOnceHoweverOftenItIsSaid) {
+  auto a = replica("a");
+  auto b = replica("b");
+  beat(a);
+  beat(b);  // from now on it knows the store's time
+  b.link->happened(outcomes(3));
+  shared_.lose_replies("b");
+  beat(b);
+  EXPECT_FALSE(b.link->connected());
+  b.link->happened(outcomes(4));
+  beat(b);
+  shared_.restore("b");
+  shared_.cut("b");
+  b.link->happened(outcomes(5));
+  beat(b);
+  EXPECT_EQ(b.link->view().waiting, 12U);
+  shared_.restore("b");
+  beat(b);
+  beat(b);
+  EXPECT_EQ(b.link->view().waiting, 0U);
+  EXPECT_EQ(read(a), 12U);
+}
+
+TEST_F(FleetLinks, WhatWaitsIsBounded) {
+  auto a = replica("a");
+  beat(a);
+  shared_.cut("a");
+  a.link->happened(outcomes(FleetLink::kMostHeld - 1));
+  a.link->happened(outcomes(3));
+  beat(a);
+  EXPECT_EQ(a.link->view().waiting, FleetLink::kMostHeld);
+  EXPECT_EQ(a.link->view().given_up, 2U);
+  shared_.restore("a");
+  while (a.link->view().waiting > 0) beat(a);
+  EXPECT_EQ(read(a), FleetLink::kMostHeld);
+}
+
+TEST_F(FleetLinks, QuestionsAreAnsweredByWhoeverLeads) {
+  auto a = replica("a");
+  auto b = replica("b");
+  beat(a);
+  beat(b);
+  std::vector<std::string> answers;
+  const auto answer = [&](const Result<json>& result) {
+    answers.push_back(result ? text_of(*result)
+                             : std::string(result.error().reason) + ": " + result.error().message);
+  };
+  b.link->ask({{"ask", "status"}}, answer);
+  b.link->ask({{"ask", "nonsense"}}, answer);
+  EXPECT_TRUE(beat(b).questions.empty());
+  const auto heard = beat(a);
+  ASSERT_EQ(heard.questions.size(), 2U);
+  EXPECT_EQ(heard.questions[0].text, R"({"ask":"status"})");
+  a.link->reply(heard.questions[0], json{{"state", "running"}});
+  a.link->reply(heard.questions[1], not_found("unknown_model", "there is none"));
+  EXPECT_TRUE(a.link->due(FleetLink::Clock::now() + FleetLink::kQuickBeat));
+  beat(a);
+  beat(b);
+  EXPECT_EQ(answers,
+            (std::vector<std::string>{R"({"state":"running"})", "unknown_model: there is none"}));
+}
+
+TEST_F(FleetLinks, WithoutTheStoreQuestionsAreAnsweredAtOnce) {
+  auto a = replica("a");
+  beat(a);
+  std::vector<std::string> reasons;
+  const auto answer = [&](const Result<json>& result) {
+    reasons.emplace_back(result ? "" : result.error().reason);
+  };
+  a.link->ask({{"ask", "status"}}, answer);
+  shared_.cut("a");
+  beat(a);
+  EXPECT_TRUE(reasons.empty());
+  a.link->give_up(FleetLink::Clock::now());
+  a.link->ask({{"ask", "status"}}, answer);
+  a.link->told("m", {"r1", 1.0, std::nullopt}, answer);
+  EXPECT_EQ(reasons, (std::vector<std::string>{"no_leader", "no_leader", "no_leader"}));
+}
+
+TEST_F(FleetLinks, NobodyWaitsForEver) {
+  auto a = replica("a");
+  beat(a);
+  std::string reason;
+  a.link->ask({{"ask", "status"}},
+              [&](const Result<json>& result) { reason = result.error().reason; });
+  a.link->give_up(FleetLink::Clock::now());
+  EXPECT_EQ(reason, "");
+  a.link->give_up(FleetLink::Clock::now() + FleetLink::kAnswer);
+  EXPECT_EQ(reason, "no_leader");
+}
+
+TEST_F(FleetLinks, EverybodyFollowsOnceAllHaveSaidSo) {
+  auto a = replica("a");
+  auto b = replica("b");
+  beat(a);
+  beat(b);
+  a.store->fleet()->write_under(a.link->token());
+  const auto number = a.store->fleet()->publish(a.link->token(), "m", "text");
+  ASSERT_TRUE(number);
+  beat(a);
+  EXPECT_FALSE(a.link->everybody_follows(*number));
+  const auto heard = beat(b);
+  ASSERT_EQ(heard.published.size(), 1U);
+  b.link->heard(heard.published[0].number);
+  beat(b);
+  beat(a);
+  EXPECT_TRUE(a.link->everybody_follows(*number));
+}
+
+// One that is cut off is waited for until it is held to be gone.
+TEST_F(FleetLinks, WhoIsSilentForLongIsNotWaitedFor) {
+  auto a = replica("a");
+  auto b = replica("b");
+  beat(a);
+  beat(b);
+  const auto number = a.store->fleet()->publish(a.link->token(), "m", "text");
+  ASSERT_TRUE(number);
+  shared_.advance(Fleet::kGone - 1s);
+  beat(a);
+  EXPECT_FALSE(a.link->everybody_follows(*number));
+  shared_.advance(2s);
+  beat(a);
+  EXPECT_TRUE(a.link->everybody_follows(*number));
+}
+
+TEST_F(FleetLinks, AReplicaThatEndsHandsItsLeaseOn) {
+  auto a = replica("a");
+  auto b = replica("b");
+  beat(a);
+  beat(b);
+  const auto before = a.link->token();
+  a.link->happened(outcomes(2));
+  a.link->leave();
+  beat(b);
+  EXPECT_TRUE(b.link->leads(FleetLink::Clock::now()));
+  EXPECT_GT(b.link->token(), before);
+  EXPECT_EQ(read(b), 2U);
+}
+
+TEST_F(FleetLinks, AnswersKeepTheirErrors) {
+  const auto through = [](const Result<json>& result) { return result_of(text_of(result)); };
+  EXPECT_EQ(*through(json{{"a", 1}}), (json{{"a", 1}}));
+  const auto error = through(fail(Code::kAborted, "revision_conflict", "it is 3"));
+  ASSERT_FALSE(error);
+  EXPECT_EQ(error.error().code, Code::kAborted);
+  EXPECT_EQ(error.error().reason, "revision_conflict");
+  EXPECT_EQ(error.error().message, "it is 3");
+  EXPECT_EQ(through(fail(Code::kAborted, "of_a_newer_version", "x")).error().reason, "refused");
+  EXPECT_FALSE(result_of("{broken"));
+}
+
+}  // namespace
+}  // namespace sluice::release

@@ -1,0 +1,142 @@
+"""Replicas that share their state in a Redis of this test's own, each through a way of its own that
+can be cut."""
+
+import http.client
+import re
+import socket
+import threading
+
+from . import tiny_onnx
+from .folder import LOOKING, Folder, wait_until
+from .redis import Redis
+from .release import Control, code
+from .server import Server
+
+
+class Way:
+    """A TCP way to a port. `cut`: nothing passes, and what stood is closed. `deafen`: what is said
+    arrives, answers do not."""
+
+    def __init__(self, port):
+        self.target, self.open, self.deaf = port, True, False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.pairs, self.lock = [], threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                inner = self.listener.accept()[0]
+            except OSError:
+                return
+            if not self.open:
+                inner.close()
+                continue
+            try:
+                outer = socket.create_connection(("127.0.0.1", self.target), 2)
+            except OSError:
+                inner.close()
+                continue
+            with self.lock:
+                self.pairs.append((inner, outer))
+            for source, sink, answers in ((inner, outer, False), (outer, inner, True)):
+                threading.Thread(target=self._pump, args=(source, sink, answers),
+                                 daemon=True).start()
+
+    def _pump(self, source, sink, answers):
+        try:
+            while data := source.recv(1 << 16):
+                if not (answers and self.deaf):
+                    sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        self.open = False
+        with self.lock:
+            for pair in self.pairs:
+                for end in pair:
+                    try:
+                        end.shutdown(socket.SHUT_RDWR)
+                    except OSError:
+                        pass
+            self.pairs = []
+
+    def mend(self):
+        self.open, self.deaf = True, False
+
+    def close(self):
+        self.cut()
+        self.listener.close()
+
+
+class Replicas(Folder):
+    """Model m as in lib/canary.py (v1 and v4 sound, v2 fails for BAD rows), `count` servers."""
+
+    def __init__(self, count=3, redis=("--appendonly", "yes", "--appendfsync", "always")):
+        super().__init__()
+        self.count, self.redis = count, Redis(*redis)
+        self.servers, self.ways = [], []
+
+    def __enter__(self):
+        self.put("m", "v1", code("v1"))
+        self.put("m", "v2", tiny_onnx.fragile(code("v2")))
+        self.put("m", "v4", code("v4"))
+        self.redis.start()
+        for _ in range(self.count):
+            self.ways.append(Way(self.redis.port))
+            self.servers.append(None)
+        for number in range(self.count):
+            self.begin(number)
+        return self
+
+    def __exit__(self, *_):
+        for server in self.servers:
+            server.kill()
+        for way in self.ways:
+            way.close()
+        self.redis.__exit__()
+        super().__exit__()
+
+    def begin(self, number):
+        """Starts this replica, or starts it again."""
+        self.servers[number] = Server(self.path, extra=[
+            *LOOKING, "--state", f"redis://127.0.0.1:{self.ways[number].port}/0"])
+
+    def control(self, number):
+        return Control(self.servers[number])
+
+    def metric(self, number, name):
+        connection = http.client.HTTPConnection(self.servers[number].management, timeout=20)
+        try:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        finally:
+            connection.close()
+        found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+        return float(found[1]) if found else None
+
+    def leader(self):
+        """Which replica decides, or None."""
+        leading = [i for i, server in enumerate(self.servers)
+                   if server.process.poll() is None and self.metric(i, "sluice_fleet_leads") == 1]
+        return leading[0] if len(leading) == 1 else None
+
+    def led(self, seconds=10):
+        """Until one decides: which."""
+        wait_until(lambda: self.leader() is not None, seconds)
+        return self.leader()
+
+    def settled(self, asked, seconds=10, at=0):
+        """Until the release has counted so many requests in all; the last count."""
+        def count():
+            arms = self.control(at).get()["arms"]
+            return sum(arm["requests"] for arm in arms.values())
+        wait_until(lambda: count() >= asked, seconds, every=0.05)
+        return count()
