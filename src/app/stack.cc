@@ -27,11 +27,12 @@ Result<std::unique_ptr<StateStore>> open_state(const StateOptions& options) {
 Result<std::string> kept_hash_key(StateStore& store) {
   constexpr std::string_view kKind = "settings";
   constexpr std::string_view kKey = "log_key";
+  std::string made;
+  for (int i = 0; i < 4; ++i) made += fmt::format("{:016x}", random_seed());
+  if (auto* const fleet = store.fleet()) return fleet->agree(kKey, made);
   while (true) {
     SLUICE_TRY(const auto there, store.document(kKind, kKey));
     if (there) return there->body;
-    std::string made;
-    for (int i = 0; i < 4; ++i) made += fmt::format("{:016x}", random_seed());
     const auto put = store.put(kKind, kKey, made, 0, std::nullopt);
     if (put) return made;
     if (put.error().code != Code::kAborted) return Failure(put.error());

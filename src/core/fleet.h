@@ -59,7 +59,8 @@ struct BeatSaid {
 
 struct ReplicaSeen {
   std::string name;
-  std::uint64_t heard = 0;  // as it said
+  std::uint64_t heard = 0;              // as it said
+  std::chrono::milliseconds silent{0};  // since its last beat
 };
 
 struct BeatHeard {
@@ -98,6 +99,9 @@ class Fleet {
   virtual Result<BeatHeard> beat(const BeatSaid& said) = 0;
   // This replica ends: its lease is free, and nobody waits for it.
   virtual Result<void> leave(std::string_view replica) = 0;
+
+  // What all replicas use under this name: the text of whoever said one first.
+  virtual Result<std::string> agree(std::string_view name, std::string_view text) = 0;
 
   // --- for the leader. `token`: of its lease.
   // What is written through the StateStore from now on is written under this token: refused with

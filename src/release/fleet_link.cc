@@ -14,7 +14,8 @@ namespace {
 
 using Millis = std::chrono::milliseconds;
 
-// After the store has lost everything, whoever led comes first: it knows most.
+// After the store has lost everything, whoever led comes first: it knows most. Another one that has
+// got the lease in the same moment gives it back.
 constexpr Millis kPatience{1500};
 // In one event at most: with both it is well below Fleet::kMostText.
 constexpr std::size_t kMostInEvent = 50'000;  // outcomes, of 80 bytes
@@ -213,12 +214,12 @@ void FleetLink::leave() {
 // --- how it stands ------------------------------------------------------------------------------
 
 bool FleetLink::leads(Clock::time_point now) const {
-  return leader_ == replica_ && now < leads_until_;
+  return leader_ == replica_ && now < leads_until_ && now >= patient_until_;
 }
 
 bool FleetLink::everybody_follows(std::uint64_t number) const {
   return std::ranges::all_of(replicas_, [&](const ReplicaSeen& replica) {
-    return replica.name == replica_ || replica.heard >= number;
+    return replica.name == replica_ || (replica.heard >= number && replica.silent <= kPresent);
   });
 }
 

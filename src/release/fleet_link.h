@@ -68,7 +68,9 @@ class FleetLink {
   // Of the store, where it was heard; else this machine's.
   const SharedClock& clock() const { return clock_; }
   WallMillis now(Clock::time_point at) const { return clock_.millis(at); }
-  // Every replica that is there follows what was published under that number.
+  // A replica that has not beaten for so long may not hear what is published next.
+  static constexpr std::chrono::milliseconds kPresent{500};
+  // Every replica follows what was published under that number, and would hear what comes next.
   bool everybody_follows(std::uint64_t number) const;
 
   struct View {

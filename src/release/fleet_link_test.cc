@@ -169,6 +169,22 @@ TEST_F(FleetLinks, EverybodyFollowsOnceAllHaveSaidSo) {
   EXPECT_TRUE(a.link->everybody_follows(*number));
 }
 
+// What is published next would not be heard by one that does not beat.
+TEST_F(FleetLinks, WhoIsSilentDoesNotFollow) {
+  auto a = replica("a");
+  auto b = replica("b");
+  beat(a);
+  beat(b);
+  beat(a);
+  EXPECT_TRUE(a.link->everybody_follows(0));
+  shared_.advance(FleetLink::kPresent + 1ms);
+  beat(a);
+  EXPECT_FALSE(a.link->everybody_follows(0));
+  beat(b);
+  beat(a);
+  EXPECT_TRUE(a.link->everybody_follows(0));
+}
+
 // One that is cut off is waited for until it is held to be gone.
 TEST_F(FleetLinks, WhoIsSilentForLongIsNotWaitedFor) {
   auto a = replica("a");
@@ -183,6 +199,20 @@ TEST_F(FleetLinks, WhoIsSilentForLongIsNotWaitedFor) {
   shared_.advance(2s);
   beat(a);
   EXPECT_TRUE(a.link->everybody_follows(*number));
+}
+
+TEST_F(FleetLinks, AfterALossWhoeverLedLeadsOn) {
+  auto a = replica("a");
+  auto b = replica("b");
+  beat(a);
+  beat(b);
+  shared_.lose_everything();
+  beat(b);
+  EXPECT_FALSE(b.link->leads(FleetLink::Clock::now())) << "though it has the lease";
+  beat(b);
+  beat(a);
+  EXPECT_TRUE(a.link->leads(FleetLink::Clock::now()));
+  EXPECT_FALSE(b.link->leads(FleetLink::Clock::now()));
 }
 
 TEST_F(FleetLinks, AReplicaThatEndsHandsItsLeaseOn) {

@@ -122,6 +122,16 @@ TEST_P(FleetLease, WhoeverLostTheLeaseWritesNothingAnyMore) {
   EXPECT_TRUE(b.fleet().publish(second, "m", "x")) << "which has its own token";
 }
 
+// --- what all use
+
+TEST_P(FleetLease, WhoeverSaysATextFirstHasSaidItForAll) {
+  auto a = member("a");
+  auto b = member("b");
+  EXPECT_EQ(a.fleet().agree("key", std::string("\0x", 2)).value(), std::string("\0x", 2));
+  EXPECT_EQ(b.fleet().agree("key", "another").value(), std::string("\0x", 2));
+  EXPECT_EQ(b.fleet().agree("name", "another").value(), "another") << "nobody has to lead";
+}
+
 // --- who is there
 
 TEST_P(FleetLease, TheLeaderHearsWhoIsThereAndWhatTheyFollow) {
@@ -139,6 +149,7 @@ TEST_P(FleetLease, TheLeaderHearsWhoIsThereAndWhatTheyFollow) {
   EXPECT_EQ(heard.replicas[1].name, "b");
   EXPECT_EQ(heard.replicas[1].heard, 1U);
   EXPECT_EQ(heard.replicas[2].heard, 0U);
+  EXPECT_LT(heard.replicas[2].silent, 60s);
   ASSERT_TRUE(c.fleet().leave("c"));
   EXPECT_EQ(a.beat().replicas.size(), 2U);
 }
@@ -149,7 +160,10 @@ TEST_P(FleetLease, AReplicaThatDoesNotBeatIsGone) {
   a.lead();
   b.beat();
   place_->advance(Fleet::kGone - 10s);
-  EXPECT_EQ(a.beat().replicas.size(), 2U);
+  const auto before = a.beat();
+  ASSERT_EQ(before.replicas.size(), 2U);
+  EXPECT_LT(before.replicas[0].silent, 5s);
+  EXPECT_GE(before.replicas[1].silent, Fleet::kGone - 10s);
   place_->advance(11s);
   const auto heard = a.beat();
   ASSERT_EQ(heard.replicas.size(), 1U);

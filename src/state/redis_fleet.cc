@@ -89,6 +89,10 @@ Result<void> check_sizes(const BeatSaid& said) {
   return {};
 }
 
+std::chrono::milliseconds milliseconds(std::uint64_t count) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(count));
+}
+
 Result<BeatHeard> read_heard(Answer answer) {
   BeatHeard out;
   out.now = static_cast<std::int64_t>(answer.number());
@@ -102,7 +106,9 @@ Result<BeatHeard> read_heard(Answer answer) {
   });
   out.answers = answer.list(letter);
   out.questions = answer.list(letter);
-  out.replicas = answer.list([&] { return ReplicaSeen{answer.text(), answer.number()}; });
+  out.replicas = answer.list([&] {
+    return ReplicaSeen{answer.text(), answer.number(), milliseconds(answer.number())};
+  });
   SLUICE_CHECK(answer.check());
   std::ranges::sort(out.replicas, {}, &ReplicaSeen::name);
   return out;
@@ -131,6 +137,16 @@ Result<void> RedisFleet::leave(std::string_view replica) {
   arguments.text(replica).number(count(kGone));
   SLUICE_CHECK(calls_.run(redis_scripts().leave, arguments.words()));
   return {};
+}
+
+Result<std::string> RedisFleet::agree(std::string_view name, std::string_view text) {
+  Arguments arguments;
+  arguments.text(name).text(text);
+  SLUICE_TRY(auto words, calls_.run(redis_scripts().agree, arguments.words()));
+  Answer answer(std::move(words));
+  auto out = answer.text();
+  SLUICE_CHECK(answer.check());
+  return out;
 }
 
 Result<std::uint64_t> RedisFleet::publish(std::uint64_t token, std::string_view model,

@@ -21,6 +21,7 @@ class RedisFleet final : public Fleet {
 
   Result<BeatHeard> beat(const BeatSaid& said) override;
   Result<void> leave(std::string_view replica) override;
+  Result<std::string> agree(std::string_view name, std::string_view text) override;
   void write_under(std::uint64_t token) override { token_ = token; }
   Result<std::uint64_t> publish(std::uint64_t token, std::string_view model,
                                 std::string_view text) override;

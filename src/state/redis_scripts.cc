@@ -192,7 +192,9 @@ for _, name in ipairs(call('ZRANGEBYSCORE', p .. 'beats', '-inf', text(now - 360
   call('HDEL', p .. 'heard', name)
   call('HDEL', p .. 'said', name)
 end
-local names = call('ZRANGEBYSCORE', p .. 'beats', text(now - ARGV[7]), '+inf')
+local beats = call('ZRANGEBYSCORE', p .. 'beats', text(now - ARGV[7]), '+inf', 'WITHSCORES')
+local names = {}
+for i = 1, #beats, 2 do names[#names + 1] = beats[i] end
 add(text(#names))
 for first = 1, #names, 1000 do
   local last = math.min(first + 999, #names)
@@ -200,7 +202,8 @@ for first = 1, #names, 1000 do
   local at = #out
   for i = first, last do
     out[at + 1], out[at + 2] = names[i], follow[i - first + 1] or '0'
-    at = at + 2
+    out[at + 3] = text(math.max(0, now - beats[2 * i]))
+    at = at + 3
   end
 end
 return out
@@ -213,6 +216,11 @@ local clock = call('TIME')
 local gone = clock[1] * 1000 + math.floor(clock[2] / 1000) - ARGV[2] - 1
 call('ZADD', p .. 'beats', 'XX', text(gone), ARGV[1])
 return {'ok'}
+)";
+
+constexpr const char* kAgree = R"(
+call('HSETNX', p .. 'agreed', ARGV[1], ARGV[2])
+return {call('HGET', p .. 'agreed', ARGV[1])}
 )";
 
 constexpr const char* kPublish = R"(
@@ -275,6 +283,7 @@ const RedisScripts& redis_scripts() {
       .drop_blobs = {kHead, kFenced, kDropBlobs},
       .beat = {kHead, kKnow, kBeat},
       .leave = {kHead, kLeave},
+      .agree = {kHead, kAgree},
       .publish = {kHead, kFenced, kPublish},
       .events = {kHead, kFenced, kKnow, kEvents},
       .forget_events = {kHead, kFenced, kForgetEvents},

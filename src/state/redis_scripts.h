@@ -18,6 +18,7 @@
 //   heard, said        hashes by replica: what it follows; the newest event of it that was kept
 //   events             stream with ids PLACE-0: r replica, b bytes, t `total` behind it
 //   published, texts   sorted set of models by number; hash by model
+//   agreed             hash by name
 //   questions          list of letters: time, from, id, text
 //   answers:REPLICA    likewise
 //
@@ -56,10 +57,13 @@ struct RedisScripts {
   // replica, wants ("1"), heard, sequence, event, milliseconds (lease, gone, letter), most
   // (letters, bytes waiting), number of questions, for each from, id, text; then answers likewise
   // -> now, life, leader, token, kept ("1"), number of published, for each model, number, text;
-  //    then answers, questions: from, id, text; then replicas: name, heard
+  //    then answers, questions: from, id, text; then replicas: name, heard,
+  //    milliseconds since its last beat
   RedisScript beat;
   // replica, milliseconds (gone)
   RedisScript leave;
+  // name, text -> the text
+  RedisScript agree;
   // token, model, text -> ok NUMBER
   RedisScript publish;
   // token, place, bytes about -> ok, then for each: place, replica, bytes

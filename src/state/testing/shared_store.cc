@@ -85,6 +85,7 @@ struct Data {
   std::size_t waiting = 0;
   std::map<std::string, Published> published;
   std::uint64_t number = 0;
+  std::map<std::string, std::string> agreed;
   std::map<std::string, Mailbox> answers;
   Mailbox questions;
 };
@@ -112,7 +113,8 @@ BeatHeard Data::beat(const BeatSaid& said, std::int64_t now) {
   if (leader != said.replica) return out;
   out.questions = fetch(questions, now);
   for (const auto& [name, replica] : replicas) {
-    if (now - replica.beaten <= Fleet::kGone.count()) out.replicas.push_back({name, replica.heard});
+    const auto silent = std::chrono::milliseconds(now - replica.beaten);
+    if (silent <= Fleet::kGone) out.replicas.push_back({name, replica.heard, silent});
   }
   return out;
 }
@@ -216,6 +218,11 @@ class SharedStore::Way final : public StateStore, public Fleet {
       if (data.leader == replica) data.leader.clear();
       data.replicas.erase(std::string(replica));
       return {};
+    });
+  }
+  Result<std::string> agree(std::string_view name, std::string_view text) override {
+    return read([&](Data& data) -> Result<std::string> {
+      return data.agreed.try_emplace(std::string(name), text).first->second;
     });
   }
   void write_under(std::uint64_t token) override {
