@@ -130,8 +130,10 @@ class Quantising {
     const auto plan = plan_static(graph, skip_);
     out_.notes.insert(out_.notes.end(), plan.left_alone.begin(), plan.left_alone.end());
     if (plan.units.empty()) {
+      const auto within = control_flow(graph);
       return not_compressible("no Conv, Gemm or MatMul has FP32 weights that are constants" +
-                              (plan.left_alone.empty() ? "" : "; " + plan.left_alone.front()));
+                              (plan.left_alone.empty() ? "" : "; " + plan.left_alone.front()) +
+                              (within.empty() ? "" : "; " + within));
     }
     return graph.save(base_.file());
   }

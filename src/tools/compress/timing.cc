@@ -12,7 +12,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kTurns = 20;
+constexpr int kFewestTurns = 3;
 constexpr std::size_t kMostRows = 64;  // of a batch
+
+using Microseconds = std::chrono::duration<double, std::micro>;
 
 std::vector<TensorView> first_rows(const DatasetBatch& batch, std::size_t count) {
   if (count == batch.rows) return batch.inputs;
@@ -48,18 +51,32 @@ struct Both {
   Taken after;
 };
 
+// How often both fit into `budget`: a turn is at least one run of each, however long that is.
+int turns_within(Clock::duration budget, Both& warm) {
+  const double each = quantile(warm.before, 0.5) + quantile(warm.after, 0.5);
+  const double fit = Microseconds(budget).count() / std::max(each, 1.0);
+  return static_cast<int>(std::clamp<double>(fit, kFewestTurns, kTurns));
+}
+
 Result<Both> in_turns(const Model& before, const Model& after, std::span<const TensorView> inputs,
                       Clock::duration budget, const std::atomic<bool>& stop) {
   Both warm;
   SLUICE_CHECK(run_for(before, inputs, budget / kTurns, warm.before));
   SLUICE_CHECK(run_for(after, inputs, budget / kTurns, warm.after));
+  const int turns = turns_within(budget, warm);
   Both out;
-  for (int turn = 0; turn < kTurns; ++turn) {
+  for (int turn = 0; turn < turns; ++turn) {
     if (stop) return stopped();
-    SLUICE_CHECK(run_for(before, inputs, budget / (2 * kTurns), out.before));
-    SLUICE_CHECK(run_for(after, inputs, budget / (2 * kTurns), out.after));
+    SLUICE_CHECK(run_for(before, inputs, budget / (2 * turns), out.before));
+    SLUICE_CHECK(run_for(after, inputs, budget / (2 * turns), out.after));
   }
   return out;
+}
+
+// Rows of a batch that take no more than a tenth of `budget`, by what one takes alone.
+std::size_t rows_within(Clock::duration budget, double row_us) {
+  const double fit = Microseconds(budget / 10).count() / std::max(row_us, 0.01);
+  return static_cast<std::size_t>(std::clamp<double>(fit, 1, kMostRows));
 }
 
 }  // namespace
@@ -70,8 +87,10 @@ Result<TimingPair> time_both(const Model& before, const Model& after, const Data
   const auto& largest = *std::ranges::max_element(batches, {}, &DatasetBatch::rows);
   const bool batchable = before.signature().batchable();
   const std::size_t alone = batchable ? 1 : largest.rows;
-  const std::size_t many = batchable ? std::min(kMostRows, largest.rows) : largest.rows;
   SLUICE_TRY(auto single, in_turns(before, after, first_rows(largest, alone), budget / 2, stop));
+  const double slower = std::max(quantile(single.before, 0.5), quantile(single.after, 0.5));
+  const std::size_t many =
+      batchable ? std::min(rows_within(budget / 2, slower), largest.rows) : largest.rows;
   SLUICE_TRY(auto together, in_turns(before, after, first_rows(largest, many), budget / 2, stop));
   const auto timing = [&](Taken& one, Taken& batch) {
     return Timing{quantile(one, 0.5), quantile(one, 0.95),

@@ -27,7 +27,8 @@ struct TimingPair {
   double throughput = 1;  // after's rows a second over before's
 };
 
-// About `budget` for all of it. Both are loaded with one thread. Errors: the models'; kCancelled.
+// About `budget` for all of it: of slow models fewer rows are in a batch and fewer turns are taken,
+// three at least. Both are loaded with one thread. Errors: the models'; kCancelled.
 Result<TimingPair> time_both(const Model& before, const Model& after, const Dataset& dataset,
                              std::chrono::milliseconds budget, const std::atomic<bool>& stop);
 
