@@ -199,9 +199,9 @@ Result<OpenedModel> open_alone(const fs::path& file, const FoundModel& like, Scr
   for (const auto& one : files_of(file)) {
     const bool main = one == file.filename();
     // Whatever it is called: the only model of its version.
-    SLUICE_CHECK(bring(file.parent_path() / one,
-                       version / (main ? fs::path("model").replace_extension(file.extension())
-                                       : one)));
+    SLUICE_CHECK(
+        bring(file.parent_path() / one,
+              version / (main ? fs::path("model").replace_extension(file.extension()) : one)));
   }
   if (!like.yaml.empty()) {
     std::FILE* const out = std::fopen((model / "model.yaml").c_str(), "w");

@@ -13,8 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Why `to`, which ONNX Runtime has begun to write, has no room for twice as much as `from` is; 0: it
-// has. ONNX Runtime says of a full disk only that protobuf's serialization failed, as it does of
+// Why `to`, which ONNX Runtime has begun to write, has no room for twice as much as `from` is; 0:
+// it has. ONNX Runtime says of a full disk only that protobuf's serialization failed, as it does of
 // models beyond protobuf's 2 GiB.
 int no_room(const fs::path& from, const fs::path& to) {
   std::error_code error;
@@ -41,9 +41,9 @@ Result<void> save_optimized(const std::filesystem::path& from, const std::filesy
     std::error_code ignored;
     fs::remove(to, ignored);  // half a model
     if (full != 0) {
-      return unavailable("unwritable", "the new version cannot be written: " +
-                                           std::string(std::strerror(full)) +
-                                           "; check that its disk has room");
+      return unavailable("unwritable",
+                         "the new version cannot be written: " + std::string(std::strerror(full)) +
+                             "; check that its disk has room");
     }
     return invalid("bad_model",
                    "ONNX Runtime cannot optimize the model: " + first_sentence(error.what()));

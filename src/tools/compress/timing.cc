@@ -102,9 +102,9 @@ std::string slower_note(const TimingPair& timing) {
     what = fmt::format("one row alone takes {} the original's time", times(1 / timing.faster));
   }
   if (timing.before.batch > 1 && slower(timing.throughput)) {
-    what += fmt::format("{}{} rows together take {} {}", what.empty() ? "" : ", ",
-                        timing.before.batch, times(1 / timing.throughput),
-                        what.empty() ? "the original's time" : "of it");
+    what +=
+        fmt::format("{}{} rows together take {} {}", what.empty() ? "" : ", ", timing.before.batch,
+                    times(1 / timing.throughput), what.empty() ? "the original's time" : "of it");
   }
   if (what.empty()) return what;
   return "it is slower on this machine: " + what + "; unless bytes matter more, keep the original";
