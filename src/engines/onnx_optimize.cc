@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "base/file.h"
@@ -21,7 +22,9 @@ int no_room(const fs::path& from, const fs::path& to) {
   const auto size = fs::file_size(from, error);
   if (error) return 0;
   const Fd fd(::open(to.c_str(), O_WRONLY | O_CLOEXEC));
-  return fd ? ::posix_fallocate(fd.get(), 0, static_cast<off_t>(2 * size)) : 0;
+  if (!fd) return 0;
+  const int failed = ::posix_fallocate(fd.get(), 0, static_cast<off_t>(2 * size));
+  return failed == ENOSPC || failed == EFBIG || failed == EDQUOT ? failed : 0;
 }
 
 }  // namespace
