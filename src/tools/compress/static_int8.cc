@@ -116,7 +116,10 @@ class Quantising {
       // relative to itself: so they have to be in the same folder.
       const bool outside = std::ranges::any_of(graph.graph().initializer(), is_external);
       if (outside) SLUICE_CHECK(graph.save(beside.file()));
-      if (engines::save_optimized(outside ? beside.file() : task_.from, folded.file(), false)) {
+      const auto saved =
+          engines::save_optimized(outside ? beside.file() : task_.from, folded.file(), false);
+      if (!saved && saved.error().code == Code::kUnavailable) return saved;
+      if (saved) {
         std::vector<std::string> said_already;
         SLUICE_TRY(graph, open_for_int8(folded.file(), said_already));
         drop_unused_domains(graph);

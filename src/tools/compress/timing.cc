@@ -1,9 +1,13 @@
 #include "tools/compress/timing.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "core/tensor_rows.h"
+#include "tools/compress/figures.h"
 #include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
@@ -14,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int kTurns = 20;
 constexpr int kFewestTurns = 3;
 constexpr std::size_t kMostRows = 64;  // of a batch
+constexpr double kMoods = 0.03;        // a ratio nearer to 1 says nothing
 
 using Microseconds = std::chrono::duration<double, std::micro>;
 
@@ -93,8 +98,14 @@ Result<TimingPair> time_both(const Model& before, const Model& after, const Data
       batchable ? std::min(rows_within(budget / 2, slower), largest.rows) : largest.rows;
   SLUICE_TRY(auto together, in_turns(before, after, first_rows(largest, many), budget / 2, stop));
   const auto timing = [&](Taken& one, Taken& batch) {
-    return Timing{quantile(one, 0.5), quantile(one, 0.95),
-                  1e6 * static_cast<double>(many) / quantile(batch, 0.5), many};
+    Timing out;
+    out.p50_us = quantile(one, 0.5);
+    out.p95_us = quantile(one, 0.95);
+    out.batch = many;
+    out.batch_p50_us = quantile(batch, 0.5);
+    out.batch_p95_us = quantile(batch, 0.95);
+    out.rows_per_second = 1e6 * static_cast<double>(many) / out.batch_p50_us;
+    return out;
   };
   TimingPair out;
   out.before = timing(single.before, together.before);
@@ -102,6 +113,21 @@ Result<TimingPair> time_both(const Model& before, const Model& after, const Data
   out.faster = out.before.p50_us / out.after.p50_us;
   out.throughput = out.after.rows_per_second / out.before.rows_per_second;
   return out;
+}
+
+std::string slower_note(const TimingPair& timing) {
+  const auto slower = [](double ratio) { return ratio < 1 - kMoods; };
+  std::string what;
+  if (slower(timing.faster)) {
+    what = fmt::format("one row alone takes {} the original's time", times(1 / timing.faster));
+  }
+  if (timing.before.batch > 1 && slower(timing.throughput)) {
+    what +=
+        fmt::format("{}{} rows together take {} {}", what.empty() ? "" : ", ", timing.before.batch,
+                    times(1 / timing.throughput), what.empty() ? "the original's time" : "of it");
+  }
+  if (what.empty()) return what;
+  return "it is slower on this machine: " + what + "; unless bytes matter more, keep the original";
 }
 
 }  // namespace sluice::tools::compress

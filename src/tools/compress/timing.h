@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <string>
 
 #include "core/engine.h"
 #include "tools/compress/dataset.h"
@@ -18,6 +19,8 @@ struct Timing {
   double p95_us = 0;
   double rows_per_second = 0;  // with `batch` rows at a time, on one thread
   std::size_t batch = 0;
+  double batch_p50_us = 0;  // of `batch` rows together
+  double batch_p95_us = 0;
 };
 
 struct TimingPair {
@@ -31,5 +34,9 @@ struct TimingPair {
 // three at least. Both are loaded with one thread. Errors: the models'; kCancelled.
 Result<TimingPair> time_both(const Model& before, const Model& after, const Dataset& dataset,
                              std::chrono::milliseconds budget, const std::atomic<bool>& stop);
+
+// A sentence where the new one is slower by more than a machine's moods, by one row or by a batch:
+// nobody should have to find that among the numbers. Else empty.
+std::string slower_note(const TimingPair& timing);
 
 }  // namespace sluice::tools::compress
