@@ -216,7 +216,8 @@ int serve(Reloader& reloader) {
   auto stack = Stack::open(options.models, std::move(repository), engine_options, probe->get(),
                            std::move(remote),
                            {state_options(options), *std::move(faults), log_options(options),
-                            options.log_key, tracer_options(options), options.feature_stores});
+                            options.log_key, tracer_options(options), options.feature_stores,
+                            options.model_name});
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());
