@@ -20,7 +20,8 @@ set(CPACK_THREADS 1)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS ca-certificates)
+# procps has the kill of ExecReload=.
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates, procps")
 # Only for pickles, which are off unless they are allowed.
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "python3-sklearn, python3-joblib")
 # What files in it may be; others' scripts cannot change what root runs.
