@@ -24,14 +24,14 @@ from pathlib import Path
 PROGRAM = "/usr/bin/sluice"
 OWN = Path("/usr/lib/sluice")
 # Beside what the programs are linked with: what they open by name.
-OPENED = ["/etc/ssl/certs/ca-certificates.crt", "/etc/services", "/usr/lib/os-release"]
+OPENED = ["/etc/ssl/certs/ca-certificates.crt", "/usr/lib/os-release"]
 USER = 65532
 NODE_ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}[platform.machine()]
 NAMES = {
     "etc/passwd": "root:x:0:0:root:/:/usr/sbin/nologin\n"
                   f"sluice:x:{USER}:{USER}::/home/sluice:/usr/sbin/nologin\n",
     "etc/group": f"root:x:0:\nsluice:x:{USER}:\n",
-    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
 
 
