@@ -171,9 +171,11 @@ def main():
     (root / "tmp").mkdir()
     (root / "tmp").chmod(0o1777)
     # The last three are where engines mount what they bring.
-    for name in ("models", "home/sluice", "proc", "dev", "sys"):
+    for name in ("models", "state", "home/sluice", "proc", "dev", "sys"):
         (root / name).mkdir(parents=True)
-    os.chown(root / "home/sluice", USER, USER)
+    # A volume that is made for /state has its owner.
+    for name in ("state", "home/sluice"):
+        os.chown(root / name, USER, USER)
     out = root / "usr/share/sluice/sbom.cdx.json"
     out.parent.mkdir(parents=True)
     out.write_text(json.dumps(sbom(packages, arguments.bundled), indent=1) + "\n")

@@ -10,13 +10,14 @@ INSIDE = "SLUICE_TEST_APART"
 
 
 def run_apart():
-    """Starts the script again with a loopback network and mounts that nobody else sees. Needs root."""
+    """Starts the script again with a loopback network and mounts that nobody else sees."""
     if os.environ.get(INSIDE):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return
     os.environ[INSIDE] = "1"
-    os.execvp("unshare", ["unshare", "--net", "--mount", "--kill-child", "--fork", sys.executable,
-                          *sys.argv])
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    os.execvp("unshare", ["unshare", *user, "--net", "--mount", "--kill-child", "--fork",
+                          sys.executable, *sys.argv])
 
 
 def mount(folder, at):
