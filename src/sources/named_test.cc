@@ -52,13 +52,13 @@ TEST(Named, NoModelYetIsNoMistake) {
 TEST(Named, OfSeveralModelsNoneCanHaveIt) {
   const auto listed = named(models({"a", "b"}))->list();
   ASSERT_FALSE(listed);
-  EXPECT_EQ(listed.error().code, "many_models");
+  EXPECT_EQ(listed.error().reason, "many_models");
   EXPECT_NE(listed.error().message.find("there are 2 models"), std::string::npos);
 }
 
 TEST(Named, TheRestIsTheSourcesOwn) {
   auto source = named(Failure(not_found("gone", "gone")));
-  EXPECT_EQ(source->list().error().code, "gone");
+  EXPECT_EQ(source->list().error().reason, "gone");
   EXPECT_EQ(source->open(models({"a"})[0].versions[0]).error().message, "where");
   int told = 0;
   source->watch([&] { ++told; });
