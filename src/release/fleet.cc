@@ -253,9 +253,9 @@ void Releases::route(RunningRelease& release) {
   if (link_ == nullptr) return repository_.set_route(release.model(), release.route());
   const auto& name = release.model().str();
   // Who does not stay with a version has nothing to be sent back to.
-  const auto later = !release.policy().sticky()               ? Millis(0)
+  const auto later = !release.policy().sticky()              ? Millis(0)
                      : release.state() == State::kRolledBack ? kRescue
-                                                              : kAgreed;
+                                                             : kAgreed;
   const auto at = now_millis() + later.count();
   const auto text = text_of(json{{"revision", release.revision},
                                  {"epoch", release.epoch()},
