@@ -138,13 +138,14 @@ def choices(report):
         report.equal("it ends", logged.end(), 0)
         lines = logged.lines()
         report.equal("a line each", len(lines), 201)
-        seen = {(line["model_version"], line.get("choice_probability")) for line in lines[:200]}
+        # Two connections' lines may change places.
+        chosen = [line for line in lines if "choice_probability" in line]
+        report.equal("nobody chose where a version was named", len(chosen), 200)
+        seen = {(line["model_version"], line["choice_probability"]) for line in chosen}
         report.equal("the probability of what was chosen", seen, {("v1", 0.75), ("v2", 0.25)})
-        share = sum(line["model_version"] == "v2" for line in lines[:200]) / 200
+        share = sum(line["model_version"] == "v2" for line in chosen) / 200
         report.check("and so it was drawn", abs(share - 0.25) < 5 * math.sqrt(0.25 * 0.75 / 200),
                      share)
-        named = [line for line in lines if "choice_probability" not in line]
-        report.equal("nobody chose where a version was named", len(named), 1)
 
 
 def several_inputs(report):
