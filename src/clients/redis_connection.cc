@@ -20,6 +20,7 @@ struct RedisExchange {
   RedisReplies& replies;
   std::size_t done = 0;            // replies that are whole
   bool wrong = false;              // a reply is not what it should be
+  bool demoted = false;            // the server was a primary once, or never
   std::optional<Error> refusal{};  // the first
 };
 
@@ -105,24 +106,73 @@ Result<int> connect_any(const RedisUrl& url, RedisConnection::Deadline deadline)
   return unavailable("store_unavailable", "Redis cannot be reached: " + system_text(code));
 }
 
-// The replies to AUTH and SELECT.
-struct Greeting : RedisReplies {
-  bool list(std::size_t, std::size_t) override { return false; }
-  void text(std::size_t, std::size_t, std::string_view) override {}
+// What is said before anything else, and the replies to it.
+class Greeting : public RedisReplies {
+ public:
+  explicit Greeting(const RedisUrl& url) {
+    if (!url.password.empty()) {
+      std::vector<std::string_view> words = {"AUTH"};
+      if (!url.user.empty()) words.emplace_back(url.user);
+      words.emplace_back(url.password);
+      add(Command::kAuth, words);
+    }
+    if (url.database != 0) {
+      add(Command::kSelect,
+          std::array<std::string_view, 2>{"SELECT", std::to_string(url.database)});
+    }
+    if (!url.primary.empty()) add(Command::kRole, std::array<std::string_view, 1>{"ROLE"});
+  }
+
+  std::string_view pipeline() const { return pipeline_; }
+  std::size_t commands() const { return commands_.size(); }
+  // After the replies.
+  Result<void> check() const {
+    if (role_.empty() || role_ == "master") return {};
+    return unavailable("store_unavailable",
+                       "the sentinels of Redis name a server that is not the primary; a failover "
+                       "may be under way: try again later");
+  }
+
+  bool list(std::size_t reply, std::size_t size) override {
+    return commands_[reply] == Command::kRole && size > 0;
+  }
+  void text(std::size_t, std::size_t element, std::string_view text) override {
+    if (element == 0) role_ = text;
+  }
   void nil(std::size_t, std::size_t) override {}
-  bool status(std::size_t, std::string_view text) override { return text == "OK"; }
+  bool other(std::size_t, std::size_t element) override { return element > 0; }
+  bool status(std::size_t reply, std::string_view text) override {
+    return commands_[reply] != Command::kRole && text == "OK";
+  }
   Result<void> refused(std::size_t reply, std::string_view why) override {
     auto error = redis_refusal(why);
+    if (error.reason != "bad_store") return Failure(std::move(error));
+    if (commands_[reply] == Command::kRole && why.starts_with("NOPERM")) {
+      error.message =
+          "Redis does not let this user ask for ROLE, which tells the primary from its copies; "
+          "allow it";
+    }
     // Older servers have only ERR for both.
-    if (error.reason == "bad_store" && why.starts_with("ERR")) {
-      error.message = auth && reply == 0
-                          ? "Redis does not take the user or password of the store's URL"
-                          : "Redis does not have the database of the store's URL";
+    if (why.starts_with("ERR") && commands_[reply] == Command::kAuth) {
+      error.message = "Redis does not take the user or password of the store's URL";
+    }
+    if (why.starts_with("ERR") && commands_[reply] == Command::kSelect) {
+      error.message = "Redis does not have the database of the store's URL";
     }
     return Failure(std::move(error));
   }
 
-  bool auth = false;
+ private:
+  enum class Command : std::uint8_t { kAuth, kSelect, kRole };
+
+  void add(Command command, std::span<const std::string_view> words) {
+    append_redis_command(pipeline_, words);
+    commands_.push_back(command);
+  }
+
+  std::string pipeline_;
+  std::vector<Command> commands_;
+  std::string role_;
 };
 
 // hiredis calls these for each part of a reply; they make nothing, and what they return only says
@@ -135,7 +185,22 @@ struct Parts {
   static RedisExchange& pending(const redisReadTask* task) {
     return *static_cast<RedisExchange*>(task->privdata);
   }
+  // Somewhere in an element of a list, of which nothing is told.
+  static bool deep(const redisReadTask* task) {
+    return task->parent != nullptr && task->parent->parent != nullptr;
+  }
+  // A number, or a list in a list.
+  static bool wrong(const redisReadTask* task) {
+    auto& now = pending(task);
+    if (deep(task)) return false;
+    return task->parent == nullptr ||
+           !now.replies.other(now.done, static_cast<std::size_t>(task->idx));
+  }
   static void refused(RedisExchange& pending, std::string_view why) {
+    // Also where a program has run into it.
+    constexpr std::string_view kCopy[] = {"READONLY ", "MASTERDOWN "};
+    const auto in = [&](std::string_view word) { return why.find(word) != std::string_view::npos; };
+    pending.demoted = pending.demoted || std::ranges::any_of(kCopy, in);
     auto taken = pending.replies.refused(pending.done, why);
     if (!taken && !pending.refusal) pending.refusal = std::move(taken).error();
   }
@@ -143,7 +208,7 @@ struct Parts {
   static void* string(const redisReadTask* task, char* data, std::size_t size) {
     auto& now = pending(task);
     const std::string_view text(data, size);
-    if (now.wrong) return made();
+    if (now.wrong || deep(task)) return made();
     if (task->parent != nullptr) {
       now.wrong = task->type != REDIS_REPLY_STRING;
       if (!now.wrong) now.replies.text(now.done, static_cast<std::size_t>(task->idx), text);
@@ -157,18 +222,24 @@ struct Parts {
   static void* array(const redisReadTask* task, int size) {
     auto& now = pending(task);
     if (now.wrong) return made();
-    now.wrong = task->parent != nullptr || size < 0 ||
-                !now.replies.list(now.done, static_cast<std::size_t>(size));
+    now.wrong = task->parent != nullptr
+                    ? wrong(task)
+                    : size < 0 || !now.replies.list(now.done, static_cast<std::size_t>(size));
     return made();
   }
   static void* integer(const redisReadTask* task, long long) {
-    pending(task).wrong = true;
+    auto& now = pending(task);
+    now.wrong = now.wrong || wrong(task);
     return made();
   }
   static void* nil(const redisReadTask* task) {
     auto& now = pending(task);
-    now.wrong = now.wrong || task->parent == nullptr;
-    if (!now.wrong) now.replies.nil(now.done, static_cast<std::size_t>(task->idx));
+    if (now.wrong || deep(task)) return made();
+    if (task->parent == nullptr) {
+      now.wrong = !now.replies.nothing(now.done);
+    } else {
+      now.replies.nil(now.done, static_cast<std::size_t>(task->idx));
+    }
     return made();
   }
   static void free(void*) {}
@@ -202,23 +273,9 @@ Result<std::unique_ptr<RedisConnection>> RedisConnection::open(const RedisUrl& u
 }
 
 Result<void> RedisConnection::greet(const RedisUrl& url, Deadline deadline) {
-  std::string pipeline;
-  std::size_t commands = 0;
-  Greeting greeting;
-  if (!url.password.empty()) {
-    std::vector<std::string_view> words = {"AUTH"};
-    if (!url.user.empty()) words.emplace_back(url.user);
-    words.emplace_back(url.password);
-    append_redis_command(pipeline, words);
-    greeting.auth = true;
-    ++commands;
-  }
-  if (url.database != 0) {
-    const auto database = std::to_string(url.database);
-    append_redis_command(pipeline, std::array<std::string_view, 2>{"SELECT", database});
-    ++commands;
-  }
-  return exchange(pipeline, commands, greeting, deadline);
+  Greeting greeting(url);
+  SLUICE_CHECK(exchange(greeting.pipeline(), greeting.commands(), greeting, deadline));
+  return greeting.check();
 }
 
 Result<void> RedisConnection::exchange(std::string_view pipeline, std::size_t commands,
@@ -228,8 +285,9 @@ Result<void> RedisConnection::exchange(std::string_view pipeline, std::size_t co
   reader_->privdata = &pending;
   auto done = run(pending, deadline);
   reader_->privdata = nullptr;
-  // More than was asked for: nobody knows what the next reply would be.
-  usable_ = done.has_value() && reader_->pos == reader_->len;
+  // More than was asked for: nobody knows what the next reply would be. Of a copy: where it was
+  // found, the primary may be now.
+  usable_ = done.has_value() && reader_->pos == reader_->len && !pending.demoted;
   if (done && pending.refusal) return Failure(*std::move(pending.refusal));
   return done;
 }
