@@ -2,7 +2,7 @@
 //
 // A connection is made at its first use, kept, and made anew after an error; where the URL names
 // sentinels, they are asked for the primary each time. There are as many as threads ask at the same
-// time. Nothing of TLS and of clusters.
+// time. Nothing of clusters.
 //
 // Thread-safety: any number of threads may share a client; each call has a connection of its own.
 #pragma once

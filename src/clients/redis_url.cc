@@ -12,13 +12,15 @@ namespace {
 struct Scheme {
   std::string_view start;
   std::string_view form;  // of the whole URL
+  bool tls = false;
   bool sentinels = false;
 };
 
 constexpr Scheme kSchemes[] = {
     {"redis://", "redis://[user:password@]host[:port][/database]"},
+    {"rediss://", "rediss://[user:password@]host[:port][/database][?cacert=FILE]", true},
     {"redis+sentinel://", "redis+sentinel://[user:password@]host:port,host:port/name[/database]",
-     true},
+     false, true},
 };
 
 // Takes the parts of a URL from its front.
@@ -27,9 +29,7 @@ class Parser {
   Parser(const Scheme& scheme, std::string_view text) : scheme_(scheme), left_(text) {}
 
   Result<RedisUrl> parse() && {
-    if (left_.find_first_of("?#") != std::string_view::npos) {
-      return bad("the URL of Redis has a '?' or '#' in it");
-    }
+    SLUICE_CHECK(read_query());
     SLUICE_CHECK(read_user());
     SLUICE_CHECK(scheme_.sentinels ? read_sentinels() : read_server());
     SLUICE_CHECK(read_database());
@@ -48,6 +48,23 @@ class Parser {
     const auto out = left_.substr(0, slash);
     left_.remove_prefix(slash == std::string_view::npos ? left_.size() : slash + 1);
     return out;
+  }
+
+  Result<void> read_query() {
+    if (left_.find('#') != std::string_view::npos) return bad("the URL of Redis has a '#' in it");
+    out_.tls = scheme_.tls;
+    const auto mark = left_.find('?');
+    if (mark == std::string_view::npos) return {};
+    if (!scheme_.tls) return bad("the URL of Redis has a '?' in it");
+    constexpr std::string_view kFile = "cacert=";
+    const auto query = left_.substr(mark + 1);
+    if (!query.starts_with(kFile) || query.find('&') != std::string_view::npos) {
+      return bad("the URL of Redis has something else than 'cacert=' behind its '?'");
+    }
+    out_.authorities = percent_decode(query.substr(kFile.size()));
+    if (out_.authorities.empty()) return bad("the URL of Redis names no file as its 'cacert'");
+    left_ = left_.substr(0, mark);
+    return {};
   }
 
   Result<void> read_user() {
@@ -122,7 +139,7 @@ Result<RedisUrl> parse_redis_url(std::string_view text) {
     }
   }
   return invalid("bad_store_url",
-                 "the URL of Redis does not start with redis:// or redis+sentinel://");
+                 "the URL of Redis does not start with redis://, rediss:// or redis+sentinel://");
 }
 
 }  // namespace sluice::clients

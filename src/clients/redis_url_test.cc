@@ -62,6 +62,20 @@ TEST(RedisUrl, WhatIsNone) {
   EXPECT_NE(message("redis+sentinel://h").find("redis+sentinel://[user"), std::string::npos);
 }
 
+TEST(RedisUrl, OverTls) {
+  const auto url = parse_redis_url("rediss://:p%3F@h/2?cacert=/etc/my%20ca@1.pem");
+  ASSERT_TRUE(url) << url.error().message;
+  EXPECT_TRUE(url->tls);
+  EXPECT_EQ(url->password, "p?");
+  EXPECT_EQ(url->host, "h");
+  EXPECT_EQ(url->port, "6379");
+  EXPECT_EQ(url->database, 2);
+  EXPECT_EQ(url->authorities, "/etc/my ca@1.pem");
+  EXPECT_EQ(parse_redis_url("rediss://h?cacert=f")->host, "h");
+  EXPECT_EQ(parse_redis_url("rediss://h")->authorities, "");
+  EXPECT_FALSE(parse_redis_url("redis://h")->tls);
+}
+
 TEST(RedisUrl, NamesSentinelsAndThePrimary) {
   const auto url = parse_redis_url("redis+sentinel://ann:p%40@one.example,[::1]:7/my%20name/2");
   ASSERT_TRUE(url) << url.error().message;
