@@ -3,54 +3,11 @@
 #include <algorithm>
 #include <charconv>
 
-#include "base/text.h"
-#include "clients/http.h"
 #include "clients/redis_connection.h"
+#include "clients/redis_sentinels.h"
 
 namespace sluice::clients {
 namespace {
-
-Failure bad_url(std::string_view why) {
-  return invalid("bad_store_url", std::string(why) +
-                                      "; write redis://[user:password@]host[:port][/database], "
-                                      "with what is special in a password percent-encoded");
-}
-
-Result<void> read_user(std::string_view text, RedisUrl& out) {
-  const auto colon = text.find(':');
-  if (colon == std::string_view::npos || colon + 1 == text.size()) {
-    return bad_url("the URL of Redis has a user without a password");
-  }
-  out.user = percent_decode(text.substr(0, colon));
-  out.password = percent_decode(text.substr(colon + 1));
-  return {};
-}
-
-Result<void> read_host(std::string_view text, RedisUrl& out) {
-  const auto colon = text.rfind(':');
-  if (colon != std::string_view::npos && text.find(']', colon) == std::string_view::npos) {
-    const auto port = parse_int(text.substr(colon + 1));
-    if (!port || *port < 1 || *port > 65535) {
-      return bad_url("the URL of Redis has a port that is not a number from 1 to 65535");
-    }
-    out.port = std::to_string(*port);
-    text = text.substr(0, colon);
-  }
-  if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
-  if (text.empty()) return bad_url("the URL of Redis has no host");
-  out.host = text;
-  return {};
-}
-
-Result<void> read_database(std::string_view text, RedisUrl& out) {
-  if (text.empty()) return {};
-  const auto database = parse_int(text);
-  if (!database || *database < 0) {
-    return bad_url("the URL of Redis has a database that is not a number from 0 on");
-  }
-  out.database = *database;
-  return {};
-}
 
 // A refusal's first word, where it is one of Redis's: in capitals.
 std::string_view first_word(std::string_view why) {
@@ -73,28 +30,6 @@ void append_word(std::string& pipeline, std::string_view word) {
 }
 
 }  // namespace
-
-Result<RedisUrl> parse_redis_url(std::string_view text) {
-  if (text.starts_with("rediss:")) {
-    return bad_url(
-        "Redis is not spoken to over TLS yet: put a TLS tunnel on this machine in front");
-  }
-  constexpr std::string_view kScheme = "redis://";
-  if (!text.starts_with(kScheme)) return bad_url("the URL of Redis does not start with redis://");
-  text.remove_prefix(kScheme.size());
-  if (text.find_first_of("?#") != std::string_view::npos) {
-    return bad_url("the URL of Redis has a '?' or '#' in it");
-  }
-  RedisUrl out;
-  if (const auto at = text.rfind('@'); at != std::string_view::npos) {
-    SLUICE_CHECK(read_user(text.substr(0, at), out));
-    text.remove_prefix(at + 1);
-  }
-  const auto slash = text.find('/');
-  SLUICE_CHECK(read_host(text.substr(0, slash), out));
-  if (slash != std::string_view::npos) SLUICE_CHECK(read_database(text.substr(slash + 1), out));
-  return out;
-}
 
 Error redis_refusal(std::string_view why) {
   constexpr std::string_view kPassing[] = {"MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"};
@@ -146,41 +81,70 @@ void RedisHmget::append(std::string& pipeline, std::string_view key) const {
   pipeline += tail_;
 }
 
-RedisClient::RedisClient(RedisUrl url) : url_(std::move(url)) {}
+struct RedisClient::Taken {
+  std::unique_ptr<RedisConnection> connection;
+  std::uint64_t generation = 0;
+};
+
+RedisClient::RedisClient(RedisUrl url)
+    : url_(std::move(url)),
+      sentinels_(url_.sentinels.empty() ? nullptr : std::make_unique<const RedisSentinels>(url_)) {}
 RedisClient::~RedisClient() = default;
 
 Result<void> RedisClient::ask(std::string_view pipeline, std::size_t commands,
                               RedisReplies& replies,
                               std::chrono::steady_clock::time_point deadline) const {
   if (commands == 0) return {};
-  if (auto idle = take_idle()) {
-    auto done = idle->exchange(pipeline, commands, replies, deadline);
-    const bool closed = !done && idle->closed_unread();
+  if (auto idle = take_idle(); idle.connection) {
+    auto done = idle.connection->exchange(pipeline, commands, replies, deadline);
+    const bool closed = !done && idle.connection->closed_unread();
     give_back(std::move(idle));
     // A server ends connections that are idle for long, or has been started anew.
     if (!closed) return done;
   }
-  SLUICE_TRY(auto connection, RedisConnection::open(url_, deadline));
-  auto done = connection->exchange(pipeline, commands, replies, deadline);
-  give_back(std::move(connection));
+  SLUICE_TRY(auto made, connect(deadline));
+  auto done = made.connection->exchange(pipeline, commands, replies, deadline);
+  give_back(std::move(made));
   return done;
 }
 
+Result<RedisClient::Taken> RedisClient::connect(
+    std::chrono::steady_clock::time_point deadline) const {
+  Taken out;
+  {
+    const std::lock_guard lock(mutex_);
+    out.generation = generation_;
+  }
+  if (sentinels_) {
+    SLUICE_TRY(const auto primary, sentinels_->primary(deadline));
+    SLUICE_TRY(out.connection, RedisConnection::open(primary, deadline));
+  } else {
+    SLUICE_TRY(out.connection, RedisConnection::open(url_, deadline));
+  }
+  return out;
+}
+
 // The one that was used last; those that the server has closed are thrown away.
-std::unique_ptr<RedisConnection> RedisClient::take_idle() const {
+RedisClient::Taken RedisClient::take_idle() const {
   const std::lock_guard lock(mutex_);
   while (!idle_.empty()) {
     auto out = std::move(idle_.back());
     idle_.pop_back();
-    if (out->quiet()) return out;
+    if (out->quiet()) return {std::move(out), generation_};
   }
-  return nullptr;
+  return {nullptr, generation_};
 }
 
-void RedisClient::give_back(std::unique_ptr<RedisConnection> connection) const {
-  if (!connection->usable()) return;
+void RedisClient::give_back(Taken taken) const {
   const std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(connection));
+  if (taken.generation != generation_) return;
+  if (taken.connection->usable()) {
+    idle_.push_back(std::move(taken.connection));
+  } else if (sentinels_) {
+    // The others go to the same server; another one may be the primary now.
+    ++generation_;
+    idle_.clear();
+  }
 }
 
 }  // namespace sluice::clients

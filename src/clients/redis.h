@@ -1,7 +1,8 @@
 // Redis, and what speaks its protocol (RESP 2): pipelines of commands to one server.
 //
-// A connection is made at its first use, kept, and made anew after an error. There are as many as
-// threads ask at the same time. Nothing of TLS, of clusters and of sentinels.
+// A connection is made at its first use, kept, and made anew after an error; where the URL names
+// sentinels, they are asked for the primary each time. There are as many as threads ask at the same
+// time. Nothing of clusters.
 //
 // Thread-safety: any number of threads may share a client; each call has a connection of its own.
 #pragma once
@@ -16,19 +17,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "clients/redis_url.h"
 
 namespace sluice::clients {
-
-struct RedisUrl {
-  std::string user;      // empty: the default one
-  std::string password;  // empty: no AUTH
-  std::string host;      // without brackets
-  std::string port = "6379";
-  std::int64_t database = 0;
-};
-// redis://[[user]:password@]host[:port][/database], user and password percent-encoded. Errors:
-// kInvalidArgument/`bad_store_url`; the message shows nothing of the URL.
-Result<RedisUrl> parse_redis_url(std::string_view text);
 
 // Takes the replies to a pipeline, in the order of its commands; texts are gone when a call is
 // over.
@@ -45,6 +36,16 @@ class RedisReplies {
   // "OK", to commands without a value.
   virtual bool status(std::size_t reply, std::string_view text) {
     (void)reply, (void)text;
+    return false;
+  }
+  // Nil where a list, or anything else, could have been.
+  virtual bool nothing(std::size_t reply) {
+    (void)reply;
+    return false;
+  }
+  // A list's element that is a number or a list; of neither more is told.
+  virtual bool other(std::size_t reply, std::size_t element) {
+    (void)reply, (void)element;
     return false;
   }
 };
@@ -70,6 +71,7 @@ class RedisHmget {
 };
 
 class RedisConnection;
+class RedisSentinels;
 
 class RedisClient {
  public:
@@ -89,12 +91,18 @@ class RedisClient {
   static constexpr std::size_t kMostReplyBytes = std::size_t{64} << 20;
 
  private:
-  std::unique_ptr<RedisConnection> take_idle() const;
-  void give_back(std::unique_ptr<RedisConnection> connection) const;
+  struct Taken;
+
+  Result<Taken> connect(std::chrono::steady_clock::time_point deadline) const;
+  Taken take_idle() const;
+  void give_back(Taken taken) const;
 
   const RedisUrl url_;
+  const std::unique_ptr<const RedisSentinels> sentinels_;  // null: there are none
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<RedisConnection>> idle_;  // guarded by mutex_
+  // Of connections; a new one begins when one has failed, and those of older ones are not kept.
+  mutable std::uint64_t generation_ = 0;  // guarded by mutex_
 };
 
 }  // namespace sluice::clients

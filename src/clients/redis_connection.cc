@@ -1,16 +1,8 @@
 #include "clients/redis_connection.h"
 
 #include <hiredis/read.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <system_error>
 
 namespace sluice::clients {
 
@@ -20,6 +12,7 @@ struct RedisExchange {
   RedisReplies& replies;
   std::size_t done = 0;            // replies that are whole
   bool wrong = false;              // a reply is not what it should be
+  bool demoted = false;            // the server is a copy, or has none to copy from
   std::optional<Error> refusal{};  // the first
 };
 
@@ -34,95 +27,74 @@ Failure bad_store(std::string message) {
 Failure too_late(std::string message) {
   return fail(Code::kDeadlineExceeded, "store_timeout", std::move(message));
 }
-std::string system_text(int code) { return std::generic_category().message(code); }
 
-// Until `deadline`, rounded up, so that waiting never ends just before it.
-int millis_left(RedisConnection::Deadline deadline) {
-  const auto left = deadline - std::chrono::steady_clock::now();
-  const auto millis = std::chrono::ceil<std::chrono::milliseconds>(left).count();
-  return static_cast<int>(std::clamp<std::int64_t>(millis, 0, 3'600'000));
-}
-
-struct FreeAddresses {
-  void operator()(addrinfo* list) const { freeaddrinfo(list); }
-};
-
-Result<std::unique_ptr<addrinfo, FreeAddresses>> look_up(const RedisUrl& url) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  addrinfo* list = nullptr;
-  const int code = getaddrinfo(url.host.c_str(), url.port.c_str(), &hints, &list);
-  if (code != 0) {
-    return unavailable("store_unavailable",
-                       std::string("the host of Redis cannot be found: ") + gai_strerror(code));
-  }
-  return std::unique_ptr<addrinfo, FreeAddresses>(list);
-}
-
-// Waits for a connection that is being made. 0, or what went wrong.
-int finish_connect(int socket, RedisConnection::Deadline deadline) {
-  pollfd waited{socket, POLLOUT, 0};
-  int ready = 0;
-  do {
-    ready = ::poll(&waited, 1, millis_left(deadline));
-  } while (ready < 0 && errno == EINTR);
-  if (ready < 0) return errno;
-  if (ready == 0) return ETIMEDOUT;
-  int code = 0;
-  socklen_t size = sizeof(code);
-  ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &size);
-  return code;
-}
-
-// A connected socket, or -1 with errno.
-int connect_one(const addrinfo& address, RedisConnection::Deadline deadline) {
-  const int out =
-      ::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-  if (out < 0) return -1;
-  const int on = 1;
-  ::setsockopt(out, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  ::setsockopt(out, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-  int code = ::connect(out, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
-  if (code == EINPROGRESS) code = finish_connect(out, deadline);
-  if (code == 0) return out;
-  ::close(out);
-  errno = code;
-  return -1;
-}
-
-Result<int> connect_any(const RedisUrl& url, RedisConnection::Deadline deadline) {
-  SLUICE_TRY(const auto addresses, look_up(url));
-  int code = 0;
-  for (const auto* one = addresses.get(); one != nullptr; one = one->ai_next) {
-    const int out = connect_one(*one, deadline);
-    if (out >= 0) return out;
-    code = errno;
-    if (std::chrono::steady_clock::now() >= deadline) {
-      return too_late("Redis was not connected to in time");
+// What is said before anything else, and the replies to it.
+class Greeting : public RedisReplies {
+ public:
+  explicit Greeting(const RedisUrl& url) {
+    if (!url.password.empty()) {
+      std::vector<std::string_view> words = {"AUTH"};
+      if (!url.user.empty()) words.emplace_back(url.user);
+      words.emplace_back(url.password);
+      add(Command::kAuth, words);
     }
+    if (url.database != 0) {
+      add(Command::kSelect,
+          std::array<std::string_view, 2>{"SELECT", std::to_string(url.database)});
+    }
+    if (!url.primary.empty()) add(Command::kRole, std::array<std::string_view, 1>{"ROLE"});
   }
-  return unavailable("store_unavailable", "Redis cannot be reached: " + system_text(code));
-}
 
-// The replies to AUTH and SELECT.
-struct Greeting : RedisReplies {
-  bool list(std::size_t, std::size_t) override { return false; }
-  void text(std::size_t, std::size_t, std::string_view) override {}
+  std::string_view pipeline() const { return pipeline_; }
+  std::size_t commands() const { return commands_.size(); }
+  // After the replies.
+  Result<void> check() const {
+    if (role_.empty() || role_ == "master") return {};
+    return unavailable("store_unavailable",
+                       "the sentinels of Redis name a server that is not the primary; a failover "
+                       "may be under way: try again later");
+  }
+
+  bool list(std::size_t reply, std::size_t size) override {
+    return commands_[reply] == Command::kRole && size > 0;
+  }
+  void text(std::size_t, std::size_t element, std::string_view text) override {
+    if (element == 0) role_ = text;
+  }
   void nil(std::size_t, std::size_t) override {}
-  bool status(std::size_t, std::string_view text) override { return text == "OK"; }
+  bool other(std::size_t, std::size_t element) override { return element > 0; }
+  bool status(std::size_t reply, std::string_view text) override {
+    return commands_[reply] != Command::kRole && text == "OK";
+  }
   Result<void> refused(std::size_t reply, std::string_view why) override {
     auto error = redis_refusal(why);
+    if (error.reason != "bad_store") return Failure(std::move(error));
+    if (commands_[reply] == Command::kRole && why.starts_with("NOPERM")) {
+      error.message =
+          "Redis does not let this user ask for ROLE, which tells the primary from its copies; "
+          "allow it";
+    }
     // Older servers have only ERR for both.
-    if (error.reason == "bad_store" && why.starts_with("ERR")) {
-      error.message = auth && reply == 0
-                          ? "Redis does not take the user or password of the store's URL"
-                          : "Redis does not have the database of the store's URL";
+    if (why.starts_with("ERR") && commands_[reply] == Command::kAuth) {
+      error.message = "Redis does not take the user or password of the store's URL";
+    }
+    if (why.starts_with("ERR") && commands_[reply] == Command::kSelect) {
+      error.message = "Redis does not have the database of the store's URL";
     }
     return Failure(std::move(error));
   }
 
-  bool auth = false;
+ private:
+  enum class Command : std::uint8_t { kAuth, kSelect, kRole };
+
+  void add(Command command, std::span<const std::string_view> words) {
+    append_redis_command(pipeline_, words);
+    commands_.push_back(command);
+  }
+
+  std::string pipeline_;
+  std::vector<Command> commands_;
+  std::string role_;
 };
 
 // hiredis calls these for each part of a reply; they make nothing, and what they return only says
@@ -135,7 +107,22 @@ struct Parts {
   static RedisExchange& pending(const redisReadTask* task) {
     return *static_cast<RedisExchange*>(task->privdata);
   }
+  // Somewhere in an element of a list, of which nothing is told.
+  static bool deep(const redisReadTask* task) {
+    return task->parent != nullptr && task->parent->parent != nullptr;
+  }
+  // A number, or a list in a list.
+  static bool wrong(const redisReadTask* task) {
+    auto& now = pending(task);
+    if (deep(task)) return false;
+    return task->parent == nullptr ||
+           !now.replies.other(now.done, static_cast<std::size_t>(task->idx));
+  }
   static void refused(RedisExchange& pending, std::string_view why) {
+    // Also where a program has run into it.
+    constexpr std::string_view kCopy[] = {"READONLY ", "MASTERDOWN "};
+    const auto in = [&](std::string_view word) { return why.find(word) != std::string_view::npos; };
+    pending.demoted = pending.demoted || std::ranges::any_of(kCopy, in);
     auto taken = pending.replies.refused(pending.done, why);
     if (!taken && !pending.refusal) pending.refusal = std::move(taken).error();
   }
@@ -143,7 +130,7 @@ struct Parts {
   static void* string(const redisReadTask* task, char* data, std::size_t size) {
     auto& now = pending(task);
     const std::string_view text(data, size);
-    if (now.wrong) return made();
+    if (now.wrong || deep(task)) return made();
     if (task->parent != nullptr) {
       now.wrong = task->type != REDIS_REPLY_STRING;
       if (!now.wrong) now.replies.text(now.done, static_cast<std::size_t>(task->idx), text);
@@ -157,18 +144,24 @@ struct Parts {
   static void* array(const redisReadTask* task, int size) {
     auto& now = pending(task);
     if (now.wrong) return made();
-    now.wrong = task->parent != nullptr || size < 0 ||
-                !now.replies.list(now.done, static_cast<std::size_t>(size));
+    now.wrong = task->parent != nullptr
+                    ? wrong(task)
+                    : size < 0 || !now.replies.list(now.done, static_cast<std::size_t>(size));
     return made();
   }
   static void* integer(const redisReadTask* task, long long) {
-    pending(task).wrong = true;
+    auto& now = pending(task);
+    now.wrong = now.wrong || wrong(task);
     return made();
   }
   static void* nil(const redisReadTask* task) {
     auto& now = pending(task);
-    now.wrong = now.wrong || task->parent == nullptr;
-    if (!now.wrong) now.replies.nil(now.done, static_cast<std::size_t>(task->idx));
+    if (now.wrong || deep(task)) return made();
+    if (task->parent == nullptr) {
+      now.wrong = !now.replies.nothing(now.done);
+    } else {
+      now.replies.nil(now.done, static_cast<std::size_t>(task->idx));
+    }
     return made();
   }
   static void free(void*) {}
@@ -184,41 +177,27 @@ redisReplyObjectFunctions* functions() {
 
 void RedisConnection::FreeReader::operator()(redisReader* reader) const { redisReaderFree(reader); }
 
-RedisConnection::RedisConnection(int socket)
-    : socket_(socket), reader_(redisReaderCreateWithFunctions(functions())) {
+RedisConnection::RedisConnection(std::unique_ptr<RedisSocket> socket)
+    : socket_(std::move(socket)), reader_(redisReaderCreateWithFunctions(functions())) {
   // Its buffer would else be thrown away and made again for each piece.
   if (reader_) reader_->maxbuf = 4 * kFeed;
 }
 
-RedisConnection::~RedisConnection() { ::close(socket_); }
+RedisConnection::~RedisConnection() = default;
 
 Result<std::unique_ptr<RedisConnection>> RedisConnection::open(const RedisUrl& url,
                                                                Deadline deadline) {
-  SLUICE_TRY(const int socket, connect_any(url, deadline));
-  std::unique_ptr<RedisConnection> out(new RedisConnection(socket));
+  SLUICE_TRY(auto socket, RedisSocket::open(url, deadline));
+  std::unique_ptr<RedisConnection> out(new RedisConnection(std::move(socket)));
   if (!out->reader_) return internal("Redis cannot be spoken to: memory is short");
   SLUICE_CHECK(out->greet(url, deadline));
   return out;
 }
 
 Result<void> RedisConnection::greet(const RedisUrl& url, Deadline deadline) {
-  std::string pipeline;
-  std::size_t commands = 0;
-  Greeting greeting;
-  if (!url.password.empty()) {
-    std::vector<std::string_view> words = {"AUTH"};
-    if (!url.user.empty()) words.emplace_back(url.user);
-    words.emplace_back(url.password);
-    append_redis_command(pipeline, words);
-    greeting.auth = true;
-    ++commands;
-  }
-  if (url.database != 0) {
-    const auto database = std::to_string(url.database);
-    append_redis_command(pipeline, std::array<std::string_view, 2>{"SELECT", database});
-    ++commands;
-  }
-  return exchange(pipeline, commands, greeting, deadline);
+  Greeting greeting(url);
+  SLUICE_CHECK(exchange(greeting.pipeline(), greeting.commands(), greeting, deadline));
+  return greeting.check();
 }
 
 Result<void> RedisConnection::exchange(std::string_view pipeline, std::size_t commands,
@@ -228,8 +207,9 @@ Result<void> RedisConnection::exchange(std::string_view pipeline, std::size_t co
   reader_->privdata = &pending;
   auto done = run(pending, deadline);
   reader_->privdata = nullptr;
-  // More than was asked for: nobody knows what the next reply would be.
-  usable_ = done.has_value() && reader_->pos == reader_->len;
+  // More than was asked for: nobody knows what the next reply would be. Of a copy: where it was
+  // found, the primary may be now.
+  usable_ = done.has_value() && reader_->pos == reader_->len && !pending.demoted;
   if (done && pending.refusal) return Failure(*std::move(pending.refusal));
   return done;
 }
@@ -242,7 +222,7 @@ Result<void> RedisConnection::run(RedisExchange& pending, Deadline deadline) {
     SLUICE_TRY(const bool sent, send_some(pending));
     SLUICE_TRY(const bool received, receive_some(pending));
     const bool blocked = !sent || pending.unsent.empty();
-    if (blocked && !received) SLUICE_CHECK(wait(!pending.unsent.empty(), deadline));
+    if (blocked && !received) SLUICE_CHECK(socket_->wait(!pending.unsent.empty(), deadline));
   }
   return {};
 }
@@ -250,38 +230,34 @@ Result<void> RedisConnection::run(RedisExchange& pending, Deadline deadline) {
 // Whether anything went out.
 Result<bool> RedisConnection::send_some(RedisExchange& pending) {
   if (pending.unsent.empty()) return false;
-  const auto sent = ::send(socket_, pending.unsent.data(), pending.unsent.size(), MSG_NOSIGNAL);
-  if (sent >= 0) {
-    pending.unsent.remove_prefix(static_cast<std::size_t>(sent));
-    return true;
+  auto sent = socket_->send(pending.unsent);
+  if (sent) {
+    pending.unsent.remove_prefix(*sent);
+    return *sent > 0;
   }
-  if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK) return false;
   // A reply that says why may still be there to be read ("too many clients").
-  if (errno == EPIPE || errno == ECONNRESET) {
-    const auto why = system_text(errno);
-    SLUICE_TRY(const bool received, receive_some(pending));
-    if (received && pending.refusal) return Failure(*std::move(pending.refusal));
-    return closed(why);
-  }
-  return closed(system_text(errno));
+  SLUICE_TRY(const bool received, receive_some(pending));
+  return lost(std::move(sent).error(), received ? &pending : nullptr);
 }
 
 // Whether anything came in.
 Result<bool> RedisConnection::receive_some(RedisExchange& pending) {
-  const auto got = ::recv(socket_, buffer_.data(), buffer_.size(), 0);
-  if (got < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK)) return false;
-  if (got < 0) return closed(system_text(errno));
-  if (got == 0) {
-    // Some servers say why before they close.
-    if (pending.refusal) return Failure(*std::move(pending.refusal));
-    return closed("the other end closed it");
-  }
+  auto got = socket_->receive(buffer_);
+  // Some servers say why before they close.
+  if (!got) return lost(std::move(got).error(), &pending);
+  if (*got == 0) return false;
   received_ = true;
-  std::string_view bytes(buffer_.data(), static_cast<std::size_t>(got));
+  std::string_view bytes(buffer_.data(), *got);
   for (; !bytes.empty(); bytes.remove_prefix(std::min(kFeed, bytes.size()))) {
     SLUICE_CHECK(take_apart(bytes.substr(0, kFeed), pending));
   }
   return true;
+}
+
+Failure RedisConnection::lost(Error error, RedisExchange* pending) {
+  if (pending != nullptr && pending->refusal) return Failure(*std::move(pending->refusal));
+  closed_ = error.reason == "store_unavailable";
+  return Failure(std::move(error));
 }
 
 Result<void> RedisConnection::take_apart(std::string_view bytes, RedisExchange& pending) {
@@ -292,7 +268,10 @@ Result<void> RedisConnection::take_apart(std::string_view bytes, RedisExchange& 
   while (pending.done < pending.commands) {
     void* reply = nullptr;
     const int code = redisReaderGetReply(reader_.get(), &reply);
-    if (code != REDIS_OK) return bad_store("what answers does not speak the protocol of Redis");
+    if (code != REDIS_OK)
+      return bad_store(
+          "what answers does not speak the protocol of Redis; where it speaks TLS, write "
+          "rediss://");
     if (pending.wrong) return bad_store("Redis answers with another kind of reply than was asked");
     if (reply == nullptr) break;
     ++pending.done;
@@ -306,23 +285,6 @@ Result<void> RedisConnection::take_apart(std::string_view bytes, RedisExchange& 
   return {};
 }
 
-Result<void> RedisConnection::wait(bool writing, Deadline deadline) const {
-  pollfd waited{socket_, static_cast<short>(writing ? POLLIN | POLLOUT : POLLIN), 0};
-  const int ready = ::poll(&waited, 1, millis_left(deadline));
-  if (ready < 0 && errno != EINTR) {
-    return unavailable("store_unavailable", "Redis cannot be waited for: " + system_text(errno));
-  }
-  return {};  // that the time is over is seen before the next step
-}
-
-Failure RedisConnection::closed(std::string_view why) {
-  closed_ = true;
-  return unavailable("store_unavailable", "the connection to Redis was cut: " + std::string(why));
-}
-
-bool RedisConnection::quiet() const {
-  char byte = 0;
-  return ::recv(socket_, &byte, 1, MSG_PEEK) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-}
+bool RedisConnection::quiet() const { return socket_->quiet(); }
 
 }  // namespace sluice::clients

@@ -1,4 +1,4 @@
-// One connection to Redis: a TCP socket of ours, whose replies hiredis takes apart.
+// One connection to Redis: a socket of ours, whose replies hiredis takes apart.
 //
 // After an error of the connection itself it is never used again: the reply to one command would be
 // taken for that to another.
@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "clients/redis.h"
+#include "clients/redis_socket.h"
 
 struct redisReader;
 
@@ -45,18 +46,17 @@ class RedisConnection {
   bool quiet() const;
 
  private:
-  explicit RedisConnection(int socket);
+  explicit RedisConnection(std::unique_ptr<RedisSocket> socket);
   Result<void> greet(const RedisUrl& url, Deadline deadline);
   Result<void> run(RedisExchange& pending, Deadline deadline);
   Result<bool> send_some(RedisExchange& pending);
   Result<bool> receive_some(RedisExchange& pending);
   Result<void> take_apart(std::string_view bytes, RedisExchange& pending);
-  Result<void> wait(bool writing, Deadline deadline) const;
-  Failure closed(std::string_view why);
+  Failure lost(Error error, RedisExchange* pending);
 
   static constexpr std::size_t kReceive = std::size_t{64} << 10;
 
-  const int socket_;
+  const std::unique_ptr<RedisSocket> socket_;
   struct FreeReader {
     void operator()(redisReader* reader) const;
   };

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <thread>
 
+#include "clients/testing/asking.h"
 #include "clients/testing/fake_redis.h"
 
 namespace sluice::clients {
@@ -12,97 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Writes down what it is told: "0[2] a -" is a list with "a" and nil.
-struct Written : RedisReplies {
-  bool list(std::size_t reply, std::size_t size) override {
-    all += (all.empty() ? "" : " ") + std::to_string(reply) + "[" + std::to_string(size) + "]";
-    return size <= most;
-  }
-  void text(std::size_t, std::size_t, std::string_view text) override {
-    all += text.size() <= 32 ? " " + std::string(text) : " (" + std::to_string(text.size()) + ")";
-  }
-  void nil(std::size_t, std::size_t) override { all += " -"; }
-  Result<void> refused(std::size_t reply, std::string_view why) override {
-    if (why.starts_with("WRONGTYPE")) {
-      all += " " + std::to_string(reply) + "!";
-      return {};
-    }
-    return Failure(redis_refusal(why));
-  }
-
-  std::string all;
-  std::size_t most = 1'000'000;
-};
-
-std::string command(std::initializer_list<std::string_view> words) {
-  std::string out;
-  append_redis_command(out, words);
-  return out;
-}
-
-const std::string kAsk = command({"HMGET", "k", "a", "b"});
-
-RedisClient client_of(const std::string& url) { return RedisClient(*parse_redis_url(url)); }
-
-// What was told of `commands` HMGETs, or the reason of the error.
-std::string ask(const RedisClient& client, std::size_t commands = 1,
-                std::chrono::milliseconds patience = 10s) {
-  std::string pipeline;
-  for (std::size_t i = 0; i < commands; ++i) pipeline += kAsk;
-  Written written;
-  const auto done =
-      client.ask(pipeline, commands, written, std::chrono::steady_clock::now() + patience);
-  return done ? written.all : std::string(done.error().reason);
-}
-
-// Answers each question for as long as there is a client.
-FakeScript answering(std::string reply) {
-  return [reply = std::move(reply)](FakePeer& peer) {
-    while (peer.read(kAsk.size()).size() == kAsk.size()) peer.write(reply);
-  };
-}
-
-// Answers once and keeps quiet.
-FakeScript saying(std::string reply) {
-  return [reply = std::move(reply)](FakePeer& peer) {
-    peer.read(kAsk.size());
-    peer.write(reply);
-    peer.read(1);
-  };
-}
-
 void close_at_once(FakePeer& /*peer*/) {}
-
-const std::string kReply = "*2\r\n$1\r\nx\r\n$-1\r\n";
-
-TEST(RedisUrl, HasAllParts) {
-  const auto url = parse_redis_url("redis://ann:p%40ss:%2F@redis.example:6380/2");
-  ASSERT_TRUE(url) << url.error().message;
-  EXPECT_EQ(url->user, "ann");
-  EXPECT_EQ(url->password, "p@ss:/");
-  EXPECT_EQ(url->host, "redis.example");
-  EXPECT_EQ(url->port, "6380");
-  EXPECT_EQ(url->database, 2);
-  const auto plain = parse_redis_url("redis://[::1]");
-  ASSERT_TRUE(plain);
-  EXPECT_EQ(plain->host, "::1");
-  EXPECT_EQ(plain->port, "6379");
-  EXPECT_EQ(plain->database, 0);
-  EXPECT_EQ(parse_redis_url("redis://:secret@[::1]:7/")->password, "secret");
-}
-
-TEST(RedisUrl, WhatIsNone) {
-  for (const auto* bad : {"redis:", "redis://", "redis://:6379", "http://h", "redis://h:0",
-                          "redis://h:x", "redis://h:65536", "redis://h/x", "redis://h/-1",
-                          "redis://ann@h", "redis://ann:@h", "redis://h?db=2", "rediss://h"}) {
-    const auto url = parse_redis_url(bad);
-    ASSERT_FALSE(url) << bad;
-    EXPECT_EQ(url.error().reason, "bad_store_url") << bad;
-  }
-  EXPECT_NE(parse_redis_url("rediss://h").error().message.find("TLS"), std::string::npos);
-  const auto secret = parse_redis_url("redis://ann:hunter2@h:x").error().message;
-  EXPECT_EQ(secret.find("hunter2"), std::string::npos);
-}
 
 TEST(RedisClient, AConnectionIsMadeAtItsFirstUseAndKept) {
   FakeRedis fake({answering(kReply)});
@@ -154,10 +65,10 @@ TEST(RedisClient, RefusalsOfAllAreErrorsAndTheConnectionStays) {
 }
 
 TEST(RedisClient, WhatIsNotRedisOrNotWhatWasAsked) {
-  for (const auto* reply :
-       {"HTTP/1.1 400 Bad Request\r\n\r\n", ":1\r\n", "+OK\r\n", "$1\r\nx\r\n", "$-1\r\n",
-        "*-1\r\n", "*2\r\n:1\r\n:2\r\n", "*2\r\n*1\r\n$1\r\nx\r\n$-1\r\n", "*1\r\n-ERR x\r\n",
-        "*2000000\r\n", "*99999999999\r\n", "*x\r\n", "\xff\x00\r\n"}) {
+  for (const auto* reply : {"HTTP/1.1 400 Bad Request\r\n\r\n", ":1\r\n", "+OK\r\n", "$1\r\nx\r\n",
+                            "$-1\r\n", "*-1\r\n", "*2\r\n:1\r\n:2\r\n", "*2\r\n*0\r\n$1\r\nx\r\n",
+                            "*2\r\n*1\r\n$1\r\nx\r\n$-1\r\n", "*1\r\n-ERR x\r\n", "*2000000\r\n",
+                            "*99999999999\r\n", "*x\r\n", "\xff\x00\r\n"}) {
     FakeRedis fake({saying(reply), answering(kReply)});
     const auto client = client_of(fake.url());
     EXPECT_EQ(ask(client), "bad_store") << reply;
@@ -252,6 +163,18 @@ TEST(RedisClient, BytesThatNobodyAskedForEndAConnection) {
   EXPECT_EQ(ask(client), "0[2] x -");
   EXPECT_EQ(ask(client), "0[2] x -");
   EXPECT_EQ(fake.connections(), 2U);
+}
+
+// What was the primary when it was connected to: its name may be another server's now.
+TEST(RedisClient, AfterACopyHasRefusedItConnectsAnew) {
+  for (const auto* why : {"READONLY You can't write", "MASTERDOWN Link is down",
+                          "ERR Error running script: READONLY You can't write"}) {
+    FakeRedis fake({answering("-" + std::string(why) + "\r\n"), answering(kReply)});
+    const auto client = client_of(fake.url());
+    EXPECT_NE(ask(client), "0[2] x -") << why;
+    EXPECT_EQ(ask(client), "0[2] x -") << why;
+    EXPECT_EQ(fake.connections(), 2U) << why;
+  }
 }
 
 TEST(RedisClient, UserPasswordAndDatabaseBeforeAnythingElse) {

@@ -20,18 +20,23 @@ struct Kind {
 
 // A new store: one file, and one line here.
 constexpr Kind kKinds[] = {
-    {"sqlite", open_sqlite},           {"redis", open_redis},
-    {"feast+redis", open_feast_redis}, {"feast+sqlite", open_feast_sqlite},
-    {"feast+http", open_feast_http},   {"feast+https", open_feast_http},
+    {"sqlite", open_sqlite},
+    {"redis", open_redis},
+    {"rediss", open_redis},
+    {"redis+sentinel", open_redis},
+    {"feast+redis", open_feast_redis},
+    {"feast+rediss", open_feast_redis},
+    {"feast+redis+sentinel", open_feast_redis},
+    {"feast+sqlite", open_feast_sqlite},
+    {"feast+http", open_feast_http},
+    {"feast+https", open_feast_http},
 };
 
 }  // namespace
 
 Result<std::shared_ptr<const FeatureStore>> open_store(const StoreOptions& options) {
   const std::string_view url = options.url;
-  auto scheme = url.substr(0, url.find(':'));
-  // The store itself says that there is no TLS.
-  if (scheme.ends_with("rediss")) scheme.remove_suffix(1);
+  const auto scheme = url.substr(0, url.find(':'));
   std::vector<std::string> known;
   for (const auto& kind : kKinds) {
     if (kind.scheme == scheme) return kind.open(options);

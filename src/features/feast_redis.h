@@ -15,8 +15,8 @@
 
 namespace sluice::features {
 
-// feast+redis://…, as redis://…, with the project. Errors: kInvalidArgument/`bad_store_url`.
-// Connects at the first lookup.
+// feast+ and a URL of clients/redis_url.h, with the project. Errors:
+// kInvalidArgument/`bad_store_url`. Connects at the first lookup.
 Result<std::shared_ptr<const FeatureStore>> open_feast_redis(const StoreOptions& options);
 
 }  // namespace sluice::features

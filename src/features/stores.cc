@@ -20,6 +20,23 @@ std::optional<std::string> url_problem(const std::string& url) {
   return "expected a URL, such as redis://127.0.0.1:6379/0";
 }
 
+// "name=url" each. Sentinels have commas between them, so that a part may go on with the next one.
+std::vector<std::string_view> parts_of(std::string_view text) {
+  std::vector<std::string_view> out;
+  for (const auto part : split(text, ',')) {
+    const bool goes_on = !out.empty() && part.find('=') == std::string_view::npos &&
+                         out.back().find("+sentinel://") != std::string_view::npos &&
+                         out.back().find('/', out.back().find("://") + 3) == std::string_view::npos;
+    if (!goes_on) {
+      out.push_back(part);
+      continue;
+    }
+    const auto* start = out.back().data();
+    out.back() = {start, static_cast<std::size_t>(part.data() + part.size() - start)};
+  }
+  return out;
+}
+
 }  // namespace
 
 const Schema<StoreOptions>& StoreOptions::schema() {
@@ -28,7 +45,8 @@ const Schema<StoreOptions>& StoreOptions::schema() {
       Schema<S>()
           .option("name", &S::name, "as model.yaml calls it", {name_problem})
           .option("url", &S::url,
-                  "redis://, sqlite:, feast+redis://, feast+sqlite: or feast+http://",
+                  "redis://, rediss://, redis+sentinel://, the three with feast+ before them, "
+                  "sqlite:, feast+sqlite: or feast+http://",
                   {url_problem})
           .option("key", &S::key, "Redis: the key of an entity's hash, such as user:{user_id}")
           .option("time_field", &S::time_field,
@@ -62,7 +80,7 @@ void OptionType<features::Stores>::read(const Node& node, features::Stores& valu
                                         Problems& problems) {
   value.list.clear();
   if (node.kind == Node::Kind::kScalar) {
-    for (const auto part : split(node.scalar, ',')) {
+    for (const auto part : features::parts_of(node.scalar)) {
       if (trim(part).empty()) continue;
       const auto equals = part.find('=');
       Node one;

@@ -15,7 +15,10 @@ struct Kind {
 };
 
 // A new store: one file, and one line here.
-constexpr std::array<Kind, 2> kKinds = {{{"", open_sqlite}, {"redis", open_redis}}};
+constexpr std::array<Kind, 4> kKinds = {{{"", open_sqlite},
+                                         {"redis", open_redis},
+                                         {"rediss", open_redis},
+                                         {"redis+sentinel", open_redis}}};
 
 std::string_view scheme_of(std::string_view text) {
   const auto end = text.find("://");

@@ -15,9 +15,8 @@
 
 namespace sluice::state {
 
-// `where` is a URL of clients/redis.h. Redis need not be there yet: a warning in the log then, and
-// each call is an error until it is.
-// Errors: kInvalidArgument/`bad_state_url`.
+// `where` is a URL of clients/redis_url.h. Redis need not be there yet: a warning in the log then,
+// and each call is an error until it is. Errors: kInvalidArgument/`bad_state_url`.
 Result<std::unique_ptr<StateStore>> open_redis(const std::string& where);
 
 }  // namespace sluice::state

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/testing/certificates.h"
 #include "clients/testing/fake_redis.h"
 #include "core/fleet.h"
 #include "state/builtin.h"
@@ -35,7 +36,9 @@ struct Store {
 };
 constexpr Store kStores[] = {{"", "directory", "", true},
                              {"", "memory", ":memory:", false},
-                             {"redis", "redis", "redis", true}};
+                             {"redis", "redis", "redis", true},
+                             {"rediss", "redis_over_tls", "rediss", true},
+                             {"redis+sentinel", "redis_behind_sentinels", "sentinel", true}};
 
 TEST(StateStores, EachIsTested) {
   for (const auto scheme : state_schemes()) {
@@ -47,15 +50,33 @@ TEST(StateStores, EachIsTested) {
 class StateContract : public ::testing::TestWithParam<Store> {
  protected:
   void SetUp() override {
-    if (GetParam().scheme == "redis") {
-      redis_ = clients::RealRedis::start();
+    if (GetParam().scheme.starts_with("redis")) {
+      start_redis();
       if (!redis_) GTEST_SKIP() << "no redis-server on PATH";
     }
     open();
   }
+  // As the scheme has it.
+  void start_redis() {
+    if (GetParam().scheme == "rediss") {
+      const auto pair = certificates_.issue("IP:127.0.0.1");
+      const auto port = std::to_string(clients::free_port());
+      redis_ = clients::RealRedis::start({"--tls-port", port, "--tls-cert-file", pair.certificate,
+                                          "--tls-key-file", pair.key, "--tls-ca-cert-file",
+                                          certificates_.authority(), "--tls-auth-clients", "no"});
+      url_ = "rediss://127.0.0.1:" + port + "?cacert=" + certificates_.authority();
+      return;
+    }
+    redis_ = clients::RealRedis::start();
+    if (!redis_) return;
+    url_ = redis_->url();
+    if (GetParam().scheme == "redis") return;
+    sentinel_ = clients::RealRedis::start_sentinel("m", redis_->port());
+    url_ = "redis+sentinel://127.0.0.1:" + sentinel_->port() + "/m";
+  }
 
   std::string where() const {
-    if (redis_) return redis_->url();
+    if (redis_) return url_;
     return *GetParam().where ? GetParam().where : directory_.text();
   }
   // Where replicas share it, this is the one that leads.
@@ -88,7 +109,10 @@ class StateContract : public ::testing::TestWithParam<Store> {
   }
 
   const Directory directory_;
+  sluice::testing::Certificates certificates_;
   std::unique_ptr<clients::RealRedis> redis_;
+  std::unique_ptr<clients::RealRedis> sentinel_;
+  std::string url_;
   std::unique_ptr<StateStore> store_;
 };
 INSTANTIATE_TEST_SUITE_P(Stores, StateContract, ::testing::ValuesIn(kStores),

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <stdexcept>
 
 #include "clients/redis.h"
@@ -97,12 +98,37 @@ void FakeRedis::run() {
   }
 }
 
+int free_port() {
+  int out = 0;
+  ::close(bind_free(out));
+  return out;
+}
+
 std::unique_ptr<RealRedis> RealRedis::start(const std::vector<std::string>& options, int port) {
-  if (port == 0) ::close(bind_free(port));
+  if (port == 0) port = free_port();
   std::vector<std::string> words = {
       "redis-server", "--bind", "127.0.0.1", "--port",   std::to_string(port), "--save", "",
       "--appendonly", "no",     "--logfile", "/dev/null"};
   words.insert(words.end(), options.begin(), options.end());
+  return spawn(std::move(words), port);
+}
+
+std::unique_ptr<RealRedis> RealRedis::start_sentinel(const std::string& primary,
+                                                     const std::string& port) {
+  const int own = free_port();
+  // It writes down there what it comes to know.
+  const auto file =
+      std::filesystem::temp_directory_path() / ("sentinel_" + std::to_string(own) + ".conf");
+  std::ofstream(file) << "bind 127.0.0.1\nport " << own << "\nlogfile /dev/null\n"
+                      << "sentinel monitor " << primary << " 127.0.0.1 " << port << " 1\n"
+                      << "sentinel down-after-milliseconds " << primary << " 500\n"
+                      << "sentinel failover-timeout " << primary << " 3000\n";
+  auto out = spawn({"redis-server", file.string(), "--sentinel"}, own);
+  if (out) out->file_ = file;
+  return out;
+}
+
+std::unique_ptr<RealRedis> RealRedis::spawn(std::vector<std::string> words, int port) {
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -122,9 +148,14 @@ std::unique_ptr<RealRedis> RealRedis::start(const std::vector<std::string>& opti
 }
 
 RealRedis::~RealRedis() {
+  go_on();
   ::kill(process_, SIGTERM);
   ::waitpid(process_, nullptr, 0);
+  if (!file_.empty()) std::filesystem::remove(file_);
 }
+
+void RealRedis::stand_still() const { ::kill(process_, SIGSTOP); }
+void RealRedis::go_on() const { ::kill(process_, SIGCONT); }
 
 std::string RealRedis::run(std::initializer_list<std::string_view> words) const {
   const int socket = connect_to(port_);

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <filesystem>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -57,6 +58,9 @@ class FakeRedis {
   std::thread thread_;
 };
 
+// Of this machine, as long as nobody else takes it.
+int free_port();
+
 // redis-server on a port of this machine, without persistence; ended with this object.
 class RealRedis {
  public:
@@ -64,6 +68,10 @@ class RealRedis {
   // `port`: of one that was ended, so that it is there again; 0: any.
   static std::unique_ptr<RealRedis> start(const std::vector<std::string>& options = {},
                                           int port = 0);
+  // The same program as a sentinel, which calls the server at `port` `primary` and takes it for
+  // gone after half a second.
+  static std::unique_ptr<RealRedis> start_sentinel(const std::string& primary,
+                                                   const std::string& port);
   ~RealRedis();
   RealRedis(const RealRedis&) = delete;
   RealRedis& operator=(const RealRedis&) = delete;
@@ -72,12 +80,17 @@ class RealRedis {
   std::string url() const { return "redis://127.0.0.1:" + port(); }
   // The first line of the reply, ":1".
   std::string run(std::initializer_list<std::string_view> words) const;
+  // Its connections stay, and it says nothing until it goes on.
+  void stand_still() const;
+  void go_on() const;
 
  private:
   RealRedis(pid_t process, int port) : process_(process), port_(port) {}
+  static std::unique_ptr<RealRedis> spawn(std::vector<std::string> words, int port);
 
   const pid_t process_;
   const int port_;
+  std::filesystem::path file_;  // empty: none is to be removed
 };
 
 }  // namespace sluice::clients
