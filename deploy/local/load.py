@@ -23,6 +23,7 @@ DIRECT_USERS = 40  # of each replica
 DIRECT_PAUSE = 0.004  # seconds
 TOLD_AFTER = 0.5  # seconds from an answer to its feedback
 TELL_AGAIN, MOST_TELLS = 0.3, 100
+KNOWN_AFTER = 8  # seconds in which a replica that was cut off says what it has answered
 
 
 class Line:
@@ -109,8 +110,9 @@ class Clients:
         self.note(kind, sent, user, request_id, status, version, what)
 
     async def tell(self, user, request_id):
-        """Feedback, again and again until it is taken: a repetition of what was taken is refused
-        (409), so that it counts once however often it is told."""
+        """Feedback, again and again until it is taken: nobody may decide (503), or nobody know the
+        request yet (404). A repetition of what was taken is refused (409), so that it counts once
+        however often it is told."""
         await asyncio.sleep(TOLD_AFTER)
         sent, statuses = time.time(), []
         while len(statuses) < MOST_TELLS:
@@ -119,7 +121,7 @@ class Clients:
                                                                 "reward": 1})
             self.tellers.put_nowait(line)
             statuses.append(status)
-            if status in (200, 404, 409):
+            if status in (200, 409) or (status == 404 and time.time() > sent + KNOWN_AFTER):
                 break
             await asyncio.sleep(TELL_AGAIN)
         version = (answer or {}).get("model_version", "")

@@ -200,6 +200,15 @@ class Machine:
         else:
             {"redis": self.redis.start, "s3": self.s3.start, "nginx": self.nginx.start}[name]()
 
+    def said(self, most=40):
+        """The newest warnings and errors of each replica, whatever lives of it."""
+        out = []
+        for number in range(self.count):
+            lines = (self.folder / f"replica-{number + 1}.log").read_text().splitlines()
+            out += [f"replica {number + 1}: {line}" for line in lines
+                    if " info " not in line][-most:]
+        return "\n".join(out)
+
     def lines(self):
         """What there is, for people."""
         out = [f"nginx      http://{self.front}  grpc {self.nginx.grpc}  pid "
