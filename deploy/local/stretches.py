@@ -5,6 +5,7 @@ when nothing is under way any more what clients saw is compared with what the fl
 import contextlib
 import datetime
 import json
+import random
 import subprocess
 import sys
 import time
@@ -16,11 +17,19 @@ from machine import MODELS, call, wait_until
 
 MODEL = "breast_cancer"
 FED_BACK = 0.2  # the part of answers that get feedback
-SETTLED = 0.8  # seconds until a release that was put holds everywhere
+SETTLED = 1.8  # seconds until a release that was put holds everywhere
 UNSAID = 0.2  # seconds of its answers that a killed replica may not have said
 EVERYWHERE = 2.0  # seconds from a decision to take a version back until nobody gets it
+STEP = 4  # seconds
+PRESENT = 0.7  # FleetLink::kPresent, and what a beat takes on a busy machine
+MISSED = "went back and forth: a replica was cut off just before a step"
 # A busy machine is no reason to take a sound version back.
 PATIENT = {"latency_slack": "40ms", "min_requests": 100}
+
+
+def seconds_of(entry):
+    """When it was decided, since 1970."""
+    return datetime.datetime.fromisoformat(entry["time"].replace("Z", "+00:00")).timestamp()
 
 
 class Load:
@@ -56,6 +65,7 @@ class Proof:
         self.stable, self.former, self.newest = "v1", "v2", 2
         self.turn, self.totals, self.moves = 0, Counter(), Counter()
         self.slowest = 0.0
+        self.chance = random.Random(1)
 
     def __enter__(self):
         return self
@@ -94,24 +104,41 @@ class Proof:
     def rolled_out(self, number):
         """A canary of what was uploaded, through to its promotion. Meanwhile a replica cannot reach
         Redis for some seconds."""
+        # One that was killed is waited for until it is held to be gone.
+        all_there = wait_until(lambda: self.status()["fleet"]["replicas"] == self.machine.count, 60)
+        self.report.check("rolled out: all replicas are there", all_there)
         leader, new = self.machine.led(), f"v{self.newest}"
         cut = (leader + 1 + number) % self.machine.count
-        who = "it decides" if cut == leader else "a follower"
+        who = "the one that decides" if cut == leader else "a follower"
         release = {"policy": "canary", "stable": self.stable, "canary": new, "start": 20, "step": 40,
-                   "interval": "2s", **PATIENT}
-        with self.stretch(f"a rollout, and one is cut off ({who})", release, self.rises):
-            self.machine.ways[cut].cut()
-            time.sleep(0.8)
-            before = self.share(new, cut)
-            time.sleep(3)
-            self.report.equal("cut off: no step while one cannot hear of it", self.share(new, cut),
-                              before)
-            self.machine.ways[cut].mend()
+                   "interval": f"{STEP}s", **PATIENT}
+        with self.stretch(f"a rollout, and {who} is cut off", release, self.rises) as seen:
+            # First where no step comes soon, then at any time.
+            self.wait_in_step(*((0.4, STEP - 1.2) if number == 0 else
+                                (self.chance.uniform(0.4, STEP), 2 * STEP)))
+            seen["cut"] = self.cut_off(cut, new)
             done = wait_until(lambda: self.status().get("state") == "promoted", 40)
             self.report.check("rolled out: promoted", done, self.status().get("summary"))
             time.sleep(1.5)
         self.report.equal("rolled out: to all", self.status()["weights"].get(new), 1.0)
         self.stable, self.former = new, self.stable
+
+    def wait_in_step(self, since, until):
+        """Until the canary has been at its step for so long."""
+        def at():
+            return since <= self.status()["summary"]["in_step_ms"] / 1000 <= until
+        self.report.check("rolled out: the moment to cut one off", wait_until(at, 20))
+
+    def cut_off(self, cut, new):
+        """One replica, from Redis, for four seconds. When."""
+        self.machine.ways[cut].cut()
+        at = time.time()
+        time.sleep(1)  # a step that was decided before it was missed holds by now
+        before = self.share(new, cut)
+        time.sleep(3)
+        self.report.equal("cut off: no step while one cannot hear of it", self.share(new, cut), before)
+        self.machine.ways[cut].mend()
+        return at
 
     def bad_one(self, bad):
         """A canary of a bad version, until it is taken back."""
@@ -128,7 +155,7 @@ class Proof:
         """How long the bad version still answered after the decision: at each replica, asked directly
         all the time, and through nginx."""
         decided = [entry for entry in self.status()["history"] if entry["decision"] == "rollback"][-1]
-        at = datetime.datetime.fromisoformat(decided["time"].replace("Z", "+00:00")).timestamp()
+        at = seconds_of(decided)
         kinds = {f"replica {n + 1}": f"d{n}-" for n in range(self.machine.count)} | {"nginx": "p"}
         after = {name: round(stretch.last(bad, kind) - at, 3) for name, kind in kinds.items()}
         asked = {name: sum(one.kind == kind and one.sent > at for one in stretch.all)
@@ -144,21 +171,29 @@ class Proof:
 
     # --- how users may move --------------------------------------------------------------------
 
-    @staticmethod
-    def stays(_, versions):
+    def stays(self, _, versions, __):
         return "stayed" if len(versions) <= 1 else None
 
-    @staticmethod
-    def rises(release, versions):
-        if versions == [release["stable"], release["canary"]]:
+    def rises(self, release, versions, seen):
+        stable, canary = release["stable"], release["canary"]
+        if versions == [stable, canary]:
             return "moved to the new version with a step"
-        return Proof.stays(release, versions)
+        # The one that decides takes a step while each replica was heard in the last half second. One
+        # that was cut off since does not hear of the step: until it is back, who is moved by that step
+        # goes from replica to replica and so from version to version.
+        if self.missed_a_step(seen) and set(versions) == {stable, canary} and versions[0] == stable:
+            return MISSED
+        return self.stays(release, versions, seen)
 
-    @staticmethod
-    def taken_back(release, versions):
+    def missed_a_step(self, seen):
+        return any(entry["decision"] == "step" and "cut" in seen and
+                   0 <= seconds_of(entry) - seen["cut"] < PRESENT
+                   for entry in seen["status"]["history"])
+
+    def taken_back(self, release, versions, seen):
         if versions == [release["canary"], release["stable"]]:
             return "moved back to stable when it was taken back"
-        return Proof.stays(release, versions)
+        return self.stays(release, versions, seen)
 
     # --- a stretch -----------------------------------------------------------------------------
 
@@ -179,7 +214,7 @@ class Proof:
         print(f"  {name}: {took:.1f} s", flush=True)
         self.nobody_failed(stretch, bad)
         self.counted(stretch, base, bad, seen.get("killed"))
-        self.moved(stretch, release, may)
+        self.moved(stretch, release, may, seen)
 
     def nobody_failed(self, stretch, bad):
         failed, wrong = stretch.failed(), stretch.wrong(self.golden, (bad,))
@@ -228,9 +263,10 @@ class Proof:
         self.totals.update({"answered": answered, "counted": requests, "feedback taken":
                             told["taken"], "feedback counted": rewards, "lost at kills": lost})
 
-    def moved(self, stretch, release, may):
+    def moved(self, stretch, release, may, seen):
         sequences = stretch.sequences()
-        why = {user: may(release, versions) for user, versions in sequences.items()}
+        seen["status"] = self.status()
+        why = {user: may(release, versions, seen) for user, versions in sequences.items()}
         back = {user: sequences[user] for user, reason in why.items() if reason is None}
         self.report.equal("nobody went back and forth", dict(list(back.items())[:5]), {})
         moves = Counter(reason or "WENT BACK AND FORTH" for reason in why.values())
