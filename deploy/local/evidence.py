@@ -87,11 +87,13 @@ class Stretch:
                 out.append((one.request_id, one.version, one.what))
         return out
 
-    def sequences(self):
-        """{user: the versions that it had, in order, each repetition once}"""
+    def sequences(self, but=()):
+        """{user: the versions that it had, in order, each repetition once}; without the requests with
+        these ids."""
         out = defaultdict(list)
         for one in sorted(self.all, key=lambda one: one.sent):
-            if one.status == 200 and (not out[one.user] or out[one.user][-1] != one.version):
+            if one.status == 200 and one.request_id not in but and (
+                    not out[one.user] or out[one.user][-1] != one.version):
                 out[one.user].append(one.version)
         return out
 
@@ -116,6 +118,7 @@ class Stretch:
                 if one.status not in (200, 404) and not (one.status == 409 and len(one.what) > 1)]
 
     def answered_by(self, address, since, until):
-        """How many predictions this replica answered between these times, by nginx's log."""
-        return sum(one.replicas[-1] == address and since <= one.at <= until and
-                   one.path != "/feedback" for one in self.asked)
+        """The ids of predictions that this replica answered between these times, by nginx's log."""
+        return {one.request_id for one in self.asked
+                if one.replicas[-1] == address and since <= one.at <= until and
+                one.status == 200 and one.path != "/feedback"}
