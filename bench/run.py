@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import (batching, entities, load, offline, pickles, releases, report, seen, sources,
-                 watching)
+from lib import (batching, compressing, entities, load, offline, pickles, releases, report, seen,
+                 sources, watching)
 from lib.load import Load
 from lib.questions import Row, Tensor
 from lib.servers import BenchError, Site
@@ -95,7 +95,7 @@ LOADS = {
 }
 GROUPS = ("rest", "grpc", "cpu", "latency", "seed", "tensors", "cache", "batching", "sklearn",
           "sources", "log", "watch", "features")
-EXTRA = ("memory", "release", "batch")  # only where they are asked for
+EXTRA = ("memory", "release", "batch", "compress")  # only where they are asked for
 
 
 # Groups that bring their own servers: each is measured, has a table, targets and cells.
@@ -106,6 +106,7 @@ OWN_GROUPS = {
     "log": lambda site, o, stack: watching.measure(site, o.rounds, o.seconds, say, stack),
     "watch": lambda site, o, stack: seen.measure(site, o.rounds, o.seconds, say, stack),
     "features": lambda site, o, stack: entities.measure(site, o.rounds, o.seconds, say, stack),
+    "compress": lambda site, o, stack: compressing.measure(site, o.rounds, o.seconds, say, stack),
     "batch": lambda site, o, stack: offline.measure(site, o.rounds, o.seconds, o.rows, say),
 }
 

@@ -35,7 +35,8 @@ if(DuckDB_FOUND AND NOT TARGET DuckDB::DuckDB)
   add_library(DuckDB::DuckDB INTERFACE IMPORTED)
   set_target_properties(
     DuckDB::DuckDB
-    PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${DuckDB_INCLUDE_DIR}"
-               INTERFACE_LINK_OPTIONS "LINKER:-rpath,${_duckdb_directory}")
+    PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${DuckDB_INCLUDE_DIR}")
+  # Of whatever is declared after this: a link option would stay in what is installed.
+  list(APPEND CMAKE_BUILD_RPATH "${_duckdb_directory}")
 endif()
 mark_as_advanced(DuckDB_INCLUDE_DIR DuckDB_LIBRARY)

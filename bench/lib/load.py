@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from .servers import BENCH, BenchError
@@ -102,12 +103,14 @@ def h2load(port, path, question, connections, streams, seconds, length):
 
 
 def sluice_bench(binary, port, path, body, connections, seconds, rate=0, timeout=0):
-    """Closed loop, or open at `rate` requests a second. Refused and late answers are results here,
-    not errors: p50 and p99 are those of the good ones, and missing where there are none."""
+    """`body` is a text, or the file that has it. Closed loop, or open at `rate` requests a second.
+    Refused and late answers are results here, not errors: p50 and p99 are those of the good ones,
+    and missing where there are none."""
     options = [*(["--rate", f"{rate:.1f}"] if rate else []),
                *(["--timeout", str(timeout)] if timeout else [])]
     run = subprocess.run(
-        [binary, "bench", f"http://127.0.0.1:{port}{path}", "--data", body, "--json",
+        [binary, "bench", f"http://127.0.0.1:{port}{path}",
+         *(["--input", body] if isinstance(body, Path) else ["--data", body]), "--json",
          "--concurrency", str(connections), "--seconds", str(seconds), *options],
         capture_output=True, text=True, timeout=seconds + 30)
     if run.returncode != 0:

@@ -63,8 +63,12 @@ Values outputs_of(const Ort::Session& session, int64_t rows,
   return out;
 }
 
-// Runs until the deadline and returns how often it ran.
-int64_t run_loop(Ort::Session& session, int64_t rows, std::latch& start, Clock::duration time) {
+double seconds_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+// Runs until the deadline and returns how often it ran in a second.
+double run_loop(Ort::Session& session, int64_t rows, std::latch& start, Clock::duration time) {
   Ort::AllocatorWithDefaultOptions allocator;
   Values in = inputs_of(session, rows, allocator);
   Values out = outputs_of(session, rows, allocator);
@@ -77,13 +81,17 @@ int64_t run_loop(Ort::Session& session, int64_t rows, std::latch& start, Clock::
                   out.values.data(), out.values.size());
     }
   };
-  // The clock is looked at once in about a hundred rows' time, so that none overruns its end.
-  const int64_t step = std::max<int64_t>(1, 100 / rows);
-  run(10 * step);  // warm-up
+  const auto run_for = [&](int64_t step, Clock::duration length) {
+    int64_t runs = 0;
+    const auto began = Clock::now();
+    for (const auto deadline = began + length; Clock::now() < deadline; runs += step) run(step);
+    return static_cast<double>(runs) / seconds_since(began);
+  };
+  const double rate = run_for(1, time / 10);  // warm-up
+  // The clock is looked at every 300 µs or after each run, whichever is longer.
+  const auto step = std::max<int64_t>(1, static_cast<int64_t>(rate * 300e-6));
   start.arrive_and_wait();
-  int64_t runs = 0;
-  for (const auto deadline = Clock::now() + time; Clock::now() < deadline; runs += step) run(step);
-  return runs;
+  return run_for(step, time);
 }
 
 int measure(const char* model, int threads, double seconds, int64_t rows) {
@@ -95,7 +103,7 @@ int measure(const char* model, int threads, double seconds, int64_t rows) {
   const auto time =
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   std::latch start(threads);
-  std::atomic<int64_t> runs = 0;
+  std::atomic<double> runs = 0;  // a second, of all threads
   {
     std::vector<std::jthread> pool;
     for (int i = 0; i < threads; ++i) {
@@ -105,9 +113,8 @@ int measure(const char* model, int threads, double seconds, int64_t rows) {
       });
     }
   }
-  const auto total = static_cast<double>(runs.load());
   std::printf("{\"threads\": %d, \"runs_per_second\": %.1f, \"us_per_run\": %.3f}\n", threads,
-              total / seconds, 1e6 * seconds * threads / total);
+              runs.load(), 1e6 * threads / runs.load());
   return 0;
 }
 

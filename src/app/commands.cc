@@ -90,6 +90,7 @@ int complain(const Error& error) { return complain(exit_of(error), error.message
 
 int run(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that is too large is an error of write(2), too
   CLI::App app("One binary from model file to safe rollout.", "sluice");
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
   app.require_subcommand(1);

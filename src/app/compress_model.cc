@@ -2,18 +2,22 @@
 
 #include <fcntl.h>
 #include <spawn.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/names.h"
 #include "base/text.h"
 #include "config/yaml.h"
+#include "engines/onnx_scan.h"
 #include "sources/layout.h"
 
 extern char** environ;
@@ -86,24 +90,40 @@ Result<void> check_whole(const FoundModel& found) {
 // Hard links where that can be done: what is only read needs no copy.
 Result<void> bring(const fs::path& from, const fs::path& to) {
   std::error_code error;
+  fs::create_directories(to.parent_path(), error);
   fs::create_hard_link(from, to, error);
   if (!error) return {};
   fs::copy_file(from, to, error);
   return error ? Result<void>(unwritable()) : Result<void>();
 }
 
-// The file's own and, of ONNX, those that may be its external data.
+// The file and, of ONNX, those that its weights are in, relative to its folder. Names that lead
+// outside are left to the engine, which refuses them.
 std::vector<fs::path> files_of(const fs::path& file) {
-  std::vector<fs::path> out = {file};
-  std::error_code error;
+  std::vector<fs::path> out = {file.filename()};
   if (file.extension() != ".onnx") return out;
-  for (const auto& entry : fs::directory_iterator(file.parent_path(), error)) {
-    const auto ending = entry.path().extension();
-    const bool another = entry.path() == file || ending == ".onnx" || ending == ".yaml" ||
-                         ending == ".json" || ending == ".html";
-    if (!another && entry.is_regular_file(error)) out.push_back(entry.path());
+  const auto fd = std::make_shared<Fd>(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!*fd) return out;
+  const auto bytes = FileBytes::map(fd, "the model's file");
+  if (!bytes) return out;
+  const auto facts = engines::scan_onnx(bytes->text());
+  if (!facts) return out;
+  for (const auto& name : facts->external_files) {
+    const auto path = fs::path(name).lexically_normal();
+    if (path.is_relative() && !path.empty() && *path.begin() != "..") out.push_back(path);
   }
   return out;
+}
+
+std::string all_of(const Fd& from) {
+  std::string out;
+  std::array<char, 4096> block{};
+  while (true) {
+    const auto got = ::read(from.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return out;
+    out.append(block.data(), static_cast<std::size_t>(got));
+  }
 }
 
 }  // namespace
@@ -177,10 +197,11 @@ Result<OpenedModel> open_alone(const fs::path& file, const FoundModel& like, Scr
   std::error_code error;
   if (!fs::create_directories(version, error)) return unwritable();
   for (const auto& one : files_of(file)) {
-    const bool main = one == file;
+    const bool main = one == file.filename();
     // Whatever it is called: the only model of its version.
-    SLUICE_CHECK(bring(one, version / (main ? fs::path("model").replace_extension(file.extension())
-                                            : one.filename())));
+    SLUICE_CHECK(
+        bring(file.parent_path() / one,
+              version / (main ? fs::path("model").replace_extension(file.extension()) : one)));
   }
   if (!like.yaml.empty()) {
     std::FILE* const out = std::fopen((model / "model.yaml").c_str(), "w");
@@ -206,33 +227,38 @@ std::uint64_t bytes_of(const fs::path& file) {
   std::uint64_t out = 0;
   std::error_code error;
   for (const auto& one : files_of(file)) {
-    const auto size = fs::file_size(one, error);
+    const auto size = fs::file_size(file.parent_path() / one, error);
     if (!error) out += size;
   }
   return out;
 }
 
 std::uint64_t peak_of_loading(const fs::path& file, const Pickles& pickles) {
-  std::vector<std::string> words = {"sluice", "inspect", file.string()};
+  std::vector<std::string> words = {"sluice", "inspect", file.string(), "--json"};
   if (pickles.allowed) words.emplace_back("--allow-pickle");
   if (!pickles.python.empty()) words.insert(words.end(), {"--python", pickles.python});
   std::vector<char*> arguments;
   for (auto& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
-  posix_spawn_file_actions_t quiet;
-  posix_spawn_file_actions_init(&quiet);
-  for (const int fd : {1, 2}) {
-    posix_spawn_file_actions_addopen(&quiet, fd, "/dev/null", O_WRONLY, 0);
-  }
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return 0;
+  const Fd from(ends[0]);
+  Fd to(ends[1]);
+  posix_spawn_file_actions_t redirected;
+  posix_spawn_file_actions_init(&redirected);
+  posix_spawn_file_actions_adddup2(&redirected, to.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_addopen(&redirected, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   pid_t child = 0;
   const int failed =
-      ::posix_spawn(&child, "/proc/self/exe", &quiet, nullptr, arguments.data(), environ);
-  posix_spawn_file_actions_destroy(&quiet);
+      ::posix_spawn(&child, "/proc/self/exe", &redirected, nullptr, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&redirected);
+  to = Fd();
   if (failed != 0) return 0;
+  const auto said = nlohmann::json::parse(all_of(from), nullptr, false);
   int status = 0;
-  rusage used{};
-  if (::wait4(child, &status, 0, &used) != child || status != 0) return 0;
-  return static_cast<std::uint64_t>(used.ru_maxrss) * 1024;
+  if (::waitpid(child, &status, 0) != child || status != 0 || !said.is_object()) return 0;
+  const auto found = said.find("peak_memory_bytes");
+  return found != said.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
 }
 
 }  // namespace sluice::app

@@ -118,10 +118,14 @@ Result<CompressTrial::Candidate> CompressTrial::attempt(const Chain& chain) {
   SLUICE_TRY(const auto folder, scratch_.folder());
   const EngineLab lab(opened_.stack->engines(), arguments_.pickles.allowed);
   const auto began = std::chrono::steady_clock::now();
-  SLUICE_TRY(
-      auto made,
+  auto ran =
       run_chain(chain, {original_.file, folder, calibration_ ? &*calibration_ : nullptr, lab, stop_,
-                        [this](std::string_view what, double done) { show(what, done); }}));
+                        [this](std::string_view what, double done) { show(what, done); }});
+  if (!ran && ran.error().reason == "unwritable") {
+    return unavailable("unwritable", ran.error().message +
+                                         "; it is made in the folder of temporary files (TMPDIR)");
+  }
+  SLUICE_TRY(auto made, std::move(ran));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
   Candidate out;
   SLUICE_TRY(out.report, held_against(made.file));
@@ -153,6 +157,7 @@ Result<Report> CompressTrial::held_against(const fs::path& file) {
   SLUICE_TRY(out.timing, time_both(opened_.servable->loaded(), candidate.servable->loaded(),
                                    *evaluation_, budget, stop_));
   original_p50_ = out.timing.before.p50_us;
+  if (auto note = slower_note(out.timing); !note.empty()) out.notes.push_back(std::move(note));
   out.before = {original_.bytes, memory_, monthly_cost(original_.yaml, original_.bytes)};
   const auto bytes = bytes_of(file);
   out.after = {bytes, peak_of_loading(file, arguments_.pickles),

@@ -1,8 +1,13 @@
 // sluice inspect
 
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 
 #include "app/commands.h"
@@ -65,8 +70,23 @@ void write_specs(JsonWriter& json, std::string_view key, const std::vector<Tenso
   json.end_array();
 }
 
-void print_json(const Inspected& inspected) {
-  const auto& signature = inspected.servable->signature();
+// Of this process, and of the largest that has ended below it. Not ru_maxrss of this one: that
+// begins with what the process that started it held (execve(2) hands it on).
+std::uint64_t peak_memory() {
+  std::uint64_t out = 0;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) out = std::strtoull(line.c_str() + 6, nullptr, 10);
+  }
+  rusage below{};
+  if (::getrusage(RUSAGE_CHILDREN, &below) == 0) {
+    out = std::max(out, static_cast<std::uint64_t>(below.ru_maxrss));
+  }
+  return out * 1024;
+}
+
+void print_json(Inspected& inspected) {
+  const auto signature = inspected.servable->signature();
   std::string out;
   JsonWriter json(out);
   json.begin_object().field("engine", std::string_view(inspected.engine));
@@ -88,6 +108,8 @@ void print_json(const Inspected& inspected) {
       json.value(std::string_view(fact.value));
     }
   }
+  inspected.servable.reset();  // and with it the worker of a pickle, whose memory counts
+  json.field("peak_memory_bytes", peak_memory());
   json.end_object();
   std::printf("%s\n", out.c_str());
 }

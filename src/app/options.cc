@@ -7,6 +7,7 @@
 
 #include "app/tracing.h"
 #include "base/file.h"
+#include "base/names.h"
 #include "base/text.h"
 #include "config/yaml.h"
 #include "serving/faults.h"
@@ -19,6 +20,13 @@ constexpr std::size_t kMaxConfig = 1 << 20;
 
 std::optional<std::string> address_problem(const std::string& text) {
   auto parsed = transport::parse_address(text);
+  if (parsed) return std::nullopt;
+  return parsed.error().message;
+}
+
+std::optional<std::string> name_problem(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  const auto parsed = ModelName::parse(text);
   if (parsed) return std::nullopt;
   return parsed.error().message;
 }
@@ -100,6 +108,8 @@ const Schema<ServeOptions>& ServeOptions::schema() {
           .option("management", &S::management, "where control and metrics listen",
                   {address_problem})
           .option("default_model", &S::default_model, "model of POST /predict")
+          .option("model_name", &S::model_name,
+                  "name of the only model, instead of its folder's or file's", {name_problem})
           .option("strict", &S::strict, "an unknown key in a request is an error")
           .option("version_header", &S::version_header,
                   "X-Sluice-Version chooses the version, for testers")

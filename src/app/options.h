@@ -24,6 +24,7 @@ struct ServeOptions {
   std::string grpc = "0.0.0.0:50051";
   std::string management = "127.0.0.1:8002";
   std::string default_model;
+  std::string model_name;
   bool strict = false;
   bool version_header = true;
   bool allow_pickle = false;

@@ -213,10 +213,10 @@ int serve(Reloader& reloader) {
   if (!faults->empty()) {
     log::warn("inject_faults is set: versions fail on purpose; never where answers matter");
   }
-  auto stack = Stack::open(options.models, std::move(repository), engine_options, probe->get(),
-                           std::move(remote),
-                           {state_options(options), *std::move(faults), log_options(options),
-                            options.log_key, tracer_options(options), options.feature_stores});
+  auto stack = Stack::open(
+      options.models, std::move(repository), engine_options, probe->get(), std::move(remote),
+      {state_options(options), *std::move(faults), log_options(options), options.log_key,
+       tracer_options(options), options.feature_stores, options.model_name});
   if (!stack) return complain(stack.error());
   Frontends frontends(**stack, options);
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());

@@ -9,6 +9,7 @@
 #include "routing/newest.h"
 #include "serving/model_servable.h"
 #include "sources/builtin.h"
+#include "sources/named.h"
 #include "state/builtin.h"
 
 namespace sluice::app {
@@ -76,6 +77,10 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
   // Before anything is written: what is asked for may not be there.
   SLUICE_TRY(auto source,
              sources::make_source(path, sources::Layout(std::move(extensions)), remote));
+  if (!more.model_name.empty()) {
+    SLUICE_TRY(auto name, ModelName::parse(more.model_name));
+    source = sources::make_named(std::move(source), std::move(name));
+  }
   SLUICE_TRY(auto store, open_state(more.state));
   if (more.log_key.empty()) {
     SLUICE_TRY(more.log_key, kept_hash_key(*store));

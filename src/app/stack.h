@@ -47,6 +47,7 @@ struct StackOptions {
   std::string log_key;                // of the log's hashes; empty: one that the state keeps
   observers::TracerOptions tracer{};  // off, unless it says where spans go
   features::Stores feature_stores{};
+  std::string model_name{};  // of the only model, instead of its folder's or file's; or empty
 };
 
 class Stack {

@@ -9,7 +9,8 @@ namespace sluice::engines {
 
 // Reads `from` and writes `to`. `extended`: nodes are fused into ONNX Runtime's own (domain
 // com.microsoft) too; else only what is left are operators of the standard. Errors:
-// kInvalidArgument/`bad_model` in ONNX Runtime's first sentence. Thread-safety: any.
+// kInvalidArgument/`bad_model` in ONNX Runtime's first sentence; kUnavailable/`unwritable` where
+// the disk has no room for `to`. Nothing is left of it then. Thread-safety: any.
 Result<void> save_optimized(const std::filesystem::path& from, const std::filesystem::path& to,
                             bool extended);
 

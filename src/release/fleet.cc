@@ -15,8 +15,9 @@ namespace {
 using Millis = std::chrono::milliseconds;
 
 // Between a change and when it holds: every replica has heard of it by then, so that all follow it
-// at the same time and no user is sent back and forth.
-constexpr Millis kAgreed{300};
+// at the same time and no user is sent back and forth. What takes a version back waits for less.
+constexpr Millis kAgreed{1000};
+constexpr Millis kRescue{300};
 // How often the leader reads what has happened.
 constexpr Millis kRead{50};
 // Happenings come in pieces of some megabytes; after so many the thread does something else.
@@ -251,7 +252,11 @@ bool Releases::forward(json question, Answer& answer) {
 void Releases::route(RunningRelease& release) {
   if (link_ == nullptr) return repository_.set_route(release.model(), release.route());
   const auto& name = release.model().str();
-  const auto at = now_millis() + kAgreed.count();
+  // Who does not stay with a version has nothing to be sent back to.
+  const auto later = !release.policy().sticky()              ? Millis(0)
+                     : release.state() == State::kRolledBack ? kRescue
+                                                             : kAgreed;
+  const auto at = now_millis() + later.count();
   const auto text = text_of(json{{"revision", release.revision},
                                  {"epoch", release.epoch()},
                                  {"at", at},
@@ -259,6 +264,7 @@ void Releases::route(RunningRelease& release) {
   const auto number = store_->fleet()->publish(link_->token(), name, text);
   if (!number) return step_down(number.error());
   release.published = *number;
+  release.holds_from = at;
   followed_[name] = {name, *number, text};
   route_at(at, release.model(), release.route());
 }

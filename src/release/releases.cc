@@ -113,7 +113,8 @@ void Releases::learn() {
 }
 
 void Releases::decide(RunningRelease& release, Millis passed) {
-  const bool hold = link_ != nullptr && !link_->everybody_follows(release.published);
+  const bool hold = link_ != nullptr && (now_millis() < release.holds_from ||
+                                         !link_->everybody_follows(release.published));
   const auto next = release.next(passed, hold);
   if (!next.decision && !next.shares) return;
   if (auto done = carry_out(release, next, "judge"); !done) {

@@ -110,9 +110,11 @@ class RunningRelease {
   std::uint64_t revision = 0;
   std::string declared;  // what model.yaml said of it when this was made
   bool dirty = false;    // there is evidence that was not saved
-  // Among replicas: which happenings it has seen, and as what its shares were last published.
+  // Among replicas: which happenings it has seen, as what its shares were last published, and from
+  // when on these hold.
   std::uint64_t place = 0;
   std::uint64_t published = 0;
+  WallMillis holds_from = 0;
 
  private:
   std::span<const double> shares_at(std::uint32_t epoch) const;

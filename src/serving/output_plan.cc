@@ -29,8 +29,15 @@ std::size_t columns_of(const TensorSpec& spec) {
   return spec.dims[1] < 0 ? 0 : static_cast<std::size_t>(spec.dims[1]);
 }
 
+// A row of it has one list of numbers at most: [N], [N, C], [N, C, 1, 1]. Of one that has more, a
+// class for each place in a text or image say, a row is no single class.
+bool is_one_list(const TensorSpec& spec) {
+  return std::ranges::count_if(spec.row_dims(), [](std::int64_t dim) { return dim != 1; }) <= 1;
+}
+
 // What an output means: by the graph, else by its name, else by the number of labels.
 Role role_of(const TensorSpec& spec, const ModelConfig& config) {
+  if (!is_one_list(spec)) return Role::kValue;
   if (spec.role != Role::kUnknown) return spec.role;
   const bool table = spec.dims.size() == 1 || spec.dims.size() == 2;
   if (!table) return Role::kValue;

@@ -192,5 +192,19 @@ TEST(OutputPlan, ValuesVectorsAndWhatIsNotFinite) {
   EXPECT_EQ(out.width(), 2U);
 }
 
+// As of a network that reads texts: probabilities for each place, and no single class of them all.
+TEST(OutputPlan, ListsInARowAreValuesWhateverTheyMean) {
+  const auto plan_of = [](std::vector<std::int64_t> dims) {
+    Signature signature;
+    signature.outputs.push_back({"p", DType::kFloat32, std::move(dims), Role::kProbabilities});
+    return *make_output_plan(signature, {});
+  };
+  EXPECT_EQ(plan_of({-1, -1, 6625}).probabilities, Signature::npos);
+  EXPECT_EQ(plan_of({-1, -1, 6625}).value, 0U);
+  EXPECT_EQ(plan_of({-1, 3, 8, 8}).probabilities, Signature::npos);
+  EXPECT_EQ(plan_of({-1, 10}).probabilities, 0U);
+  EXPECT_EQ(plan_of({-1, 10, 1, 1}).probabilities, 0U) << "one list all the same";
+}
+
 }  // namespace
 }  // namespace sluice::serving

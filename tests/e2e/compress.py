@@ -140,6 +140,14 @@ def large_products(report, data, root):
         found = json.loads(done.stdout)
         report.check(f"{method}: at most 27 % of the bytes", found["size_ratio"] <= 0.27,
                      str(found["size_ratio"]))
+        # The rows lie beside it, and are no part of the model.
+        report.equal(f"{method}: only the model's own files count", found["before"]["file_bytes"],
+                     file.stat().st_size)
+        alone = json.loads(subprocess.run([str(BINARY), "inspect", str(target / "model.onnx"),
+                                           "--json"], text=True, capture_output=True).stdout)
+        share = found["after"]["memory_bytes"] / alone["peak_memory_bytes"]
+        report.check(f"{method}: memory is the model's, not the compressing process's",
+                     0.8 < share < 1.2, str(share))
         # An independent reading of the new weights: scales and int8 values times back.
         made = onnx.load(str(target / "model.onnx"))
         stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in made.graph.initializer}
@@ -150,6 +158,39 @@ def large_products(report, data, root):
             want = numpy.clip(numpy.rint(weight / scale), -127, 127)
             near = min(numpy.abs(value.astype(int) - want).max() for value in small)
             report.check(f"{method}: the weights are NumPy's, to one step", near <= 1, str(near))
+
+
+def weights_elsewhere(report, data, root):
+    """Weights in a folder below the model's, beside files that are none of it."""
+    del data
+    random = numpy.random.default_rng(4)
+    width = 256
+    weights = random.normal(0, 0.06, (width, width)).astype(numpy.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], "outside",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", width])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", width])],
+        [numpy_helper.from_array(weights, "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    file = root / "outside.onnx"
+    (root / "weights").mkdir()
+    onnx.save_model(model, str(file), save_as_external_data=True, location="weights/w.bin")
+    (root / "notes.txt").write_text("none of it" * 1000)
+    rows = random.normal(0, 1, (200, width)).astype(numpy.float32)
+    numpy.save(root / "rows.npy", rows)
+    for method in ("dynamic-int8", "static-int8", "fp16", "optimize"):
+        target = root / f"made-{method}"
+        done = run(file, "--method", method, "--calibration", root / "rows.npy", "--evaluate",
+                   root / "rows.npy", "--output", target, "--json", "--max-accuracy-drop", "0.05",
+                   *FAST)
+        if not report.equal(f"{method}, weights in a folder below", done.returncode, 0):
+            print(done.stderr)
+            continue
+        found = json.loads(done.stdout)
+        report.equal(f"{method}: their bytes count", found["before"]["file_bytes"],
+                     file.stat().st_size + (root / "weights/w.bin").stat().st_size)
+        onnx.checker.check_model(str(target / "model.onnx"))
 
 
 def refused(report, data, root):
@@ -256,8 +297,8 @@ def main():
             named.__name__ = test.__name__
             return named
 
-        Report("compress").run(*map(with_data, (methods, large_products, refused, stopped, search,
-                                                beside_the_original)))
+        Report("compress").run(*map(with_data, (methods, large_products, weights_elsewhere, refused,
+                                                stopped, search, beside_the_original)))
 
 
 if __name__ == "__main__":

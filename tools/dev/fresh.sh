@@ -1,7 +1,5 @@
 # Runs the README's first commands as a newcomer would: in a Debian 12 that has nothing installed,
-# on the last commit. The new system gets from this machine only how to reach package mirrors:
-# apt's sources and transport settings, npm's configuration, proxies, certificates, name resolution.
-# Sourced by ./dev.
+# on the last commit. Sourced by ./dev.
 # shellcheck shell=bash
 
 FRESH="$ROOT/build/fresh"
@@ -28,35 +26,18 @@ cmd_fresh() {
   say "fresh: all of it works, in $SECONDS s"
 }
 
-# The base system is kept between runs; the tree that is worked in is new each time.
+# The tree that is worked in is new each time.
 make_chroot() {
   mkdir -p "$FRESH"
-  if [[ ! -d $FRESH/base ]]; then
-    rm -rf "$FRESH/base.tmp"
-    quietly debootstrap --variant=minbase bookworm "$FRESH/base.tmp" "$(debian_mirror)"
-    mv "$FRESH/base.tmp" "$FRESH/base"
-  fi
+  debian_base "$FRESH/base"
   rm -rf "$CHROOT"
   cp -a --reflink=auto "$FRESH/base" "$CHROOT"
-  copy_access
+  copy_access "$CHROOT"
   mkdir "$CHROOT/root/sluice"
   git archive HEAD | tar -x -C "$CHROOT/root/sluice"
   mount -t proc proc "$CHROOT/proc"
   mount --bind /dev "$CHROOT/dev"
   mount -t tmpfs tmpfs "$CHROOT/dev/shm"
-}
-
-copy_access() {
-  local file
-  for file in /etc/resolv.conf /etc/hosts; do cp -L "$file" "$CHROOT$file"; done
-  if [[ -f $HOME/.npmrc ]]; then cp "$HOME/.npmrc" "$CHROOT/root/.npmrc"; fi
-  # Installing ca-certificates in there adds these to its own.
-  if [[ -d /usr/local/share/ca-certificates ]]; then
-    cp -rL /usr/local/share/ca-certificates "$CHROOT/usr/local/share/"
-  fi
-  debian_sources | awk -F'|' '{ print "deb", $5, $3, $4 }' > "$CHROOT/etc/apt/sources.list"
-  apt-config dump | sed -En '/^Acquire::(https?|ftp|Check|Retries)/p' \
-    > "$CHROOT/etc/apt/apt.conf.d/99access"
 }
 
 # inside COMMAND…: replaces this shell, with a clean environment but for what reaching the mirrors

@@ -26,8 +26,11 @@ prepare() {
 
 # Only for tests: whoever wants to see the server run should not wait for them.
 test_clients() {
-  step "clients for the tests"
-  ensure "node clients" tools/deps/clients install_node_clients
+  step "clients and networks for the tests"
+  ensure "node clients" tools/deps/clients install_node clients \
+    "grpc-js, s3rver and the messages of OTLP"
+  ensure "networks" tools/deps/networks install_node networks \
+    "networks that read lines and hear words"
 }
 
 # ensure NAME "FILES…" COMMAND…: runs the command unless it has succeeded here for these files.
@@ -95,15 +98,17 @@ missing_packages() {
   done
 }
 
-# npm checks the hashes of the lockfile; into .deps/clients/node_modules.
-install_node_clients() {
-  say "      grpc-js, s3rver and the messages of OTLP from npm"
-  rm -rf "$DEPS/clients"
-  mkdir -p "$DEPS/clients"
-  cp "$LISTS"/clients/package*.json "$DEPS/clients/"
-  (cd "$DEPS/clients" &&
-    retry quietly npm ci --ignore-scripts --no-audit --no-fund --cache "$DEPS/clients/.cache")
-  rm -rf "$DEPS/clients/.cache"
+# install_node NAME WHAT: tools/deps/NAME into .deps/NAME/node_modules. npm checks the hashes of the
+# lockfile.
+install_node() {
+  local name=$1
+  say "      $2 from npm"
+  rm -rf "${DEPS:?}/$name"
+  mkdir -p "$DEPS/$name"
+  cp "$LISTS/$name"/package*.json "$DEPS/$name/"
+  (cd "$DEPS/$name" &&
+    retry quietly npm ci --ignore-scripts --no-audit --no-fund --cache "$DEPS/$name/.cache")
+  rm -rf "$DEPS/$name/.cache"
 }
 
 # Debian 13 and Ubuntu package it; Debian 12 does not.

@@ -150,13 +150,15 @@ Result<void> DynamicRewrite::run(const std::atomic<bool>& stop,
     SLUICE_CHECK(store(name));
   }
   if (layers_.empty()) {
+    const auto within = control_flow(graph_);
     return not_compressible(
         "no weights of at least " + std::to_string(options_.min_elements) +
         " numbers are multiplied by (MatMul, Gemm) or looked up (Gather)" +
         (left.empty() ? "; a lower min_elements takes smaller ones"
                       : ", only " + counted(left) +
                             " have such; use static-int8, or store: true, which makes the file "
-                            "smaller and the model slower"));
+                            "smaller and the model slower") +
+        (within.empty() ? "" : "; " + within));
   }
   if (!left.empty()) {
     notes_.push_back(counted(left) + " keep their weights in FP32" +

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "tools/compress/rehearsal.h"
 
@@ -89,14 +90,19 @@ Result<void> measure_inputs(const OnnxGraph& graph, const Task& task,
 Result<std::vector<float>> weight_scores(OnnxGraph& graph, const PrunableLayer& layer) {
   const auto& tensor = *graph.constant(layer.weight);
   SLUICE_TRY(auto out, graph.floats(tensor));
+  for (auto& score : out) score = std::abs(score);
+  if (layer.scales.empty()) return out;
+  const double before = std::accumulate(out.begin(), out.end(), 0.0);
   const auto dims = dims_of(tensor);
   const auto& node = *graph.maker(layer.output);
   for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i] = std::abs(out[i]);
-    if (layer.scales.empty()) continue;
     const auto feature = feature_of(node, dims, i);
     if (feature < layer.scales.size()) out[i] *= layer.scales[feature];
   }
+  const double after = std::accumulate(out.begin(), out.end(), 0.0);
+  const double back = before / after;
+  if (!(std::isfinite(back) && back > 0)) return out;
+  for (auto& score : out) score = static_cast<float>(score * back);
   return out;
 }
 

@@ -21,7 +21,8 @@ Result<void> measure_inputs(const OnnxGraph& graph, const Task& task,
                             std::span<PrunableLayer> layers);
 
 // The score of each weight, in the tensor's order: its magnitude, times what its input is where
-// that is known.
+// that is known, so that a layer's sum stays what it was. How large one layer's inputs are beside
+// another's says nothing: what lies between them can undo it.
 Result<std::vector<float>> weight_scores(OnnxGraph& graph, const PrunableLayer& layer);
 
 }  // namespace sluice::tools::compress

@@ -3,6 +3,7 @@
 #include "tools/compress/input_scales.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "tools/compress/testing/small_models.h"
 
@@ -10,6 +11,13 @@ namespace sluice::tools::compress {
 namespace {
 
 using namespace small;
+
+// As multiples of the first: the sum of all stays what it was.
+std::vector<float> relative(std::vector<float> scores) {
+  const float first = scores.at(0);
+  for (auto& score : scores) score /= first;
+  return scores;
+}
 
 // Scores of a layer's weights after one batch of these rows.
 std::vector<float> scores(Builder& model, std::string_view node, const std::vector<float>& values,
@@ -48,11 +56,12 @@ TEST(InputScales, EachWeightIsWeighedByItsOwnInput) {
   const std::vector<float> rows = {3, 0, 4, 0.5F};  // roots of mean squares: √12.5, √0.125
   const float a = std::sqrt(12.5F);
   const float b = std::sqrt(0.125F);
-  expect_close(scores(model, "make_h", rows, {2, 2}), {a, 2 * a, 3 * a, 4 * b, 5 * b, 6 * b},
-               1e-6F);
+  const auto found = scores(model, "make_h", rows, {2, 2});
+  expect_close(relative(found), relative({a, 2 * a, 3 * a, 4 * b, 5 * b, 6 * b}), 1e-6F);
+  EXPECT_NEAR(std::accumulate(found.begin(), found.end(), 0.0F), 21, 1e-4);
   // h is [3,-6,9] and [6,-5.5,9].
-  expect_close(scores(model, "make_y", rows, {2, 2}), {std::sqrt(22.5F), std::sqrt(33.125F), 9},
-               1e-6F);
+  expect_close(relative(scores(model, "make_y", rows, {2, 2})),
+               relative({std::sqrt(22.5F), std::sqrt(33.125F), 9}), 1e-6F);
 }
 
 TEST(InputScales, GroupsOfAConvolutionHaveTheirOwnChannels) {
@@ -61,8 +70,19 @@ TEST(InputScales, GroupsOfAConvolutionHaveTheirOwnChannels) {
   model.weight("w", {2, 2, 1, 1}, {1, 1, 1, -1});
   set_attribute(model.node("Conv", {"x", "w"}, "y"), "group", std::int64_t{2});
   model.output("y", {-1, 2, 1, 2});
-  expect_close(scores(model, "make_y", {1, 1, 2, 2, 3, 3, 0, 4}, {1, 4, 1, 2}),
+  expect_close(relative(scores(model, "make_y", {1, 1, 2, 2, 3, 3, 0, 4}, {1, 4, 1, 2})),
                {1, 2, 3, std::sqrt(8.0F)}, 1e-6F);
+}
+
+// As behind a layer of few and large outputs: its weights are no better than the other's.
+TEST(InputScales, ALayerOfSmallInputsKeepsItsShare) {
+  Builder model;
+  model.input("x", {-1, 2});
+  model.weight("w", {2, 2}, {1, -2, 3, 4});
+  model.node("MatMul", {"x", "w"}, "y");
+  model.output("y", {-1, 2});
+  expect_close(scores(model, "make_y", {1e-3F, 1e-3F}, {1, 2}), {1, 2, 3, 4}, 1e-6F);
+  expect_close(scores(model, "make_y", {0, 0}, {1, 2}), {0, 0, 0, 0}, 0);
 }
 
 TEST(InputScales, WithoutFiniteInputsWeightsStandForThemselves) {

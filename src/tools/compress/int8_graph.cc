@@ -78,16 +78,20 @@ Result<OnnxGraph> open_for_int8(const std::filesystem::path& file,
   SLUICE_CHECK(refuse_quantised(graph));
   graph.take_constants();
   SLUICE_CHECK(graph.settle());
-  std::vector<std::string> with_graphs;
-  for (const auto& node : graph.graph().node()) {
-    if (OnnxGraph::has_subgraph(node)) with_graphs.push_back(node.op_type());
-  }
-  if (!with_graphs.empty()) {
-    notes.push_back(counted(with_graphs) +
-                    " (control flow) were left alone, with all that is in "
-                    "their graphs");
-  }
+  if (auto said = control_flow(graph); !said.empty()) notes.push_back(std::move(said));
   return graph;
+}
+
+std::string control_flow(const OnnxGraph& graph) {
+  std::vector<std::string> ops;
+  for (const auto& node : graph.graph().node()) {
+    if (OnnxGraph::has_subgraph(node)) ops.push_back(node.op_type());
+  }
+  if (ops.empty()) return {};
+  return counted(ops) + (ops.size() == 1 ? " (control flow) is left alone, with all that is in its "
+                                           "graphs"
+                                         : " (control flow) are left alone, with all that is in "
+                                           "their graphs");
 }
 
 void drop_unused_domains(OnnxGraph& graph) {

@@ -31,6 +31,9 @@ Failure not_compressible(const std::string& what);
 // nodes are quantised already.
 Result<OnnxGraph> open_for_int8(const std::filesystem::path& file, std::vector<std::string>& notes);
 
+// "1 If node (control flow) is left alone …" where there are such nodes; else empty.
+std::string control_flow(const OnnxGraph& graph);
+
 // Forgets domains beside the standard's that no node is of: ONNX Runtime writes all that it knows.
 void drop_unused_domains(OnnxGraph& graph);
 

@@ -14,7 +14,7 @@ namespace {
 
 Failure unwritable() {
   return unavailable("unwritable",
-                     "the model cannot be written: " + std::string(std::strerror(errno)) +
+                     "the new version cannot be written: " + std::string(std::strerror(errno)) +
                          "; check that its disk has room");
 }
 
@@ -23,7 +23,7 @@ Failure unwritable() {
 Result<void> write_model_file(const std::filesystem::path& file, std::string_view bytes) {
   const Fd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!fd) return unwritable();
-  SLUICE_CHECK(ByteWriter(fd).write(bytes));
+  if (!ByteWriter(fd).write(bytes)) return unwritable();
   return ::fsync(fd.get()) == 0 ? Result<void>() : unwritable();
 }
 

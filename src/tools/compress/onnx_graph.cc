@@ -39,7 +39,7 @@ Failure bad_model(const std::string& what) { return invalid("bad_model", what); 
 
 Failure unwritable() {
   return unavailable("unwritable",
-                     "the model cannot be written: " + std::string(std::strerror(errno)) +
+                     "the new version cannot be written: " + std::string(std::strerror(errno)) +
                          "; check that its disk has room");
 }
 

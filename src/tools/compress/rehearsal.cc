@@ -15,6 +15,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMostBytes = std::size_t{128} << 20;
 constexpr std::size_t kMostRows = 256;
+// Of inputs: what lies between them and the outputs is not known, and of images it is much.
+constexpr std::size_t kMostInputs = std::size_t{4} << 20;
 
 void set_outputs(OnnxGraph& graph, const std::vector<std::string>& values) {
   graph.graph().clear_output();
@@ -84,8 +86,11 @@ class Runs {
     std::vector<TensorView> outputs(model_.signature().outputs.size());
     SLUICE_CHECK(model_.run(inputs, outputs, arena));
     // The first run is of one row and tells how many fit.
-    const std::size_t of_row = std::max<std::size_t>(bytes_of(outputs) / count, 1);
-    at_once_ = std::clamp<std::size_t>(kMostBytes / of_row, 1, kMostRows);
+    const auto fit = [&](std::span<const TensorView> tensors, std::size_t most) {
+      return most / std::max<std::size_t>(bytes_of(tensors) / count, 1);
+    };
+    const std::size_t fitting = std::min(fit(outputs, kMostBytes), fit(inputs, kMostInputs));
+    at_once_ = std::clamp<std::size_t>(fitting, 1, kMostRows);
     task_.progress(
         "running calibration rows",
         static_cast<double>(first) / static_cast<double>(std::max<std::size_t>(rows_, 1)));

@@ -23,8 +23,9 @@ using SeeOutputs =
     std::function<Result<void>(std::span<const TensorView> outputs, std::size_t first)>;
 
 // Makes `values` the outputs of `graph`, saves it as `file` and runs it over the first `rows` rows,
-// as many at a time as give outputs of 128 MiB at most (one where one row alone gives more). The
-// file is removed again. Errors: the lab's, those of saving, those of `see`; kCancelled.
+// as many at a time as give outputs of 128 MiB at most and take inputs of 4 MiB (one where one row
+// alone is more). The file is removed again. Errors: the lab's, those of saving, those of `see`;
+// kCancelled.
 Result<void> rehearse(OnnxGraph graph, const std::vector<std::string>& values,
                       const std::filesystem::path& file, const Task& task, std::size_t rows,
                       const SeeOutputs& see);

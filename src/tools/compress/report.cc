@@ -19,7 +19,9 @@ json timing_json(const Timing& timing) {
   return {{"p50_us", timing.p50_us},
           {"p95_us", timing.p95_us},
           {"rows_per_second", timing.rows_per_second},
-          {"batch", timing.batch}};
+          {"batch", timing.batch},
+          {"batch_p50_us", timing.batch_p50_us},
+          {"batch_p95_us", timing.batch_p95_us}};
 }
 
 json weighed_json(const Weighed& weighed) {

@@ -36,8 +36,8 @@ Report example() {
   comparison.drop = 0.005;
   comparison.quality = "accuracy";
   comparison.worst = {{17, 0.25, "cat", "dog"}, {3, HUGE_VAL, "1", "none"}};
-  out.timing.before = {123.456, 150.5, 20'000, 64};
-  out.timing.after = {61.728, 80.25, 45'000, 64};
+  out.timing.before = {123.456, 150.5, 20'000, 64, 3200, 3300};
+  out.timing.after = {61.728, 80.25, 45'000, 64, 1422.2, 1500};
   out.timing.faster = 2;
   out.timing.throughput = 2.25;
   out.max_drop = 0.01;

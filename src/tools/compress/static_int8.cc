@@ -116,7 +116,10 @@ class Quantising {
       // relative to itself: so they have to be in the same folder.
       const bool outside = std::ranges::any_of(graph.graph().initializer(), is_external);
       if (outside) SLUICE_CHECK(graph.save(beside.file()));
-      if (engines::save_optimized(outside ? beside.file() : task_.from, folded.file(), false)) {
+      const auto saved =
+          engines::save_optimized(outside ? beside.file() : task_.from, folded.file(), false);
+      if (!saved && saved.error().code == Code::kUnavailable) return saved;
+      if (saved) {
         std::vector<std::string> said_already;
         SLUICE_TRY(graph, open_for_int8(folded.file(), said_already));
         drop_unused_domains(graph);
@@ -130,8 +133,10 @@ class Quantising {
     const auto plan = plan_static(graph, skip_);
     out_.notes.insert(out_.notes.end(), plan.left_alone.begin(), plan.left_alone.end());
     if (plan.units.empty()) {
+      const auto within = control_flow(graph);
       return not_compressible("no Conv, Gemm or MatMul has FP32 weights that are constants" +
-                              (plan.left_alone.empty() ? "" : "; " + plan.left_alone.front()));
+                              (plan.left_alone.empty() ? "" : "; " + plan.left_alone.front()) +
+                              (within.empty() ? "" : "; " + within));
     }
     return graph.save(base_.file());
   }

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <string>
 
 #include "core/engine.h"
 #include "tools/compress/dataset.h"
@@ -18,6 +19,8 @@ struct Timing {
   double p95_us = 0;
   double rows_per_second = 0;  // with `batch` rows at a time, on one thread
   std::size_t batch = 0;
+  double batch_p50_us = 0;  // of `batch` rows together
+  double batch_p95_us = 0;
 };
 
 struct TimingPair {
@@ -27,8 +30,13 @@ struct TimingPair {
   double throughput = 1;  // after's rows a second over before's
 };
 
-// About `budget` for all of it. Both are loaded with one thread. Errors: the models'; kCancelled.
+// About `budget` for all of it: of slow models fewer rows are in a batch and fewer turns are taken,
+// three at least. Both are loaded with one thread. Errors: the models'; kCancelled.
 Result<TimingPair> time_both(const Model& before, const Model& after, const Dataset& dataset,
                              std::chrono::milliseconds budget, const std::atomic<bool>& stop);
+
+// A sentence where the new one is slower by more than a machine's moods, by one row or by a batch:
+// nobody should have to find that among the numbers. Else empty.
+std::string slower_note(const TimingPair& timing);
 
 }  // namespace sluice::tools::compress

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json_writer.h"
 #include "base/text.h"
+#include "tools/batch/file_bytes.h"
 #include "tools/compress/model_file.h"
 #include "tools/yaml/model_yaml_blocks.h"
 
@@ -37,14 +38,23 @@ std::string provenance(const Report& report) {
          "\n  report: " + kReport + "\n  created: " + quoted(report.created) + "\n";
 }
 
+// Not fs::copy_file: of a full disk that says "Input/output error".
+Result<void> copy_one(const fs::path& from, const fs::path& to) {
+  const Fd source(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!source) return unwritable(std::strerror(errno));
+  SLUICE_TRY(const auto size, size_of_file(source, "what was made"));
+  const Fd target(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  if (!target) return unwritable(std::strerror(errno));
+  ByteWriter writer(target);
+  SLUICE_CHECK(writer.copy(source, 0, size, "what was made"));
+  if (!writer.flush() || ::fsync(target.get()) != 0) return unwritable(std::strerror(errno));
+  return {};
+}
+
 Result<void> copy_files(const fs::path& from, const fs::path& to) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(from, error)) {
-    const fs::path target = to / entry.path().filename();
-    fs::copy_file(entry.path(), target, error);
-    if (error) return unwritable(error.message());
-    const Fd fd(::open(target.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) return unwritable(std::strerror(errno));
+    SLUICE_CHECK(copy_one(entry.path(), to / entry.path().filename()));
   }
   return error ? Result<void>(unwritable(error.message())) : Result<void>();
 }
