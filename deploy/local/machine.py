@@ -17,14 +17,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
-# pylint: disable=wrong-import-position
-from lib.ports import free_port  # noqa: E402
-from lib.redis import Redis  # noqa: E402
-from lib.s3 import BUCKET, KEY, S3, SECRET  # noqa: E402
-from lib.server import MODELS, Server  # noqa: E402
-from lib.way import Way  # noqa: E402
+from lib.ports import free_port
+from lib.redis import Redis
+from lib.s3 import BUCKET, KEY, S3, SECRET
+from lib.server import MODELS, Server
+from lib.way import Way
 
 HOST = "127.0.0.1"
+NGINX = ROOT / "deploy/compose/nginx.conf"
 
 
 def get(address, path, timeout=20):
@@ -56,25 +56,43 @@ def wait_until(what, seconds, every=0.05):
 
 
 class Nginx:
-    """In front of these addresses (HOST:PORT)."""
+    """In front of these addresses (HOST:PORT), with the settings of deploy/compose/nginx.conf and two
+    more: its log says who was asked, and 503 is asked of the next as well, because a replica that was
+    just started again says so until its models are loaded."""
 
     def __init__(self, folder, rest, grpc):
         self.folder = folder
         self.front, self.grpc = f"{HOST}:{free_port()}", f"{HOST}:{free_port()}"
         folder.mkdir()
-
-        def servers(addresses):
-            return " ".join(f"server {one} max_fails=1 fail_timeout=5s;" for one in addresses)
-        text = Path(__file__).with_name("nginx.conf").read_text()
-        for word, what in (("@FOLDER@", str(folder)), ("@REST@", servers(rest)),
-                           ("@GRPC@", servers(grpc)), ("@FRONT@", self.front),
-                           ("@FRONT_GRPC@", self.grpc)):
-            text = text.replace(word, what)
-        if os.geteuid() == 0:
-            # Its workers would be another user, who may not write here.
-            text = "user root;\n" + text
+        text = NGINX.read_text()
+        for pattern, what in (
+                (r"worker_processes auto;", self.head()),
+                (r"access_log off;", self.log()),
+                (r"listen 8000", f"listen {self.front}"),
+                (r"listen 50051", f"listen {self.grpc}"),
+                (r"(?:\s*server sluice-\d:8000 (.+);)+", self.servers(rest)),
+                (r"(?:\s*server sluice-\d:50051 (.+);)+", self.servers(grpc)),
+                (r"(proxy_next_upstream error timeout)", r"\1 http_503")):
+            text, count = re.subn(pattern, what, text)
+            if count != 1:
+                raise RuntimeError(f"deploy/compose/nginx.conf has {count} times '{pattern}', not once")
         (folder / "nginx.conf").write_text(text)
         self.process = None
+
+    def head(self):
+        # Workers of root's would be another user, who may not write here.
+        user = "user root;" if os.geteuid() == 0 else ""
+        return f"{user} worker_processes 1; daemon off; pid {self.folder}/pid;"
+
+    def log(self):
+        scratch = " ".join(f"{name}_temp_path {self.folder}/{name};" for name in
+                           ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        return ("log_format asked '$msec|$status|$upstream_addr|$upstream_status|"
+                f"$http_x_request_id|$uri'; access_log {self.folder}/access.log asked; {scratch}")
+
+    @staticmethod
+    def servers(addresses):
+        return "".join(rf"\n    server {one} \1;" for one in addresses)
 
     def start(self):
         self.process = subprocess.Popen(
