@@ -201,6 +201,12 @@ class Machine:
         wait_until(lambda: self.leader() is not None, seconds)
         return self.leader()
 
+    def last_beat(self, until):
+        """When, by this time, a replica was last heard of in Redis, seconds since 1970."""
+        said = self.redis.call(["ZRANGE", "sluice:{state}:beats", "0", "-1", "WITHSCORES"]).split()
+        beats = [int(word) / 1000 for word in said if re.fullmatch(rb"\d{13}", word)]
+        return max(beat for beat in beats if beat <= until)
+
     def ended(self):
         """Names of what has ended by itself, or was ended by somebody else."""
         gone = [f"replica {number + 1}" for number, server in enumerate(self.replicas)
@@ -219,12 +225,12 @@ class Machine:
             {"redis": self.redis.start, "s3": self.s3.start, "nginx": self.nginx.start}[name]()
 
     def said(self, most=40):
-        """The newest warnings and errors of each replica, whatever lives of it."""
+        """The newest warnings and errors of each replica, and who decided when."""
         out = []
         for number in range(self.count):
             lines = (self.folder / f"replica-{number + 1}.log").read_text().splitlines()
             out += [f"replica {number + 1}: {line}" for line in lines
-                    if " info " not in line][-most:]
+                    if " info " not in line or "decide" in line or "shared state" in line][-most:]
         return "\n".join(out)
 
     def lines(self):
