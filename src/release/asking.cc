@@ -106,19 +106,29 @@ void Releases::begin_put(const std::string& model, Spec spec, std::string source
   needed.insert(needed.end(), whole->shadows.begin(), whole->shadows.end());
   busy_.push_back(model);
   repository_.need(
-      entry->name, std::move(needed),
-      [this, name = entry->name, spec = std::move(*whole), expected = revision_of(model),
+      entry->name, needed,
+      [this, name = entry->name, needed, spec = std::move(*whole), expected = revision_of(model),
        source = std::move(source), declared = std::move(declared),
        answer = std::move(answer)](const Result<void>& loaded) mutable {
-        thread_.post([this, name, spec = std::move(spec), expected, source = std::move(source),
-                      declared = std::move(declared), answer = std::move(answer),
-                      loaded]() mutable {
-          if (const auto busy = std::ranges::find(busy_, name.str()); busy != busy_.end()) {
-            busy_.erase(busy);
+        thread_.post([this, name, needed = std::move(needed), spec = std::move(spec), expected,
+                      source = std::move(source), declared = std::move(declared),
+                      answer = std::move(answer), loaded]() mutable {
+          const auto not_busy = [this, name] {
+            const auto busy = std::ranges::find(busy_, name.str());
+            if (busy != busy_.end()) busy_.erase(busy);
+          };
+          if (!loaded) {
+            not_busy();
+            return answer(Failure(loaded.error()));
           }
-          if (!loaded) return answer(Failure(loaded.error()));
-          finish_put(name, std::move(spec), expected, std::move(source), std::move(declared),
-                     std::move(answer));
+          await_all(
+              name, needed,
+              [this, not_busy, name, spec = std::move(spec), expected, source = std::move(source),
+               declared = std::move(declared), answer = std::move(answer)]() mutable {
+                not_busy();
+                finish_put(name, std::move(spec), expected, std::move(source), std::move(declared),
+                           std::move(answer));
+              });
         });
       });
 }
@@ -277,7 +287,7 @@ json Releases::history_of(const std::string& model) const {
   const auto history = store_->journal("release", model, kHistory);
   if (!history) return out;
   for (const auto& entry : *history) {
-    auto read = json::parse(entry, nullptr, /*allow_exceptions=*/false);
+    auto read = parsed(entry);
     if (read.is_object()) out.push_back(std::move(read));
   }
   return out;

@@ -14,15 +14,13 @@ namespace {
 
 using Millis = std::chrono::milliseconds;
 
-// Between a change and when it holds: every replica has heard of it by then, so that all follow it
-// at the same time and no user is sent back and forth. What takes a version back waits for less.
-constexpr Millis kAgreed{1000};
-constexpr Millis kRescue{300};
 // How often the leader reads what has happened.
 constexpr Millis kRead{50};
 // Happenings come in pieces of some megabytes; after so many the thread does something else.
 constexpr int kMostPieces = 16;
 constexpr Millis kLeadAgain{1000};
+// Feedback that was taken at a second look is stored so soon.
+constexpr Millis kStoreSoon{100};
 constexpr Millis kSecondLook{400};
 constexpr int kMostWaiting = 10'000;
 constexpr int kTries = 5;
@@ -34,10 +32,6 @@ std::optional<Command> command_of(std::string_view word) {
     if (word == word_of(command)) return command;
   }
   return std::nullopt;
-}
-
-json parsed(const std::string& text) {
-  return json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
 // Whether it says what a replica that follows `text` does already.
@@ -64,7 +58,9 @@ Result<void> Releases::join() {
     heard = link_->beat(Clock::now());
   }
   if (!heard) return Failure(heard.error());
+  heard_life_ = link_->life();
   for (const auto& published : heard->published) follow(published);
+  say_heard();
   if (link_->leads(Clock::now())) return lead();
   return {};
 }
@@ -81,7 +77,13 @@ void Releases::beat() {
     }
     if (!was && heard) log::info("the replicas' shared state is there again");
     if (heard) {
+      // Numbers of another life say nothing.
+      if (std::exchange(heard_life_, link_->life()) != link_->life()) {
+        newest_heard_ = 0;
+        preparing_.clear();
+      }
       for (const auto& published : heard->published) follow(published);
+      say_heard();
       for (const auto& question : heard->questions) answer_question(question);
     }
   }
@@ -96,6 +98,11 @@ void Releases::beat() {
     read_ = now;
     take_happenings();
   }
+  if (leading_ && !late_replies_.empty() && now - saved_ >= kStoreSoon) {
+    saved_ = now;
+    save();
+  }
+  begin_awaited();
 }
 
 // --- leading ------------------------------------------------------------------------------------
@@ -202,10 +209,18 @@ void Releases::take_up(const FleetEvent& event) {
   place_ = event.place;
 }
 
-// A request may be told of before the replica that answered it has said so: then a moment later.
+// A request may be told of before the replica that answered it has said so: then a moment later. By
+// then what it was told with may be forgotten, so that its answer waits until the reward is stored.
 void Releases::take_told(ToldFeedback told, const std::string& replica, std::uint64_t place,
                          bool again) {
+  // Another one has it again from what happened, or nobody: who told it is not answered, and tells
+  // it again.
+  if (!leading_) return;
   auto taken = take(told.model, told.told, place);
+  if (taken && !again) {
+    late_replies_.push_back({replica, told.letter, std::move(taken)});
+    return;
+  }
   const bool unknown = !taken && taken.error().reason == "unknown_request";
   if (!unknown || !again || waiting_ >= kMostWaiting) {
     return link_->reply(replica, told.letter, taken);
@@ -215,6 +230,12 @@ void Releases::take_told(ToldFeedback told, const std::string& replica, std::uin
     --waiting_;
     take_told(std::move(told), replica, ~std::uint64_t{0}, false);
   });
+}
+
+bool Releases::forward(json question, Answer& answer) {
+  if (leads()) return false;
+  link_->ask(question, std::move(answer));
+  return true;
 }
 
 void Releases::answer_question(const Letter& letter) {
@@ -239,103 +260,6 @@ void Releases::answer_question(const Letter& letter) {
   answer(
       fail(Code::kUnimplemented, "unsupported",
            "the replica that decides does not know what it is asked: is it of another version?"));
-}
-
-// --- publishing and following -------------------------------------------------------------------
-
-bool Releases::forward(json question, Answer& answer) {
-  if (leads()) return false;
-  link_->ask(question, std::move(answer));
-  return true;
-}
-
-void Releases::route(RunningRelease& release) {
-  if (link_ == nullptr) return repository_.set_route(release.model(), release.route());
-  const auto& name = release.model().str();
-  // Who does not stay with a version has nothing to be sent back to.
-  const auto later = !release.policy().sticky()              ? Millis(0)
-                     : release.state() == State::kRolledBack ? kRescue
-                                                             : kAgreed;
-  const auto at = now_millis() + later.count();
-  const auto text = text_of(json{{"revision", release.revision},
-                                 {"epoch", release.epoch()},
-                                 {"at", at},
-                                 {"document", release.document()}});
-  const auto number = store_->fleet()->publish(link_->token(), name, text);
-  if (!number) return step_down(number.error());
-  release.published = *number;
-  release.holds_from = at;
-  followed_[name] = {name, *number, text};
-  route_at(at, release.model(), release.route());
-}
-
-void Releases::publish_end(const ModelName& model, const Gone& gone) {
-  const auto at = now_millis() + kAgreed.count();
-  const auto text = text_of(
-      json{{"gone", true}, {"revision", gone.revision}, {"at", at}, {"declared", gone.declared}});
-  const auto number = store_->fleet()->publish(link_->token(), model.str(), text);
-  if (!number) return step_down(number.error());
-  followed_[model.str()] = {model.str(), *number, text};
-  follow_end(model, gone, at);
-}
-
-void Releases::follow(const Published& published) {
-  link_->heard(published.number);
-  Published& known = followed_[published.model];
-  const bool first = known.text.empty();
-  if (leading_ || (known.number == published.number && known.text == published.text)) return;
-  known = published;
-  const auto text = parsed(published.text);
-  const auto model = ModelName::parse(published.model);
-  if (!model || !text.is_object()) {
-    log::error(
-        "what the replica that decides says of a model cannot be read: is it of another "
-        "version?");
-    return;
-  }
-  const WallMillis at = first ? 0 : static_cast<WallMillis>(count_in(text, "at"));
-  if (flag_in(text, "gone")) {
-    const Gone gone{count_in(text, "revision"), text_in(text, "declared")};
-    if (const auto* release = find(model->str())) by_id_.erase(release->id());
-    releases_.erase(model->str());
-    gone_[model->str()] = gone;
-    return follow_end(*model, gone, at);
-  }
-  auto release = from_document(*model, part_of(text, "document"), count_in(text, "revision"));
-  if (!release) {
-    log::error(
-        "model " + model->str() +
-        ": what the replica that decides says cannot be followed: " + release.error().message);
-    return;
-  }
-  (*release)->restore(part_of(text, "document"), json());
-  const auto& kept = keep(std::move(*release));
-  route_at(at, kept.model(), kept.route());
-}
-
-// At that time of the store, unless something newer has been published by then.
-void Releases::route_at(WallMillis at, const ModelName& model, std::shared_ptr<const Route> route) {
-  at_time(at, model, [this, model, route = std::move(route)]() mutable {
-    repository_.set_route(model, std::move(route));
-  });
-}
-
-void Releases::follow_end(const ModelName& model, const Gone& gone, WallMillis at) {
-  at_time(at, model, [this, model, gone] { set_end(model, gone); });
-}
-
-// On a thread of its own, which never waits for the store: all replicas are to be as punctual as
-// their machines allow.
-void Releases::at_time(WallMillis at, const ModelName& model, Worker::Task task) {
-  auto& newest = newest_[model.str()];
-  if (newest == nullptr) newest = std::make_shared<std::atomic<std::uint64_t>>(0);
-  const auto number = followed_[model.str()].number;
-  newest->store(number);
-  const auto when = link_->clock().local(at);
-  if (when <= Clock::now()) return task();
-  punctual_.post_at(when, [newest, number, task = std::move(task)]() mutable {
-    if (newest->load() == number) task();
-  });
 }
 
 }  // namespace sluice::release

@@ -65,7 +65,7 @@ std::string text_of(const Result<json>& result) {
 }
 
 Result<json> result_of(const std::string& text) {
-  const auto read = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto read = parsed(text);
   if (read.is_object() && read.contains("ok")) return read["ok"];
   const auto code = count_in(read, "code", static_cast<std::uint64_t>(Code::kInternal));
   const bool known = code > 0 && code <= static_cast<std::uint64_t>(Code::kUnauthenticated);
@@ -220,6 +220,12 @@ bool FleetLink::leads(Clock::time_point now) const {
 bool FleetLink::everybody_follows(std::uint64_t number) const {
   return std::ranges::all_of(replicas_, [&](const ReplicaSeen& replica) {
     return replica.name == replica_ || (replica.heard >= number && replica.silent <= kPresent);
+  });
+}
+
+bool FleetLink::present_follow(std::uint64_t number) const {
+  return std::ranges::all_of(replicas_, [&](const ReplicaSeen& replica) {
+    return replica.name == replica_ || replica.heard >= number || replica.silent > kPresent;
   });
 }
 

@@ -33,7 +33,7 @@ class FleetLink {
   static constexpr std::chrono::milliseconds kBeat{100};
   static constexpr std::chrono::milliseconds kQuickBeat{20};
   // How long an answer may take.
-  static constexpr std::chrono::milliseconds kAnswer{5000};
+  static constexpr std::chrono::milliseconds kAnswer{15'000};
   static constexpr std::size_t kMostHeld = 1'000'000;  // outcomes
 
   // `fleet` outlives it.
@@ -72,6 +72,8 @@ class FleetLink {
   static constexpr std::chrono::milliseconds kPresent{500};
   // Every replica follows what was published under that number, and would hear what comes next.
   bool everybody_follows(std::uint64_t number) const;
+  // The same of those alone that beat.
+  bool present_follow(std::uint64_t number) const;
 
   struct View {
     bool connected = false;

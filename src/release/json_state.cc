@@ -18,6 +18,10 @@ std::vector<T> list_of(const json& from) {
 
 }  // namespace
 
+json parsed(const std::string& text) {
+  return json::parse(text, nullptr, /*allow_exceptions=*/false);
+}
+
 std::string text_of(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }

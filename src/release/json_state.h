@@ -33,6 +33,9 @@ void from_json_state(const json& from, statistics::OffPolicySums& to);
 // On one line; bytes that are not UTF-8 are replaced.
 std::string text_of(const json& value);
 
+// What such a text says; of one that is no JSON, nothing: it is no object, list or number then.
+json parsed(const std::string& text);
+
 // The same for all texts that say the same: keys in order.
 std::string canonical_text(const json& value);
 

@@ -22,6 +22,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -120,6 +121,19 @@ class Releases {
   Result<void> store_again();
   void follow(const Published& published);
   void follow_end(const ModelName& model, const Gone& gone, WallMillis at);
+  // A release is to begin with these versions: all replicas load them, then `then` is called, in
+  // any case after a while.
+  void await_all(const ModelName& model, const std::vector<VersionName>& versions,
+                 std::move_only_function<void()> then);
+  void begin_awaited();
+  struct Preparing {
+    std::uint64_t number;
+    ModelName model;
+    std::vector<VersionName> versions;
+    Clock::time_point until;
+  };
+  void prepare(Preparing what);
+  void say_heard();
   void at_time(WallMillis at, const ModelName& model, Worker::Task task);
   void route_at(WallMillis at, const ModelName& model, std::shared_ptr<const Route> route);
   void take_happenings();
@@ -196,6 +210,22 @@ class Releases {
   std::string life_;                // of the store, while this replica leads
   std::uint64_t place_ = 0;         // of the last happening that was taken into account
   std::map<std::string, Published> followed_;
+  struct Awaited {
+    std::uint64_t number;
+    Clock::time_point until;
+    std::move_only_function<void()> then;
+  };
+  std::vector<Awaited> awaited_;
+  std::set<std::uint64_t> preparing_;  // numbers of what was published
+  std::uint64_t newest_heard_ = 0;
+  std::string heard_life_;
+  // To feedback that was taken and is not stored yet.
+  struct LateReply {
+    std::string replica;
+    std::string letter;
+    Result<json> answer;
+  };
+  std::vector<LateReply> late_replies_;
   // The number of what was published last, for tasks that wait for their time.
   std::map<std::string, std::shared_ptr<std::atomic<std::uint64_t>>> newest_;
   std::uint64_t plan_ = 0;  // the tick that goes on; others do not

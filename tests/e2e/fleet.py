@@ -5,8 +5,11 @@ twice or is lost, whoever is killed, cut off or stopped."""
 
 import http.client
 import json
+import shutil
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 from lib.canary import BAD, CANARY, GOOD
 from lib.fleet import Replicas
@@ -156,12 +159,40 @@ def steps_at_the_same_time(report):
         report.equal("nobody went back and forth", back, {})
 
 
+def a_start_waits_for_everybody(report):
+    """A release begins when all replicas have its versions; none sends its users elsewhere."""
+    with Replicas() as fleet, tempfile.TemporaryDirectory(prefix="e2e-own-") as own:
+        late = (fleet.led() + 1) % 3
+        fleet.servers[late].kill()
+        fleet.paths[late] = Path(own) / "models"
+        shutil.copytree(fleet.path / "m", fleet.paths[late] / "m",
+                        ignore=shutil.ignore_patterns("v4"))
+        fleet.begin(late)
+        answers = []
+
+        def put():
+            answers.append((fleet.control(fleet.led()).put(SPLIT)[0], time.monotonic()))
+        asking = threading.Thread(target=put)
+        asking.start()
+        time.sleep(1.5)
+        report.equal("nobody has begun", answers, [])
+        there = time.monotonic()
+        shutil.copytree(fleet.path / "m/v4", fleet.paths[late] / "m/v4")
+        asking.join()
+        report.equal("then it begins", answers[0][0], 200)
+        report.check("when all have it", answers[0][1] > there)
+        time.sleep(1.3)
+        arms = [arms_of(server, USERS) for server in fleet.servers]
+        report.check("users have the same version everywhere", arms[0] == arms[1] == arms[2])
+        report.equal("all are counted", fleet.settled(900), 900)
+
+
 def a_bad_canary(report):
     with Replicas() as fleet:
         fleet.led()
         status, _ = fleet.control(0).put({**CANARY, "start": 50, "interval": "60s"})
         report.equal("started", status, 200)
-        time.sleep(0.5)
+        time.sleep(1.3)
         rows = {user: BAD if i % 5 == 0 else GOOD for i, user in enumerate(USERS)}
         with Everybody(fleet, USERS, lambda user: request(user_id=user, features=rows[user])
                        ) as users:
@@ -297,6 +328,7 @@ def answers_get_lost(report):
 
 
 if __name__ == "__main__":
-    Report("fleet").run(one_decides, feedback_anywhere, steps_at_the_same_time, a_bad_canary,
+    Report("fleet").run(one_decides, feedback_anywhere, steps_at_the_same_time,
+                        a_start_waits_for_everybody, a_bad_canary,
                         a_leader_is_killed, redis_ends, redis_forgets, one_is_cut_off,
                         answers_get_lost)

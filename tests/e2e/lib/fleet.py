@@ -19,6 +19,7 @@ class Replicas(Folder):
         super().__init__()
         self.count, self.redis = count, Redis(*redis)
         self.servers, self.ways = [], []
+        self.paths = {}  # of replicas that have a repository of their own
 
     def __enter__(self):
         self.put("m", "v1", code("v1"))
@@ -42,7 +43,7 @@ class Replicas(Folder):
 
     def begin(self, number):
         """Starts this replica, or starts it again."""
-        self.servers[number] = Server(self.path, extra=[
+        self.servers[number] = Server(self.paths.get(number, self.path), extra=[
             *LOOKING, "--state", f"redis://127.0.0.1:{self.ways[number].port}/0"])
 
     def control(self, number):
