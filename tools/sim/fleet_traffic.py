@@ -1,0 +1,146 @@
+#!/usr/bin/python3
+"""How much the shared state of a fleet has to carry: replicas that beat at a real Redis with the
+server's own programs, and one that leads, reads and forgets. Prints what was measured beside what
+the formulas of fleet_model.py say. See docs/scale.md.
+
+Usage: tools/sim/fleet_traffic.py [--replicas 10,100,1000] [--outcomes 1e4,1e5,1e6] [--seconds 5]
+           [--stretch 1] [--beat 0.1] [--processes 1] [--redis "--appendonly yes"]
+       tools/sim/fleet_traffic.py --server …    `sluice serve` leads instead, and counts
+
+--stretch 4: a second of the fleet takes four, so that a small machine carries a large fleet; counts
+and CPU time are told per second of the fleet.
+"""
+
+import argparse
+import functools
+import json
+
+import fleet_model
+import fleet_server
+from fleet_simulation import Plan, simulate, wrong_with
+
+# --- the formulas' constants --------------------------------------------------------------------
+
+# Cells that the table does not have, from which the five costs follow.
+CALIBRATION = [
+    dict(replicas=10, outcomes=0),
+    dict(replicas=400, outcomes=0),
+    dict(replicas=400, outcomes=0, beat=0.4),
+    dict(replicas=400, outcomes=4e3),
+    dict(replicas=200, outcomes=2e5),
+]
+
+
+def calibrate(options):
+    rows, right = [], []
+    for cell in CALIBRATION:
+        plan = Plan(**{**cell, "seconds": options.seconds, "redis": options.redis})
+        result = checked(simulate(plan))
+        often = fleet_model.counts(plan)
+        rows.append([1.0] + [often[part] for part in fleet_model.PARTS])
+        right.append(result["redis cpu"])
+    return dict(zip(("idle", *fleet_model.PARTS), fleet_model.solve(rows, right)))
+
+
+def checked(result):
+    wrong = wrong_with(result)
+    if wrong:
+        raise RuntimeError("; ".join(wrong))
+    return result
+
+
+def plans(options):
+    for replicas in options.replicas:
+        for outcomes in options.outcomes:
+            yield Plan(replicas=replicas, outcomes=outcomes, seconds=options.seconds,
+                       beat=options.beat, leader_beat=options.leader_beat, stretch=options.stretch,
+                       processes=options.processes, redis=options.redis)
+
+
+HEAD = (f"{'replicas':>8} {'outcomes/s':>10}  {'beats/s':>8} {'reached':>7}  "
+        f"{'Redis CPU':>9} {'model':>6} {'off':>6}  {'MB/s in':>7} {'model':>6}  {'out':>6} "
+        f"{'model':>6}  {'MB wait':>7} {'model':>6} {'memory':>6}  {'p50 ms':>6} {'p99':>6} "
+        f"{'load':>5}")
+
+
+def line(result, costs):
+    plan = Plan(**result["plan"])
+    # A machine that is busy beats less often than it should: the formulas are of what was reached.
+    wanted = plan.replicas / plan.beat
+    plan.beat = plan.replicas / result["beats/s"]
+    model = fleet_model.cpu(plan, costs) if costs else float("nan")
+    sizes = fleet_model.sizes()
+    return (f"{plan.replicas:8,} {plan.outcomes:10,.0f}  {result['beats/s']:8,.0f} "
+            f"{result['beats/s'] / wanted:7.2f}  "
+            f"{result['redis cpu']:9.3f} {model:6.3f} {model / result['redis cpu'] - 1:+6.0%}  "
+            f"{result['in/s'] / 1e6:7.2f} {fleet_model.bytes_in(plan, sizes) / 1e6:6.2f}  "
+            f"{result['out/s'] / 1e6:6.2f} {fleet_model.bytes_out(plan, sizes) / 1e6:6.2f}  "
+            f"{result['waiting'] / 1e6:7.2f} {fleet_model.waiting(plan) / 1e6:6.2f} "
+            f"{result['memory'] / 1e6:6.1f}  "
+            f"{result['wait p50 ms']:6.1f} {result['wait p99 ms']:6.1f} {result['load']:5.1f}")
+
+
+LEADERS = {
+    "simple": fleet_server.ServerLeader,
+    "open": functools.partial(fleet_server.ServerLeader, users=False, ids=False),
+}
+
+
+def listed(kind):
+    return lambda text: [kind(float(word)) for word in text.split(",")]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--replicas", type=listed(int), default=[10, 100, 1000])
+    parser.add_argument("--outcomes", type=listed(float), default=[1e4, 1e5, 1e6])
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--stretch", type=float, default=1)
+    parser.add_argument("--beat", type=float, default=Plan.beat, help="seconds")
+    parser.add_argument("--leader-beat", type=float, default=Plan.leader_beat)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--redis", type=lambda text: tuple(text.split()), default=())
+    parser.add_argument("--server", choices=LEADERS, help="sluice serve leads; outcomes as of the "
+                        "simple API (users and request ids) or of the open protocol (neither)")
+    parser.add_argument("--no-model", action="store_true")
+    parser.add_argument("--json", help="a file for all that was measured")
+    return parser.parse_args()
+
+
+def print_server(result):
+    """CPU and what has been counted, of the server that leads."""
+    plan, counted = Plan(**result["plan"]), result["leader counted"]
+    cpu = result["leader cpu"]
+    print(f"{plan.replicas:,} replicas, {plan.outcomes:,.0f} outcomes/s: {counted:,.0f}/s counted, "
+          f"leader's CPU {cpu:.3f} ({1e6 * cpu / max(1, counted):.2f} µs an outcome), Redis' "
+          f"{result['redis cpu']:.3f}, {result['in/s'] / 1e6:.1f} MB/s in, "
+          f"{result['out/s'] / 1e6:.1f} out, {result['waiting'] / 1e6:.0f} MB waited, "
+          f"Redis' memory +{result['memory'] / 1e6:.0f} MB, leader's RSS "
+          f"{result['seen']['rss'] / 1e6:.0f} MB, load {result['load']:.1f}", flush=True)
+
+
+def main():
+    options = arguments()
+    costs = None
+    if not options.server and not options.no_model:
+        costs = calibrate(options)
+        print("Redis' CPU, µs: " + ", ".join(f"{name} {1e6 * cost:.4g}"
+                                            for name, cost in costs.items()))
+    if not options.server:
+        print(HEAD)
+    results = []
+    for plan in plans(options):
+        if options.server:
+            result = checked(simulate(plan, LEADERS[options.server]))
+            print_server(result)
+        else:
+            result = checked(simulate(plan))
+            print(line(result, costs), flush=True)
+        results.append(result)
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"costs": costs, "results": results}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
