@@ -102,6 +102,10 @@ class ServerLeader:
         return {"leader cpu": (int(fields[11]) + int(fields[12])) * TICK,
                 "leader counted": self.counted()}
 
+    def check(self):
+        if self.server.process.poll() is not None:
+            raise RuntimeError(f"the server has ended:\n{self.server.stderr()}")
+
     def finish(self, said):
         """What it has counted of what was said. `wrong`: what is more than that, later."""
         want = said["outcomes"] + self.own

@@ -102,8 +102,11 @@ class Worker:
         self.process = FORK.Process(target=target, args=(other, *arguments), daemon=True)
         self.process.start()
 
-    def get(self):
+    def get(self, other=None):
+        """What it tells. `other`: what goes wrong there comes first."""
         told = self.pipe.recv()
+        if isinstance(told, Exception) and other is not None:
+            other.check()
         if isinstance(told, Exception):
             raise told
         return told
@@ -130,6 +133,11 @@ class SimulatedLeader:
 
     def look(self):
         return {}
+
+    def check(self):
+        """Raises what has gone wrong, if it has."""
+        if self.worker.pipe.poll():
+            self.worker.get()
 
     def finish(self, said):
         self.stop.set()
@@ -171,7 +179,7 @@ def measure(plan, redis, leader, workers):
         watch.look_at_waiting()
         time.sleep(0.1 * plan.stretch)
     after = {**watch.look(leader.calls), **leader.look()}
-    said = [worker.get() for worker in workers]
+    said = [worker.get(leader) for worker in workers]
     together = {name: sum(one[name] for one in said) for name in said[0] if name != "waits"}
     seen = leader.finish(together)
     waits = sorted(wait for one in said for wait in one["waits"])

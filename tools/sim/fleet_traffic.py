@@ -4,11 +4,11 @@ server's own programs, and one that leads, reads and forgets. Prints what was me
 the formulas of fleet_model.py say. See docs/scale.md.
 
 Usage: tools/sim/fleet_traffic.py [--replicas 10,100,1000] [--outcomes 1e4,1e5,1e6] [--seconds 5]
-           [--stretch 1] [--beat 0.1] [--processes 1] [--redis "--appendonly yes"]
+           [--stretch 1] [--beat 0.1] [--processes 1] [--rounds 3] [--redis "--appendonly yes"]
        tools/sim/fleet_traffic.py --server …    `sluice serve` leads instead, and counts
 
 --stretch 4: a second of the fleet takes four, so that a small machine carries a large fleet; counts
-and CPU time are told per second of the fleet.
+and CPU time are told per second of the fleet. 0: as much as two cores seem to need.
 """
 
 import argparse
@@ -32,14 +32,27 @@ CALIBRATION = [
 
 
 def calibrate(options):
+    """From the medians of some rounds, in which the cells take turns."""
+    results = [[] for _ in CALIBRATION]
+    for _ in range(options.rounds):
+        for cell, found in zip(CALIBRATION, results):
+            found.append(checked(simulate(Plan(**{**cell, "seconds": options.seconds,
+                                                  "redis": options.redis}))))
     rows, right = [], []
-    for cell in CALIBRATION:
-        plan = Plan(**{**cell, "seconds": options.seconds, "redis": options.redis})
-        result = checked(simulate(plan))
-        often = fleet_model.counts(plan)
+    for found in results:
+        found.sort(key=lambda result: result["redis cpu"])
+        median = found[len(found) // 2]
+        often = fleet_model.counts(as_reached(median))
         rows.append([1.0] + [often[part] for part in fleet_model.PARTS])
-        right.append(result["redis cpu"])
+        right.append(median["redis cpu"])
     return dict(zip(("idle", *fleet_model.PARTS), fleet_model.solve(rows, right)))
+
+
+def as_reached(result):
+    """A machine that is busy beats less often than it should: the formulas are of what it did."""
+    plan = Plan(**result["plan"])
+    plan.beat = plan.replicas / result["beats/s"]
+    return plan
 
 
 def checked(result):
@@ -49,28 +62,31 @@ def checked(result):
     return result
 
 
+def enough(outcomes, beats):
+    return max(1, round(outcomes / 2e5 + beats / 4e3))
+
+
 def plans(options):
     for replicas in options.replicas:
         for outcomes in options.outcomes:
             yield Plan(replicas=replicas, outcomes=outcomes, seconds=options.seconds,
-                       beat=options.beat, leader_beat=options.leader_beat, stretch=options.stretch,
+                       beat=options.beat, leader_beat=options.leader_beat,
+                       stretch=options.stretch or enough(outcomes, replicas / options.beat),
                        processes=options.processes, redis=options.redis)
 
 
-HEAD = (f"{'replicas':>8} {'outcomes/s':>10}  {'beats/s':>8} {'reached':>7}  "
+HEAD = (f"{'replicas':>8} {'outcomes/s':>10} {'stretch':>7}  {'beats/s':>8} {'reached':>7}  "
         f"{'Redis CPU':>9} {'model':>6} {'off':>6}  {'MB/s in':>7} {'model':>6}  {'out':>6} "
         f"{'model':>6}  {'MB wait':>7} {'model':>6} {'memory':>6}  {'p50 ms':>6} {'p99':>6} "
         f"{'load':>5}")
 
 
 def line(result, costs):
-    plan = Plan(**result["plan"])
-    # A machine that is busy beats less often than it should: the formulas are of what was reached.
-    wanted = plan.replicas / plan.beat
-    plan.beat = plan.replicas / result["beats/s"]
+    plan = as_reached(result)
+    wanted = plan.replicas / result["plan"]["beat"]
     model = fleet_model.cpu(plan, costs) if costs else float("nan")
     sizes = fleet_model.sizes()
-    return (f"{plan.replicas:8,} {plan.outcomes:10,.0f}  {result['beats/s']:8,.0f} "
+    return (f"{plan.replicas:8,} {plan.outcomes:10,.0f} {plan.stretch:7g}  {result['beats/s']:8,.0f} "
             f"{result['beats/s'] / wanted:7.2f}  "
             f"{result['redis cpu']:9.3f} {model:6.3f} {model / result['redis cpu'] - 1:+6.0%}  "
             f"{result['in/s'] / 1e6:7.2f} {fleet_model.bytes_in(plan, sizes) / 1e6:6.2f}  "
@@ -96,6 +112,7 @@ def arguments():
     parser.add_argument("--outcomes", type=listed(float), default=[1e4, 1e5, 1e6])
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--stretch", type=float, default=1)
+    parser.add_argument("--rounds", type=int, default=1, help="for the formulas' constants")
     parser.add_argument("--beat", type=float, default=Plan.beat, help="seconds")
     parser.add_argument("--leader-beat", type=float, default=Plan.leader_beat)
     parser.add_argument("--processes", type=int, default=1)

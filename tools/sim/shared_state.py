@@ -180,5 +180,6 @@ def beat_words(replica, sequence, event, wants=0, stretch=1, most_waiting=None):
     """Of a replica that has no letters and has heard of no release. `wants`: the lease. `stretch`:
     times are so much longer. `most_waiting`: bytes of events that are kept at most."""
     know = numbers()
-    return (replica, wants, 0, sequence, event, know["lease"] * stretch, know["gone"] * stretch,
-            know["letter"] * stretch, know["letters"], most_waiting or know["waiting"], 0, 0)
+    lease, gone, letter = (round(know[name] * stretch) for name in ("lease", "gone", "letter"))
+    return (replica, wants, 0, sequence, event, lease, gone, letter, know["letters"],
+            most_waiting or know["waiting"], 0, 0)
