@@ -205,7 +205,8 @@ class Leader:
         self.calls = Calls(socket.create_connection(("127.0.0.1", port)))
         self.place = 0
         self.last = {}
-        self.seen = {"events": 0, "outcomes": 0, "replicas": 0, "wrong": [], "beats": 0, "reads": 0}
+        self.seen = {"events": 0, "outcomes": 0, "replicas": 0, "wrong": [], "beats": 0, "reads": 0,
+                     "behind": 0.0}
         self.token = 0
 
     def lead(self):
@@ -219,9 +220,15 @@ class Leader:
         # Name, how often, and when it is due next.
         tasks = [[self._beat, self.plan.leader_beat * stretch], [self.read, know["read"] / 1000 *
                  stretch], [self.forget, know["save"] / 1000 * stretch]]
-        due = [time.monotonic() + every for _, every in tasks]
+        began = time.monotonic()
+        due = [began + every for _, every in tasks]
+        pause = began + self.plan.warm + 0.5 * stretch if self.plan.pause else float("inf")
         while not stop.is_set():
             now = time.monotonic()
+            if now >= pause:
+                pause = float("inf")
+                stop.wait(self.plan.pause * stretch)
+                self._catch_up()
             for i, (task, every) in enumerate(tasks):
                 if due[i] <= now:
                     task()
@@ -232,6 +239,13 @@ class Leader:
             pass
         self.forget()
         return {**self.seen, "by replica": self.last}
+
+    def _catch_up(self):
+        began = time.monotonic()
+        self._beat()
+        while self.read():
+            self.forget()
+        self.seen["behind"] = (time.monotonic() - began) / self.plan.stretch
 
     def _beat(self):
         words = self.calls.run("beat", *shared_state.beat_words(

@@ -30,6 +30,7 @@ class Plan:
     stretch: float = 1
     processes: int = 1  # that the replicas are in
     redis: tuple = ()
+    pause: float = 0  # seconds in which nobody reads, once it is measured
     most_waiting: int = 0  # bytes of events; 0: as many as with the server
 
     @property

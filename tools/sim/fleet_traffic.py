@@ -7,6 +7,9 @@ Usage: tools/sim/fleet_traffic.py [--replicas 10,100,1000] [--outcomes 1e4,1e5,1
            [--stretch 1] [--beat 0.1] [--processes 1] [--rounds 3] [--redis "--appendonly yes"]
        tools/sim/fleet_traffic.py --server …    `sluice serve` leads instead, and counts
 
+"reached" is the part of the beats that there was time for, "model" what the formulas say of those,
+"if all" of all of them.
+
 --stretch 4: a second of the fleet takes four, so that a small machine carries a large fleet; counts
 and CPU time are told per second of the fleet. 0: as much as two cores seem to need.
 """
@@ -72,11 +75,11 @@ def plans(options):
             yield Plan(replicas=replicas, outcomes=outcomes, seconds=options.seconds,
                        beat=options.beat, leader_beat=options.leader_beat,
                        stretch=options.stretch or enough(outcomes, replicas / options.beat),
-                       processes=options.processes, redis=options.redis)
+                       processes=options.processes, pause=options.pause, redis=options.redis)
 
 
 HEAD = (f"{'replicas':>8} {'outcomes/s':>10} {'stretch':>7}  {'beats/s':>8} {'reached':>7}  "
-        f"{'Redis CPU':>9} {'model':>6} {'off':>6}  {'MB/s in':>7} {'model':>6}  {'out':>6} "
+        f"{'Redis CPU':>9} {'model':>6} {'off':>6} {'if all':>6}  {'MB/s in':>7} {'model':>6}  {'out':>6} "
         f"{'model':>6}  {'MB wait':>7} {'model':>6} {'memory':>6}  {'p50 ms':>6} {'p99':>6} "
         f"{'load':>5}")
 
@@ -84,12 +87,13 @@ HEAD = (f"{'replicas':>8} {'outcomes/s':>10} {'stretch':>7}  {'beats/s':>8} {'re
 def line(result, costs):
     plan = as_reached(result)
     wanted = plan.replicas / result["plan"]["beat"]
-    model = fleet_model.cpu(plan, costs) if costs else float("nan")
+    model, full = (fleet_model.cpu(one, costs) if costs else float("nan")
+                   for one in (plan, Plan(**result["plan"])))
     sizes = fleet_model.sizes()
     return (f"{plan.replicas:8,} {plan.outcomes:10,.0f} {plan.stretch:7g}  {result['beats/s']:8,.0f} "
             f"{result['beats/s'] / wanted:7.2f}  "
-            f"{result['redis cpu']:9.3f} {model:6.3f} {model / result['redis cpu'] - 1:+6.0%}  "
-            f"{result['in/s'] / 1e6:7.2f} {fleet_model.bytes_in(plan, sizes) / 1e6:6.2f}  "
+            f"{result['redis cpu']:9.3f} {model:6.3f} {model / result['redis cpu'] - 1:+6.0%} "
+            f"{full:6.3f}  {result['in/s'] / 1e6:7.2f} {fleet_model.bytes_in(plan, sizes) / 1e6:6.2f}  "
             f"{result['out/s'] / 1e6:6.2f} {fleet_model.bytes_out(plan, sizes) / 1e6:6.2f}  "
             f"{result['waiting'] / 1e6:7.2f} {fleet_model.waiting(plan) / 1e6:6.2f} "
             f"{result['memory'] / 1e6:6.1f}  "
@@ -115,6 +119,8 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=1, help="for the formulas' constants")
     parser.add_argument("--beat", type=float, default=Plan.beat, help="seconds")
     parser.add_argument("--leader-beat", type=float, default=Plan.leader_beat)
+    parser.add_argument("--pause", type=float, default=0,
+                        help="seconds in which nobody leads, as after the leader's death")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--redis", type=lambda text: tuple(text.split()), default=())
     parser.add_argument("--server", choices=LEADERS, help="sluice serve leads; outcomes as of the "
@@ -153,6 +159,10 @@ def main():
         else:
             result = checked(simulate(plan))
             print(line(result, costs), flush=True)
+            if plan.pause:
+                print(f"         nobody read for {plan.pause} s: {result['said']['refused']:,} events "
+                      f"refused, beside {result['said']['events']:,}; all was read "
+                      f"{result['seen']['behind']:.1f} s after")
         results.append(result)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
