@@ -64,7 +64,8 @@ class Follower:
         self.sequence, self.event, self.outcomes = 0, b"", 0
         self.owed, self.owed_since = 0.0, 0.0
         self.sent = 0.0
-        self.under_way = False
+        self.under_way = self.says = False  # a beat; one with the event
+        self.quiet_until = 0.0
         self.unsent = memoryview(b"")  # of the beat that is under way
         self.answer = b""
 
@@ -79,8 +80,9 @@ class Follower:
                 self.sequence += 1
                 self.event, self.outcomes = events(k, self.number, self.sequence), k
         self.sent = now
-        self.unsent = memoryview(b"".join((self.head, bulk(self.sequence), bulk(self.event),
-                                           self.tail)))
+        self.says = bool(self.event) and now >= self.quiet_until
+        event = self.event if self.says else b""
+        self.unsent = memoryview(b"".join((self.head, bulk(self.sequence), bulk(event), self.tail)))
         return self.flush()
 
     def flush(self):
@@ -185,10 +187,11 @@ class Followers:
         self.waiting -= 1
         one.under_way = False
         self.said["waits"].append(time.monotonic() - one.sent)
-        if not one.event:
+        if not one.says:
             return
         if not heard.kept:
             self.said["refused"] += 1
+            one.quiet_until = time.monotonic() + self.plan.back_off * self.plan.stretch
             return
         self.said["events"] += 1
         self.said["outcomes"] += one.outcomes

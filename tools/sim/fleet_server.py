@@ -21,8 +21,8 @@ from lib.server import Server  # noqa: E402
 SPLIT = {"policy": "split", "weights": {"v1": 0.5, "v2": 0.5}}
 EVENTS = shared_state.prefix() + "events"
 UNIT, ID = range(8, 16), range(16, 32)
-TRIES = 20
-SECONDS = 60  # for what was said last
+TRIES = 40
+SECONDS = 20  # for what was said last
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -93,15 +93,17 @@ class ServerLeader:
         return self.found
 
     def counted(self):
-        """Requests of all arms. A server that has to wait for Redis says so; it is asked again."""
-        for _ in range(TRIES - 1):
+        """Requests of all arms."""
+        return sum(arm["requests"] for arm in self._status()["arms"].values())
+
+    def _status(self):
+        """A server that has to wait for Redis says so; it is asked again."""
+        for _ in range(TRIES):
             status, body = self.control.call("GET", "/api/models/m/release")
             if status == 200:
-                break
+                return body
             time.sleep(0.3)
-        else:
-            body = self.control.get()
-        return sum(arm["requests"] for arm in body["arms"].values())
+        raise RuntimeError(f"GET release: {status} {body}\n{self.log()}")
 
     def look(self):
         """CPU seconds of the whole process, which answers nobody meanwhile."""
@@ -109,6 +111,10 @@ class ServerLeader:
             fields = file.read().rsplit(")", 1)[1].split()
         return {"leader cpu": (int(fields[11]) + int(fields[12])) * TICK,
                 "leader counted": self.counted()}
+
+    def log(self):
+        """What it has logged last."""
+        return self.server.stderr()[-3000:]
 
     def check(self):
         if self.server.process.poll() is not None:
@@ -119,10 +125,10 @@ class ServerLeader:
         want = said["outcomes"] + self.own
         wait_until(lambda: self.counted() >= want, SECONDS, every=0.1)
         wait_until(lambda: self.redis.send("XLEN", EVENTS) == b"0", 10, every=0.1)
-        status = self.control.get()
+        status = self._status()
         return {"outcomes": self.counted() - self.own, "wrong": [],
                 "same programs": self.same_programs, "fleet": status["fleet"],
-                "feedback": status["feedback"], "log": self.server.stderr()[-2000:],
+                "feedback": status["feedback"], "log": self.log(),
                 "rss": self.server.rss_bytes()}
 
     def end(self):

@@ -24,18 +24,19 @@ FORK = multiprocessing.get_context("fork")
 class Plan:
     replicas: int = 100
     outcomes: float = 1e4  # a second, all replicas together
-    seconds: float = 5.0  # measured, by the clock
+    seconds: float = 5.0  # of the fleet, that are measured
     beat: float = shared_state.numbers()["beat"] / 1000
     leader_beat: float = shared_state.numbers()["beat"] / 1000
     stretch: float = 1
     processes: int = 1  # that the replicas are in
     redis: tuple = ()
     pause: float = 0  # seconds in which nobody reads, once it is measured
+    back_off: float = 0  # seconds until an event that was not kept is said again; 0: the next beat
     most_waiting: int = 0  # bytes of events; 0: as many as with the server
 
     @property
     def warm(self):
-        """Seconds until it is measured: every replica has beaten, the leader has forgotten once."""
+        """Seconds by the clock until it is measured: every replica has beaten, the leader has forgotten once."""
         return max(1.2, self.beat) * self.stretch
 
 
@@ -108,6 +109,7 @@ class Worker:
         told = self.pipe.recv()
         if isinstance(told, Exception) and other is not None:
             other.check()
+            print(other.log(), end="")
         if isinstance(told, Exception):
             raise told
         return told
@@ -134,6 +136,9 @@ class SimulatedLeader:
 
     def look(self):
         return {}
+
+    def log(self):
+        return ""
 
     def check(self):
         """Raises what has gone wrong, if it has."""
@@ -172,10 +177,10 @@ def measure(plan, redis, leader, workers):
     watch = Watch(redis.port)
     base = int(watch.info("memory")["used_memory"])
     for worker in workers:
-        worker.pipe.send(plan.warm + plan.seconds)
+        worker.pipe.send(plan.warm + plan.seconds * plan.stretch)
     time.sleep(plan.warm)
     before = {**watch.look(leader.calls), **leader.look()}
-    end = time.monotonic() + plan.seconds - 0.1
+    end = time.monotonic() + plan.seconds * plan.stretch - 0.1
     while time.monotonic() < end:
         watch.look_at_waiting()
         time.sleep(0.1 * plan.stretch)

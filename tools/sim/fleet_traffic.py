@@ -11,7 +11,8 @@ Usage: tools/sim/fleet_traffic.py [--replicas 10,100,1000] [--outcomes 1e4,1e5,1
 "if all" of all of them.
 
 --stretch 4: a second of the fleet takes four, so that a small machine carries a large fleet; counts
-and CPU time are told per second of the fleet. 0: as much as two cores seem to need.
+and CPU time are told per second of the fleet. 0: as much as two idle cores need; --slower 3: three
+times that, for cores that are not idle.
 """
 
 import argparse
@@ -39,8 +40,9 @@ def calibrate(options):
     results = [[] for _ in CALIBRATION]
     for _ in range(options.rounds):
         for cell, found in zip(CALIBRATION, results):
-            found.append(checked(simulate(Plan(**{**cell, "seconds": options.seconds,
-                                                  "redis": options.redis}))))
+            plan = Plan(**cell, seconds=options.seconds, redis=options.redis)
+            plan.stretch = stretch_of(options, plan.outcomes, plan.replicas / plan.beat)
+            found.append(checked(simulate(plan)))
     rows, right = [], []
     for found in results:
         found.sort(key=lambda result: result["redis cpu"])
@@ -61,12 +63,12 @@ def as_reached(result):
 def checked(result):
     wrong = wrong_with(result)
     if wrong:
-        raise RuntimeError("; ".join(wrong))
+        raise RuntimeError("; ".join(wrong) + "\n" + result["seen"].get("log", ""))
     return result
 
 
-def enough(outcomes, beats):
-    return max(1, round(outcomes / 2e5 + beats / 4e3))
+def stretch_of(options, outcomes, beats):
+    return options.stretch or options.slower * max(1, round(outcomes / 2e5 + beats / 4e3))
 
 
 def plans(options):
@@ -74,8 +76,9 @@ def plans(options):
         for outcomes in options.outcomes:
             yield Plan(replicas=replicas, outcomes=outcomes, seconds=options.seconds,
                        beat=options.beat, leader_beat=options.leader_beat,
-                       stretch=options.stretch or enough(outcomes, replicas / options.beat),
-                       processes=options.processes, pause=options.pause, redis=options.redis)
+                       stretch=stretch_of(options, outcomes, replicas / options.beat),
+                       processes=options.processes, pause=options.pause, most_waiting=int(options.most_waiting),
+                       back_off=options.back_off, redis=options.redis)
 
 
 HEAD = (f"{'replicas':>8} {'outcomes/s':>10} {'stretch':>7}  {'beats/s':>8} {'reached':>7}  "
@@ -116,11 +119,16 @@ def arguments():
     parser.add_argument("--outcomes", type=listed(float), default=[1e4, 1e5, 1e6])
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--stretch", type=float, default=1)
+    parser.add_argument("--slower", type=float, default=1, help="see --stretch 0")
     parser.add_argument("--rounds", type=int, default=1, help="for the formulas' constants")
     parser.add_argument("--beat", type=float, default=Plan.beat, help="seconds")
     parser.add_argument("--leader-beat", type=float, default=Plan.leader_beat)
     parser.add_argument("--pause", type=float, default=0,
                         help="seconds in which nobody leads, as after the leader's death")
+    parser.add_argument("--most-waiting", type=float, default=0, help="bytes of events that Redis "
+                        "keeps; 0: as many as with the server")
+    parser.add_argument("--back-off", type=float, default=0, help="seconds until an event that was "
+                        "not kept is said again; 0: at the next beat, as the server does")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--redis", type=lambda text: tuple(text.split()), default=())
     parser.add_argument("--server", choices=LEADERS, help="sluice serve leads; outcomes as of the "
