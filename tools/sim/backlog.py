@@ -23,8 +23,8 @@ def pile_up(redis, leader, options):
     leader.server.signal(signal.SIGSTOP)
     for i in range(options.events):
         event = events(options.size, i, 1)
-        heard = shared_state.Heard(redis.run("beat", *shared_state.beat_words(name_of(i), 1, event)))
-        if not heard.kept:
+        words = shared_state.beat_words(name_of(i), 1, event)
+        if not shared_state.Heard(redis.run("beat", *words)).kept:
             raise RuntimeError(f"Redis has no room for the event {i}")
     leader.server.signal(signal.SIGCONT)
     began = time.monotonic()

@@ -36,7 +36,7 @@ class Plan:
 
     @property
     def warm(self):
-        """Seconds by the clock until it is measured: every replica has beaten, the leader has forgotten once."""
+        """Seconds by the clock until it is measured: all have beaten, the leader has forgotten."""
         return max(1.2, self.beat) * self.stretch
 
 

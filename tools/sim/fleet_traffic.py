@@ -5,7 +5,7 @@ the formulas of fleet_model.py say. See docs/scale.md.
 
 Usage: tools/sim/fleet_traffic.py [--replicas 10,100,1000] [--outcomes 1e4,1e5,1e6] [--seconds 5]
            [--stretch 1] [--beat 0.1] [--processes 1] [--rounds 3] [--redis "--appendonly yes"]
-       tools/sim/fleet_traffic.py --server …    `sluice serve` leads instead, and counts
+       tools/sim/fleet_traffic.py --server simple …    `sluice serve` leads instead, and counts
 
 "reached" is the part of the beats that there was time for, "model" what the formulas say of those,
 "if all" of all of them.
@@ -77,7 +77,8 @@ def plans(options):
             yield Plan(replicas=replicas, outcomes=outcomes, seconds=options.seconds,
                        beat=options.beat, leader_beat=options.leader_beat,
                        stretch=stretch_of(options, outcomes, replicas / options.beat),
-                       processes=options.processes, pause=options.pause, most_waiting=int(options.most_waiting),
+                       processes=options.processes, pause=options.pause,
+                       most_waiting=int(options.most_waiting),
                        back_off=options.back_off, redis=options.redis)
 
 
