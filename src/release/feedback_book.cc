@@ -50,7 +50,7 @@ std::vector<std::uint64_t> FeedbackBook::expire(WallMillis before) {
 }
 
 std::string FeedbackBook::news() const {
-  static_assert(std::is_trivially_copyable_v<Entry>);
+  static_assert(std::is_trivially_copyable_v<Entry> && sizeof(Entry) == kEntryBytes);
   std::string out(news_.size() * sizeof(Entry), '\0');
   if (!news_.empty()) std::memcpy(out.data(), news_.data(), out.size());
   return out;
@@ -66,8 +66,6 @@ void FeedbackBook::adopt(FeedbackBook& other, const std::vector<std::size_t>& ar
   }
   other = FeedbackBook(other.pending_.size(), other.most_);
 }
-
-std::size_t FeedbackBook::entries(const std::string& news) { return news.size() / sizeof(Entry); }
 
 void FeedbackBook::restore(const std::string& news) {
   for (std::size_t at = 0; at + sizeof(Entry) <= news.size(); at += sizeof(Entry)) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct Waiting {
 class FeedbackBook {
  public:
   static constexpr std::size_t kMost = 1'000'000;
+  static constexpr std::size_t kEntryBytes = 48;  // in `news`
 
   explicit FeedbackBook(std::size_t arms, std::size_t most = kMost) : most_(most), pending_(arms) {}
 
@@ -59,7 +61,7 @@ class FeedbackBook {
 
   // Of another process' life; what cannot be read is skipped.
   void restore(const std::string& news);
-  static std::size_t entries(const std::string& news);
+  static std::size_t entries(std::string_view news) { return news.size() / kEntryBytes; }
 
  private:
   struct Hash {

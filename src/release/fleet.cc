@@ -17,7 +17,10 @@ using Millis = std::chrono::milliseconds;
 // How often the leader reads what has happened.
 constexpr Millis kRead{50};
 // Happenings come in pieces of some megabytes; after so many the thread does something else.
-constexpr int kMostPieces = 16;
+constexpr int kMostPieces = 2;
+// After so many outcomes what they have made of releases is stored, whatever the time: a replica
+// that takes over begins behind them, and what waits for feedback is stored in pieces.
+constexpr std::size_t kStoreAfter = 100'000;
 constexpr Millis kLeadAgain{1000};
 // Feedback that was taken at a second look is stored so soon.
 constexpr Millis kStoreSoon{100};
@@ -192,7 +195,11 @@ void Releases::take_happenings() {
     if (!events) return step_down(events.error());
     for (const auto& event : *events) take_up(event);
     if (events->empty()) return;
+    if (unsaved_ < kStoreAfter) continue;
+    saved_ = Clock::now();
+    save();
   }
+  read_ = {};  // there may be more
 }
 
 void Releases::take_up(const FleetEvent& event) {
@@ -200,7 +207,9 @@ void Releases::take_up(const FleetEvent& event) {
       [&](const Outcome& outcome, WallMillis at) {
         const auto found = by_id_.find(outcome.choice.release);
         const bool counts = found != by_id_.end() && event.place > found->second->place;
-        if (counts) found->second->observe(outcome, at);
+        if (!counts) return;
+        found->second->observe(outcome, at);
+        ++unsaved_;
       },
       [&](ToldFeedback told) { take_told(std::move(told), event.replica, event.place, true); }};
   if (!read_happenings(event.bytes, link_->clock(), reader)) {

@@ -18,8 +18,11 @@ using Millis = std::chrono::milliseconds;
 // got the lease in the same moment gives it back.
 constexpr Millis kPatience{1500};
 // In one event at most: with both it is well below Fleet::kMostText.
-constexpr std::size_t kMostInEvent = 50'000;  // outcomes, of 80 bytes
+constexpr std::size_t kMostInEvent = 20'000;  // outcomes, of 80 bytes
 constexpr std::size_t kMostTold = 1000;       // of feedback
+// What there was no room for is said again so much later: to refuse it costs the store as much as
+// to keep it.
+constexpr Millis kNoRoom{1000};
 // A lease that is nearly over may be another's by the time that something is done under it.
 constexpr Millis kMargin{500};
 
@@ -142,7 +145,8 @@ Result<BeatHeard> FleetLink::beat(Clock::time_point now) {
   said.wants_lease = now >= patient_until_;
   said.heard = heard_;
   said.sequence = sequence_;
-  said.event = event_;
+  const bool says_event = now >= event_again_;
+  if (says_event) said.event = event_;
   said.questions = questions_;
   said.answers = answers_;
   const auto asked = Clock::now();
@@ -154,15 +158,16 @@ Result<BeatHeard> FleetLink::beat(Clock::time_point now) {
     show(now);
     return heard;
   }
+  if (says_event && heard->kept_event) {
+    event_.clear();
+    event_outcomes_ = 0;
+  }
+  if (!heard->kept_event) event_again_ = now + kNoRoom;
   take(*heard, asked, Clock::now());
   return heard;
 }
 
 void FleetLink::take(const BeatHeard& heard, Clock::time_point asked, Clock::time_point now) {
-  if (heard.kept_event) {
-    event_.clear();
-    event_outcomes_ = 0;
-  }
   questions_.clear();
   answers_.clear();
   // The quicker the answer the nearer its time; what is old counts less and less.

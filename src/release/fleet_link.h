@@ -98,10 +98,11 @@ class FleetLink {
 
   Fleet& fleet_;
   const std::string replica_;
-  Happenings happenings_;           // since the event that is being said
-  std::uint64_t sequence_ = 0;      // of the event that is being said
-  std::string event_;               // it; empty: none
-  std::size_t event_outcomes_ = 0;  // in it
+  Happenings happenings_;            // since the event that is being said
+  std::uint64_t sequence_ = 0;       // of the event that is being said
+  std::string event_;                // it; empty: none
+  std::size_t event_outcomes_ = 0;   // in it
+  Clock::time_point event_again_{};  // it is not said before
   std::vector<Letter> questions_;
   std::vector<Letter> answers_;
   std::map<std::string, Waiting> waiting_;

@@ -97,6 +97,28 @@ TEST_F(FleetLinks, WhatWaitsIsBounded) {
   EXPECT_EQ(read(a), FleetLink::kMostHeld);
 }
 
+// To be refused costs the store as much as to be heard.
+TEST_F(FleetLinks, WhatThereIsNoRoomForIsSaidAgainLater) {
+  auto a = replica("a");
+  auto b = replica("b");
+  beat(a);
+  const auto now = FleetLink::Clock::now();
+  const std::string large(Fleet::kMostText, 'x');
+  BeatSaid full{.replica = "c", .wants_lease = false};
+  for (std::size_t all = 0; all + large.size() <= Fleet::kMostWaiting; all += large.size()) {
+    ++full.sequence;
+    full.event = large;
+    ASSERT_TRUE(b.store->fleet()->beat(full)->kept_event);
+  }
+  a.link->happened(outcomes(3));
+  EXPECT_FALSE(a.link->beat(now)->kept_event);
+  EXPECT_TRUE(a.link->beat(now + 500ms)->kept_event) << "nothing was said";
+  EXPECT_EQ(a.link->view().waiting, 3U);
+  ASSERT_TRUE(a.store->fleet()->forget(a.link->token(), full.sequence));
+  EXPECT_TRUE(a.link->beat(now + 1500ms)->kept_event);
+  EXPECT_EQ(a.link->view().waiting, 0U);
+}
+
 TEST_F(FleetLinks, QuestionsAreAnsweredByWhoeverLeads) {
   auto a = replica("a");
   auto b = replica("b");

@@ -7,6 +7,19 @@
 #include "release/releases.h"
 
 namespace sluice::release {
+namespace {
+
+// Of a piece of what waits for feedback: a few megabytes.
+constexpr std::size_t kMostInPiece = 80'000;  // entries
+
+std::vector<std::string_view> parts_of(std::string_view news) {
+  constexpr std::size_t kMost = kMostInPiece * FeedbackBook::kEntryBytes;
+  std::vector<std::string_view> out;
+  for (std::size_t at = 0; at < news.size(); at += kMost) out.push_back(news.substr(at, kMost));
+  return out;
+}
+
+}  // namespace
 
 void Releases::save() {
   for (auto& [name, release] : releases_) {
@@ -14,6 +27,7 @@ void Releases::save() {
     if (!save(*release) && link_ != nullptr) return;
   }
   tell();
+  unsaved_ = 0;
   if (link_ == nullptr) return;
   for (auto& late : std::exchange(late_replies_, {})) {
     link_->reply(late.replica, late.letter, late.answer);
@@ -41,7 +55,10 @@ Result<void> Releases::save(RunningRelease& release) {
   const auto news = release.book().news();
   std::vector<SavedPiece> with;
   if (!users.empty()) with.push_back({"users", pieces.users, users});
-  if (!news.empty()) with.push_back({"feedback", pieces.next, news});
+  const auto parts = parts_of(news);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    with.push_back({"feedback", pieces.next + i, parts[i]});
+  }
   if (auto saved = store_->save("evidence", name, text_of(release.evidence()), with); !saved) {
     log::warn("model " + name +
               ": what its release has seen cannot be kept: " + saved.error().message);
@@ -52,7 +69,7 @@ Result<void> Releases::save(RunningRelease& release) {
   release.forget_users_since();
   release.book().forget_news();
   if (!users.empty()) ++pieces.users;
-  if (!news.empty()) kept_feedback(release, FeedbackBook::entries(news));
+  for (const auto part : parts) kept_feedback(release, FeedbackBook::entries(part));
   return {};
 }
 

@@ -209,6 +209,7 @@ class Releases {
   Clock::time_point read_{};        // what has happened
   std::string life_;                // of the store, while this replica leads
   std::uint64_t place_ = 0;         // of the last happening that was taken into account
+  std::size_t unsaved_ = 0;         // outcomes that were, since the last time that was stored
   std::map<std::string, Published> followed_;
   struct Awaited {
     std::uint64_t number;

@@ -233,7 +233,7 @@ return {'ok', number}
 // In steps, whose length follows from how large events have been: a step's are all in memory.
 constexpr const char* kEvents = R"(
 know('place', ARGV[2], ARGV[1])
-local out, bytes, events, count = {'ok'}, 0, 0, 4
+local out, bytes, events, count = {'ok'}, 0, 0, 1
 local from, most = text(ARGV[2] + 1) .. '-0', tonumber(ARGV[3])
 while bytes < most do
   local some = call('XRANGE', p .. 'events', from, '+', 'COUNT', count)
