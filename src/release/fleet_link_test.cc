@@ -104,7 +104,9 @@ TEST_F(FleetLinks, WhatThereIsNoRoomForIsSaidAgainLater) {
   beat(a);
   const auto now = FleetLink::Clock::now();
   const std::string large(Fleet::kMostText, 'x');
-  BeatSaid full{.replica = "c", .wants_lease = false};
+  BeatSaid full;
+  full.replica = "c";
+  full.wants_lease = false;
   for (std::size_t all = 0; all + large.size() <= Fleet::kMostWaiting; all += large.size()) {
     ++full.sequence;
     full.event = large;
