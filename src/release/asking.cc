@@ -268,6 +268,11 @@ json Releases::status_of(const RunningRelease& release) const {
   if (link_ != nullptr) {
     const auto view = link_->view();
     out["fleet"] = {{"connected", view.connected}, {"leads", leads()}, {"replicas", view.replicas}};
+    // What decide() waits for, where it is not the time alone.
+    const bool waits = leads() && release.state() == State::kRunning && release.policy().sticky() &&
+                       now_millis() >= release.holds_from &&
+                       !link_->everybody_follows(release.published);
+    out["fleet"]["waits"] = waits;
   }
   return out;
 }

@@ -63,7 +63,12 @@ Result<void> Releases::join() {
     std::this_thread::sleep_for(kTryAgain);
     heard = link_->beat(Clock::now());
   }
-  if (!heard) return Failure(heard.error());
+  if (!heard) {
+    Error error = heard.error();
+    error.message +=
+        "; a replica does not start before it knows the releases that the others follow";
+    return Failure(std::move(error));
+  }
   for (const auto& published : heard->published) follow(published);
   if (link_->leads(Clock::now())) return lead();
   return {};
@@ -173,8 +178,10 @@ Result<void> Releases::store_again() {
 // Whatever was being done may be half done in the store: it is taken up anew from there.
 void Releases::step_down(const Error& why) {
   if (!leading_ && lead_again_ > Clock::now()) return;
-  leading_ = false;
+  const bool led = std::exchange(leading_, false);
   lead_again_ = Clock::now() + kLeadAgain;
+  // That the store is away has been said.
+  if (!led && !link_->connected()) return;
   log::warn("this replica stops deciding for the others: " + why.message);
 }
 
