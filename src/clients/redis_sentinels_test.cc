@@ -181,10 +181,9 @@ class RedisFailover : public ::testing::Test {
   void SetUp() override {
     primary_ = RealRedis::start({"--repl-diskless-sync-delay", "0"});
     if (!primary_) GTEST_SKIP() << "no redis-server on PATH";
-    copy_ = RealRedis::start({"--replicaof", "127.0.0.1 " + primary_->port()});
     primary_->run({"HSET", "k", "a", "1"});
-    // What was written is there.
-    EXPECT_TRUE(comes([&] { return primary_->run({"WAIT", "1", "100"}) == ":1"; }));
+    copy_ = RealRedis::start({"--replicaof", "127.0.0.1 " + primary_->port()});
+    EXPECT_TRUE(comes([&] { return copy_->run({"HGET", "k", "a"}) == "$1"; })) << "it has a copy";
     sentinel_ = RealRedis::start_sentinel("m", primary_->port());
     EXPECT_TRUE(comes([&] { return sentinel_->run({"SENTINEL", "REPLICAS", "m"}) == "*1"; }));
   }

@@ -322,19 +322,26 @@ void Releases::follow(const Published& published) {
 
 // At that time of the store, unless something newer has been published by then.
 void Releases::route_at(WallMillis at, const ModelName& model, std::shared_ptr<const Route> route) {
-  const auto when = link_->clock().local(at);
-  if (when <= Clock::now()) return repository_.set_route(model, std::move(route));
-  thread_.post_at(when, [this, model, route = std::move(route),
-                         number = followed_[model.str()].number]() mutable {
-    if (followed_[model.str()].number == number) repository_.set_route(model, std::move(route));
+  at_time(at, model, [this, model, route = std::move(route)]() mutable {
+    repository_.set_route(model, std::move(route));
   });
 }
 
 void Releases::follow_end(const ModelName& model, const Gone& gone, WallMillis at) {
+  at_time(at, model, [this, model, gone] { set_end(model, gone); });
+}
+
+// On a thread of its own, which never waits for the store: all replicas are to be as punctual as
+// their machines allow.
+void Releases::at_time(WallMillis at, const ModelName& model, Worker::Task task) {
+  auto& newest = newest_[model.str()];
+  if (newest == nullptr) newest = std::make_shared<std::atomic<std::uint64_t>>(0);
+  const auto number = followed_[model.str()].number;
+  newest->store(number);
   const auto when = link_->clock().local(at);
-  if (when <= Clock::now()) return set_end(model, gone);
-  thread_.post_at(when, [this, model, gone, number = followed_[model.str()].number] {
-    if (followed_[model.str()].number == number) set_end(model, gone);
+  if (when <= Clock::now()) return task();
+  punctual_.post_at(when, [newest, number, task = std::move(task)]() mutable {
+    if (newest->load() == number) task();
   });
 }
 

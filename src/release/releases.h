@@ -120,6 +120,7 @@ class Releases {
   Result<void> store_again();
   void follow(const Published& published);
   void follow_end(const ModelName& model, const Gone& gone, WallMillis at);
+  void at_time(WallMillis at, const ModelName& model, Worker::Task task);
   void route_at(WallMillis at, const ModelName& model, std::shared_ptr<const Route> route);
   void take_happenings();
   void take_up(const FleetEvent& event);
@@ -195,11 +196,14 @@ class Releases {
   std::string life_;                // of the store, while this replica leads
   std::uint64_t place_ = 0;         // of the last happening that was taken into account
   std::map<std::string, Published> followed_;
+  // The number of what was published last, for tasks that wait for their time.
+  std::map<std::string, std::shared_ptr<std::atomic<std::uint64_t>>> newest_;
   std::uint64_t plan_ = 0;  // the tick that goes on; others do not
   Clock::time_point ticked_{};
   Clock::time_point saved_{};
   Clock::time_point looked_{};
 
+  Worker punctual_{"release-switch"};
   Worker thread_{"release"};
 };
 

@@ -135,18 +135,26 @@ Result<void> RedisCalls::send(std::string_view pipeline, std::size_t commands, L
 }
 
 Result<void> RedisCalls::send_once(std::string_view pipeline, std::size_t commands, Lists& lists) {
-  if (paused()) return unreachable("Redis could not be reached a moment ago; try again later");
+  if (auto cause = paused_for()) return unreachable(*std::move(cause));
   const auto more = std::chrono::milliseconds(1000 * pipeline.size() / kBytesPerSecond);
   auto done = client_.ask(pipeline, commands, lists, Clock::now() + kPatience + more);
   if (done) return done;
   // What Redis itself has answered; it is there.
   if (done.error().reason == "state_unavailable") return done;
-  paused_until_ = (Clock::now() + kPause).time_since_epoch().count();
+  pause(done.error().message);
   return unreachable(std::move(done.error().message));
 }
 
-bool RedisCalls::paused() const {
-  return Clock::now().time_since_epoch().count() < paused_until_.load(std::memory_order_relaxed);
+void RedisCalls::pause(const std::string& cause) {
+  const std::lock_guard lock(mutex_);
+  paused_until_ = Clock::now() + kPause;
+  cause_ = cause;
+}
+
+std::optional<std::string> RedisCalls::paused_for() const {
+  const std::lock_guard lock(mutex_);
+  if (Clock::now() >= paused_until_) return std::nullopt;
+  return cause_;
 }
 
 void RedisCalls::examine() {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -54,11 +55,15 @@ class RedisCalls {
 
   Result<void> send(std::string_view pipeline, std::size_t commands, Lists& lists);
   Result<void> send_once(std::string_view pipeline, std::size_t commands, Lists& lists);
-  bool paused() const;
+  void pause(const std::string& cause);
+  // Why the server is not asked at the moment; nothing: it may be.
+  std::optional<std::string> paused_for() const;
   void examine();
 
   const clients::RedisClient client_;
-  std::atomic<std::int64_t> paused_until_ = 0;  // steady_clock's nanoseconds
+  mutable std::mutex mutex_;
+  std::chrono::steady_clock::time_point paused_until_{};  // guarded by mutex_
+  std::string cause_;                                     // guarded by mutex_
   std::atomic<bool> looked_ = false;
 };
 

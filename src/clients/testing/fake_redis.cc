@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,6 +46,12 @@ int connect_to(int port) {
   if (::connect(out, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) return out;
   ::close(out);
   return -1;
+}
+
+std::filesystem::path new_directory() {
+  auto out = (std::filesystem::temp_directory_path() / "redis_XXXXXX").string();
+  if (::mkdtemp(out.data()) == nullptr) throw std::runtime_error("no directory can be made");
+  return out;
 }
 
 }  // namespace
@@ -110,33 +117,36 @@ std::unique_ptr<RealRedis> RealRedis::start(const std::vector<std::string>& opti
       "redis-server", "--bind", "127.0.0.1", "--port",   std::to_string(port), "--save", "",
       "--appendonly", "no",     "--logfile", "/dev/null"};
   words.insert(words.end(), options.begin(), options.end());
-  return spawn(std::move(words), port);
+  // Where copies lay down what they get; a server reads it at its start.
+  auto directory = new_directory();
+  words.insert(words.end(), {"--dir", directory.string()});
+  return spawn(std::move(words), port, std::move(directory));
 }
 
 std::unique_ptr<RealRedis> RealRedis::start_sentinel(const std::string& primary,
                                                      const std::string& port) {
   const int own = free_port();
+  auto directory = new_directory();
   // It writes down there what it comes to know.
-  const auto file =
-      std::filesystem::temp_directory_path() / ("sentinel_" + std::to_string(own) + ".conf");
+  const auto file = directory / "sentinel.conf";
   std::ofstream(file) << "bind 127.0.0.1\nport " << own << "\nlogfile /dev/null\n"
                       << "sentinel monitor " << primary << " 127.0.0.1 " << port << " 1\n"
                       << "sentinel down-after-milliseconds " << primary << " 500\n"
                       << "sentinel failover-timeout " << primary << " 3000\n";
-  auto out = spawn({"redis-server", file.string(), "--sentinel"}, own);
-  if (out) out->file_ = file;
-  return out;
+  return spawn({"redis-server", file.string(), "--sentinel"}, own, std::move(directory));
 }
 
-std::unique_ptr<RealRedis> RealRedis::spawn(std::vector<std::string> words, int port) {
+std::unique_ptr<RealRedis> RealRedis::spawn(std::vector<std::string> words, int port,
+                                            std::filesystem::path directory) {
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   pid_t process = 0;
   if (::posix_spawnp(&process, "redis-server", nullptr, nullptr, argv.data(), environ) != 0) {
+    std::filesystem::remove_all(directory);
     return nullptr;
   }
-  std::unique_ptr<RealRedis> out(new RealRedis(process, port));
+  std::unique_ptr<RealRedis> out(new RealRedis(process, port, std::move(directory)));
   for (int i = 0; i < 500; ++i) {
     if (const int socket = connect_to(port); socket >= 0) {
       ::close(socket);
@@ -151,7 +161,7 @@ RealRedis::~RealRedis() {
   go_on();
   ::kill(process_, SIGTERM);
   ::waitpid(process_, nullptr, 0);
-  if (!file_.empty()) std::filesystem::remove(file_);
+  std::filesystem::remove_all(directory_);
 }
 
 void RealRedis::stand_still() const { ::kill(process_, SIGSTOP); }

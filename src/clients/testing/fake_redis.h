@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace sluice::clients {
@@ -85,12 +86,14 @@ class RealRedis {
   void go_on() const;
 
  private:
-  RealRedis(pid_t process, int port) : process_(process), port_(port) {}
-  static std::unique_ptr<RealRedis> spawn(std::vector<std::string> words, int port);
+  RealRedis(pid_t process, int port, std::filesystem::path directory)
+      : process_(process), port_(port), directory_(std::move(directory)) {}
+  static std::unique_ptr<RealRedis> spawn(std::vector<std::string> words, int port,
+                                          std::filesystem::path directory);
 
   const pid_t process_;
   const int port_;
-  std::filesystem::path file_;  // empty: none is to be removed
+  const std::filesystem::path directory_;  // of its own; goes with it
 };
 
 }  // namespace sluice::clients

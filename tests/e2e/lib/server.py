@@ -39,9 +39,11 @@ def command(path, http=FREE, grpc=FREE, management=FREE, extra=()):
 class Server:
     """`with Server() as server:` is answering /ready with 200 inside the block."""
 
-    def __init__(self, path=MODELS, extra=(), env=None, wait=True, **addresses):
-        """`env`: variables beside those of this process. `wait=False`: not ready yet."""
-        self.log = tempfile.TemporaryFile()
+    def __init__(self, path=MODELS, extra=(), env=None, wait=True, log=None,
+                 **addresses):
+        """`env`: variables beside those of this process. `wait=False`: not ready yet. `log`: a file
+        that is open for reading and appending."""
+        self.log = log or tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command(path, extra=extra, **addresses), stdout=subprocess.PIPE, stderr=self.log,
             stdin=subprocess.DEVNULL, env={**environment(), **(env or {})})
