@@ -70,8 +70,10 @@ Result<void> write(const CompressArguments& arguments, const CompressTrial& tria
 
 std::string next_step(const CompressArguments& arguments, const CompressTrial& trial) {
   const auto name = fs::path(arguments.output).lexically_normal().filename().string();
-  return fmt::format("written; try it beside users with: sluice release {} shadow {}\n",
-                     trial.original().model, name);
+  const auto& from = trial.original();
+  return fmt::format(
+      "written, made of {}/{}; try it beside users with: sluice release {} shadow {}\n", from.model,
+      from.version, from.model, name);
 }
 
 // ---- one method --------------------------------------------------------------------------------

@@ -63,12 +63,7 @@ Result<void> Releases::join() {
     std::this_thread::sleep_for(kTryAgain);
     heard = link_->beat(Clock::now());
   }
-  if (!heard) {
-    Error error = heard.error();
-    error.message +=
-        "; a replica does not start before it knows the releases that the others follow";
-    return Failure(std::move(error));
-  }
+  if (!heard) return Failure(heard.error());
   for (const auto& published : heard->published) follow(published);
   if (link_->leads(Clock::now())) return lead();
   return {};
