@@ -161,7 +161,7 @@ Result<void> DynamicRewrite::run(const std::atomic<bool>& stop,
         (within.empty() ? "" : "; " + within));
   }
   if (!left.empty()) {
-    notes_.push_back(counted(left) + " keep their weights in FP32" +
+    notes_.push_back("the weights of " + counted(left) + " stay in FP32" +
                      (options_.store ? "" : "; store=true makes those smaller as well"));
   }
   if (!activations_.empty()) {
