@@ -38,6 +38,14 @@ auto one_of(std::vector<std::string> words) {
   };
 }
 
+// A directory would be this server's alone.
+std::optional<std::string> shared_state_problem(const std::string& url) {
+  if (url.empty() || url.contains("://")) return std::nullopt;
+  return "'" + printable(url) +
+         "' is no URL; expected redis://host, rediss://host or redis+sentinel://host/name, or "
+         "leave it out and name a directory in state_dir";
+}
+
 std::optional<std::string> poll_problem(const std::string& text) {
   if (text == "off") return std::nullopt;
   Problems problems;
@@ -120,7 +128,8 @@ const Schema<ServeOptions>& ServeOptions::schema() {
           .option("state_dir", &S::state_dir, "where state is kept; :memory: keeps nothing")
           .option("state", &S::state,
                   "where replicas share releases and their evidence: redis://host, rediss:// or "
-                  "redis+sentinel://; else each server keeps its own in state_dir")
+                  "redis+sentinel://; else each server keeps its own in state_dir",
+                  {shared_state_problem})
           .option("poll", &S::poll, "how often the repository is looked at, or off", {poll_problem})
           .option("cache_dir", &S::cache_dir,
                   "where downloaded models are kept; else cache in state_dir, else ~/.cache/sluice")

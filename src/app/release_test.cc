@@ -237,6 +237,22 @@ TEST(ReleaseView, TheBarIsAsLongAsTheEvidenceIsStrong) {
   EXPECT_FALSE(has(view, "no_evidence"));
 }
 
+TEST(ReleaseView, SaysWhatItWaitsForAmongReplicas) {
+  auto release = canary();
+  release["fleet"] = {{"connected", true}, {"leads", true}, {"replicas", 3}, {"waits", false}};
+  const auto usual = release_view(release);
+  EXPECT_FALSE(has(usual, "WARNING") || has(usual, "WAITS"));
+  release["fleet"]["waits"] = true;
+  EXPECT_TRUE(has(line(release_view(release), "WAITS"), "a replica is not heard of"));
+  release["fleet"]["connected"] = false;
+  EXPECT_TRUE(has(line(release_view(release), "WARNING"), "cannot be reached"));
+}
+
+TEST(ReleaseView, RowsOfNumbersAreReadAcross) {
+  EXPECT_EQ(outline(ReleaseJson::parse(R"({"inputs":{"x":[1,2.5,"a"]},"e":[]})")),
+            "inputs\n  x  1, 2.5, a\ne  none\n");
+}
+
 TEST(ReleaseView, ShowsWhatABanditHasLearned) {
   const auto view = release_view(ReleaseJson::parse(R"({"model":"fraud","policy":"bandit",
     "state":"running","revision":1,"weights":{"v1":0.3,"v2":0.7},"arms":{},

@@ -113,7 +113,7 @@ std::string evidence(const ReleaseJson& summary) {
     const auto e = number(metric, "e");
     const auto limit = number(metric, "limit");
     if (!e || !limit) continue;  // the seed's rule weighs no evidence
-    out += fmt::format("{:<16} {} {:.3g} of {:.3g}\n", text(metric, "metric"), bar(*e, *limit), *e,
+    out += fmt::format("{:<16} {} {:.3g} of {:.6g}\n", text(metric, "metric"), bar(*e, *limit), *e,
                        *limit);
   }
   return out.empty() ? out : "\nEVIDENCE OF HARM\n" + out;
@@ -157,6 +157,17 @@ std::string sample_ratio(const ReleaseJson& release) {
          shown(ratio, "e", "{:.3g}") + "): some get lost, and the versions cannot be compared\n";
 }
 
+std::string fleet(const ReleaseJson& release) {
+  const auto& fleet = part(release, "fleet");
+  if (part(fleet, "connected") == ReleaseJson(false)) {
+    return "\nWARNING  the replicas' shared state cannot be reached: this is what one replica "
+           "knows, and nothing is decided until it is back\n";
+  }
+  if (part(fleet, "waits") != ReleaseJson(true)) return "";
+  return "\nWAITS    a replica is not heard of, or does not follow the last change yet: a canary "
+         "takes no step until it does, or has been silent for 30 seconds\n";
+}
+
 std::string decisions(const ReleaseJson& release) {
   const auto& history = part(release, "history");
   if (!history.is_array() || history.empty()) return "";
@@ -169,13 +180,28 @@ std::string decisions(const ReleaseJson& release) {
   return out;
 }
 
+// A row of numbers, as inputs are, is read across.
+bool plain_row(const ReleaseJson& value) {
+  return value.is_array() &&
+         std::ranges::none_of(value, [](const ReleaseJson& each) { return each.is_structured(); });
+}
+
+std::string row(const ReleaseJson& value) {
+  std::string out;
+  for (const auto& each : value) out += (out.empty() ? "" : ", ") + one_line(each);
+  return out;
+}
+
 void add_outline(const ReleaseJson& value, int depth, std::string& out) {
   const std::string indent(static_cast<std::size_t>(depth) * 2, ' ');
   const bool list = value.is_array();
   for (const auto& [key, item] : value.items()) {
     const std::string name = list ? "-" : printable(key);
-    const bool deeper = item.is_structured() && !item.empty() && depth < kDeepest;
-    out += indent + name + (deeper ? "" : "  " + one_line(item)) + "\n";
+    const bool across = plain_row(item) && !item.empty();
+    const bool deeper = !across && item.is_structured() && !item.empty() && depth < kDeepest;
+    out += indent + name;
+    if (!deeper) out += "  " + (across ? row(item) : one_line(item));
+    out += "\n";
     if (deeper) add_outline(item, depth + 1, out);
   }
 }
@@ -185,7 +211,8 @@ void add_outline(const ReleaseJson& value, int depth, std::string& out) {
 std::string release_view(const ReleaseJson& release) {
   const auto& summary = part(release, "summary");
   return head(release) + arm_table(release) + shadows(release) + rewards(summary) +
-         evidence(summary) + verdict(summary) + sample_ratio(release) + decisions(release);
+         evidence(summary) + verdict(summary) + sample_ratio(release) + fleet(release) +
+         decisions(release);
 }
 
 std::string outline(const ReleaseJson& value) {

@@ -30,7 +30,14 @@ Result<std::string> kept_hash_key(StateStore& store) {
   constexpr std::string_view kKey = "log_key";
   std::string made;
   for (int i = 0; i < 4; ++i) made += fmt::format("{:016x}", random_seed());
-  if (auto* const fleet = store.fleet()) return fleet->agree(kKey, made);
+  if (auto* const fleet = store.fleet()) {
+    auto agreed = fleet->agree(kKey, made);
+    if (agreed || agreed.error().code != Code::kUnavailable) return agreed;
+    return unavailable("state_unavailable",
+                       agreed.error().message +
+                           "; a replica does not start without the state that --state names, as it "
+                           "would send every user to the newest version");
+  }
   while (true) {
     SLUICE_TRY(const auto there, store.document(kKind, kKey));
     if (there) return there->body;

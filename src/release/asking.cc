@@ -26,6 +26,15 @@ Failure no_release(const std::string& model) {
                                      "/release starts one");
 }
 
+// Who only looks is answered with what this replica knows where whoever leads says nothing.
+template <class Own>
+Releases::Answer or_own(Own own, Releases::Answer answer) {
+  return [own = std::move(own), answer = std::move(answer)](Result<json> result) mutable {
+    if (!result && result.error().reason == "no_leader") return answer(own());
+    answer(std::move(result));
+  };
+}
+
 json number_of(const std::optional<std::uint64_t>& number) {
   return number ? json(*number) : json();
 }
@@ -278,6 +287,11 @@ json Releases::status_of(const RunningRelease& release) const {
   if (link_ != nullptr) {
     const auto view = link_->view();
     out["fleet"] = {{"connected", view.connected}, {"leads", leads()}, {"replicas", view.replicas}};
+    // What decide() waits for, where it is not the time alone.
+    const bool waits = leads() && release.state() == State::kRunning && release.policy().sticky() &&
+                       now_millis() >= release.holds_from &&
+                       !link_->everybody_follows(release.published);
+    out["fleet"]["waits"] = waits;
   }
   return out;
 }
@@ -312,26 +326,28 @@ Result<json> Releases::without_release(const std::string& model) const {
 
 void Releases::status(std::string model, Answer answer) {
   thread_.post([this, model = std::move(model), answer = std::move(answer)]() mutable {
-    if (shared() && forward({{"ask", "status"}, {"model", model}}, answer)) return;
-    learn();
-    const auto* release = find(model);
-    if (release != nullptr) return answer(status_of(*release));
-    answer(without_release(model));
+    const auto own = [this, model] {
+      learn();
+      const auto* release = find(model);
+      return release != nullptr ? Result<json>(status_of(*release)) : without_release(model);
+    };
+    if (!shared() || leads()) return answer(own());
+    link_->ask({{"ask", "status"}, {"model", model}}, or_own(own, std::move(answer)));
   });
 }
 
 void Releases::bandit(std::string model, Answer answer) {
   thread_.post([this, model = std::move(model), answer = std::move(answer)]() mutable {
-    if (shared() && forward({{"ask", "bandit"}, {"model", model}}, answer)) return;
-    learn();
-    const auto* release = find(model);
-    auto arms = release == nullptr ? json() : release->bandit();
-    if (arms.is_null()) {
-      return answer(tables_.get()->find(model) == nullptr
-                        ? no_model(model)
-                        : not_found("no_bandit", "model '" + model + "' has no bandit running"));
-    }
-    answer(std::move(arms));
+    const auto own = [this, model]() -> Result<json> {
+      learn();
+      const auto* release = find(model);
+      auto arms = release == nullptr ? json() : release->bandit();
+      if (!arms.is_null()) return arms;
+      if (tables_.get()->find(model) == nullptr) return no_model(model);
+      return not_found("no_bandit", "model '" + model + "' has no bandit running");
+    };
+    if (!shared() || leads()) return answer(own());
+    link_->ask({{"ask", "bandit"}, {"model", model}}, or_own(own, std::move(answer)));
   });
 }
 

@@ -183,8 +183,10 @@ Result<void> Releases::store_again() {
 // Whatever was being done may be half done in the store: it is taken up anew from there.
 void Releases::step_down(const Error& why) {
   if (!leading_ && lead_again_ > Clock::now()) return;
-  leading_ = false;
+  const bool led = std::exchange(leading_, false);
   lead_again_ = Clock::now() + kLeadAgain;
+  // That the store is away has been said.
+  if (!led && !link_->connected()) return;
   log::warn("this replica stops deciding for the others: " + why.message);
 }
 

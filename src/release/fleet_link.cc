@@ -51,6 +51,12 @@ std::vector<T> first_of(std::vector<T>& all, std::size_t most) {
   return out;
 }
 
+// Nobody was asked.
+Failure away(std::string_view so) {
+  return unavailable("no_leader", "the replicas' shared state cannot be reached; " +
+                                      std::string(so) + ", try again when it is back");
+}
+
 Failure nobody(std::string_view what) {
   return unavailable("no_leader", std::string(what) +
                                       "; what was asked for may have been done or not: look at "
@@ -97,14 +103,14 @@ void FleetLink::happened(std::span<const Outcome> outcomes) {
 std::string FleetLink::next_letter() { return std::to_string(++letters_); }
 
 void FleetLink::told(std::string model, Feedback feedback, Answer answer) {
-  if (!connected_) return answer(nobody("the replicas' shared state cannot be reached"));
+  if (!connected_) return answer(away("nothing was counted"));
   const auto letter = next_letter();
   happenings_.feedback.push_back({letter, std::move(model), std::move(feedback)});
   waiting_[letter] = {std::move(answer), Clock::now() + kAnswer};
 }
 
 void FleetLink::ask(const json& question, Answer answer) {
-  if (!connected_) return answer(nobody("the replicas' shared state cannot be reached"));
+  if (!connected_) return answer(away("nothing was changed"));
   const auto letter = next_letter();
   questions_.push_back({replica_, letter, text_of(question)});
   waiting_[letter] = {std::move(answer), Clock::now() + kAnswer};
@@ -237,7 +243,7 @@ bool FleetLink::present_follow(std::uint64_t number) const {
 void FleetLink::show(Clock::time_point now) {
   const View view{.connected = connected_,
                   .leads = leads(now),
-                  .replicas = replicas_.size(),
+                  .replicas = leads(now) ? replicas_.size() : 0,
                   .given_up = given_up_,
                   .waiting = event_outcomes_ + happenings_.outcomes.size()};
   view_.publish(std::make_shared<const View>(view));

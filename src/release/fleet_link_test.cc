@@ -163,6 +163,40 @@ TEST_F(FleetLinks, WithoutTheStoreQuestionsAreAnsweredAtOnce) {
   EXPECT_EQ(reasons, (std::vector<std::string>{"no_leader", "no_leader", "no_leader"}));
 }
 
+// What was said before the store was away may have been done; what is asked then was not.
+TEST_F(FleetLinks, SaysWhetherAnythingMayHaveBeenDone) {
+  auto a = replica("a");
+  beat(a);
+  std::vector<std::string> messages;
+  const auto answer = [&](const Result<json>& result) {
+    messages.emplace_back(result ? "" : result.error().message);
+  };
+  a.link->ask({{"ask", "promote"}}, answer);
+  shared_.cut("a");
+  beat(a);
+  a.link->give_up(FleetLink::Clock::now());
+  a.link->ask({{"ask", "promote"}}, answer);
+  a.link->told("m", {"r1", 1.0, std::nullopt}, answer);
+  ASSERT_EQ(messages.size(), 3U);
+  EXPECT_TRUE(messages[0].contains("may have been done or not")) << messages[0];
+  EXPECT_TRUE(messages[1].contains("nothing was changed")) << messages[1];
+  EXPECT_TRUE(messages[2].contains("nothing was counted")) << messages[2];
+}
+
+TEST_F(FleetLinks, WhoDoesNotLeadSeesNobody) {
+  auto a = replica("a");
+  auto b = replica("b");
+  beat(a);
+  beat(b);
+  beat(a);
+  EXPECT_EQ(a.link->view().replicas, 2U);
+  EXPECT_EQ(b.link->view().replicas, 0U);
+  shared_.cut("a");
+  (void)a.link->beat(FleetLink::Clock::now() + Fleet::kLease);
+  EXPECT_FALSE(a.link->view().leads);
+  EXPECT_EQ(a.link->view().replicas, 0U);
+}
+
 TEST_F(FleetLinks, NobodyWaitsForEver) {
   auto a = replica("a");
   beat(a);

@@ -115,7 +115,7 @@ Result<std::vector<std::string>> RedisCalls::run_fenced(const RedisScript& scrip
   if (out[0] == "fenced") {
     return fail(
         Code::kAborted, "fenced",
-        "another replica leads now: what this one decided is not written; follow the other");
+        "its lease is over, or was lost with the data of Redis; what it decided is not written");
   }
   return out;
 }

@@ -309,11 +309,10 @@ class Binder {
     }
     if (missing.empty()) return {};
     const std::vector<std::string_view> candidates(there_.begin(), there_.end());
-    return invalid("missing_feature",
-                   "the input has no column " + shown(missing) + ", which the model takes" +
-                       did_you_mean(missing[0], candidates) + "; it has " + shown(there_) +
-                       ". Say what is called otherwise with --map, or list the columns in the "
-                       "model's order with --columns");
+    return invalid("missing_feature", "the input has no column " + shown(missing) +
+                                          ", which the model takes" +
+                                          did_you_mean(missing[0], candidates) + "; it has " +
+                                          shown(there_) + ". " + options_.remedy);
   }
 
   Result<void> without_names() {

@@ -48,6 +48,10 @@ struct BindOptions {
   std::vector<std::string> columns;            // in order; empty: by name
   std::map<std::string, std::string> mapping;  // feature → column
   std::vector<std::string> made;               // columns that are answers, and never features
+  // What can be done where a column is missing.
+  std::string remedy =
+      "Say what is called otherwise with --map, or list the columns in the model's order with "
+      "--columns";
 };
 
 // Errors: kInvalidArgument/`missing_feature`, `unknown_column`, `wrong_type`, `wrong_columns`.

@@ -43,9 +43,32 @@ bool takes(const Method& method, const fs::path& file) {
 Failure wrong_format(const Method& method, const fs::path& file) {
   std::vector<std::string> ends;
   for (const auto end : method.takes()) ends.emplace_back(end);
-  return invalid("wrong_format", std::string(method.name()) + " takes " + join_and(ends) +
-                                     " files, and this one is called '" +
-                                     printable(file.filename().string()) + "'");
+  std::vector<std::string> others;
+  for (const auto& other : methods()) {
+    if (takes(*other, file)) others.emplace_back(other->name());
+  }
+  return invalid("wrong_format",
+                 std::string(method.name()) + " takes " + join_and(ends) +
+                     " files, and this one is called '" + printable(file.filename().string()) +
+                     "'" + (others.empty() ? "" : "; for those there are " + join_and(others)));
+}
+
+// With the setting that is wrong in front.
+Result<void> check_settings(const Link& link) {
+  auto checked = link.method->check(link.settings);
+  if (checked) return checked;
+  std::string where(link.method->name());
+  for (const auto& entry : link.settings.entries) {
+    Node one;
+    one.kind = Node::Kind::kMap;
+    one.entries = {entry};
+    auto alone = link.method->check(one);
+    if (alone) continue;
+    where += ":" + printable(entry.key) + "=" + printable(entry.value.scalar);
+    checked = std::move(alone);
+    break;
+  }
+  return invalid("bad_settings", where + ": " + checked.error().message);
 }
 
 nlohmann::json settings_json(const Link& link) {
@@ -65,7 +88,7 @@ Result<Chain> parse_chain(std::string_view text) {
     const auto settings =
         colon == std::string_view::npos ? std::string_view() : piece.substr(colon + 1);
     SLUICE_TRY(link.settings, parse_settings(*link.method, settings));
-    SLUICE_CHECK(link.method->check(link.settings));
+    SLUICE_CHECK(check_settings(link));
     out.push_back(std::move(link));
   }
   return out;

@@ -21,7 +21,7 @@ using Chain = std::vector<Link>;
 Result<Chain> parse_chain(std::string_view text);
 // The same chain, written in one way.
 std::string show(const Chain& chain);
-// Whether it can do without calibration rows.
+// Whether it cannot do without calibration rows.
 bool needs_calibration(const Chain& chain);
 
 struct ChainTask {

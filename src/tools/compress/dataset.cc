@@ -41,6 +41,7 @@ class TableReading {
     batch::BindOptions bind;
     bind.made = {"prediction", "confidence"};
     if (label_ != batch::Schema::npos) bind.made.push_back(schema_.raw[label_].name);
+    bind.remedy = "Give the table's columns the model's names";
     SLUICE_TRY(binding_, batch::bind(signature_, schema_, bind));
     gather_.emplace(signature_, binding_);
     SLUICE_TRY(auto session, DuckdbSession::open(engine));

@@ -156,13 +156,13 @@ Result<void> DynamicRewrite::run(const std::atomic<bool>& stop,
         " numbers are multiplied by (MatMul, Gemm) or looked up (Gather)" +
         (left.empty() ? "; a lower min_elements takes smaller ones"
                       : ", only " + counted(left) +
-                            " have such; use static-int8, or store: true, which makes the file "
+                            " have such; use static-int8, or store=true, which makes the file "
                             "smaller and the model slower") +
         (within.empty() ? "" : "; " + within));
   }
   if (!left.empty()) {
-    notes_.push_back(counted(left) + " keep their weights in FP32" +
-                     (options_.store ? "" : "; store: true makes those smaller as well"));
+    notes_.push_back("the weights of " + counted(left) + " stay in FP32" +
+                     (options_.store ? "" : "; store=true makes those smaller as well"));
   }
   if (!activations_.empty()) {
     notes_.emplace_back(

@@ -56,11 +56,11 @@ WeightRange weight_range(std::string_view reduce_range) {
   } else if (!vnni) {
     out.note =
         "this processor has no VNNI: with weights of 8 bits sums can saturate, which "
-        "reduce_range: yes avoids";
+        "reduce_range=yes avoids";
   } else if (reduce_range == "auto") {
     out.note =
         "weights have all 8 bits, as this processor has VNNI; for processors without it "
-        "(before 2019, and some until 2021) set reduce_range: yes";
+        "(before 2019, and some until 2021) set reduce_range=yes";
   }
   return out;
 }

@@ -1,5 +1,5 @@
-// A way to make a model smaller or faster. To add one: `compress/<name>.cc` with a subclass of
-// Method, and one line in `compress/builtin.cc`.
+// A way to make a model smaller or faster. To add one: `tools/compress/<name>.cc` with a subclass
+// of Method, and a line in each of `builtin.h` and `builtin.cc` beside it.
 //
 // Thread-safety: methods have no state; a Lab may be used by one thread at a time.
 #pragma once

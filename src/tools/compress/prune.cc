@@ -208,7 +208,7 @@ Result<void> prune_weights(OnnxGraph& graph, const PruneSettings& settings,
   made.notes.push_back(std::to_string(zero) + " of " + std::to_string(all) + " weights in " +
                        std::to_string(layers.size()) +
                        " layers are zero; that makes nothing faster by itself: ONNX Runtime "
-                       "multiplies by zeros as by any number (`structure: channels` is faster)");
+                       "multiplies by zeros as by any number (`structure=channels` is faster)");
   made.notes.push_back(
       sparse.empty()
           ? "the file is as large as before: a sparse tensor is only smaller where more than two "

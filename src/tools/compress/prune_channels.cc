@@ -150,7 +150,7 @@ Result<void> prune_channels(OnnxGraph& graph, const PruneSettings& settings,
   if (layers.empty()) {
     std::string why = made.notes.empty() ? "" : ": " + made.notes.back();
     return invalid("not_compressible", "no layer of the model has channels that can be removed" +
-                                           why + "; `structure: unstructured` takes any layer");
+                                           why + "; `structure=unstructured` takes any layer");
   }
   if (settings.scope == "global") {
     choose(layers, settings.sparsity);

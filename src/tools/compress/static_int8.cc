@@ -211,8 +211,9 @@ class Quantising {
 
   void tell() {
     if (!skipped_.empty()) {
-      out_.notes.push_back(counted(skipped_) + " stay in FP32: their error is above " +
-                           OptionType<double>::show(settings_.max_node_error) +
+      out_.notes.push_back(counted(skipped_) +
+                           (skipped_.size() == 1 ? " stays in FP32: its" : " stay in FP32: their") +
+                           " error is above " + OptionType<double>::show(settings_.max_node_error) +
                            " (max_node_error)");
     }
     if (!range_.note.empty()) out_.notes.push_back(range_.note);
