@@ -27,11 +27,10 @@ Failure no_release(const std::string& model) {
 }
 
 // Who only looks is answered with what this replica knows where whoever leads says nothing.
-template <class Own>
-Releases::Answer or_own(Own own, Releases::Answer answer) {
-  return [own = std::move(own), answer = std::move(answer)](Result<json> result) mutable {
-    if (!result && result.error().reason == "no_leader") return answer(own());
-    answer(std::move(result));
+Releases::Answer or_own(std::function<Result<json>()> own, Releases::Answer answer) {
+  return [own = std::move(own), answer = std::move(answer)](const Result<json>& result) mutable {
+    const bool nobody = !result && result.error().reason == "no_leader";
+    answer(nobody ? own() : result);
   };
 }
 
