@@ -156,9 +156,9 @@ void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expec
   auto salt = source == "file" ? declared_salt(declared) : random_salt();
   auto release = std::make_unique<RunningRelease>(model, std::move(spec), std::move(*policy),
                                                   expected + 1, std::move(salt), std::move(source));
-  learn();
+  take_outcomes();
   auto* before = find(model.str());
-  if (before != nullptr) release->follow(*before);
+  if (before != nullptr) release->keep_users_of(*before);
   if (const auto table = tables_.get(); const auto* entry = table->find(model.str())) {
     const auto& arms = release->policy().arms();
     const auto* stable = entry->find(arms[release->policy().stable()].str());
@@ -264,7 +264,7 @@ void Releases::command(std::string model, Command command, std::string version,
     RunningRelease* release = find(model);
     if (release == nullptr) return answer(no_release(model));
     if (auto same = check_revision(model, revision); !same) return answer(Failure(same.error()));
-    learn();
+    take_outcomes();
     const auto next = release->command(command, version);
     if (!next) return answer(Failure(next.error()));
     if (auto done = carry_out(*release, *next, "api"); !done) return answer(Failure(done.error()));
@@ -326,7 +326,7 @@ Result<json> Releases::without_release(const std::string& model) const {
 void Releases::status(std::string model, Answer answer) {
   thread_.post([this, model = std::move(model), answer = std::move(answer)]() mutable {
     const auto own = [this, model] {
-      learn();
+      take_outcomes();
       const auto* release = find(model);
       return release != nullptr ? Result<json>(status_of(*release)) : without_release(model);
     };
@@ -338,7 +338,7 @@ void Releases::status(std::string model, Answer answer) {
 void Releases::bandit(std::string model, Answer answer) {
   thread_.post([this, model = std::move(model), answer = std::move(answer)]() mutable {
     const auto own = [this, model]() -> Result<json> {
-      learn();
+      take_outcomes();
       const auto* release = find(model);
       auto arms = release == nullptr ? json() : release->bandit();
       if (!arms.is_null()) return arms;
@@ -371,7 +371,7 @@ void Releases::feedback(std::string model, Feedback told, Answer answer) {
 }
 
 Result<json> Releases::take(const std::string& model, const Feedback& told, std::uint64_t place) {
-  learn();
+  take_outcomes();
   for (auto& [name, release] : releases_) {
     if (!model.empty() && name != model) continue;
     if (place <= release->place) continue;  // it has been taken, in another's life

@@ -190,11 +190,17 @@ void Releases::step_down(const Error& why) {
   log::warn("this replica stops deciding for the others: " + why.message);
 }
 
+// What can be done again without harm ends nothing as long as the lease holds: a busy store answers
+// late now and then.
+void Releases::stumble(const Error& why) {
+  if (why.code != Code::kUnavailable) step_down(why);
+}
+
 void Releases::take_happenings() {
   if (link_ == nullptr) return;
   for (int piece = 0; piece < kMostPieces && leading_; ++piece) {
     const auto events = store_->fleet()->events(link_->token(), place_);
-    if (!events) return step_down(events.error());
+    if (!events) return stumble(events.error());
     for (const auto& event : *events) take_up(event);
     if (events->empty()) return;
     if (unsaved_ < kStoreAfter) continue;

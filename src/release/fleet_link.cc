@@ -234,6 +234,12 @@ bool FleetLink::everybody_follows(std::uint64_t number) const {
   });
 }
 
+bool FleetLink::everybody_heard(std::uint64_t number) const {
+  return std::ranges::all_of(replicas_, [&](const ReplicaSeen& replica) {
+    return replica.name == replica_ || replica.heard >= number;
+  });
+}
+
 bool FleetLink::present_follow(std::uint64_t number) const {
   return std::ranges::all_of(replicas_, [&](const ReplicaSeen& replica) {
     return replica.name == replica_ || replica.heard >= number || replica.silent > kPresent;

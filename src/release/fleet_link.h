@@ -72,7 +72,9 @@ class FleetLink {
   static constexpr std::chrono::milliseconds kPresent{500};
   // Every replica follows what was published under that number, and would hear what comes next.
   bool everybody_follows(std::uint64_t number) const;
-  // The same of those alone that beat.
+  // Every replica has heard of it, whether or not it beats now.
+  bool everybody_heard(std::uint64_t number) const;
+  // Every replica that beats follows it.
   bool present_follow(std::uint64_t number) const;
 
   struct View {

@@ -238,6 +238,9 @@ TEST_F(FleetLinks, WhoIsSilentDoesNotFollow) {
   shared_.advance(FleetLink::kPresent + 1ms);
   beat(a);
   EXPECT_FALSE(a.link->everybody_follows(0));
+  EXPECT_TRUE(a.link->present_follow(1)) << "whoever beats";
+  EXPECT_TRUE(a.link->everybody_heard(0));
+  EXPECT_FALSE(a.link->everybody_heard(1));
   beat(b);
   beat(a);
   EXPECT_TRUE(a.link->everybody_follows(0));

@@ -15,6 +15,9 @@ using Millis = std::chrono::milliseconds;
 // at the same time and no user is sent back and forth. What takes a version back waits for less.
 constexpr Millis kAgreed{1000};
 constexpr Millis kRescue{300};
+// So long before it holds all must have heard of it, or it is put off: those that have heard of it
+// hear of that in time.
+constexpr Millis kLastWord{400};
 // How long a release that begins waits for replicas that load its versions.
 constexpr Millis kLoading{10'000};
 constexpr Millis kLookAgain{250};
@@ -39,6 +42,16 @@ void Releases::route(RunningRelease& release) {
   release.holds_from = at;
   followed_[name] = {name, *number, text};
   route_at(at, release.model(), release.route());
+}
+
+// A replica that is cut off just before a step would send users back to where they were for as long
+// as it does not hear of it.
+void Releases::postpone(RunningRelease& release) {
+  const Millis left(release.holds_from - now_millis());
+  const bool steps =
+      release.patient && release.policy().sticky() && release.state() != State::kRolledBack;
+  if (!steps || left <= Millis(0) || left > kLastWord) return;
+  if (!link_->everybody_heard(release.published)) route(release);
 }
 
 void Releases::publish_end(const ModelName& model, const Gone& gone) {
@@ -143,7 +156,13 @@ void Releases::follow(const Published& published) {
     return;
   }
   (*release)->restore(part_of(text, "document"), json());
+  const auto* const before = find(model->str());
+  const bool another = before == nullptr || before->revision != (*release)->revision;
   const auto& kept = keep(std::move(*release));
+  if (another) {
+    log::info("model " + model->str() + ": follows revision " + std::to_string(kept.revision) +
+              " of its " + kept.spec().policy + ", " + std::string(word_of(kept.state())));
+  }
   route_at(at, kept.model(), kept.route());
 }
 

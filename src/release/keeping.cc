@@ -32,7 +32,7 @@ void Releases::save() {
   for (auto& late : std::exchange(late_replies_, {})) {
     link_->reply(late.replica, late.letter, late.answer);
   }
-  if (auto done = store_->fleet()->forget(link_->token(), place_); !done) step_down(done.error());
+  if (auto done = store_->fleet()->forget(link_->token(), place_); !done) stumble(done.error());
 }
 
 // What metrics and listings show.
@@ -62,7 +62,7 @@ Result<void> Releases::save(RunningRelease& release) {
   if (auto saved = store_->save("evidence", name, text_of(release.evidence()), with); !saved) {
     log::warn("model " + name +
               ": what its release has seen cannot be kept: " + saved.error().message);
-    if (link_ != nullptr) step_down(saved.error());
+    if (link_ != nullptr) stumble(saved.error());
     return saved;
   }
   release.dirty = false;

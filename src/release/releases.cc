@@ -54,7 +54,7 @@ void Releases::close() {
   if (closing_.exchange(true)) return;
   std::promise<void> closed;
   thread_.post([&] {
-    learn();
+    take_outcomes();
     if (link_ != nullptr) (void)link_->beat(Clock::now());
     if (leads()) {
       take_happenings();
@@ -80,7 +80,7 @@ void Releases::tick() {
   const auto now = Clock::now();
   const auto passed = std::min(kLongestStep, std::chrono::duration_cast<Millis>(now - ticked_));
   ticked_ += passed == kLongestStep ? now - ticked_ : passed;
-  learn();
+  take_outcomes();
   if (link_ != nullptr) beat();
   for (auto& [name, release] : releases_) {
     if (leads()) decide(*release, passed);
@@ -101,7 +101,7 @@ void Releases::tick() {
 }
 
 // What requests have ended since the last time.
-void Releases::learn() {
+void Releases::take_outcomes() {
   outcomes_.clear();
   evidence_.fetch(outcomes_);
   if (link_ != nullptr) return link_->happened(outcomes_);
@@ -115,6 +115,7 @@ void Releases::learn() {
 void Releases::decide(RunningRelease& release, Millis passed) {
   const bool hold = link_ != nullptr && (now_millis() < release.holds_from ||
                                          !link_->everybody_follows(release.published));
+  if (hold) postpone(release);
   const auto next = release.next(passed, hold);
   if (!next.decision && !next.shares) return;
   if (auto done = carry_out(release, next, "judge"); !done) {
@@ -158,7 +159,11 @@ Result<void> Releases::carry_out(RunningRelease& release, const Next& next, std:
   const Decision& decision = *next.decision;
   // Among replicas what is not written is not known to the others either.
   const bool rescue = decision.state == State::kRolledBack && link_ == nullptr;
-  if (link_ != nullptr) SLUICE_CHECK(save(release));
+  if (auto saved = save(release); !saved && link_ != nullptr) {
+    step_down(saved.error());
+    return saved;
+  }
+  release.patient = by == "judge";
   const auto document = release.document();
   const auto evidence = release.evidence();
   release.apply(next);

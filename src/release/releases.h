@@ -116,6 +116,7 @@ class Releases {
   void beat();
   Result<void> lead();
   void step_down(const Error& why);
+  void stumble(const Error& why);
   Result<std::map<std::string, ReleasePtr>> rebuild_all();
   // The store had lost everything: what this replica knows is stored again.
   Result<void> store_again();
@@ -146,13 +147,15 @@ class Releases {
   bool forward(json question, Answer& answer);
   // Its users go where it says from now on: here, and on all replicas at the same time.
   void route(RunningRelease& release);
+  // A change that not every replica has heard of in time holds later.
+  void postpone(RunningRelease& release);
   void publish_end(const ModelName& model, const Gone& gone);
   WallMillis now_millis() const;
 
   // --- here
   void plan_tick();
   void tick();
-  void learn();
+  void take_outcomes();
   void decide(RunningRelease& release, std::chrono::milliseconds passed);
   void look_at_tables();
   void look_at(const ModelEntry& entry);

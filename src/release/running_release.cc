@@ -39,7 +39,7 @@ RunningRelease::RunningRelease(ModelName model, Spec spec, std::unique_ptr<Relea
   earlier_.emplace_back(epoch_, shares_);
 }
 
-void RunningRelease::follow(const RunningRelease& before) {
+void RunningRelease::keep_users_of(const RunningRelease& before) {
   if (before.spec_.policy != spec_.policy) return;
   if (spec_.salt.empty() || spec_.salt == before.salt_) {
     salt_ = before.salt_;

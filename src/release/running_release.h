@@ -55,7 +55,7 @@ class RunningRelease {
                  std::uint64_t birth, std::string salt, std::string source);
 
   // Users stay where they were, and what was learned of versions stays known.
-  void follow(const RunningRelease& before);
+  void keep_users_of(const RunningRelease& before);
   // What waits for feedback there waits here from now on. Last, when nothing can fail any more.
   void take_over_feedback(RunningRelease& before);
   // Only its shadows, or when they agree, are others than before: it stands where that one stands.
@@ -115,6 +115,8 @@ class RunningRelease {
   std::uint64_t place = 0;
   std::uint64_t published = 0;
   WallMillis holds_from = 0;
+  // It was the judge who changed them: nobody waits for it.
+  bool patient = false;
 
  private:
   std::span<const double> shares_at(std::uint32_t epoch) const;

@@ -95,7 +95,7 @@ TEST(RunningRelease, EvidenceOfBeforeADecisionDoesNotUndoIt) {
 TEST(RunningRelease, UsersStayWhereTheyWereWhenWeightsChange) {
   auto before = release_of(R"({"policy":"split","weights":{"v1":0.6,"v2":0.3,"v3":0.1}})");
   auto after = release_of(R"({"policy":"split","weights":{"v3":0.2,"v1":0.5,"v2":0.3}})", "other");
-  after->follow(*before);
+  after->keep_users_of(*before);
   const std::vector<VersionName> ready = {*VersionName::parse("v1"), *VersionName::parse("v2"),
                                           *VersionName::parse("v3")};
   const auto was = before->route()->over(ready);
@@ -191,7 +191,7 @@ TEST(RunningRelease, OtherShadowsLeaveAllElseAsItIs) {
   };
   auto after = release_of(body(R"(,"shadow":["v3"])"), "other");
   EXPECT_TRUE(after->changes_shadows_of(*before));
-  after->follow(*before);
+  after->keep_users_of(*before);
   after->go_on(*before);
   after->take_over_feedback(*before);
   EXPECT_EQ(after->weights(), before->weights());

@@ -306,6 +306,33 @@ def one_is_cut_off(report):
         report.equal("counted exactly", fleet.settled(asked, at=leader), asked)
 
 
+def cut_off_before_a_step(report):
+    """A step that one does not hear of, since it was cut off a moment before, is put off."""
+    with Replicas() as fleet:
+        leader = fleet.led()
+        cut = (leader + 1) % 3
+        status, _ = fleet.control(0).put({**CANARY, "canary": "v4", "start": 20, "step": 20,
+                                          "target": 60, "interval": "2500ms", "min_requests": 50})
+        report.equal("started", status, 200)
+        time.sleep(1.3)
+
+        def share():
+            return round(fleet.control(leader).get()["weights"]["v4"], 6)
+        with Everybody(fleet, USERS[:50]) as users:
+            wait_until(lambda: share() == 0.4, 10, every=0.01)
+            time.sleep(2.3)  # 0.2 s before the next
+            fleet.ways[cut].cut()
+            decided = wait_until(lambda: share() == 0.6, 3)
+            time.sleep(3)
+            fleet.ways[cut].mend()
+            time.sleep(3)
+        report.equal("no request failed", users.failed[:3], [])
+        back = {user: seen for user, seen in users.seen.items() if len(seen) > 2}
+        report.equal(f"nobody went back and forth (decided {decided})", back, {})
+        arms = [arms_of(server, USERS) for server in fleet.servers]
+        report.check("all follow in the end", arms[0] == arms[1] == arms[2])
+
+
 def answers_get_lost(report):
     """A replica that does not hear that it was heard says it again; it counts once."""
     with Replicas() as fleet:
@@ -331,4 +358,4 @@ if __name__ == "__main__":
     Report("fleet").run(one_decides, feedback_anywhere, steps_at_the_same_time,
                         a_start_waits_for_everybody, a_bad_canary,
                         a_leader_is_killed, redis_ends, redis_forgets, one_is_cut_off,
-                        answers_get_lost)
+                        cut_off_before_a_step,                         answers_get_lost)
