@@ -39,26 +39,31 @@ void drop_attribute(onnx::NodeProto& node, std::string_view name) {
             all.end());
 }
 
-// A list of integers that became an input; nothing where the node has none.
-void move_integers(OnnxGraph& graph, onnx::NodeProto& node, std::string_view name, int place) {
+// An attribute that became an input, where the node has it; `tensor` makes the constant.
+template <class Tensor>
+void move_attribute(OnnxGraph& graph, onnx::NodeProto& node, std::string_view name, int place,
+                    Tensor tensor) {
   const auto* const found = attribute(node, name);
   if (!found) return;
-  const std::vector<std::int64_t> values(found->ints().begin(), found->ints().end());
-  const std::array<std::int64_t, 1> dims = {static_cast<std::int64_t>(values.size())};
   const auto made = graph.fresh_name(node.output(0) + "_" + std::string(name));
-  *graph.graph().add_initializer() = tensor_of(made, dims, std::span<const std::int64_t>(values));
+  *graph.graph().add_initializer() = tensor(made, *found);
   drop_attribute(node, name);
   set_input(node, place, made);
 }
 
+void move_integers(OnnxGraph& graph, onnx::NodeProto& node, std::string_view name, int place) {
+  move_attribute(graph, node, name, place, [](const std::string& made, const auto& found) {
+    const std::vector<std::int64_t> values(found.ints().begin(), found.ints().end());
+    const std::array<std::int64_t, 1> dims = {static_cast<std::int64_t>(values.size())};
+    return tensor_of(made, dims, std::span<const std::int64_t>(values));
+  });
+}
+
 void move_float(OnnxGraph& graph, onnx::NodeProto& node, std::string_view name, int place) {
-  const auto* const found = attribute(node, name);
-  if (!found) return;
-  const float value = found->f();
-  const auto made = graph.fresh_name(node.output(0) + "_" + std::string(name));
-  *graph.graph().add_initializer() = tensor_of(made, {}, std::span<const float>(&value, 1));
-  drop_attribute(node, name);
-  set_input(node, place, made);
+  move_attribute(graph, node, name, place, [](const std::string& made, const auto& found) {
+    const float value = found.f();
+    return tensor_of(made, {}, std::span<const float>(&value, 1));
+  });
 }
 
 bool upgrade_clip(OnnxGraph& graph, onnx::NodeProto& node) {

@@ -12,6 +12,7 @@
 #include "engines/onnx_optimize.h"
 #include "tools/compress/builtin.h"
 #include "tools/compress/calibration.h"
+#include "tools/compress/compact.h"
 #include "tools/compress/int8_graph.h"
 #include "tools/compress/opset_upgrade.h"
 #include "tools/compress/rehearsal.h"
@@ -203,6 +204,7 @@ class Quantising {
       layers_[i]["int8"] = int8.contains(firsts_[i]);
     }
     SLUICE_CHECK(StaticWriter(graph, plan, affines_, options()).write());
+    SLUICE_CHECK(compact(graph));
     out_.file = task_.to / "model.onnx";
     SLUICE_CHECK(graph.save(out_.file));
     tell();

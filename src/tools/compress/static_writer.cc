@@ -117,8 +117,7 @@ Result<StaticWriter::Operands> StaticWriter::operands(const Unit& unit) {
   const auto count = static_cast<std::int64_t>(zeros.size());
   const auto zero = add_int8(graph_, node.input(1) + "_zero", dims_for(count), zeros);
   out.weights = graph_.fresh_name(node.input(1) + "_dequantized");
-  auto& back =
-      graph_.add_node("DequantizeLinear", out.weights, {whole, scales, zero}, {out.weights});
+  auto& back = graph_.add_node("DequantizeLinear", "", {whole, scales, zero}, {out.weights});
   if (per_channel) set_attribute(back, "axis", static_cast<std::int64_t>(*axis));
   if (bias_values.empty()) return out;
   SLUICE_TRY(out.bias, bias(unit, bias_values, in_scale, made.scales));
@@ -137,7 +136,7 @@ Result<std::string> StaticWriter::bias(const Unit& unit, const std::vector<float
       tensor_of(whole, std::span(&count, 1), std::span<const std::int32_t>(numbers));
   const auto scale = add_floats(graph_, name + "_scale", scales);
   auto out = graph_.fresh_name(name + "_dequantized");
-  auto& back = graph_.add_node("DequantizeLinear", out, {whole, scale}, {out});
+  auto& back = graph_.add_node("DequantizeLinear", "", {whole, scale}, {out});
   if (scales.size() > 1) set_attribute(back, "axis", std::int64_t{0});
   return out;
 }
@@ -166,10 +165,8 @@ void StaticWriter::round_trip(const std::string& value, const std::string& from,
                               const std::string& to) {
   const auto [scale, zero] = constants_of(value);
   const auto whole = graph_.fresh_name(value + "_uint8");
-  graph_.add_node("QuantizeLinear", graph_.fresh_name(value + "_quantize"), {from, scale, zero},
-                  {whole});
-  graph_.add_node("DequantizeLinear", graph_.fresh_name(value + "_dequantize"),
-                  {whole, scale, zero}, {to});
+  graph_.add_node("QuantizeLinear", "", {from, scale, zero}, {whole});
+  graph_.add_node("DequantizeLinear", "", {whole, scale, zero}, {to});
 }
 
 std::string StaticWriter::rounded(const std::string& value) {
