@@ -180,7 +180,7 @@ class RedisFailover : public ::testing::Test {
  protected:
   void SetUp() override {
     primary_ = RealRedis::start({"--repl-diskless-sync-delay", "0"});
-    if (!primary_) GTEST_SKIP() << "no redis-server on PATH";
+    if (!primary_) FAIL() << "no redis-server on PATH; ./dev setup installs what tests need";
     primary_->run({"HSET", "k", "a", "1"});
     copy_ = RealRedis::start({"--replicaof", "127.0.0.1 " + primary_->port()});
     EXPECT_TRUE(comes([&] { return copy_->run({"HGET", "k", "a"}) == "$1"; })) << "it has a copy";

@@ -234,7 +234,7 @@ TEST(RedisClient, ManyThreadsHaveConnectionsOfTheirOwn) {
 
 TEST(RedisClient, RedisItself) {
   const auto redis = RealRedis::start({"--requirepass", "p@ss", "--databases", "3"});
-  if (!redis) GTEST_SKIP() << "no redis-server on PATH";
+  if (!redis) FAIL() << "no redis-server on PATH; ./dev setup installs what tests need";
   const auto at = "127.0.0.1:" + redis->port();
   EXPECT_EQ(ask(client_of("redis://" + at)), "bad_store") << "without a password";
   EXPECT_EQ(ask(client_of("redis://:wrong@" + at)), "bad_store");
@@ -245,7 +245,7 @@ TEST(RedisClient, RedisItself) {
 
 TEST(RedisClient, RedisThatHasBeenStartedAnewOrIsGone) {
   auto redis = RealRedis::start();
-  if (!redis) GTEST_SKIP() << "no redis-server on PATH";
+  if (!redis) FAIL() << "no redis-server on PATH; ./dev setup installs what tests need";
   EXPECT_EQ(redis->run({"HSET", "k", "a", "1"}), ":1");
   const auto client = client_of(redis->url());
   EXPECT_EQ(ask(client), "0[2] 1 -");

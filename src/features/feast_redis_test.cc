@@ -35,7 +35,7 @@ class FeastRedisTest : public testing::Test {
  protected:
   void SetUp() override {
     redis_ = RealRedis::start();
-    if (!redis_) GTEST_SKIP() << "no redis-server on PATH";
+    if (!redis_) FAIL() << "no redis-server on PATH; ./dev setup installs what tests need";
     for (const auto& hash : feast_golden("hash")) {
       for (const auto& field : hash["fields"]) {
         redis_->run({"HSET", unhex(hash["hash"]), unhex(field[0]), unhex(field[1])});

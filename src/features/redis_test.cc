@@ -70,7 +70,7 @@ class RedisStore : public testing::Test {
  protected:
   void SetUp() override {
     redis_ = RealRedis::start();
-    if (!redis_) GTEST_SKIP() << "no redis-server on PATH";
+    if (!redis_) FAIL() << "no redis-server on PATH; ./dev setup installs what tests need";
     options_.url = redis_->url();
   }
   std::unique_ptr<const FeatureReader> reader(FeatureLookup lookup) const {

@@ -24,8 +24,9 @@ constexpr std::size_t kStoreAfter = 100'000;
 constexpr Millis kLeadAgain{1000};
 // Feedback that was taken at a second look is stored so soon.
 constexpr Millis kStoreSoon{100};
-constexpr Millis kSecondLook{400};
-constexpr int kMostWaiting = 10'000;
+// As in asking.cc, with the time that a beat of another replica takes.
+constexpr Millis kSecondLookAmongAll{400};
+constexpr int kMostToldAgain = 10'000;
 constexpr int kTries = 5;
 constexpr Millis kTryAgain{300};
 
@@ -239,14 +240,15 @@ void Releases::take_told(ToldFeedback told, const std::string& replica, std::uin
     return;
   }
   const bool unknown = !taken && taken.error().reason == "unknown_request";
-  if (!unknown || !again || waiting_ >= kMostWaiting) {
+  if (!unknown || !again || waiting_ >= kMostToldAgain) {
     return link_->reply(replica, told.letter, taken);
   }
   ++waiting_;
-  thread_.post_at(Clock::now() + kSecondLook, [this, told = std::move(told), replica]() mutable {
-    --waiting_;
-    take_told(std::move(told), replica, ~std::uint64_t{0}, false);
-  });
+  thread_.post_at(Clock::now() + kSecondLookAmongAll,
+                  [this, told = std::move(told), replica]() mutable {
+                    --waiting_;
+                    take_told(std::move(told), replica, ~std::uint64_t{0}, false);
+                  });
 }
 
 bool Releases::forward(json question, Answer& answer) {
