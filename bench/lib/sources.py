@@ -2,10 +2,12 @@
 
 Each round fetches the same object with `curl -o`, and serves it with an empty cache; what counts is
 the time from the start of the process to /ready, and, beside it, the download alone, as the
-server's log says it. From s3rver, which is the S3 server that the tests use, and from nginx, which
-is much faster, so that it shows what the other hides.
+server's log says it. From s3rver, which is the S3 server that the tests use: an object that was
+uploaded in parts, as the AWS CLI does with all above 8 MB, and one that was put in one piece, whose
+ETag is one MD5. And from nginx, which is much faster, so that it shows what the other hides.
 """
 import hashlib
+import http.client
 import json
 import re
 import shutil
@@ -20,7 +22,10 @@ from . import report
 from .servers import BENCH, BenchError, Server, need
 
 BUCKET = "models"
-NAMES = {"s3": "s3rver", "web": "nginx"}
+NAMES = {"parts": "s3rver, in parts", "piece": "s3rver, in one piece", "web": "nginx"}
+# Each in a folder of its own: a model's file comes with what lies beside it.
+FILES = {"parts": "parts/large.onnx", "piece": "piece/large.onnx", "web": "web/large.onnx"}
+PART = 8 << 20  # the AWS CLI's
 # Anonymous, and nothing of this machine's configuration.
 ENV = {"HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
 DONE = re.compile(r"downloaded and checked, .* in ([0-9]+) ms")
@@ -37,11 +42,13 @@ class Stores:
     def __init__(self, site, size, stack):
         self.site = site
         root = Path(site.temp, "stores", BUCKET)
-        root.mkdir(parents=True)
         # s3rver keeps an object in a file of such a name; nginx serves the same bytes by another.
-        file = root / "large.onnx._S3rver_object"
+        file = root / (FILES["piece"] + "._S3rver_object")
+        web = root / FILES["web"]
+        for folder in (file.parent, web.parent):
+            folder.mkdir(parents=True)
         subprocess.run([sys.executable, BENCH / "peers/make_large.py", file, str(size)], check=True)
-        (root / "large.onnx").hardlink_to(file)
+        web.hardlink_to(file)
         self.size = file.stat().st_size
         with open(file, "rb") as bytes_:
             self.sha256 = hashlib.file_digest(bytes_, "sha256").hexdigest()
@@ -51,7 +58,8 @@ class Stores:
                                BUCKET], site.temp, env={"S3RVER_PORT": str(port := free_port())},
                     port=port)
         stack.callback(s3.stop)
-        self.ports = {"s3": port, "web": free_port()}
+        self.ports = {"parts": port, "piece": port, "web": free_port()}
+        self.upload(file, port)
         text = (BENCH / "limits/nginx_files.conf.in").read_text()
         Path(site.temp, "files.conf").write_text(
             text.replace("@PORT@", str(self.ports["web"])).replace("@ROOT@", str(root.parent)))
@@ -59,12 +67,34 @@ class Stores:
                                            "stderr"], site.temp, port=self.ports["web"])
         stack.callback(nginx.stop)
 
+    def upload(self, file, port):
+        """In parts, by S3's three calls."""
+        place = f"/{BUCKET}/{FILES['parts']}"
+        store = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+        def ask(method, query, body=None):
+            store.request(method, place + query, body)
+            answer = store.getresponse()
+            text = answer.read().decode()
+            if answer.status != 200:
+                raise BenchError(f"s3rver refuses an upload in parts: {answer.status}")
+            return answer.headers["ETag"], text
+
+        upload = re.search("<UploadId>(.+?)</UploadId>", ask("POST", "?uploads")[1])[1]
+        parts = ""
+        with open(file, "rb") as bytes_:
+            for number, part in enumerate(iter(lambda: bytes_.read(PART), b""), 1):
+                etag, _ = ask("PUT", f"?partNumber={number}&uploadId={upload}", part)
+                parts += f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
+        ask("POST", f"?uploadId={upload}",
+            f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>")
+
     def object_url(self, store):
-        return f"http://127.0.0.1:{self.ports[store]}/{BUCKET}/large.onnx"
+        return f"http://127.0.0.1:{self.ports[store]}/{BUCKET}/{FILES[store]}"
 
     def model_url(self, store):
-        if store == "s3":
-            return f"s3://{BUCKET}/large.onnx"
+        if store != "web":
+            return f"s3://{BUCKET}/{FILES[store]}"
         return f"{self.object_url(store)}#sha256={self.sha256}"
 
     def curl(self, store):
@@ -82,7 +112,7 @@ class Stores:
     def sluice(self, store):
         """Seconds to ready, and of the download."""
         cache = Path(self.site.temp, "cache")
-        env = {**ENV, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports['s3']}"}
+        env = {**ENV, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports['parts']}"}
         began = time.monotonic()
         server = self.site.serve(f"sluice from {store}", self.model_url(store), "--cache-dir",
                                  cache, env=env)

@@ -44,10 +44,21 @@ struct SqlSubject {
   std::uint64_t first_row = 1;
 };
 
-// At most 2048 rows. What a function takes a column for, the statement must have made it: there is
-// no conversion here. Cells that are null hold anything.
+// At most 2048 rows of a statement's, or of another's making. What a function takes a column for,
+// the statement must have made it: there is no conversion here. Cells that are null hold anything.
 class SqlChunk {
  public:
+  struct Column {
+    const void* data;
+    const std::uint64_t* valid;  // a bit for each row, or nullptr where none is null
+    const void* child = nullptr;
+    const std::uint64_t* child_valid = nullptr;
+  };
+  SqlChunk() = default;
+  // What columns point at is borrowed.
+  SqlChunk(std::size_t rows, std::vector<Column> columns)
+      : rows_(rows), columns_(std::move(columns)) {}
+
   std::size_t rows() const { return rows_; }
   // False: none is null for sure.
   bool has_nulls(std::size_t column) const { return columns_[column].valid != nullptr; }
@@ -88,12 +99,6 @@ class SqlChunk {
 
  private:
   friend class SqlRows;
-  struct Column {
-    const void* data;
-    const std::uint64_t* valid;  // a bit for each row, or nullptr where none is null
-    const void* child = nullptr;
-    const std::uint64_t* child_valid = nullptr;
-  };
   template <class T>
   std::span<const T> plain(std::size_t column) const {
     return {static_cast<const T*>(columns_[column].data), rows_};

@@ -22,7 +22,6 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kTellEvery{3};
-constexpr std::size_t kBuffer = 256 << 10;
 // The digest follows what arrives in steps of this size.
 constexpr std::uint64_t kStep = std::uint64_t{1} << 20;
 constexpr std::size_t kMaxNotes = std::size_t{64} << 20;
@@ -47,7 +46,7 @@ bool write_at(const Fd& fd, std::span<const std::byte> bytes, std::uint64_t offs
 }  // namespace
 
 Download::Download(ObjectStore& store, DownloadPlan plan, std::function<bool()> wanted)
-    : store_(store), plan_(std::move(plan)), wanted_(std::move(wanted)), buffer_(kBuffer) {}
+    : store_(store), plan_(std::move(plan)), wanted_(std::move(wanted)) {}
 
 Result<void> Download::open_files() {
   for (const auto& object : plan_.objects) {
@@ -56,8 +55,9 @@ Result<void> Download::open_files() {
     std::error_code error;
     fs::create_directories(path.parent_path(), error);
     File file;
-    file.fd = Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
-    if (!file.fd || ::ftruncate(file.fd.get(), static_cast<off_t>(object.size)) != 0) {
+    file.fd = std::make_shared<const Fd>(
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+    if (!*file.fd || ::ftruncate(file.fd->get(), static_cast<off_t>(object.size)) != 0) {
       return disk_failure(errno);
     }
     files_.push_back(std::move(file));
@@ -117,7 +117,7 @@ Result<Fetched> Download::fetch(std::size_t index) {
   auto fetched = with_retries(stop_, [&]() -> Result<Fetched> {
     if (!store_.has_ranges()) received_ -= std::exchange(got, 0);
     const auto take = [&](std::span<const std::byte> bytes) {
-      if (!write_at(file.fd, bytes, range.offset + got)) {
+      if (!write_at(*file.fd, bytes, range.offset + got)) {
         written = errno == 0 ? EIO : errno;
         return false;
       }
@@ -201,28 +201,14 @@ std::optional<std::uint64_t> Download::wait_for(std::size_t index, std::uint64_t
 }
 
 // Follows what arrives of the piece.
-Result<void> Download::digest_piece(std::size_t index, ObjectDigest& digest) {
-  const auto object = pieces_[index].object;
+Result<void> Download::digest_piece(std::size_t index, const FileBytes& file,
+                                    ObjectDigest& digest) {
   const auto range = pieces_[index].range;
   for (std::uint64_t at = 0; at < range.length;) {
     const auto arrived = wait_for(index, at);
     if (!arrived) return Failure(*error_);
-    SLUICE_CHECK(digest_range(object, {range.offset + at, *arrived - at}, digest));
+    digest.arrived(file.bytes().first(range.offset + *arrived));
     at = *arrived;
-  }
-  return {};
-}
-
-Result<void> Download::digest_range(std::size_t object, Range range, ObjectDigest& digest) {
-  auto [at, left] = range;
-  while (left > 0) {
-    const auto got = ::pread(files_[object].fd.get(), buffer_.data(),
-                             std::min<std::uint64_t>(left, buffer_.size()), static_cast<off_t>(at));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return disk_failure(got < 0 ? errno : EIO);
-    digest.update(std::span(buffer_).first(static_cast<std::size_t>(got)));
-    at += static_cast<std::uint64_t>(got);
-    left -= static_cast<std::uint64_t>(got);
   }
   return {};
 }
@@ -231,9 +217,10 @@ Result<void> Download::digest_range(std::size_t object, Range range, ObjectDiges
 Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece) {
   const auto& object = plan_.objects[index];
   const bool in_parts = object.sha256.empty() && parts_of_etag(object.etag) > 0;
+  SLUICE_TRY(const auto file, FileBytes::map(files_[index].fd, "a file of the cache"));
   ObjectDigest digest(object, in_parts ? store_.part_size(object) : 0);
   for (; piece < pieces_.size() && pieces_[piece].object == index; ++piece) {
-    SLUICE_CHECK(digest_piece(piece, digest));
+    SLUICE_CHECK(digest_piece(piece, file, digest));
   }
   bool etag_counts = true;
   {

@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -58,7 +59,7 @@ class Download {
     std::uint64_t arrived = 0;  // bytes at its front that may be digested
   };
   struct File {
-    Fd fd;
+    std::shared_ptr<const Fd> fd;
     bool etag_counts = true;
   };
 
@@ -73,8 +74,7 @@ class Download {
   void tell_progress();
   Result<std::vector<Downloaded>> check();
   Result<Downloaded> check_object(std::size_t index, std::size_t& piece);
-  Result<void> digest_piece(std::size_t index, ObjectDigest& digest);
-  Result<void> digest_range(std::size_t object, Range range, ObjectDigest& digest);
+  Result<void> digest_piece(std::size_t index, const FileBytes& file, ObjectDigest& digest);
 
   ObjectStore& store_;
   const DownloadPlan plan_;
@@ -94,7 +94,6 @@ class Download {
   std::uint64_t total_ = 0;
   std::chrono::steady_clock::time_point began_;
   std::chrono::steady_clock::time_point told_;
-  std::vector<std::byte> buffer_;
 };
 
 }  // namespace sluice::sources

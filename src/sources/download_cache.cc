@@ -115,7 +115,7 @@ bool check_file(const fs::path& path, std::uint64_t size, const std::string& rec
   const auto bytes = FileBytes::map(std::move(fd), "a file of the cache");
   if (!bytes || bytes->bytes().size() != size) return false;
   auto digest = ObjectDigest::of_record(record, size);
-  digest.update(bytes->bytes());
+  digest.arrived(bytes->bytes());
   const auto verdict = digest.finish(true);
   return verdict.right && verdict.checked;
 }

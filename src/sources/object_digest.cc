@@ -66,11 +66,7 @@ ObjectDigest::ObjectDigest(const Object& object, std::uint64_t part_size) {
   } else if (const auto count = parts_of_etag(etag); count > 0 && count <= 10'000) {
     exact_ = fits(object.size, part_size, count);
     auto sizes = exact_ ? std::vector{part_size} : likely_sizes(object.size, count);
-    for (const auto size : sizes) {
-      Parts parts;
-      parts.size = size;
-      parts_.push_back(std::move(parts));
-    }
+    for (const auto size : sizes) parts_.emplace_back(size);
     if (!parts_.empty()) {
       kind_ = Kind::kParts;
       wanted_ = etag;
@@ -93,26 +89,11 @@ ObjectDigest ObjectDigest::of_record(const std::string& record, std::uint64_t si
   return {object, in_parts ? parse_uint(kind.substr(kParts.size())).value_or(0) : 0};
 }
 
-void ObjectDigest::end_part(Parts& parts) {
-  const auto digest = parts.part.finish();
-  parts.whole.update(std::as_bytes(std::span(digest)));
-  parts.in_part = 0;
-  ++parts.count;
-}
-
-void ObjectDigest::update(std::span<const std::byte> bytes) {
-  for (auto& digest : whole_) digest.update(bytes);
-  for (auto& parts : parts_) {
-    auto rest = bytes;
-    while (!rest.empty()) {
-      const auto piece =
-          rest.first(std::min<std::uint64_t>(rest.size(), parts.size - parts.in_part));
-      parts.part.update(piece);
-      parts.in_part += piece.size();
-      rest = rest.subspan(piece.size());
-      if (parts.in_part == parts.size) end_part(parts);
-    }
-  }
+void ObjectDigest::arrived(std::span<const std::byte> so_far) {
+  const auto more = so_far.subspan(so_far_.size());
+  for (auto& digest : whole_) digest.update(more);
+  for (auto& parts : parts_) parts.arrived(so_far);
+  so_far_ = so_far;
 }
 
 ObjectDigest::Verdict ObjectDigest::finish(bool etag_counts) {
@@ -124,11 +105,10 @@ ObjectDigest::Verdict ObjectDigest::finish(bool etag_counts) {
   }
   Verdict out;
   for (auto& parts : parts_) {
-    if (parts.in_part > 0) end_part(parts);
-    const auto digest = to_hex(parts.whole.finish()) + "-" + std::to_string(parts.count);
+    const auto digest = parts.finish(so_far_);
     out.right = digest == wanted_;
     if (out.record.empty() || out.right) {
-      out.record = "parts-" + std::to_string(parts.size) + ":" + digest;
+      out.record = "parts-" + std::to_string(parts.part()) + ":" + digest;
     }
     if (out.right) break;
   }

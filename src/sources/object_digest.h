@@ -14,6 +14,7 @@
 
 #include "base/digest.h"
 #include "sources/object_store.h"
+#include "sources/parts_digest.h"
 
 namespace sluice::sources {
 
@@ -25,7 +26,9 @@ class ObjectDigest {
   // Of a file in the cache: what `record` gave.
   static ObjectDigest of_record(const std::string& record, std::uint64_t size);
 
-  void update(std::span<const std::byte> bytes);
+  // The object's bytes from its first, as many as are there by now: in each call those of before,
+  // in the same place, and more. They stay there until `finish`.
+  void arrived(std::span<const std::byte> so_far);
 
   struct Verdict {
     bool right = true;
@@ -36,23 +39,16 @@ class ObjectDigest {
   Verdict finish(bool etag_counts);
 
  private:
-  struct Parts {
-    std::uint64_t size;
-    Digest part{Digest::Kind::kMd5};
-    Digest whole{Digest::Kind::kMd5};
-    std::uint64_t in_part = 0;
-    std::uint64_t count = 0;
-  };
   ObjectDigest() = default;
-  void end_part(Parts& parts);
 
   enum class Kind { kSha256, kMd5, kParts };
   Kind kind_ = Kind::kSha256;
   std::string wanted_;  // hexadecimal; empty: nothing is known
   bool exact_ = false;  // the size of the parts is known
   bool from_etag_ = false;
-  std::vector<Digest> whole_;  // one, or none for parts
-  std::vector<Parts> parts_;
+  std::span<const std::byte> so_far_;
+  std::vector<Digest> whole_;       // one, or none for parts
+  std::vector<PartsDigest> parts_;  // one for each size that they may have
 };
 
 // How many parts an ETag of the form "…-N" speaks of; 0 for others.

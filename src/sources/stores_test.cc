@@ -174,9 +174,10 @@ ObjectDigest::Verdict judge(const Object& object, std::string_view content, std:
                             bool etag_counts = true) {
   ObjectDigest digest(object, part);
   // In pieces that fit nothing.
-  for (std::size_t at = 0; at < content.size(); at += 70'001) {
-    digest.update(std::as_bytes(std::span(content.substr(at, 70'001))));
+  for (std::size_t size = 0; size < content.size(); size += 70'001) {
+    digest.arrived(std::as_bytes(std::span(content.substr(0, size))));
   }
+  digest.arrived(std::as_bytes(std::span(content)));
   return digest.finish(etag_counts);
 }
 
@@ -215,16 +216,32 @@ TEST(ObjectDigest, ETagsOfPartsByTheirSize) {
   EXPECT_TRUE(right.right && right.checked);
   EXPECT_TRUE(right.record.starts_with("parts-8388608:"));
   auto again = ObjectDigest::of_record(right.record, content.size());
-  again.update(std::as_bytes(std::span(all)));
+  again.arrived(std::as_bytes(std::span(all)));
   EXPECT_TRUE(again.finish(true).checked);
   auto damaged = ObjectDigest::of_record(right.record, content.size());
-  damaged.update(std::as_bytes(std::span(all.substr(1))));
+  damaged.arrived(std::as_bytes(std::span(all.substr(1))));
   EXPECT_FALSE(damaged.finish(true).right);
   // A size that only the store knows.
   const Object odd{"a", content.size(), etag_of(7'000'001), {}, {}};
   EXPECT_TRUE(judge(odd, content, 7'000'001).checked);
   EXPECT_FALSE(judge(odd, content.substr(1) + "c", 7'000'001).right);
   EXPECT_FALSE(judge(odd, content).checked) << "nobody knows: not believed and not refused";
+}
+
+// More parts than are digested at once, and every number of them that can be left over.
+TEST(ObjectDigest, ManyParts) {
+  constexpr std::size_t kPart = 1000;
+  std::string content;
+  for (std::size_t i = 0; i < 40 * kPart; ++i) content += static_cast<char>(i * i / 977);
+  for (std::size_t size = kPart + 1; size <= content.size(); size += kPart / 2) {
+    const auto all = std::string_view(content).substr(0, size);
+    std::string digests;
+    for (std::size_t at = 0; at < size; at += kPart) digests += md5(all.substr(at, kPart));
+    const auto count = std::to_string(digests.size() / 16);
+    const Object object{"a", size, '"' + to_hex(md5(digests)) + "-" + count + '"', {}, {}};
+    const auto verdict = judge(object, all, kPart);
+    EXPECT_TRUE(verdict.right && verdict.checked) << size;
+  }
 }
 
 TEST(ObjectDigest, WithoutAnythingTheContentIsRecorded) {

@@ -11,14 +11,14 @@ constexpr std::size_t kLongLine = 10'000;  // rows that wait, whether they are a
 
 }  // namespace
 
-Answering::Answering(const Plan& plan, const Part& part, std::span<const BrokenLine> broken,
-                     clients::TableWriter table, Counts& counts)
+Answering::Answering(const Plan& plan, const Binding& binding, const Part& part,
+                     std::span<const BrokenLine> broken, clients::TableWriter table, Counts& counts)
     : plan_(plan),
       part_(part),
       broken_(broken),
       table_(std::move(table)),
       counts_(counts),
-      gather_(plan.predictor->servable().signature(), plan.binding) {
+      gather_(plan.predictor->servable().signature(), binding) {
   sink_.good = [this](const Request& request, std::span<const RowNotes> notes) {
     return write_good(request, notes);
   };

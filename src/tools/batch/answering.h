@@ -18,9 +18,10 @@ namespace sluice::tools::batch {
 
 class Answering {
  public:
-  // `broken`: lines of the part that are no rows of what is added, ascending. All are borrowed.
-  Answering(const Plan& plan, const Part& part, std::span<const BrokenLine> broken,
-            clients::TableWriter table, Counts& counts);
+  // `binding`: the plan's, or one that reads the same fields in another way. `broken`: lines of the
+  // part that are no rows of what is added, ascending. All are borrowed.
+  Answering(const Plan& plan, const Binding& binding, const Part& part,
+            std::span<const BrokenLine> broken, clients::TableWriter table, Counts& counts);
 
   // Columns of the chunk: the binding's fields, and whether the row stays. Errors: the model's and
   // the table's; kInvalidArgument/`bad_row` for the first bad row where those end the run.

@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "tools/batch/file_bytes.h"
 #include "tools/batch/line_splitter.h"
-#include "tools/batch/memory_file.h"
+#include "tools/batch/memory_files.h"
 
 namespace sluice::tools::batch {
 namespace {

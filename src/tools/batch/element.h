@@ -1,4 +1,4 @@
-// One value written as an element of a tensor's type, and why it cannot be.
+// One value: read from a text, written as an element of a tensor's type, and why it cannot be.
 //
 // Thread-safety: functions without state.
 #pragma once
@@ -7,13 +7,28 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/half.h"
+#include "base/text.h"
 #include "core/tensor.h"
 
 namespace sluice::tools::batch {
+
+// The number that a text says; NaN where there is no value; nothing: it is none.
+inline std::optional<double> number_of(std::string_view text) {
+  const auto bare = trim(text);
+  if (bare.empty()) return std::numeric_limits<double>::quiet_NaN();
+  if (const auto number = parse_double(bare)) return number;
+  if (iequals(bare, "nan")) return std::numeric_limits<double>::quiet_NaN();
+  if (iequals(bare, "true")) return 1;
+  if (iequals(bare, "false")) return 0;
+  return std::nullopt;
+}
 
 enum class Misfit : std::uint8_t {
   kNone,

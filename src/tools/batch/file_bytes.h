@@ -38,6 +38,8 @@ class ByteWriter {
   Result<void> copy(const Fd& from, std::uint64_t offset, std::uint64_t length,
                     std::string_view name);
   Result<void> flush();
+  // While it is true nothing is written, since it is there already: `position` alone moves on.
+  void only_count(bool value) { only_count_ = value; }
 
  private:
   Result<void> put(std::string_view bytes) const;
@@ -49,6 +51,7 @@ class ByteWriter {
   std::uint64_t length_ = 0;
   std::string name_;
   std::uint64_t position_ = 0;
+  bool only_count_ = false;
 };
 
 }  // namespace sluice::tools

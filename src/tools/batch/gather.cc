@@ -29,23 +29,12 @@ constexpr std::size_t kBlock = 64;
 
 bool is_plain_real(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat64; }
 
-// The number that a text says; NaN where there is no value; nothing: it is none.
-std::optional<double> real_of(std::string_view text) {
-  const auto bare = trim(text);
-  if (bare.empty()) return std::numeric_limits<double>::quiet_NaN();
-  if (const auto number = parse_double(bare)) return number;
-  if (iequals(bare, "nan")) return std::numeric_limits<double>::quiet_NaN();
-  if (iequals(bare, "true")) return 1;
-  if (iequals(bare, "false")) return 0;
-  return std::nullopt;
-}
-
 // As `spread`, of texts, up to the first that is no number or too large.
 template <class To>
 std::size_t spread_texts(const clients::SqlChunk& chunk, std::size_t column, std::size_t first,
                          To* to, std::size_t stride, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
-    const auto number = real_of(chunk.text(column, first + i));
+    const auto number = number_of(chunk.text(column, first + i));
     if (!number) return i;
     to[i * stride] = static_cast<To>(*number);
     if (std::isinf(to[i * stride]) && std::isfinite(*number)) return i;
@@ -138,7 +127,7 @@ bool Gather::put_text(const Field& field, std::size_t place, std::string_view te
     return true;
   }
   if (is_floating(dtype)) {
-    const auto number = real_of(text);
+    const auto number = number_of(text);
     return number ? put(field, place, *number) : bad(field, "is a text that is no number");
   }
   const auto bare = trim(text);

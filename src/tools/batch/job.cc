@@ -1,13 +1,15 @@
 #include "tools/batch/job.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 
 #include "base/file.h"
 #include "base/text.h"
-#include "tools/batch/join.h"
+#include "tools/batch/output_rows.h"
 #include "tools/batch/shards.h"
 #include "tools/batch/side_by_side.h"
 
@@ -83,41 +85,81 @@ Result<void> check_output(const fs::path& output) {
   return not_found("no_directory", "the folder of --output does not exist; make it first");
 }
 
-Result<void> run_parts(const clients::Duckdb& engine, const Plan& plan, Journal& journal,
-                       Counts& counts, const std::atomic<bool>& stop, Summary& summary) {
-  const PartRange range = range_of(plan.options.shard, plan.parts.parts.size());
-  std::vector<std::size_t> wanted;
-  for (std::size_t index = range.first; index < range.last; ++index) {
-    counts.rows += plan.parts.parts[index].rows;
-    const auto done = journal.done().find(index);
-    if (done == journal.done().end()) {
-      wanted.push_back(index);
-      continue;
-    }
-    summary.found += done->second.rows;
-    counts.rows_done += done->second.rows;
-    counts.rows_found += done->second.rows;
-    counts.written += done->second.written;
-    counts.bad += done->second.bad;
+// Parts are answered side by side, and their rows are written one part after the other.
+class InOrder {
+ public:
+  InOrder(const Plan& plan, Journal& journal, OutputRows& rows, Counts& counts)
+      : plan_(plan), journal_(journal), rows_(rows), counts_(counts) {}
+
+  // Waits until all parts before it, by `place`, are written. Nothing is written any more when one
+  // of them gave up.
+  Result<void> write(std::size_t place, std::size_t index, PartAnswered part) {
+    SLUICE_TRY(const auto made, look_at_part(plan_.output, *part.file, "a part of the output"));
+    SLUICE_TRY(part.done.sha256, sha256_of(made.fd, made.begin, made.bytes));
+    part.done.bytes = made.bytes;
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return next_ == place || given_up_; });
+    if (given_up_) return fail(Code::kCancelled, "stopped", "a part before this one failed");
+    SLUICE_TRY(part.done.offset, rows_.add(made));
+    counts_.written += part.done.written;
+    SLUICE_CHECK(journal_.add(index, std::move(part.done), made.footer, part.bad_lines));
+    ++counts_.parts_done;
+    ++next_;
+    changed_.notify_all();
+    return {};
+  }
+
+  void give_up() {
+    const std::lock_guard lock(mutex_);
+    given_up_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  const Plan& plan_;
+  Journal& journal_;  // guarded by the mutex, as all below
+  OutputRows& rows_;
+  Counts& counts_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t next_ = 0;
+  bool given_up_ = false;
+};
+
+void count_found(const Journal& journal, Counts& counts, Summary& summary) {
+  for (const auto& [index, done] : journal.done()) {
+    summary.found += done.rows;
+    counts.rows_done += done.rows;
+    counts.rows_found += done.rows;
+    counts.written += done.written;
+    counts.bad += done.bad;
     ++counts.parts_done;
   }
-  counts.parts = range.last - range.first;
-  SLUICE_CHECK(side_by_side(engine, wanted.size(), plan.options.workers, stop,
-                            [&](clients::DuckdbSession& session, std::size_t place) {
-                              return run_part(plan, wanted[place], session, journal, counts);
-                            }));
-  summary.stopped = counts.parts_done < counts.parts;
-  return {};
 }
 
-std::vector<fs::path> files_of(const std::vector<const Journal*>& journals, std::size_t parts) {
-  std::vector<fs::path> out;
-  for (std::size_t index = 0; index < parts; ++index) {
-    for (const auto* journal : journals) {
-      if (journal->done().contains(index)) out.push_back(journal->part(index));
-    }
+Result<void> run_parts(const clients::Duckdb& engine, const Plan& plan, Journal& journal,
+                       OutputRows& rows, Counts& counts, const std::atomic<bool>& stop,
+                       Summary& summary) {
+  const PartRange range = range_of(plan.options.shard, plan.parts.parts.size());
+  for (std::size_t index = range.first; index < range.last; ++index) {
+    counts.rows += plan.parts.parts[index].rows;
   }
-  return out;
+  count_found(journal, counts, summary);
+  counts.parts = range.last - range.first;
+  const std::size_t found = journal.done().size();
+  PartFiles files;
+  InOrder in_order(plan, journal, rows, counts);
+  const auto work = [&](clients::DuckdbSession& session, std::size_t place) -> Result<void> {
+    const std::size_t index = range.first + found + place;
+    auto part = run_part(plan, index, session, files, counts);
+    auto written = part ? in_order.write(place, index, *std::move(part))
+                        : Result<void>(Failure(std::move(part).error()));
+    if (!written) in_order.give_up();
+    return written;
+  };
+  SLUICE_CHECK(side_by_side(engine, counts.parts - found, plan.options.workers, stop, work));
+  summary.stopped = counts.parts_done < counts.parts;
+  return {};
 }
 
 // ---- shards ------------------------------------------------------------------------------------
@@ -130,6 +172,22 @@ std::vector<std::string> names_beside(const fs::path& output) {
     out.push_back(entry.path().filename());
   }
   return out;
+}
+
+Result<std::uint64_t> join_all(const std::vector<const Journal*>& shards,
+                               clients::TableFormat format, const fs::path& output) {
+  const fs::path draft = output.native() + ".tmp";
+  const Fd to(::open(draft.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!to) return unavailable("unwritable", "the output cannot be written; check its directory");
+  const auto join = [&]() -> Result<std::uint64_t> {
+    OutputRows rows(format, to);
+    for (const auto* shard : shards) SLUICE_CHECK(rows.add(*shard));
+    SLUICE_CHECK(rows.finish());
+    return put_in_place(draft, output, false);
+  };
+  auto bytes = join();
+  if (!bytes) ::unlink(draft.c_str());
+  return bytes;
 }
 
 Result<Journal> open_shard(const fs::path& output, const Shard& shard) {
@@ -166,13 +224,20 @@ Result<Summary> run_job(std::shared_ptr<const Servable> servable, const JobOptio
   summary.pasted = plan.writing != Writing::kWhole;
   summary.in_order = plan.binding.in_order;
   summary.spoilt = journal.spoilt();
-  SLUICE_CHECK(run_parts(engine, plan, journal, counts, stop, summary));
+  OutputRows rows(plan.output, journal.rows());
+  SLUICE_CHECK(rows.recall(journal));
+  SLUICE_CHECK(run_parts(engine, plan, journal, rows, counts, stop, summary));
   add_up(journal, summary);
-  if (summary.stopped || options.shard.count > 1) return summary;
+  if (summary.stopped) return summary;
+  // What other machines build upon.
+  if (options.shard.count > 1) {
+    SLUICE_CHECK(journal.flush());
+    return summary;
+  }
   counts.joining = true;
-  const std::size_t parts = plan.parts.parts.size();
-  SLUICE_CHECK(collect_bad({&journal}, parts, options.output, summary));
-  SLUICE_TRY(summary.bytes, join_parts(files_of({&journal}, parts), plan.output, options.output));
+  SLUICE_CHECK(collect_bad({&journal}, plan.parts.parts.size(), options.output, summary));
+  SLUICE_CHECK(rows.finish());
+  SLUICE_TRY(summary.bytes, put_in_place(journal.rows_file(), options.output, options.keep_parts));
   summary.joined = true;
   if (!options.keep_parts) journal.remove();
   return summary;
@@ -196,7 +261,7 @@ Result<Summary> merge_shards(const fs::path& output, bool keep_parts, Counts& co
   for (const auto& journal : journals) all.push_back(&journal);
   const auto parts = journals[0].manifest().value("parts", std::size_t{0});
   SLUICE_CHECK(collect_bad(all, parts, output, summary));
-  SLUICE_TRY(summary.bytes, join_parts(files_of(all, parts), format, output));
+  SLUICE_TRY(summary.bytes, join_all(all, format, output));
   summary.joined = true;
   for (auto& journal : journals) {
     if (!keep_parts) journal.remove();

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "base/digest.h"
@@ -29,36 +31,46 @@ Failure unwritable(int error) {
                                        "; check that its disk has room and who may write there");
 }
 
-Result<void> put_file(const fs::path& path, std::string_view text) {
+enum class On { kDisk, kSystem };
+
+Result<void> put_file(const fs::path& path, std::string_view text, On on) {
   const fs::path draft = path.native() + ".tmp";
   const Fd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd) return unwritable(errno);
   SLUICE_CHECK(write_all(fd, text));
-  if (::fsync(fd.get()) != 0 || ::rename(draft.c_str(), path.c_str()) != 0) {
+  if ((on == On::kDisk && ::fsync(fd.get()) != 0) || ::rename(draft.c_str(), path.c_str()) != 0) {
     return unwritable(errno);
   }
   return {};
 }
 
+constexpr std::pair<const char*, std::uint64_t PartDone::*> kNumbers[] = {
+    {"rows", &PartDone::rows},
+    {"written", &PartDone::written},
+    {"bad", &PartDone::bad},
+    {"offset", &PartDone::offset},
+    {"bytes", &PartDone::bytes},
+    {"footer_offset", &PartDone::footer_offset},
+    {"footer_bytes", &PartDone::footer_bytes}};
+
 std::string line_of(std::size_t index, const PartDone& done) {
-  json line = {{"part", index},   {"rows", done.rows},   {"written", done.written},
-               {"bad", done.bad}, {"bytes", done.bytes}, {"sha256", done.sha256}};
+  json line = {{"part", index}, {"sha256", done.sha256}};
+  for (const auto& [key, number] : kNumbers) line[key] = done.*number;
   if (!done.bad_sha256.empty()) line["bad_sha256"] = done.bad_sha256;
   return line.dump() + "\n";
 }
 
 bool read_line(std::string_view text, std::size_t& index, PartDone& done) {
   const auto line = json::parse(text, nullptr, false);
-  if (!line.is_object()) return false;
-  for (const char* key : {"part", "rows", "written", "bad", "bytes"}) {
+  if (!line.is_object() || !line.contains("part") || !line["part"].is_number_unsigned()) {
+    return false;
+  }
+  index = line["part"];
+  for (const auto& [key, number] : kNumbers) {
     if (!line.contains(key) || !line[key].is_number_unsigned()) return false;
+    done.*number = line[key];
   }
   if (!line.contains("sha256") || !line["sha256"].is_string()) return false;
-  index = line["part"];
-  done.rows = line["rows"];
-  done.written = line["written"];
-  done.bad = line["bad"];
-  done.bytes = line["bytes"];
   done.sha256 = line["sha256"];
   if (line.contains("bad_sha256") && line["bad_sha256"].is_string()) {
     done.bad_sha256 = line["bad_sha256"];
@@ -91,28 +103,29 @@ Result<void> write_all(const Fd& fd, std::string_view text) {
   return {};
 }
 
-Result<std::string> sha256_of(const Fd& fd) {
+Result<std::string> sha256_of(const Fd& fd, std::uint64_t offset, std::uint64_t length) {
   Digest digest(Digest::Kind::kSha256);
   std::vector<std::byte> buffer(std::size_t{256} << 10);
-  off_t at = 0;
-  while (true) {
-    const auto got = ::pread(fd.get(), buffer.data(), buffer.size(), at);
+  while (length > 0) {
+    const auto got =
+        ::pread(fd.get(), buffer.data(), std::min<std::uint64_t>(buffer.size(), length),
+                static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       return unavailable("unreadable", "a part of the output cannot be read: " +
                                            std::string(std::strerror(errno)));
     }
-    if (got == 0) return to_hex(digest.finish());
+    if (got == 0) break;
     digest.update(std::span(buffer).first(static_cast<std::size_t>(got)));
-    at += got;
+    offset += static_cast<std::uint64_t>(got);
+    length -= static_cast<std::uint64_t>(got);
   }
+  return to_hex(digest.finish());
 }
 
-fs::path Journal::part(std::size_t index) const {
-  return folder_ / fmt::format("part-{:08}", index);
+fs::path Journal::bad_rows(std::size_t index) const {
+  return folder_ / fmt::format("part-{:08}.bad", index);
 }
-
-fs::path Journal::bad_rows(std::size_t index) const { return part(index).native() + ".bad"; }
 
 Result<void> Journal::lock() {
   SLUICE_TRY(directory_, open_directory(folder_));
@@ -120,6 +133,17 @@ Result<void> Journal::lock() {
   if (errno != EWOULDBLOCK) return unwritable(errno);
   return fail(Code::kAborted, "busy",
               "another sluice batch is at work on this output; wait for its end");
+}
+
+Result<void> Journal::open_files() {
+  const auto open = [&](const fs::path& name, int more, mode_t mode) {
+    return Fd(::open((folder_ / name).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | more, mode));
+  };
+  lines_ = open(kDone, O_APPEND, 0600);
+  // It becomes the output; until then the folder keeps it from others.
+  rows_ = std::make_unique<const Fd>(open("rows", 0, 0666));
+  footers_ = std::make_unique<const Fd>(open("footers", 0, 0600));
+  return lines_ && *rows_ && *footers_ ? Result<void>() : unwritable(errno);
 }
 
 Result<Journal> Journal::begin(const fs::path& folder, const json& manifest) {
@@ -131,10 +155,10 @@ Result<Journal> Journal::begin(const fs::path& folder, const json& manifest) {
   std::error_code error;
   fs::remove(folder / kManifest, error);
   for (const auto& entry : fs::directory_iterator(folder, error)) fs::remove(entry.path(), error);
-  SLUICE_CHECK(put_file(folder / kManifest, manifest.dump(1)));
+  SLUICE_CHECK(put_file(folder / kManifest, manifest.dump(1), On::kDisk));
   out.manifest_ = manifest;
-  out.lines_ = Fd(::open((folder / kDone).c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  if (!out.lines_ || ::fsync(out.directory_.get()) != 0) return unwritable(errno);
+  SLUICE_CHECK(out.open_files());
+  if (::fsync(out.directory_.get()) != 0) return unwritable(errno);
   return out;
 }
 
@@ -155,56 +179,73 @@ Result<Journal> Journal::open(const fs::path& folder) {
                    "the manifest beside this output is damaged; remove its folder "
                    "of parts and begin anew");
   }
-  out.lines_ = Fd(::open((folder / kDone).c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  if (!out.lines_) return unwritable(errno);
+  SLUICE_CHECK(out.open_files());
   SLUICE_CHECK(out.read_done());
   return out;
 }
 
 bool Journal::holds(std::size_t index, const PartDone& done) const {
-  return has_digest(part(index), done.sha256) &&
+  // The first may have a few bytes of the file's format in front.
+  const bool follows =
+      done_.empty() || done.offset == done_.rbegin()->second.offset + done_.rbegin()->second.bytes;
+  const bool in_order = done_.empty() || index == done_.rbegin()->first + 1;
+  if (!follows || !in_order || done.footer_offset != footers_end_) return false;
+  const auto digest = sha256_of(*rows_, done.offset, done.bytes);
+  return digest && *digest == done.sha256 &&
          (done.bad_sha256.empty() || has_digest(bad_rows(index), done.bad_sha256));
 }
 
 Result<void> Journal::read_done() {
   SLUICE_TRY(const auto text, read_text(lines_, kMostManifest, "the list of parts"));
+  std::uint64_t rows_end = 0;
   std::size_t good = 0;
-  while (good < text.size()) {
-    const auto end = text.find('\n', good);
+  for (std::size_t at = 0; at < text.size();) {
+    const auto end = text.find('\n', at);
     std::size_t index = 0;
     PartDone done;
-    if (end == std::string::npos || !read_line({text.data() + good, end - good}, index, done))
-      break;
-    good = end + 1;
-    if (holds(index, done)) {
-      done_[index] = done;
+    if (end == std::string::npos || !read_line({text.data() + at, end - at}, index, done)) break;
+    if (spoilt_ == 0 && holds(index, done)) {
+      rows_end = done.offset + done.bytes;
+      footers_end_ += done.footer_bytes;
+      good = end + 1;
+      done_[index] = std::move(done);
     } else {
       ++spoilt_;
-      done_.erase(index);
     }
+    at = end + 1;
   }
-  if (good == text.size()) return {};
-  return ::ftruncate(lines_.get(), static_cast<off_t>(good)) == 0 ? Result<void>()
-                                                                  : unwritable(errno);
+  const auto cut = [](const Fd& fd, std::uint64_t size) {
+    const auto end = static_cast<off_t>(size);
+    return ::ftruncate(fd.get(), end) == 0 && ::lseek(fd.get(), end, SEEK_SET) == end;
+  };
+  const bool done = cut(lines_, good) && cut(*rows_, rows_end) && cut(*footers_, footers_end_);
+  return done ? Result<void>() : unwritable(errno);
 }
 
-Result<void> Journal::finish(std::size_t index, PartDone done, const Fd& draft,
-                             const fs::path& name, const std::string& bad) {
+Result<void> Journal::add(std::size_t index, PartDone done, std::string_view footer,
+                          const std::string& bad) {
   if (!bad.empty()) {
     done.bad_sha256 = sha256_hex(bad);
-    SLUICE_CHECK(put_file(bad_rows(index), bad));
+    SLUICE_CHECK(put_file(bad_rows(index), bad, On::kSystem));
   }
-  SLUICE_TRY(done.sha256, sha256_of(draft));
-  struct stat state {};
-  if (::fsync(draft.get()) != 0 || ::fstat(draft.get(), &state) != 0 ||
-      ::rename(name.c_str(), part(index).c_str()) != 0 || ::fsync(directory_.get()) != 0) {
-    return unwritable(errno);
-  }
-  done.bytes = static_cast<std::uint64_t>(state.st_size);
-  const std::lock_guard lock(*mutex_);
+  done.footer_offset = footers_end_;
+  done.footer_bytes = footer.size();
+  SLUICE_CHECK(write_all(*footers_, footer));
+  footers_end_ += footer.size();
   SLUICE_CHECK(write_all(lines_, line_of(index, done)));
-  if (::fdatasync(lines_.get()) != 0) return unwritable(errno);
   done_[index] = std::move(done);
+  return {};
+}
+
+Result<void> Journal::flush() const {
+  for (const Fd* fd : {rows_.get(), footers_.get(), &lines_, &directory_}) {
+    if (::fsync(fd->get()) != 0) return unwritable(errno);
+  }
+  for (const auto& [index, done] : done_) {
+    if (done.bad_sha256.empty()) continue;
+    const Fd bad(::open(bad_rows(index).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!bad || ::fsync(bad.get()) != 0) return unwritable(errno);
+  }
   return {};
 }
 

@@ -100,6 +100,13 @@ Result<void> ParquetJoin::add(const ParquetRows& rows) {
   return out_.flush();
 }
 
+Result<void> ParquetJoin::recall(const ParquetRows& rows) {
+  out_.only_count(true);
+  auto added = add(rows);
+  out_.only_count(false);
+  return added;
+}
+
 Result<void> ParquetJoin::add(const ParquetRows& left, std::span<const std::string> without,
                               const ParquetRows& right) {
   const std::array sides{side_of(left.footer, without), side_of(right.footer, {})};
@@ -120,7 +127,8 @@ Result<void> ParquetJoin::move_chunk(const Source& source, ThriftStruct& chunk) 
   const auto start = out_.position();
   const auto data = static_cast<std::uint64_t>(*meta.integer(kMetaDataOffset));
   const auto dictionary = meta.integer(kMetaDictionaryOffset).value_or(0);
-  SLUICE_CHECK(out_.copy(source.rows.fd, place.offset, place.length, source.rows.footer.name));
+  const auto from = place.offset + static_cast<std::uint64_t>(source.rows.moved);
+  SLUICE_CHECK(out_.copy(source.rows.fd, from, place.length, source.rows.footer.name));
   const bool empty = place.length == 0;
   meta.set(kMetaDataOffset, number(empty ? start : data - place.offset + start));
   if (empty || dictionary < static_cast<std::int64_t>(kMagic.size())) {

@@ -37,6 +37,8 @@ struct ParquetRows {
   const ParquetFooter& footer;
   std::size_t first = 0;
   std::size_t last = std::numeric_limits<std::size_t>::max();  // beyond the end: up to it
+  // How much further behind the bytes lie than the footer says.
+  std::int64_t moved = 0;
 };
 
 // One file out of the rows of many, one after the other. It is written from where the descriptor
@@ -54,6 +56,8 @@ class ParquetJoin {
   // All rows must have the same columns: names, types, whether they may be null. The key-value
   // metadata of the first are the file's.
   Result<void> add(const ParquetRows& rows);
+  // Rows that are in the output already, because they were added when it was written so far.
+  Result<void> recall(const ParquetRows& rows);
   // The columns of both: those of `left` but the ones named in `without` (which need not be there),
   // and behind them those of `right`. The row groups of both have the same numbers of rows; those
   // without rows do not count. Descriptions of the whole schema among the metadata, such as

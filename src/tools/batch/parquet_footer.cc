@@ -12,8 +12,8 @@ namespace {
 
 using namespace parquet;
 
-constexpr std::size_t kMagic = 4;
-constexpr std::size_t kTail = kMagic + 4;  // the length of the footer and the magic
+constexpr std::size_t kMagic = kParquetFront;
+constexpr std::size_t kTail = kParquetTail;  // the length of the footer and the magic
 constexpr std::size_t kLongestFooter = std::size_t{256} << 20;
 constexpr std::size_t kNesting = 64;
 
@@ -230,10 +230,20 @@ std::optional<ChunkPlace> place_of_chunk(const ThriftStruct& meta) {
   return ChunkPlace{start, *length};
 }
 
+Result<std::string> read_footer_text(const Fd& fd, std::string_view name) {
+  SLUICE_TRY(const auto size, size_of_file(fd, name));
+  return footer_bytes(fd, size, name);
+}
+
 Result<ParquetFooter> read_footer(const Fd& fd, std::string_view name) {
   SLUICE_TRY(const auto size, size_of_file(fd, name));
-  SLUICE_TRY(const auto bytes, footer_bytes(fd, size, name));
-  std::string_view rest = bytes;
+  SLUICE_TRY(const auto text, footer_bytes(fd, size, name));
+  return parse_footer(text, size - kTail - text.size(), name);
+}
+
+Result<ParquetFooter> parse_footer(std::string_view text, std::uint64_t data_end,
+                                   std::string_view name) {
+  std::string_view rest = text;
   auto head = read_thrift(rest, kFileRowGroups);
   if (!head) return damaged(name, head.error().message);
   if (head->find(kFileEncryption)) {
@@ -248,7 +258,7 @@ Result<ParquetFooter> read_footer(const Fd& fd, std::string_view name) {
   const auto* const schema = out.head.list(kFileSchema);
   if (!schema) return damaged(name, "no schema");
   SLUICE_CHECK(Schema(*schema, name).read(out));
-  SLUICE_CHECK(RowGroups(out, size - kTail - bytes.size()).read());
+  SLUICE_CHECK(RowGroups(out, data_end).read());
   read_texts(out);
   return out;
 }

@@ -73,4 +73,12 @@ std::optional<ChunkPlace> place_of_chunk(const ThriftStruct& meta);
 // (tools/batch/file_bytes.h).
 Result<ParquetFooter> read_footer(const Fd& fd, std::string_view name);
 
+// The same in two steps. What comes before the columns' bytes in a file, and behind its footer:
+inline constexpr std::size_t kParquetFront = 4;
+inline constexpr std::size_t kParquetTail = 8;
+Result<std::string> read_footer_text(const Fd& fd, std::string_view name);
+// `data_end`: where the columns' bytes end.
+Result<ParquetFooter> parse_footer(std::string_view text, std::uint64_t data_end,
+                                   std::string_view name);
+
 }  // namespace sluice::tools

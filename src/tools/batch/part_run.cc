@@ -1,14 +1,12 @@
 #include "tools/batch/part_run.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <optional>
+#include <string_view>
+#include <vector>
 
 #include "tools/batch/answering.h"
+#include "tools/batch/file_bytes.h"
 #include "tools/batch/part_writer.h"
+#include "tools/batch/plain_csv.h"
 
 namespace sluice::tools::batch {
 namespace {
@@ -38,18 +36,12 @@ std::string question(const Plan& plan, const Fd& bytes, const InputFile& file) {
          inner.substr(0, inner.size() - 2) + " FROM " + table + ")";
 }
 
-Failure unwritable(int error) {
-  return unavailable(
-      "unwritable", "a part of the output cannot be written: " + std::string(std::strerror(error)) +
-                        "; check that its disk has room");
-}
-
 // Of a part that is being worked on.
 struct Work {
   const Plan& plan;
   std::size_t index;
   DuckdbSession& session;
-  Journal& journal;
+  PartFiles& files;
   Counts& counts;
 
   const Part& part() const { return plan.parts.parts[index]; }
@@ -70,8 +62,35 @@ Result<void> answer_all(const Work& work, const Fd& bytes, Answering& answering)
   }
 }
 
-Result<void> answer_and_write(const Work& work, const Fd& bytes, Answering& answering) {
-  SLUICE_CHECK(answer_all(work, bytes, answering));
+// What a part that is read as plain lines fails with when it has others.
+constexpr std::string_view kNotPlain = "not_plain";
+
+Result<void> answer_plain(const Work& work, const Fd& bytes, Answering& answering) {
+  const PlainReading& reading = *work.plan.plain;
+  const auto name = clients::shown_name(work.file().path);
+  const auto header = work.plan.parts.headers[work.part().file].size();
+  SLUICE_TRY(const auto size, size_of_file(bytes, name));
+  SLUICE_TRY(const auto text, read_at(bytes, header, size - header, name));
+  PlainCsv lines(text, reading.columns, reading.wanted);
+  const std::vector<std::uint8_t> all_stay(PlainCsv::kMostRows, 1);
+  std::vector<clients::SqlChunk::Column> columns;
+  for (std::size_t i = 0; i < reading.wanted.size(); ++i) {
+    columns.push_back({lines.numbers(i), nullptr});
+  }
+  columns.push_back({all_stay.data(), nullptr});
+  while (const auto rows = lines.next()) {
+    SLUICE_CHECK(answering.add(clients::SqlChunk(rows, columns)));
+  }
+  if (!lines.plain()) return fail(Code::kAborted, kNotPlain, "its lines are not plain");
+  return answering.finish();
+}
+
+enum class Source { kPlainLines, kTable };
+
+Result<PartAnswered> answer_and_write(const Work& work, const Fd& bytes, Source source,
+                                      Answering& answering) {
+  SLUICE_CHECK(source == Source::kPlainLines ? answer_plain(work, bytes, answering)
+                                             : answer_all(work, bytes, answering));
   const Part& part = work.part();
   if (answering.rows() != part.rows) {
     return unavailable("changing", clients::shown_name(work.file().path) + " has " +
@@ -79,46 +98,45 @@ Result<void> answer_and_write(const Work& work, const Fd& bytes, Answering& answ
                                        std::to_string(part.rows) +
                                        " were counted: it is damaged, or has empty lines");
   }
-  const auto name = std::filesystem::path(work.journal.part(work.index).native() + ".tmp");
-  const Fd to(::open(name.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!to) return unwritable(errno);
-  SLUICE_CHECK(write_part(work.plan, work.index, work.session, bytes, to, work.subject()));
-  PartDone done;
-  done.rows = answering.rows();
-  done.written = answering.written();
-  done.bad = answering.bad();
-  return work.journal.finish(work.index, std::move(done), to, name, answering.bad_lines());
+  PartAnswered out;
+  SLUICE_TRY(out.file, work.files.written.take());
+  SLUICE_CHECK(write_part(work.plan, work.index, work.session, bytes, *out.file, work.subject()));
+  out.done.rows = answering.rows();
+  out.done.written = answering.written();
+  out.done.bad = answering.bad();
+  out.bad_lines = answering.bad_lines();
+  return out;
 }
 
 // Once: nothing is left behind where it fails.
-Result<void> run_once(const Work& work, const Fd& bytes, std::span<const BrokenLine> broken) {
+Result<PartAnswered> run_once(const Work& work, const Fd& bytes, Source source,
+                              std::span<const BrokenLine> broken = {}) {
   SLUICE_TRY(auto table, work.session.fill(kAnswersTable, work.plan.answers.table()));
-  Answering answering(work.plan, work.part(), broken, std::move(table), work.counts);
-  auto done = answer_and_write(work, bytes, answering);
-  if (!done) {
-    answering.forget();
-    return done;
-  }
-  work.counts.written += answering.written();
-  ++work.counts.parts_done;
-  return {};
+  const Plan& plan = work.plan;
+  const Binding& binding = source == Source::kPlainLines ? plan.plain->binding : plan.binding;
+  Answering answering(plan, binding, work.part(), broken, std::move(table), work.counts);
+  auto done = answer_and_write(work, bytes, source, answering);
+  if (!done) answering.forget();
+  return done;
 }
 
 }  // namespace
 
-Result<void> run_part(const Plan& plan, std::size_t index, DuckdbSession& session, Journal& journal,
-                      Counts& counts) {
-  const Work work{plan, index, session, journal, counts};
-  SLUICE_TRY(const auto bytes, part_bytes(plan.input, plan.parts, work.part()));
-  auto done = run_once(work, bytes, {});
+Result<PartAnswered> run_part(const Plan& plan, std::size_t index, DuckdbSession& session,
+                              PartFiles& files, Counts& counts) {
+  const Work work{plan, index, session, files, counts};
+  SLUICE_TRY(const auto bytes, files.read.take());
+  SLUICE_CHECK(part_bytes(plan.input, plan.parts, work.part(), *bytes));
+  auto done = run_once(work, *bytes, plan.plain ? Source::kPlainLines : Source::kTable);
+  if (!done && done.error().reason == kNotPlain) done = run_once(work, *bytes, Source::kTable);
   const bool sortable =
       !done && plan.options.on_error != OnError::kFail && of_lines(done.error(), plan.input.format);
   if (!sortable) return done;
-  SLUICE_TRY(const auto sorted, sort_out(session, bytes, work.subject(), [&](const Fd& fd) {
+  SLUICE_TRY(const auto sorted, sort_out(session, *bytes, work.subject(), [&](const Fd& fd) {
                return "SELECT * FROM " + raw_table(plan.schema, fd, work.file());
              }));
   if (sorted.broken.empty()) return done;
-  return run_once(work, sorted.bytes, sorted.broken);
+  return run_once(work, sorted.bytes, Source::kTable, sorted.broken);
 }
 
 }  // namespace sluice::tools::batch

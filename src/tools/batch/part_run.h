@@ -1,4 +1,4 @@
-// One part of the input, from its bytes to the file of its answers.
+// One part of the input, from its bytes to a table of its own with the answers.
 //
 // First the model's columns are read and answered, a batch at a time, into a table of the
 // session's; then the part and that table are written side by side. So every row is answered in its
@@ -12,13 +12,26 @@
 
 #include "tools/batch/counts.h"
 #include "tools/batch/journal.h"
+#include "tools/batch/memory_files.h"
 #include "tools/batch/plan.h"
 
 namespace sluice::tools::batch {
 
-// Writes part `index` and notes it in the journal. Errors: the input's, the model's, the journal's;
-// kInvalidArgument/`bad_row` for the first bad row where those end the run.
-Result<void> run_part(const Plan& plan, std::size_t index, clients::DuckdbSession& session,
-                      Journal& journal, Counts& counts);
+struct PartFiles {
+  MemoryFiles read{"part"};
+  MemoryFiles written{"rows"};
+};
+
+// What has become of a part.
+struct PartAnswered {
+  PartDone done;                   // of it, how many
+  std::shared_ptr<const Fd> file;  // a table of its own
+  std::string bad_lines;
+};
+
+// Answers part `index`. Errors: the input's and the model's; kInvalidArgument/`bad_row` for the
+// first bad row where those end the run.
+Result<PartAnswered> run_part(const Plan& plan, std::size_t index, clients::DuckdbSession& session,
+                              PartFiles& files, Counts& counts);
 
 }  // namespace sluice::tools::batch

@@ -6,7 +6,7 @@
 
 #include "tools/batch/file_bytes.h"
 #include "tools/batch/line_splitter.h"
-#include "tools/batch/memory_file.h"
+#include "tools/batch/memory_files.h"
 #include "tools/batch/parquet_file.h"
 
 namespace sluice::tools::batch {
@@ -80,9 +80,17 @@ Result<void> write_whole(const Plan& plan, std::size_t index, DuckdbSession& ses
   const std::string sql = "COPY (SELECT " + columns + answer_values(plan) + " FROM (SELECT " +
                           inner.substr(0, inner.size() - 2) + " FROM " +
                           raw_table(plan.schema, bytes, file) + ") t POSITIONAL JOIN " +
-                          kAnswersTable + " a WHERE a.keep) TO " + sql_file(to) +
-                          format_options(plan.output, index == 0);
-  return session.run(sql, subject);
+                          kAnswersTable + " a WHERE a.keep) TO ";
+  const std::string options = format_options(plan.output, index == 0);
+  if (plan.output != TableFormat::kParquet) {
+    return session.run(sql + sql_file(to) + options, subject);
+  }
+  // DuckDB's file has more between the columns than columns; what is joined later has not.
+  SLUICE_TRY(const auto written, memory_file("written"));
+  SLUICE_CHECK(session.run(sql + sql_file(written) + options, subject));
+  SLUICE_TRY(const auto footer, read_footer(written, "the answers"));
+  SLUICE_CHECK(extract({written, footer}, to));
+  return cut_behind(to);
 }
 
 // A row group of answers for each of the part's.
@@ -111,7 +119,8 @@ Result<void> write_groups_beside(const Plan& plan, DuckdbSession& session, const
     SLUICE_CHECK(join.add({bytes, left, group, group + 1}, without, {answers, right}));
     first += rows;
   }
-  return join.finish();
+  SLUICE_CHECK(join.finish());
+  return cut_behind(to);
 }
 
 // ---- lines beside lines ------------------------------------------------------------------------
@@ -175,7 +184,8 @@ Result<void> write_lines_beside(const Plan& plan, std::size_t index, DuckdbSessi
     SLUICE_CHECK(writer.write(out));
     out.clear();
   }
-  return writer.write(out);
+  SLUICE_CHECK(writer.write(out));
+  return cut_behind(to);
 }
 
 }  // namespace

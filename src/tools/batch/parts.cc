@@ -8,7 +8,7 @@
 
 #include "tools/batch/file_bytes.h"
 #include "tools/batch/line_splitter.h"
-#include "tools/batch/memory_file.h"
+#include "tools/batch/memory_files.h"
 #include "tools/batch/parquet_file.h"
 
 namespace sluice::tools::batch {
@@ -121,26 +121,25 @@ Result<Parts> cut(const Input& input) {
   return out;
 }
 
-Result<Fd> part_bytes(const Input& input, const Parts& parts, const Part& part) {
+Result<void> part_bytes(const Input& input, const Parts& parts, const Part& part, const Fd& to) {
   SLUICE_TRY(const auto table, open_input(input, part.file));
-  SLUICE_TRY(auto out, memory_file("part"));
   if (input.format == clients::TableFormat::kParquet) {
     if (const auto& kept = parts.footers.at(part.file)) {
-      SLUICE_CHECK(extract({table.fd, *kept, part.begin, part.end}, out));
-      return out;
+      SLUICE_CHECK(extract({table.fd, *kept, part.begin, part.end}, to));
+    } else {
+      SLUICE_TRY(const auto footer, read_footer(table.fd, clients::shown_name(table.file)));
+      SLUICE_CHECK(extract({table.fd, footer, part.begin, part.end}, to));
     }
-    SLUICE_TRY(const auto footer, read_footer(table.fd, clients::shown_name(table.file)));
-    SLUICE_CHECK(extract({table.fd, footer, part.begin, part.end}, out));
-    return out;
+    return cut_behind(to);
   }
   if (input.format == clients::TableFormat::kCsv) {
     const std::string& header = parts.headers[part.file];
-    if (::write(out.get(), header.data(), header.size()) != static_cast<ssize_t>(header.size())) {
+    if (::write(to.get(), header.data(), header.size()) != static_cast<ssize_t>(header.size())) {
       return internal("the names of the columns could not be kept");
     }
   }
-  SLUICE_CHECK(copy_bytes(table, part.begin, part.end - part.begin, out));
-  return out;
+  SLUICE_CHECK(copy_bytes(table, part.begin, part.end - part.begin, to));
+  return cut_behind(to);
 }
 
 }  // namespace sluice::tools::batch

@@ -40,7 +40,8 @@ struct Parts {
 // Errors: the files' own; kInvalidArgument/`bad_table`.
 Result<Parts> cut(const Input& input);
 
-// The part as a file in memory. Errors: those of `open_input` and of reading.
-Result<Fd> part_bytes(const Input& input, const Parts& parts, const Part& part);
+// The part as a file of its own, in `to`, which stands at its front and gets nothing else. Errors:
+// those of `open_input` and of reading.
+Result<void> part_bytes(const Input& input, const Parts& parts, const Part& part, const Fd& to);
 
 }  // namespace sluice::tools::batch

@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "tools/batch/broken_lines.h"
+#include "tools/batch/memory_files.h"
 #include "tools/batch/side_by_side.h"
 
 namespace sluice::tools::batch {
@@ -79,7 +80,8 @@ Result<Schema> csv_schema(DuckdbSession& session, const Input& input, const Part
   for (std::size_t file = 0; file < input.files.size(); ++file) {
     Part header;
     header.file = file;
-    SLUICE_TRY(const auto bytes, part_bytes(input, parts, header));
+    SLUICE_TRY(const auto bytes, memory_file("part"));
+    SLUICE_CHECK(part_bytes(input, parts, header, bytes));
     const SqlSubject subject{input.files[file].path, input.format};
     SLUICE_TRY(auto columns, stored_columns(session, input.format, bytes, subject));
     if (file == 0) {
@@ -109,11 +111,14 @@ Result<std::vector<Guess>> guess_all(const clients::Duckdb& engine, const Input&
                                      const Parts& parts, const Schema& schema, bool may_be_broken,
                                      unsigned workers, const std::atomic<bool>& stop) {
   std::vector<Guess> out(parts.parts.size());
+  MemoryFiles files("part");
   const auto look = [&](DuckdbSession& session, std::size_t index) -> Result<void> {
     const Part& part = parts.parts[index];
     // Where there are no lines there are no keys.
     if (input.format == TableFormat::kJsonLines && part.rows == 0) return {};
-    SLUICE_TRY(const auto bytes, part_bytes(input, parts, part));
+    SLUICE_TRY(const auto held, files.take());
+    const Fd& bytes = *held;
+    SLUICE_CHECK(part_bytes(input, parts, part, bytes));
     const InputFile& file = input.files[part.file];
     const auto subject = subject_of(input, part);
     auto found = guess_types(session, schema, bytes, file, subject);
@@ -189,6 +194,25 @@ Writing writing_of(const Plan& plan, const JobOptions& options) {
   }
   const bool csv = plan.output == TableFormat::kCsv;
   return csv && kept == plan.schema.raw.size() ? Writing::kLinesBeside : Writing::kWhole;
+}
+
+std::optional<PlainReading> plain_reading(const Plan& plan, const Signature& signature,
+                                          const std::string& where) {
+  PlainReading out;
+  out.columns = plan.schema.raw.size() - plan.schema.of_partition;
+  if (plan.input.format != TableFormat::kCsv || !where.empty()) return std::nullopt;
+  out.binding = plan.binding;
+  for (auto& field : out.binding.fields) {
+    const auto dtype = signature.inputs[field.input].dtype;
+    const auto column = plan.schema.find(field.column);
+    const bool real = dtype == DType::kFloat32 || dtype == DType::kFloat64;
+    if (field.list || field.reading != Reading::kText || !real || column >= out.columns) {
+      return std::nullopt;
+    }
+    field.reading = Reading::kReal;
+    out.wanted.push_back(column);
+  }
+  return out;
 }
 
 }  // namespace
@@ -291,6 +315,7 @@ Result<Plan> make_plan(const clients::Duckdb& engine, std::shared_ptr<const Serv
   SLUICE_TRY(out.answers, plan_answers(*servable, out.schema, options.answers));
   BindOptions binding{options.columns, options.mapping, {"prediction", "confidence"}};
   SLUICE_TRY(out.binding, bind(servable->signature(), out.schema, binding));
+  out.plain = plain_reading(out, servable->signature(), options.where);
   SLUICE_CHECK(check_filter(engine, out.schema, options.where));
   out.writing = writing_of(out, options);
   out.predictor = std::make_shared<const Predictor>(std::move(servable), options.answers);

@@ -60,12 +60,20 @@ struct JobOptions {
   std::string model;  // says which it is: the same on every machine, another for another model
 };
 
+// Of CSV, where the model takes nothing but floating numbers: how plain lines are read.
+struct PlainReading {
+  Binding binding;                  // the plan's, of numbers instead of texts
+  std::size_t columns = 0;          // of the table
+  std::vector<std::size_t> wanted;  // of each field: which of them
+};
+
 struct Plan {
   JobOptions options;
   Input input;
   Parts parts;
   Schema schema;
   Binding binding;
+  std::optional<PlainReading> plain;
   Answers answers;
   clients::TableFormat output{};
   std::shared_ptr<const Predictor> predictor;

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "tools/batch/gather.h"
+#include "tools/batch/memory_files.h"
 #include "tools/batch/plan.h"
 #include "tools/compress/npy.h"
 #include "tools/compress/prediction_log.h"
@@ -69,7 +70,8 @@ class TableReading {
 
   Result<void> read_part(DuckdbSession& session, const batch::Part& part) {
     const auto& file = input_.files[part.file];
-    SLUICE_TRY(const auto bytes, batch::part_bytes(input_, parts_, part));
+    SLUICE_TRY(const auto bytes, batch::memory_file("part"));
+    SLUICE_CHECK(batch::part_bytes(input_, parts_, part, bytes));
     std::string fields;
     std::vector<bool> lists;
     for (const auto& field : binding_.fields) {

@@ -2,6 +2,7 @@
 // BUCKET. Its own command line needs a newer Node than Debian 12 has.
 'use strict';
 
+const crypto = require('crypto');
 const fs = require('fs');
 const { createRequire } = require('module');
 const path = require('path');
@@ -33,6 +34,20 @@ server.middleware.unshift(async (ctx, next) => {
     await next();
   }
 });
+
+// What it has otherwise than S3: the ETag of an upload in parts is made of the parts' ETags.
+const { store } = server;
+const join = store.putObjectMultipart.bind(store);
+store.putObjectMultipart = async (bucket, uploadId, parts) => {
+  const upload = path.join(directory, bucket, '._S3rver_uploads', uploadId);
+  const key = fs.readFileSync(path.join(upload, 'key')).toString();
+  const whole = crypto.createHash('md5');
+  for (const { etag } of [...parts].sort((a, b) => a.number - b.number)) whole.update(etag, 'hex');
+  const md5 = `${whole.digest('hex')}-${parts.length}`;
+  const { size } = await join(bucket, uploadId, parts);
+  fs.writeFileSync(store.getResourcePath(bucket, key, 'object.md5'), md5);
+  return { md5, size };
+};
 
 server
   .run()
