@@ -5,15 +5,20 @@
 
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/log.h"
 #include "base/text.h"
 #include "engines/xgboost_convert.h"
+#include "engines/xgboost_trees.h"
 
 namespace sluice::engines {
 namespace {
 
 using nlohmann::json;
+
+// A file that is read once more for its trees.
+constexpr std::size_t kLargest = std::size_t{128} << 20;
 
 // XGBoost's error texts carry paths and stack traces: only their first line is logged, and none is
 // shown to users.
@@ -98,11 +103,44 @@ class XgboostModel final : public Model {
     return try_one_row();
   }
 
+  // Trees that are answered here, if they answer as the library does.
+  void use_trees(std::string_view json) {
+    auto trees = XgboostTrees::read(json, facts_.iterations);
+    const auto width = static_cast<std::size_t>(signature_.outputs[0].dims[1]);
+    if (!trees || trees->columns() != columns_ || trees->groups() != width) return;
+    const bool agrees = trees->agrees([&](std::span<const float> rows) -> std::span<const float> {
+      TensorView view;
+      view.shape = {static_cast<std::int64_t>(rows.size() / columns_),
+                    static_cast<std::int64_t>(columns_)};
+      view.data = std::as_bytes(rows);
+      const bst_ulong* shape = nullptr;
+      bst_ulong rank = 0;
+      const float* result = nullptr;
+      if (predict(view, &shape, &rank, &result) != 0 || rank < 2) return {};
+      return {result, shape[0] * shape[1]};
+    });
+    if (agrees) {
+      trees_ = std::move(trees);
+    } else {
+      log::debug("XGBoost: its trees answer otherwise here, so that the library answers");
+    }
+  }
+
   const Signature& signature() const override { return signature_; }
 
   Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
                    Arena& arena) const override {
     const TensorView& rows = inputs[0];
+    if (trees_) {
+      const auto count = static_cast<std::size_t>(rows.shape[0]);
+      auto answers = arena.array<float>(count * trees_->groups());
+      trees_->predict({reinterpret_cast<const float*>(rows.data.data()), count * columns_},
+                      answers);
+      outputs[0].dtype = DType::kFloat32;
+      outputs[0].shape = {rows.shape[0], static_cast<std::int64_t>(trees_->groups())};
+      outputs[0].data = std::as_bytes(answers);
+      return {};
+    }
     const bst_ulong* shape = nullptr;
     bst_ulong rank = 0;
     const float* result = nullptr;
@@ -262,6 +300,7 @@ class XgboostModel final : public Model {
   std::size_t columns_ = 0;
   std::string config_;
   std::string explain_config_;
+  std::optional<XgboostTrees> trees_;  // else the library answers
 };
 
 class XgboostEngine final : public Engine {
@@ -297,6 +336,12 @@ class XgboostEngine final : public Engine {
     SLUICE_TRY(auto facts, read_facts(handle));
     auto model = std::make_unique<XgboostModel>(std::move(booster), std::move(facts));
     SLUICE_CHECK(model->describe());
+    if (bytes.size() > kLargest) return model;
+    if (file.name.ends_with(".json")) {
+      model->use_trees(text);
+    } else if (const auto written = xgboost_as_json(bytes)) {
+      model->use_trees(*written);
+    }
     return model;
   }
 };

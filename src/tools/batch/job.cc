@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 
 #include "base/file.h"
@@ -91,21 +92,28 @@ class InOrder {
   InOrder(const Plan& plan, Journal& journal, OutputRows& rows, Counts& counts)
       : plan_(plan), journal_(journal), rows_(rows), counts_(counts) {}
 
-  // Waits until all parts before it, by `place`, are written. Nothing is written any more when one
-  // of them gave up.
+  // The part is written when all before it, by `place`, are: by this thread, or by the one that
+  // brings the part that is missing. Waits where too many wait already. Errors: of any part that
+  // this thread wrote; kCancelled when another gave up.
   Result<void> write(std::size_t place, std::size_t index, PartAnswered part) {
-    SLUICE_TRY(const auto made, look_at_part(plan_.output, *part.file, "a part of the output"));
+    SLUICE_TRY(auto made, look_at_part(plan_.output, *part.file, "a part of the output"));
     SLUICE_TRY(part.done.sha256, sha256_of(made.fd, made.begin, made.bytes));
     part.done.bytes = made.bytes;
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return next_ == place || given_up_; });
+    waiting_.emplace(place, Waiting{index, std::move(part), std::move(made)});
+    while (!given_up_ && !writing_ && is_next()) {
+      writing_ = true;
+      auto first = waiting_.extract(waiting_.begin());
+      lock.unlock();
+      auto written = write_next(first.mapped());
+      lock.lock();
+      writing_ = false;
+      if (!written) return written;
+      ++next_;
+      changed_.notify_all();
+    }
+    changed_.wait(lock, [&] { return waiting_.size() <= plan_.options.workers || given_up_; });
     if (given_up_) return fail(Code::kCancelled, "stopped", "a part before this one failed");
-    SLUICE_TRY(part.done.offset, rows_.add(made));
-    counts_.written += part.done.written;
-    SLUICE_CHECK(journal_.add(index, std::move(part.done), made.footer, part.bad_lines));
-    ++counts_.parts_done;
-    ++next_;
-    changed_.notify_all();
     return {};
   }
 
@@ -116,13 +124,32 @@ class InOrder {
   }
 
  private:
+  struct Waiting {
+    std::size_t index;
+    PartAnswered part;
+    MadePart made;
+  };
+
+  bool is_next() const { return !waiting_.empty() && waiting_.begin()->first == next_; }
+
+  Result<void> write_next(Waiting& one) {
+    auto& done = one.part.done;
+    SLUICE_TRY(done.offset, rows_.add(one.made));
+    counts_.written += done.written;
+    SLUICE_CHECK(journal_.add(one.index, std::move(done), one.made.footer, one.part.bad_lines));
+    ++counts_.parts_done;
+    return {};
+  }
+
   const Plan& plan_;
-  Journal& journal_;  // guarded by the mutex, as all below
+  Journal& journal_;  // the writing thread's, as the rows are
   OutputRows& rows_;
   Counts& counts_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::map<std::size_t, Waiting> waiting_;  // by place; guarded by the mutex, as all below
   std::size_t next_ = 0;
+  bool writing_ = false;
   bool given_up_ = false;
 };
 

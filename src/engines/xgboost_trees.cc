@@ -1,0 +1,182 @@
+#include "engines/xgboost_trees.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+
+#include "base/text.h"
+
+namespace sluice::engines {
+namespace {
+
+namespace dom = simdjson::dom;
+
+constexpr std::size_t kMostFeatures = 100'000;
+constexpr std::size_t kRowsHeld = 256;  // against the library
+
+// Settings are texts or numbers, depending on the version that wrote the file.
+std::optional<double> number(dom::element value) {
+  double real = 0;
+  if (value.get_double().get(real) == simdjson::SUCCESS) return real;
+  bool truth = false;
+  if (value.get_bool().get(truth) == simdjson::SUCCESS) return truth ? 1 : 0;
+  std::string_view text;
+  if (value.get_string().get(text) != simdjson::SUCCESS) return std::nullopt;
+  return parse_double(text);
+}
+
+std::optional<double> number_at(dom::element object, const char* path) {
+  dom::element value;
+  return object.at_pointer(path).get(value) == simdjson::SUCCESS ? number(value) : std::nullopt;
+}
+
+std::string_view text_at(dom::element object, const char* path) {
+  std::string_view out;
+  return object.at_pointer(path).get_string().get(out) == simdjson::SUCCESS ? out
+                                                                            : std::string_view();
+}
+
+template <class T>
+bool numbers(dom::element tree, std::string_view key, std::vector<T>& out) {
+  dom::array values;
+  if (tree[key].get_array().get(values) != simdjson::SUCCESS) return false;
+  for (const auto value : values) {
+    const auto found = number(value);
+    if (!found) return false;
+    out.push_back(static_cast<T>(*found));
+  }
+  return true;
+}
+
+bool by_categories(dom::element tree) {
+  dom::array values;
+  if (tree["split_type"].get_array().get(values) != simdjson::SUCCESS) return false;
+  return std::ranges::any_of(values, [](dom::element one) { return number(one) != 0; });
+}
+
+std::optional<Tree> read_tree(dom::element from) {
+  Tree out;
+  const bool whole =
+      numbers(from, "left_children", out.left) && numbers(from, "right_children", out.right) &&
+      numbers(from, "split_indices", out.feature) && numbers(from, "split_conditions", out.value) &&
+      numbers(from, "default_left", out.missing_left);
+  if (!whole || by_categories(from)) return std::nullopt;
+  return out;
+}
+
+// As XGBoost's own (common/math.h), where 1e-16 has no effect in single precision.
+float logistic(float margin) { return 1.0F / (std::exp(std::min(-margin, 88.7F)) + 1.0F); }
+
+void softmax(std::span<float> values) {
+  const float most = std::ranges::max(values);
+  double sum = 0;
+  for (auto& value : values) {
+    value = std::exp(value - most);
+    sum += value;
+  }
+  for (auto& value : values) value /= static_cast<float>(sum);
+}
+
+}  // namespace
+
+std::optional<XgboostTrees> XgboostTrees::read(std::string_view json, std::size_t iterations) {
+  dom::parser parser;
+  dom::element root;
+  if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS) return std::nullopt;
+  if (text_at(root, "/learner/gradient_booster/name") != "gbtree") return std::nullopt;
+  const auto objective = text_at(root, "/learner/objective/name");
+  auto link = Link::kIdentity;
+  if (objective == "binary:logistic" || objective == "reg:logistic") {
+    link = Link::kLogistic;
+  } else if (objective == "multi:softprob") {
+    link = Link::kSoftmax;
+  } else if (objective != "binary:logitraw" && objective != "reg:squarederror" &&
+             !objective.starts_with("rank:")) {
+    return std::nullopt;
+  }
+  const auto base = number_at(root, "/learner/learner_model_param/base_score");
+  const auto features = number_at(root, "/learner/learner_model_param/num_feature");
+  const auto classes = number_at(root, "/learner/learner_model_param/num_class").value_or(0);
+  const auto parallel =
+      number_at(root, "/learner/gradient_booster/model/gbtree_model_param/num_parallel_tree")
+          .value_or(1);
+  if (!base || !features || *features < 1 || *features > kMostFeatures) return std::nullopt;
+  const auto groups = static_cast<std::size_t>(std::max(classes, 1.0));
+
+  dom::array from;
+  dom::array infos;
+  const auto model = root.at_pointer("/learner/gradient_booster/model");
+  if (model["trees"].get_array().get(from) != simdjson::SUCCESS ||
+      model["tree_info"].get_array().get(infos) != simdjson::SUCCESS) {
+    return std::nullopt;
+  }
+  const auto layer = groups * static_cast<std::size_t>(std::max(parallel, 1.0));
+  const auto most = iterations == 0 ? std::numeric_limits<std::size_t>::max() : iterations * layer;
+  std::vector<Tree> trees;
+  auto info = infos.begin();
+  for (const auto one : from) {
+    if (trees.size() == most) break;
+    auto tree = read_tree(one);
+    if (!tree || !(info != infos.end())) return std::nullopt;
+    tree->group = static_cast<std::size_t>(number(*info).value_or(0));
+    trees.push_back(*std::move(tree));
+    ++info;
+  }
+  auto made = TreeEnsemble::make(trees, static_cast<std::size_t>(*features), groups);
+  if (!made) return std::nullopt;
+  auto first = static_cast<float>(*base);
+  // It is said as the answer that it is before any tree.
+  if (link == Link::kLogistic || objective == "binary:logitraw") {
+    first = -std::log(1.0F / first - 1.0F);
+  }
+  return XgboostTrees(*std::move(made), link, first);
+}
+
+void XgboostTrees::predict(std::span<const float> rows, std::span<float> answers) const {
+  std::ranges::fill(answers, base_);
+  trees_.add(rows, answers);
+  if (link_ == Link::kLogistic) {
+    for (auto& answer : answers) answer = logistic(answer);
+  } else if (link_ == Link::kSoftmax) {
+    const std::size_t width = groups();
+    for (std::size_t at = 0; at < answers.size(); at += width) softmax(answers.subspan(at, width));
+  }
+}
+
+bool XgboostTrees::agrees(const Library& library) const {
+  const auto thresholds = trees_.thresholds();
+  std::mt19937 random(1);
+  const auto below = [&](std::size_t count) { return random() % count; };
+  std::vector<float> rows(kRowsHeld * columns());
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto& own = thresholds[i % columns()];
+    const float near = own.empty() ? static_cast<float>(below(100)) : own[below(own.size())];
+    switch (below(8)) {
+      case 0: rows[i] = std::numeric_limits<float>::quiet_NaN(); break;
+      case 1: rows[i] = std::nextafter(near, -kInfinity); break;
+      case 2: rows[i] = std::nextafter(near, kInfinity); break;
+      case 3: rows[i] = near; break;
+      case 4: rows[i] = near * 2 + 1; break;
+      case 5: rows[i] = -near - 1; break;
+      default: rows[i] = near + (static_cast<float>(below(1000)) - 500) / 1000 * std::abs(near);
+    }
+  }
+  // Half of the rows have all their values.
+  for (std::size_t i = 0; i < rows.size() / 2; ++i) {
+    if (std::isnan(rows[i])) rows[i] = 0;
+  }
+  std::vector<float> own(kRowsHeld * groups());
+  predict(rows, own);
+  const auto wanted = library(rows);
+  return std::ranges::equal(own, wanted, [](float a, float b) {
+    return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+  });
+}
+
+}  // namespace sluice::engines
