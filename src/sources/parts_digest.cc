@@ -7,8 +7,7 @@
 namespace sluice::sources {
 namespace {
 
-// What is digested at once should be there soon, and have left the processor's cache at the latest
-// when it has left the memory.
+// Bytes of parts that are waited for, so that the first does not wait long for the last.
 constexpr std::uint64_t kAtOnce = std::uint64_t{128} << 20;
 // Fewer lanes are no faster than one chain.
 constexpr std::uint64_t kFewest = 4;
