@@ -1,5 +1,6 @@
 #include "tools/batch/file_bytes.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +12,7 @@
 namespace sluice::tools {
 namespace {
 
-constexpr std::size_t kPiece = 1 << 20;
+constexpr std::uint64_t kPiece = 4 << 20;
 
 // The system's words for an error number never contain a path.
 Failure unreadable(std::string_view name, int error) {
@@ -75,7 +76,7 @@ Result<void> ByteWriter::put(std::string_view bytes) const {
 
 Result<void> ByteWriter::write(std::string_view bytes) {
   SLUICE_CHECK(flush());
-  if (!only_count_) SLUICE_CHECK(put(bytes));
+  if (!only_note_) SLUICE_CHECK(put(bytes));
   position_ += bytes.size();
   return {};
 }
@@ -83,7 +84,8 @@ Result<void> ByteWriter::write(std::string_view bytes) {
 Result<void> ByteWriter::copy(const Fd& from, std::uint64_t offset, std::uint64_t length,
                               std::string_view name) {
   if (length == 0) return {};
-  if (only_count_) {
+  if (only_note_) {
+    note(from, offset, length);
     position_ += length;
     return {};
   }
@@ -112,17 +114,45 @@ Result<void> ByteWriter::flush() {
   return {};
 }
 
+void ByteWriter::note(const Fd& from, std::uint64_t offset, std::uint64_t length) {
+  const bool goes_on = !noted_.empty() && noted_.back().fd == &from &&
+                       noted_.back().offset + noted_.back().length == offset;
+  if (goes_on) {
+    noted_.back().length += length;
+  } else {
+    noted_.push_back({&from, offset, length});
+  }
+}
+
+// The system reads what it writes from the pages of the other file: there is no copy between.
 Result<void> ByteWriter::copy_in_pieces() {
-  const auto buffer = std::make_unique_for_overwrite<char[]>(kPiece);
   while (length_ > 0) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, length_));
-    SLUICE_TRY(const auto got, read_some(from_, buffer.get(), size, offset_, name_));
-    if (got == 0) return changing(name_);
-    SLUICE_CHECK(put({buffer.get(), got}));
-    offset_ += got;
-    length_ -= got;
+    const auto size = std::min<std::uint64_t>(kPiece, length_);
+    SLUICE_TRY(const auto piece, MappedPiece::map(from_, offset_, size, name_));
+    const auto done = ::write(to_, piece.bytes().data(), size);
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0 && errno == EFAULT) return changing(name_);
+    if (done < 0) return unwritable(errno);
+    offset_ += static_cast<std::uint64_t>(done);
+    length_ -= static_cast<std::uint64_t>(done);
   }
   return {};
+}
+
+Result<MappedPiece> MappedPiece::map(int fd, std::uint64_t offset, std::uint64_t length,
+                                     std::string_view name) {
+  static const auto kPage = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  MappedPiece out;
+  if (length == 0) return out;
+  const auto front = offset % kPage;
+  const auto size = static_cast<std::size_t>(front + length);
+  void* const at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd,
+                          static_cast<off_t>(offset - front));
+  if (at == MAP_FAILED) return unreadable(name, errno);
+  out.pages_ = std::shared_ptr<const void>(
+      at, [size](const void* pages) { ::munmap(const_cast<void*>(pages), size); });
+  out.bytes_ = {static_cast<const std::byte*>(at) + front, static_cast<std::size_t>(length)};
+  return out;
 }
 
 }  // namespace sluice::tools

@@ -6,9 +6,13 @@
 // Thread-safety: one owner.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -24,6 +28,27 @@ Result<std::uint64_t> size_of_file(const Fd& fd, std::string_view name);
 Result<std::string> read_at(const Fd& fd, std::uint64_t offset, std::size_t size,
                             std::string_view name);
 
+// Bytes of a file.
+struct Piece {
+  const Fd* fd = nullptr;  // borrowed
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+// A piece in this process's memory. Who cuts the file off behind its back ends the process, so that
+// it is for our own files; the system may read any file so.
+class MappedPiece {
+ public:
+  // Errors: kUnavailable/`unreadable`.
+  static Result<MappedPiece> map(int fd, std::uint64_t offset, std::uint64_t length,
+                                 std::string_view name);
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  std::shared_ptr<const void> pages_;
+  std::span<const std::byte> bytes_;
+};
+
 // Writes where the descriptor stands, which need not be a regular file. Its descriptor, and those
 // that are copied from until `flush`, must stay open.
 class ByteWriter {
@@ -38,10 +63,12 @@ class ByteWriter {
   Result<void> copy(const Fd& from, std::uint64_t offset, std::uint64_t length,
                     std::string_view name);
   Result<void> flush();
-  // While it is true nothing is written, since it is there already: `position` alone moves on.
-  void only_count(bool value) { only_count_ = value; }
+  // From now on nothing is written, and what would be copied is noted instead.
+  void only_note() { only_note_ = true; }
+  const std::vector<Piece>& noted() const { return noted_; }
 
  private:
+  void note(const Fd& from, std::uint64_t offset, std::uint64_t length);
   Result<void> put(std::string_view bytes) const;
   Result<void> copy_in_pieces();
 
@@ -51,7 +78,8 @@ class ByteWriter {
   std::uint64_t length_ = 0;
   std::string name_;
   std::uint64_t position_ = 0;
-  bool only_count_ = false;
+  bool only_note_ = false;
+  std::vector<Piece> noted_;
 };
 
 }  // namespace sluice::tools

@@ -96,11 +96,10 @@ class InOrder {
   // brings the part that is missing. Waits where too many wait already. Errors: of any part that
   // this thread wrote; kCancelled when another gave up.
   Result<void> write(std::size_t place, std::size_t index, PartAnswered part) {
-    SLUICE_TRY(auto made, look_at_part(plan_.output, *part.file, "a part of the output"));
-    SLUICE_TRY(part.done.sha256, sha256_of(made.fd, made.begin, made.bytes));
-    part.done.bytes = made.bytes;
+    SLUICE_TRY(part.done.sha256, sha256_of(part.made));
+    part.done.bytes = part.made.bytes();
     std::unique_lock lock(mutex_);
-    waiting_.emplace(place, Waiting{index, std::move(part), std::move(made)});
+    waiting_.emplace(place, Waiting{index, std::move(part)});
     while (!given_up_ && !writing_ && is_next()) {
       writing_ = true;
       auto first = waiting_.extract(waiting_.begin());
@@ -127,16 +126,16 @@ class InOrder {
   struct Waiting {
     std::size_t index;
     PartAnswered part;
-    MadePart made;
   };
 
   bool is_next() const { return !waiting_.empty() && waiting_.begin()->first == next_; }
 
   Result<void> write_next(Waiting& one) {
     auto& done = one.part.done;
-    SLUICE_TRY(done.offset, rows_.add(one.made));
+    SLUICE_TRY(done.offset, rows_.add(one.part.made));
     counts_.written += done.written;
-    SLUICE_CHECK(journal_.add(one.index, std::move(done), one.made.footer, one.part.bad_lines));
+    SLUICE_CHECK(
+        journal_.add(one.index, std::move(done), one.part.made.footer, one.part.bad_lines));
     ++counts_.parts_done;
     return {};
   }

@@ -4,11 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
-#include "tools/batch/file_bytes.h"
+#include "base/digest.h"
 
 namespace sluice::tools::batch {
 namespace {
@@ -22,45 +21,65 @@ Failure unwritable(int error) {
                                        "; check its directory and that its disk has room");
 }
 
-// The footer of one part among those of a journal. Places in it are those of the part's own file.
-Result<ParquetFooter> footer_of(const Journal& journal, const PartDone& done) {
-  constexpr std::string_view kName = "a part of the output";
-  SLUICE_TRY(const auto text,
-             read_at(journal.footers(), done.footer_offset, done.footer_bytes, kName));
-  return parse_footer(text, kParquetFront + done.bytes, kName);
-}
+constexpr std::string_view kPart = "a part of the output";  // for messages
 
 }  // namespace
 
-Result<MadePart> look_at_part(TableFormat format, const Fd& fd, std::string name) {
-  MadePart out{fd, std::move(name), 0, 0, {}};
-  SLUICE_TRY(out.bytes, size_of_file(fd, out.name));
-  if (format != TableFormat::kParquet) return out;
-  SLUICE_TRY(out.footer, read_footer_text(fd, out.name));
-  out.begin = kParquetFront;
-  out.bytes -= kParquetFront + kParquetTail + out.footer.size();
+std::uint64_t MadePart::bytes() const {
+  std::uint64_t out = 0;
+  for (const auto& piece : pieces) out += piece.length;
   return out;
 }
 
-OutputRows::OutputRows(TableFormat format, const Fd& to) : format_(format), to_(to) {
-  if (format == TableFormat::kParquet) parquet_.emplace(to);
+Result<MadePart> part_of(TableFormat format, std::shared_ptr<const Fd> fd) {
+  MadePart out;
+  Piece all{fd.get(), 0, 0};
+  SLUICE_TRY(all.length, size_of_file(*fd, kPart));
+  if (format == TableFormat::kParquet) {
+    SLUICE_TRY(out.footer, read_footer_text(*fd, kPart));
+    all.offset = kParquetFront;
+    all.length -= kParquetFront + kParquetTail + out.footer.size();
+  }
+  out.pieces.push_back(all);
+  out.keep.push_back(std::move(fd));
+  return out;
+}
+
+Result<std::string> sha256_of(const MadePart& part) {
+  Digest digest(Digest::Kind::kSha256);
+  for (const auto& piece : part.pieces) {
+    SLUICE_TRY(const auto mapped,
+               MappedPiece::map(piece.fd->get(), piece.offset, piece.length, kPart));
+    digest.update(mapped.bytes());
+  }
+  return to_hex(digest.finish());
+}
+
+OutputRows::OutputRows(TableFormat format, const Fd& to) : to_(to) {
+  if (format == TableFormat::kParquet) parquet_.emplace();
 }
 
 Result<std::uint64_t> OutputRows::add(const MadePart& part) {
   SLUICE_TRY(auto at, end());
-  if (!parquet_) {
-    ByteWriter writer(to_);
-    SLUICE_CHECK(writer.copy(part.fd, part.begin, part.bytes, part.name));
-    SLUICE_CHECK(writer.flush());
-  } else {
-    SLUICE_TRY(const auto footer, parse_footer(part.footer, part.begin + part.bytes, part.name));
-    SLUICE_CHECK(parquet_->add({part.fd, footer}));
-    at = std::max(at, std::uint64_t{kParquetFront});
+  ByteWriter writer(to_);
+  if (parquet_ && at == 0) {
+    SLUICE_CHECK(writer.write(kParquetMagic));
+    at = kParquetFront;
   }
-  SLUICE_TRY(const auto behind, end());
-  if (behind != at + part.bytes) return internal("a part has other bytes than its columns'");
-  begin_writing(behind);
+  for (const auto& piece : part.pieces) {
+    SLUICE_CHECK(writer.copy(*piece.fd, piece.offset, piece.length, kPart));
+  }
+  SLUICE_CHECK(writer.flush());
+  SLUICE_CHECK(note_footer(part.footer, part.bytes()));
+  begin_writing(at + part.bytes());
   return at;
+}
+
+// `bytes`: of the part's rows.
+Result<void> OutputRows::note_footer(std::string_view text, std::uint64_t bytes) {
+  if (!parquet_) return {};
+  SLUICE_TRY(const auto footer, parse_footer(text, kParquetFront + bytes, kPart));
+  return parquet_->add({to_, footer});
 }
 
 Result<std::uint64_t> OutputRows::end() const {
@@ -77,34 +96,31 @@ void OutputRows::begin_writing(std::uint64_t end) {
 }
 
 Result<void> OutputRows::recall(const Journal& journal) {
-  if (!parquet_) return {};
   for (const auto& [index, done] : journal.done()) {
-    SLUICE_TRY(const auto footer, footer_of(journal, done));
-    SLUICE_CHECK(parquet_->recall({to_, footer}));
+    SLUICE_TRY(const auto footer,
+               read_at(journal.footers(), done.footer_offset, done.footer_bytes, kPart));
+    SLUICE_CHECK(note_footer(footer, done.bytes));
   }
   return {};
 }
 
 Result<void> OutputRows::add(const Journal& journal) {
   for (const auto& [index, done] : journal.done()) {
-    if (!parquet_) {
-      ByteWriter writer(to_);
-      SLUICE_CHECK(writer.copy(journal.rows(), done.offset, done.bytes, "a part of the output"));
-      SLUICE_CHECK(writer.flush());
-    } else {
-      SLUICE_TRY(const auto footer, footer_of(journal, done));
-      ParquetRows rows{journal.rows(), footer};
-      rows.moved = static_cast<std::int64_t>(done.offset) - std::int64_t{kParquetFront};
-      SLUICE_CHECK(parquet_->add(rows));
-    }
-    SLUICE_TRY(const auto behind, end());
-    begin_writing(behind);
+    MadePart part;
+    part.pieces.push_back({&journal.rows(), done.offset, done.bytes});
+    SLUICE_TRY(part.footer,
+               read_at(journal.footers(), done.footer_offset, done.footer_bytes, kPart));
+    SLUICE_CHECK(add(part));
   }
   return {};
 }
 
 Result<void> OutputRows::finish() {
-  if (parquet_) SLUICE_CHECK(parquet_->finish());
+  if (parquet_) {
+    SLUICE_TRY(const auto footer, parquet_->footer());
+    ByteWriter writer(to_);
+    SLUICE_CHECK(writer.write(footer + parquet_end(footer.size())));
+  }
   return ::fsync(to_.get()) == 0 ? Result<void>() : unwritable(errno);
 }
 

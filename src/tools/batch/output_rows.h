@@ -11,26 +11,33 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "clients/duckdb_files.h"
+#include "tools/batch/file_bytes.h"
 #include "tools/batch/journal.h"
 #include "tools/batch/parquet_file.h"
 
 namespace sluice::tools::batch {
 
-// A part's own file, and what of it becomes rows of the output.
+// Rows of a part, as they are to be in the output.
 struct MadePart {
-  const Fd& fd;
-  std::string name;  // for messages
-  std::uint64_t begin = 0;
-  std::uint64_t bytes = 0;
-  std::string footer;  // of Parquet: as it is written in the file
+  std::vector<Piece> pieces;
+  std::string footer;                           // of Parquet: that of a file of these rows alone
+  std::vector<std::shared_ptr<const Fd>> keep;  // what the pieces are of
+
+  std::uint64_t bytes() const;
 };
-Result<MadePart> look_at_part(clients::TableFormat format, const Fd& fd, std::string name);
+// Of a file of the part's own. Errors also: of reading it.
+Result<MadePart> part_of(clients::TableFormat format, std::shared_ptr<const Fd> fd);
+// Of the rows themselves.
+Result<std::string> sha256_of(const MadePart& part);
 
 class OutputRows {
  public:
@@ -49,11 +56,11 @@ class OutputRows {
 
  private:
   Result<std::uint64_t> end() const;  // where the next part goes
+  Result<void> note_footer(std::string_view text, std::uint64_t bytes);
   void begin_writing(std::uint64_t end);
 
-  clients::TableFormat format_;
   const Fd& to_;
-  std::optional<ParquetJoin> parquet_;  // not for lines
+  std::optional<ParquetJoin> parquet_;  // makes the footer; not for lines
   std::uint64_t begun_ = 0;             // bytes that the disk was asked to write
 };
 

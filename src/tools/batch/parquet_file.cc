@@ -11,8 +11,6 @@ namespace {
 
 using namespace parquet;
 
-constexpr std::string_view kMagic = "PAR1";
-
 ThriftValue number(std::uint64_t value) {
   return ThriftValue::i64(static_cast<std::int64_t>(value));
 }
@@ -84,7 +82,7 @@ Result<ParquetTable> ParquetJoin::fit(std::span<const ParquetSide> sides) {
     SLUICE_CHECK(check_same(*table_, table));
     return table;
   }
-  SLUICE_CHECK(out_.write(kMagic));
+  SLUICE_CHECK(out_.write(kParquetMagic));
   head_ = head_of(sides);
   table_ = table;
   return table;
@@ -98,13 +96,6 @@ Result<void> ParquetJoin::add(const ParquetRows& rows) {
     SLUICE_CHECK(add_group({&source, 1}, index));
   }
   return out_.flush();
-}
-
-Result<void> ParquetJoin::recall(const ParquetRows& rows) {
-  out_.only_count(true);
-  auto added = add(rows);
-  out_.only_count(false);
-  return added;
 }
 
 Result<void> ParquetJoin::add(const ParquetRows& left, std::span<const std::string> without,
@@ -127,11 +118,10 @@ Result<void> ParquetJoin::move_chunk(const Source& source, ThriftStruct& chunk) 
   const auto start = out_.position();
   const auto data = static_cast<std::uint64_t>(*meta.integer(kMetaDataOffset));
   const auto dictionary = meta.integer(kMetaDictionaryOffset).value_or(0);
-  const auto from = place.offset + static_cast<std::uint64_t>(source.rows.moved);
-  SLUICE_CHECK(out_.copy(source.rows.fd, from, place.length, source.rows.footer.name));
+  SLUICE_CHECK(out_.copy(source.rows.fd, place.offset, place.length, source.rows.footer.name));
   const bool empty = place.length == 0;
   meta.set(kMetaDataOffset, number(empty ? start : data - place.offset + start));
-  if (empty || dictionary < static_cast<std::int64_t>(kMagic.size())) {
+  if (empty || dictionary < static_cast<std::int64_t>(kParquetMagic.size())) {
     meta.erase(kMetaDictionaryOffset);
   } else {
     meta.set(kMetaDictionaryOffset, number(start));
@@ -194,7 +184,7 @@ Result<void> ParquetJoin::add_group(std::span<const Source> sources, std::size_t
   return {};
 }
 
-Result<void> ParquetJoin::finish() {
+Result<std::string> ParquetJoin::footer() {
   if (!table_) {
     return invalid("bad_table", "there is nothing to write a file of; expected at least one file");
   }
@@ -207,10 +197,19 @@ Result<void> ParquetJoin::finish() {
     return invalid("bad_table",
                    "the output would have a footer of more than 2 GB; write fewer row groups");
   }
-  auto length = static_cast<std::uint32_t>(footer.size());
-  for (int byte = 0; byte < 4; ++byte, length >>= 8) footer += static_cast<char>(length);
-  footer += kMagic;
-  return out_.write(footer);
+  return footer;
+}
+
+std::string parquet_end(std::size_t footer) {
+  std::string out;
+  auto length = static_cast<std::uint32_t>(footer);
+  for (int byte = 0; byte < 4; ++byte, length >>= 8) out += static_cast<char>(length);
+  return out += kParquetMagic;
+}
+
+Result<void> ParquetJoin::finish() {
+  SLUICE_TRY(const auto footer, this->footer());
+  return out_.write(footer + parquet_end(footer.size()));
 }
 
 Result<void> extract(const ParquetRows& rows, const Fd& to) {

@@ -37,8 +37,6 @@ struct ParquetRows {
   const ParquetFooter& footer;
   std::size_t first = 0;
   std::size_t last = std::numeric_limits<std::size_t>::max();  // beyond the end: up to it
-  // How much further behind the bytes lie than the footer says.
-  std::int64_t moved = 0;
 };
 
 // One file out of the rows of many, one after the other. It is written from where the descriptor
@@ -52,12 +50,13 @@ struct ParquetRows {
 class ParquetJoin {
  public:
   explicit ParquetJoin(const Fd& to) : out_(to) {}
+  // Writes nothing: for whoever writes the bytes himself, front and columns, which are `noted`.
+  ParquetJoin() : out_(Fd()) { out_.only_note(); }
+  const std::vector<Piece>& noted() const { return out_.noted(); }
 
   // All rows must have the same columns: names, types, whether they may be null. The key-value
   // metadata of the first are the file's.
   Result<void> add(const ParquetRows& rows);
-  // Rows that are in the output already, because they were added when it was written so far.
-  Result<void> recall(const ParquetRows& rows);
   // The columns of both: those of `left` but the ones named in `without` (which need not be there),
   // and behind them those of `right`. The row groups of both have the same numbers of rows; those
   // without rows do not count. Descriptions of the whole schema among the metadata, such as
@@ -66,6 +65,8 @@ class ParquetJoin {
                    const ParquetRows& right);
   // Writes the footer. Called once, at the end, when something was added.
   Result<void> finish();
+  // The same as a text, without its length and the magic behind it.
+  Result<std::string> footer();
 
   std::uint64_t rows() const { return rows_; }
 
@@ -90,6 +91,10 @@ class ParquetJoin {
   std::size_t count_ = 0;
   std::uint64_t rows_ = 0;
 };
+
+// What comes before the columns of a file, and behind a footer of so many bytes.
+inline constexpr std::string_view kParquetMagic = "PAR1";
+std::string parquet_end(std::size_t footer);
 
 // A file of its own with some of the row groups.
 Result<void> extract(const ParquetRows& rows, const Fd& to);

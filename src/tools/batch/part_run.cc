@@ -87,10 +87,10 @@ Result<void> answer_plain(const Work& work, const Fd& bytes, Answering& answerin
 
 enum class Source { kPlainLines, kTable };
 
-Result<PartAnswered> answer_and_write(const Work& work, const Fd& bytes, Source source,
-                                      Answering& answering) {
-  SLUICE_CHECK(source == Source::kPlainLines ? answer_plain(work, bytes, answering)
-                                             : answer_all(work, bytes, answering));
+Result<PartAnswered> answer_and_write(const Work& work, std::shared_ptr<const Fd> bytes,
+                                      Source source, Answering& answering) {
+  SLUICE_CHECK(source == Source::kPlainLines ? answer_plain(work, *bytes, answering)
+                                             : answer_all(work, *bytes, answering));
   const Part& part = work.part();
   if (answering.rows() != part.rows) {
     return unavailable("changing", clients::shown_name(work.file().path) + " has " +
@@ -99,8 +99,8 @@ Result<PartAnswered> answer_and_write(const Work& work, const Fd& bytes, Source 
                                        " were counted: it is damaged, or has empty lines");
   }
   PartAnswered out;
-  SLUICE_TRY(out.file, work.files.written.take());
-  SLUICE_CHECK(write_part(work.plan, work.index, work.session, bytes, *out.file, work.subject()));
+  SLUICE_TRY(out.made, make_part(work.plan, work.index, work.session, bytes, work.files.written,
+                                 work.subject()));
   out.done.rows = answering.rows();
   out.done.written = answering.written();
   out.done.bad = answering.bad();
@@ -109,7 +109,7 @@ Result<PartAnswered> answer_and_write(const Work& work, const Fd& bytes, Source 
 }
 
 // Once: nothing is left behind where it fails.
-Result<PartAnswered> run_once(const Work& work, const Fd& bytes, Source source,
+Result<PartAnswered> run_once(const Work& work, std::shared_ptr<const Fd> bytes, Source source,
                               std::span<const BrokenLine> broken = {}) {
   SLUICE_TRY(auto table, work.session.fill(kAnswersTable, work.plan.answers.table()));
   const Plan& plan = work.plan;
@@ -127,16 +127,17 @@ Result<PartAnswered> run_part(const Plan& plan, std::size_t index, DuckdbSession
   const Work work{plan, index, session, files, counts};
   SLUICE_TRY(const auto bytes, files.read.take());
   SLUICE_CHECK(part_bytes(plan.input, plan.parts, work.part(), *bytes));
-  auto done = run_once(work, *bytes, plan.plain ? Source::kPlainLines : Source::kTable);
-  if (!done && done.error().reason == kNotPlain) done = run_once(work, *bytes, Source::kTable);
+  auto done = run_once(work, bytes, plan.plain ? Source::kPlainLines : Source::kTable);
+  if (!done && done.error().reason == kNotPlain) done = run_once(work, bytes, Source::kTable);
   const bool sortable =
       !done && plan.options.on_error != OnError::kFail && of_lines(done.error(), plan.input.format);
   if (!sortable) return done;
-  SLUICE_TRY(const auto sorted, sort_out(session, *bytes, work.subject(), [&](const Fd& fd) {
+  SLUICE_TRY(auto sorted, sort_out(session, *bytes, work.subject(), [&](const Fd& fd) {
                return "SELECT * FROM " + raw_table(plan.schema, fd, work.file());
              }));
   if (sorted.broken.empty()) return done;
-  return run_once(work, sorted.bytes, Source::kTable, sorted.broken);
+  return run_once(work, std::make_shared<const Fd>(std::move(sorted.bytes)), Source::kTable,
+                  sorted.broken);
 }
 
 }  // namespace sluice::tools::batch

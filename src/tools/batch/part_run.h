@@ -1,4 +1,4 @@
-// One part of the input, from its bytes to a table of its own with the answers.
+// One part of the input, from its bytes to its rows with the answers.
 //
 // First the model's columns are read and answered, a batch at a time, into a table of the
 // session's; then the part and that table are written side by side. So every row is answered in its
@@ -13,6 +13,7 @@
 #include "tools/batch/counts.h"
 #include "tools/batch/journal.h"
 #include "tools/batch/memory_files.h"
+#include "tools/batch/output_rows.h"
 #include "tools/batch/plan.h"
 
 namespace sluice::tools::batch {
@@ -24,8 +25,8 @@ struct PartFiles {
 
 // What has become of a part.
 struct PartAnswered {
-  PartDone done;                   // of it, how many
-  std::shared_ptr<const Fd> file;  // a table of its own
+  PartDone done;  // of it, how many
+  MadePart made;
   std::string bad_lines;
 };
 

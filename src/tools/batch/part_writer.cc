@@ -94,20 +94,26 @@ Result<void> write_whole(const Plan& plan, std::size_t index, DuckdbSession& ses
 }
 
 // A row group of answers for each of the part's.
-Result<void> write_groups_beside(const Plan& plan, DuckdbSession& session, const Fd& bytes,
-                                 const Fd& to, const SqlSubject& subject) {
+// Nothing is copied on the way to the output.
+Result<MadePart> groups_beside(const Plan& plan, DuckdbSession& session,
+                               std::shared_ptr<const Fd> part, const SqlSubject& subject) {
+  const Fd& bytes = *part;
   SLUICE_TRY(const auto left, read_footer(bytes, clients::shown_name(subject.file)));
+  MadePart out;
+  out.keep.push_back(std::move(part));
   std::vector<std::string> without;
   for (std::size_t i = 0; i < plan.schema.raw.size(); ++i) {
     const auto& name = plan.schema.raw[i].name;
     if (plan.answers.replaces(name)) without.push_back(name);
   }
-  ParquetJoin join(to);
+  ParquetJoin join;
   std::uint64_t first = 0;
   for (std::size_t group = 0; group < left.row_groups.size(); ++group) {
     const std::uint64_t rows = left.row_groups[group].rows;
     if (rows == 0) continue;
-    SLUICE_TRY(const auto answers, memory_file("answers"));
+    SLUICE_TRY(auto file, memory_file("answers"));
+    out.keep.push_back(std::make_shared<const Fd>(std::move(file)));
+    const Fd& answers = *out.keep.back();
     SLUICE_CHECK(session.run("COPY (SELECT " + answer_values(plan) + " FROM " + kAnswersTable +
                                  " a WHERE rowid >= " + std::to_string(first) + " AND rowid < " +
                                  std::to_string(first + rows) + ") TO " + sql_file(answers) +
@@ -119,8 +125,9 @@ Result<void> write_groups_beside(const Plan& plan, DuckdbSession& session, const
     SLUICE_CHECK(join.add({bytes, left, group, group + 1}, without, {answers, right}));
     first += rows;
   }
-  SLUICE_CHECK(join.finish());
-  return cut_behind(to);
+  SLUICE_TRY(out.footer, join.footer());
+  out.pieces = join.noted();
+  return out;
 }
 
 // ---- lines beside lines ------------------------------------------------------------------------
@@ -190,14 +197,17 @@ Result<void> write_lines_beside(const Plan& plan, std::size_t index, DuckdbSessi
 
 }  // namespace
 
-Result<void> write_part(const Plan& plan, std::size_t index, DuckdbSession& session, const Fd& part,
-                        const Fd& to, const SqlSubject& subject) {
-  switch (plan.writing) {
-    case Writing::kGroupsBeside: return write_groups_beside(plan, session, part, to, subject);
-    case Writing::kLinesBeside: return write_lines_beside(plan, index, session, part, to, subject);
-    case Writing::kWhole: break;
+Result<MadePart> make_part(const Plan& plan, std::size_t index, DuckdbSession& session,
+                           std::shared_ptr<const Fd> part, MemoryFiles& files,
+                           const SqlSubject& subject) {
+  if (plan.writing == Writing::kGroupsBeside) {
+    return groups_beside(plan, session, std::move(part), subject);
   }
-  return write_whole(plan, index, session, part, to, subject);
+  SLUICE_TRY(auto to, files.take());
+  const bool beside = plan.writing == Writing::kLinesBeside;
+  SLUICE_CHECK(beside ? write_lines_beside(plan, index, session, *part, *to, subject)
+                      : write_whole(plan, index, session, *part, *to, subject));
+  return part_of(plan.output, std::move(to));
 }
 
 }  // namespace sluice::tools::batch

@@ -19,11 +19,6 @@ constexpr std::uint64_t kTextBytes = std::uint64_t{8} << 20;
 constexpr std::uint64_t kFewRows = 50'000;
 constexpr std::uint64_t kFewBytes = std::uint64_t{16} << 20;
 
-Failure unreadable(const std::filesystem::path& file, int error) {
-  return unavailable("unreadable",
-                     clients::shown_name(file) + " cannot be read: " + std::strerror(error));
-}
-
 Result<void> cut_parquet(const Input& input, std::size_t file, Parts& out) {
   SLUICE_TRY(const auto table, open_input(input, file));
   SLUICE_TRY(auto footer, read_footer(table.fd, clients::shown_name(input.files[file].path)));
@@ -88,27 +83,6 @@ Result<void> cut_lines(const Input& input, std::size_t file, Parts& out) {
   }
 }
 
-// The bytes from `offset` on, to where `to` stands.
-Result<void> copy_bytes(const clients::OpenTable& table, std::uint64_t offset, std::uint64_t length,
-                        const Fd& to) {
-  std::vector<char> buffer(std::min<std::uint64_t>(length, std::uint64_t{1} << 20));
-  while (length > 0) {
-    const auto got =
-        ::pread(table.fd.get(), buffer.data(), std::min<std::uint64_t>(buffer.size(), length),
-                static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return unreadable(table.file, errno);
-    if (got == 0) return unreadable(table.file, EIO);
-    if (::write(to.get(), buffer.data(), static_cast<std::size_t>(got)) != got) {
-      return fail(Code::kResourceExhausted, "too_large",
-                  "there is no memory for a part of the input; use fewer --workers");
-    }
-    offset += static_cast<std::uint64_t>(got);
-    length -= static_cast<std::uint64_t>(got);
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<Parts> cut(const Input& input) {
@@ -138,7 +112,10 @@ Result<void> part_bytes(const Input& input, const Parts& parts, const Part& part
       return internal("the names of the columns could not be kept");
     }
   }
-  SLUICE_CHECK(copy_bytes(table, part.begin, part.end - part.begin, to));
+  ByteWriter writer(to);
+  SLUICE_CHECK(
+      writer.copy(table.fd, part.begin, part.end - part.begin, clients::shown_name(table.file)));
+  SLUICE_CHECK(writer.flush());
   return cut_behind(to);
 }
 
