@@ -13,6 +13,8 @@
 #include <span>
 #include <vector>
 
+#include "engines/tree_masks.h"
+
 namespace sluice::engines {
 
 // As model files have it: nodes by number, the first is the root.
@@ -53,9 +55,13 @@ class TreeEnsemble {
     std::size_t first;  // node
     std::size_t depth;
     std::size_t group;
+    MaskTree masks;  // without leaves: it has too many, and is walked
   };
 
   bool place(const Tree& tree);
+  void make_masks(Place& place, std::size_t leaves);
+  std::uint32_t column_of(std::uint32_t feature);
+  void add_sixteen(const float* rows, float* columns, float* sums) const;
   template <bool kMissing>
   void add_block(const float* rows, std::size_t count, float* sums) const;
   template <bool kMissing, std::size_t kRows>
@@ -65,6 +71,8 @@ class TreeEnsemble {
   std::size_t groups_ = 0;
   std::vector<Node> nodes_;
   std::vector<Place> trees_;
+  std::vector<std::uint32_t> tested_;     // features that masks test; their places are columns
+  std::vector<std::uint32_t> column_of_;  // of each feature, if it has one
 };
 
 }  // namespace sluice::engines
