@@ -210,6 +210,34 @@ def lines_beside(report, table, root):
                  [f"{number:07d}" for number in range(490, 500)])
 
 
+def lines_of_numbers(report, table, root):
+    """What is plain is read in another way than what is not: the answers must not tell which."""
+    rows = [",".join(map(repr, row)) for row in table.rows.tolist()]
+    rows *= -(-120_000 // len(rows))  # several parts
+    want = numpy.tile(table.want(), len(rows) // len(table.rows)) > 0.5
+    source, target = root / "numbers.csv", root / "numbers-out.csv"
+
+    def answers(quoted, *bad):
+        lines = [",".join(table.names), *rows]
+        for number in quoted:
+            lines[number + 1] = '"' + lines[number + 1].replace(",", '",', 1)
+        for number in bad:
+            lines[number + 1] = "oops" + lines[number + 1]
+        source.write_text("\n".join(lines) + "\n")
+        return run("--model", table.model, "--input", source, "--output", target, "--workers", 4)
+
+    for quoted in ((), range(0, len(rows), 1000), (len(rows) - 1,)):
+        done = answers(quoted)
+        if report.equal(f"{len(quoted)} quotes", done.returncode, 0):
+            got = [line.rsplit(",", 2)[1] == "1" for line in open(target)][1:]
+            report.check("the library's classes", got == want.tolist(), f"{len(got)} lines")
+    third = len(rows) // 3
+    for _ in range(3):
+        done = answers((), third, third + 1, len(rows) - 1)
+        report.check("of several bad rows the first is told", f"row {third + 1} of" in done.stderr,
+                     done.stderr)
+
+
 def broken_lines(report, table, root):
     """Lines that are no rows at all are bad rows, told with why; without --on-error they end it."""
     header, lines = plain_lines(table, 300)
@@ -378,6 +406,7 @@ def main():
         Report("batch").run(numbers, classes, with_table(as_predict, diabetes),
                             with_table(columns, diabetes), with_table(bad_rows, diabetes),
                             with_table(lines_beside, diabetes), with_table(broken_lines, diabetes),
+                            with_table(lines_of_numbers, cancer),
                             with_table(killed, cancer), with_table(interrupted, cancer),
                             with_table(shards, cancer))
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <limits>
 #include <map>
 #include <mutex>
 
@@ -94,32 +95,33 @@ class InOrder {
 
   // The part is written when all before it, by `place`, are: by this thread, or by the one that
   // brings the part that is missing. Waits where too many wait already. Errors: of any part that
-  // this thread wrote; kCancelled when another gave up.
+  // this thread wrote; kCancelled when one before it failed.
   Result<void> write(std::size_t place, std::size_t index, PartAnswered part) {
     SLUICE_TRY(part.done.sha256, sha256_of(part.made));
     part.done.bytes = part.made.bytes();
     std::unique_lock lock(mutex_);
-    waiting_.emplace(place, Waiting{index, std::move(part)});
-    while (!given_up_ && !writing_ && is_next()) {
+    if (place < failed_) waiting_.emplace(place, Waiting{index, std::move(part)});
+    while (!writing_ && is_next()) {
       writing_ = true;
       auto first = waiting_.extract(waiting_.begin());
       lock.unlock();
       auto written = write_next(first.mapped());
       lock.lock();
       writing_ = false;
-      if (!written) return written;
+      if (!written) return fail_at(next_), written;
       ++next_;
       changed_.notify_all();
     }
-    changed_.wait(lock, [&] { return waiting_.size() <= plan_.options.workers || given_up_; });
-    if (given_up_) return fail(Code::kCancelled, "stopped", "a part before this one failed");
-    return {};
+    changed_.wait(lock,
+                  [&] { return waiting_.size() <= plan_.options.workers || place >= failed_; });
+    if (place < failed_) return {};
+    return fail(Code::kCancelled, "stopped", "a part before this one failed");
   }
 
-  void give_up() {
+  // Nothing is written from this part on; those before it are.
+  void give_up(std::size_t place) {
     const std::lock_guard lock(mutex_);
-    given_up_ = true;
-    changed_.notify_all();
+    fail_at(place);
   }
 
  private:
@@ -129,6 +131,12 @@ class InOrder {
   };
 
   bool is_next() const { return !waiting_.empty() && waiting_.begin()->first == next_; }
+
+  void fail_at(std::size_t place) {
+    failed_ = std::min(failed_, place);
+    waiting_.erase(waiting_.lower_bound(failed_), waiting_.end());
+    changed_.notify_all();
+  }
 
   Result<void> write_next(Waiting& one) {
     auto& done = one.part.done;
@@ -148,8 +156,8 @@ class InOrder {
   std::condition_variable changed_;
   std::map<std::size_t, Waiting> waiting_;  // by place; guarded by the mutex, as all below
   std::size_t next_ = 0;
+  std::size_t failed_ = std::numeric_limits<std::size_t>::max();  // the first that did
   bool writing_ = false;
-  bool given_up_ = false;
 };
 
 void count_found(const Journal& journal, Counts& counts, Summary& summary) {
@@ -178,10 +186,9 @@ Result<void> run_parts(const clients::Duckdb& engine, const Plan& plan, Journal&
   const auto work = [&](clients::DuckdbSession& session, std::size_t place) -> Result<void> {
     const std::size_t index = range.first + found + place;
     auto part = run_part(plan, index, session, files, counts);
-    auto written = part ? in_order.write(place, index, *std::move(part))
-                        : Result<void>(Failure(std::move(part).error()));
-    if (!written) in_order.give_up();
-    return written;
+    if (part) return in_order.write(place, index, *std::move(part));
+    in_order.give_up(place);
+    return Failure(std::move(part).error());
   };
   SLUICE_CHECK(side_by_side(engine, counts.parts - found, plan.options.workers, stop, work));
   summary.stopped = counts.parts_done < counts.parts;

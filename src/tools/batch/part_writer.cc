@@ -83,6 +83,7 @@ Result<void> write_whole(const Plan& plan, std::size_t index, DuckdbSession& ses
                           kAnswersTable + " a WHERE a.keep) TO ";
   const std::string options = format_options(plan.output, index == 0);
   if (plan.output != TableFormat::kParquet) {
+    SLUICE_CHECK(cut_behind(to));  // what another part has left
     return session.run(sql + sql_file(to) + options, subject);
   }
   // DuckDB's file has more between the columns than columns; what is joined later has not.
