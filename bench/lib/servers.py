@@ -54,7 +54,7 @@ class Server:
             if ports and all(_connects(number) for number in ports.values()) and (
                     not ready or _answers(ports["http"], ready)):
                 return ports
-            time.sleep(0.05)
+            time.sleep(0.02)
         raise BenchError(f"{name} was not ready after {patience} s")
 
     def tree(self):

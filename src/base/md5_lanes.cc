@@ -72,16 +72,58 @@ SLUICE_INLINE void steps(const std::array<Word, kWords>& words, std::array<Word,
   (step<kStep>(words, s), ...);
 }
 
+// Of both, each in quarters of four words: first or last two of each quarter, word by word or two
+// by two; every other quarter. All of them are one instruction of AVX-512.
+SLUICE_INLINE void first_words(const Word& a, const Word& b, Word& out) {
+  out = __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+}
+SLUICE_INLINE void last_words(const Word& a, const Word& b, Word& out) {
+  out = __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+}
+SLUICE_INLINE void first_pairs(const Word& a, const Word& b, Word& out) {
+  out = __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+}
+SLUICE_INLINE void last_pairs(const Word& a, const Word& b, Word& out) {
+  out = __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+}
+SLUICE_INLINE void even_quarters(const Word& a, const Word& b, Word& out) {
+  out = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+}
+SLUICE_INLINE void odd_quarters(const Word& a, const Word& b, Word& out) {
+  out = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+}
+
 // Words lie text by text, and are wanted lane by lane.
 SLUICE_INLINE void take_words(Md5Lanes::Bytes& from, std::array<Word, kWords>& words) {
-  alignas(Word) std::array<std::array<std::uint32_t, kLanes>, kWords> turned;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    std::array<std::uint32_t, kWords> row;
-    std::memcpy(row.data(), from[lane], sizeof row);
-    for (std::size_t i = 0; i < kWords; ++i) turned[i][lane] = row[i];
-    from[lane] += Md5Lanes::kBlock;
+  // Of four texts each: in quarter q of fours[4 * g + j] is word 4 * q + j of the texts of group g.
+  std::array<Word, kWords> fours;
+  for (std::size_t group = 0; group < 4; ++group) {
+    std::array<Word, 4> text;
+    for (std::size_t i = 0; i < 4; ++i) {
+      std::memcpy(&text[i], from[4 * group + i], sizeof text[i]);
+      from[4 * group + i] += Md5Lanes::kBlock;
+    }
+    Word first01, first23, last01, last23;
+    first_words(text[0], text[1], first01);
+    first_words(text[2], text[3], first23);
+    last_words(text[0], text[1], last01);
+    last_words(text[2], text[3], last23);
+    first_pairs(first01, first23, fours[4 * group]);
+    last_pairs(first01, first23, fours[4 * group + 1]);
+    first_pairs(last01, last23, fours[4 * group + 2]);
+    last_pairs(last01, last23, fours[4 * group + 3]);
   }
-  std::memcpy(words.data(), turned.data(), sizeof turned);
+  for (std::size_t j = 0; j < 4; ++j) {
+    Word even01, even23, odd01, odd23;
+    even_quarters(fours[j], fours[4 + j], even01);
+    even_quarters(fours[8 + j], fours[12 + j], even23);
+    odd_quarters(fours[j], fours[4 + j], odd01);
+    odd_quarters(fours[8 + j], fours[12 + j], odd23);
+    even_quarters(even01, even23, words[j]);
+    even_quarters(odd01, odd23, words[4 + j]);
+    odd_quarters(even01, even23, words[8 + j]);
+    odd_quarters(odd01, odd23, words[12 + j]);
+  }
 }
 
 SLUICE_INLINE void digest(State& state, Md5Lanes::Bytes& from, std::size_t blocks) {
