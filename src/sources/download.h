@@ -31,7 +31,7 @@ struct DownloadPlan {
   std::filesystem::path notes;      // the note of finished pieces
   std::vector<Object> objects;      // with safe keys
   int connections = 4;
-  std::uint64_t piece = std::uint64_t{16} << 20;
+  std::uint64_t piece = std::uint64_t{48} << 20;
 };
 
 struct Downloaded {
