@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/always_inline.h"
+
 namespace sluice {
 namespace {
 
@@ -37,11 +39,9 @@ constexpr std::array<std::uint32_t, 64> kSines = {
 constexpr std::array<std::array<int, 4>, 4> kTurns = {
     {{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}}};
 
-#define SLUICE_INLINE inline __attribute__((always_inline))
-
 // The step's function of RFC 1321, rewritten with the fewest operations.
 template <std::size_t kRound>
-SLUICE_INLINE void mix(const Word& b, const Word& c, const Word& d, Word& out) {
+SLUICE_ALWAYS_INLINE void mix(const Word& b, const Word& c, const Word& d, Word& out) {
   if constexpr (kRound == 0) out = d ^ (b & (c ^ d));
   if constexpr (kRound == 1) out = c ^ (d & (b ^ c));
   if constexpr (kRound == 2) out = b ^ c ^ d;
@@ -55,7 +55,7 @@ constexpr std::size_t word_of(std::size_t step) {
 }
 
 template <std::size_t kStep>
-SLUICE_INLINE void step(const std::array<Word, kWords>& words, std::array<Word, 4>& s) {
+SLUICE_ALWAYS_INLINE void step(const std::array<Word, kWords>& words, std::array<Word, 4>& s) {
   // Who is a, b, c and d goes round.
   Word& a = s[(64 - kStep) % 4];
   const Word& b = s[(65 - kStep) % 4];
@@ -67,34 +67,34 @@ SLUICE_INLINE void step(const std::array<Word, kWords>& words, std::array<Word, 
 }
 
 template <std::size_t... kStep>
-SLUICE_INLINE void steps(const std::array<Word, kWords>& words, std::array<Word, 4>& s,
-                         std::index_sequence<kStep...>) {
+SLUICE_ALWAYS_INLINE void steps(const std::array<Word, kWords>& words, std::array<Word, 4>& s,
+                                std::index_sequence<kStep...>) {
   (step<kStep>(words, s), ...);
 }
 
 // Of both, each in quarters of four words: first or last two of each quarter, word by word or two
 // by two; every other quarter. All of them are one instruction of AVX-512.
-SLUICE_INLINE void first_words(const Word& a, const Word& b, Word& out) {
+SLUICE_ALWAYS_INLINE void first_words(const Word& a, const Word& b, Word& out) {
   out = __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
 }
-SLUICE_INLINE void last_words(const Word& a, const Word& b, Word& out) {
+SLUICE_ALWAYS_INLINE void last_words(const Word& a, const Word& b, Word& out) {
   out = __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
 }
-SLUICE_INLINE void first_pairs(const Word& a, const Word& b, Word& out) {
+SLUICE_ALWAYS_INLINE void first_pairs(const Word& a, const Word& b, Word& out) {
   out = __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
 }
-SLUICE_INLINE void last_pairs(const Word& a, const Word& b, Word& out) {
+SLUICE_ALWAYS_INLINE void last_pairs(const Word& a, const Word& b, Word& out) {
   out = __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
 }
-SLUICE_INLINE void even_quarters(const Word& a, const Word& b, Word& out) {
+SLUICE_ALWAYS_INLINE void even_quarters(const Word& a, const Word& b, Word& out) {
   out = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
 }
-SLUICE_INLINE void odd_quarters(const Word& a, const Word& b, Word& out) {
+SLUICE_ALWAYS_INLINE void odd_quarters(const Word& a, const Word& b, Word& out) {
   out = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
 }
 
 // Words lie text by text, and are wanted lane by lane.
-SLUICE_INLINE void take_words(Md5Lanes::Bytes& from, std::array<Word, kWords>& words) {
+SLUICE_ALWAYS_INLINE void take_words(Md5Lanes::Bytes& from, std::array<Word, kWords>& words) {
   // Of four texts each: in quarter q of fours[4 * g + j] is word 4 * q + j of the texts of group g.
   std::array<Word, kWords> fours;
   for (std::size_t group = 0; group < 4; ++group) {
@@ -126,7 +126,7 @@ SLUICE_INLINE void take_words(Md5Lanes::Bytes& from, std::array<Word, kWords>& w
   }
 }
 
-SLUICE_INLINE void digest(State& state, Md5Lanes::Bytes& from, std::size_t blocks) {
+SLUICE_ALWAYS_INLINE void digest(State& state, Md5Lanes::Bytes& from, std::size_t blocks) {
   std::array<Word, 4> s;
   std::memcpy(s.data(), state.data(), sizeof s);
   for (; blocks > 0; --blocks) {

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "base/always_inline.h"
+
 namespace sluice::engines {
 namespace {
 
@@ -10,10 +12,8 @@ namespace {
 using Floats = float __attribute__((vector_size(4 * kMaskRows)));
 using Bits = std::uint32_t __attribute__((vector_size(4 * kMaskRows)));
 
-#define SLUICE_INLINE inline __attribute__((always_inline))
-
-SLUICE_INLINE void add(const MaskTree& tree, const float* columns, float* sums,
-                       std::size_t stride) {
+SLUICE_ALWAYS_INLINE void add(const MaskTree& tree, const float* columns, float* sums,
+                              std::size_t stride) {
   const auto* const values = reinterpret_cast<const Floats*>(columns);
   Bits left = ~Bits{};
   for (const auto& test : tree.missing_right) {

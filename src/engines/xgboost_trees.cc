@@ -82,7 +82,78 @@ void softmax(std::span<float> values) {
   for (auto& value : values) value /= static_cast<float>(sum);
 }
 
+// How many groups and iterations there are.
+struct Layers {
+  std::size_t groups = 1;
+  std::size_t most = std::numeric_limits<std::size_t>::max();  // trees
+};
+
+Layers layers_of(dom::element root, std::size_t iterations) {
+  Layers out;
+  const auto at_least_one = [&](const char* path) {
+    return static_cast<std::size_t>(std::max(number_at(root, path).value_or(1), 1.0));
+  };
+  out.groups = at_least_one("/learner/learner_model_param/num_class");
+  const auto parallel =
+      at_least_one("/learner/gradient_booster/model/gbtree_model_param/num_parallel_tree");
+  if (iterations > 0) out.most = iterations * out.groups * parallel;
+  return out;
+}
+
+std::optional<std::vector<Tree>> read_trees(dom::element root, std::size_t most) {
+  dom::array trees;
+  dom::array groups;
+  const auto model = root.at_pointer("/learner/gradient_booster/model");
+  if (model["trees"].get_array().get(trees) != simdjson::SUCCESS ||
+      model["tree_info"].get_array().get(groups) != simdjson::SUCCESS) {
+    return std::nullopt;
+  }
+  std::vector<Tree> out;
+  auto group = groups.begin();
+  for (const auto one : trees) {
+    if (out.size() == most) break;
+    auto tree = read_tree(one);
+    if (!tree || !(group != groups.end())) return std::nullopt;
+    tree->group = static_cast<std::size_t>(number(*group).value_or(0));
+    out.push_back(*std::move(tree));
+    ++group;
+  }
+  return out;
+}
+
+// Rows by which two sums of trees can be told apart: of thresholds, of what lies next to them, and
+// with missing values in one half.
+std::vector<float> telling_rows(const std::vector<std::vector<float>>& thresholds) {
+  std::mt19937 random(1);
+  const auto below = [&](std::size_t count) { return random() % count; };
+  std::vector<float> out(kRowsHeld * thresholds.size());
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto& own = thresholds[i % thresholds.size()];
+    const float near = own.empty() ? static_cast<float>(below(100)) : own[below(own.size())];
+    switch (below(8)) {
+      case 0: out[i] = i < out.size() / 2 ? 0 : std::numeric_limits<float>::quiet_NaN(); break;
+      case 1: out[i] = std::nextafter(near, -kInfinity); break;
+      case 2: out[i] = std::nextafter(near, kInfinity); break;
+      case 3: out[i] = near; break;
+      case 4: out[i] = near * 2 + 1; break;
+      case 5: out[i] = -near - 1; break;
+      default: out[i] = near + (static_cast<float>(below(1000)) - 500) / 1000 * std::abs(near);
+    }
+  }
+  return out;
+}
+
 }  // namespace
+
+// Nothing for objectives that are not known here.
+std::optional<XgboostTrees::Link> XgboostTrees::link_of(std::string_view objective) {
+  if (objective == "binary:logistic" || objective == "reg:logistic") return Link::kLogistic;
+  if (objective == "multi:softprob") return Link::kSoftmax;
+  const bool plain = objective == "binary:logitraw" || objective == "reg:squarederror" ||
+                     objective.starts_with("rank:");
+  return plain ? std::optional(Link::kIdentity) : std::nullopt;
+}
 
 std::optional<XgboostTrees> XgboostTrees::read(std::string_view json, std::size_t iterations) {
   dom::parser parser;
@@ -90,51 +161,23 @@ std::optional<XgboostTrees> XgboostTrees::read(std::string_view json, std::size_
   if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS) return std::nullopt;
   if (text_at(root, "/learner/gradient_booster/name") != "gbtree") return std::nullopt;
   const auto objective = text_at(root, "/learner/objective/name");
-  auto link = Link::kIdentity;
-  if (objective == "binary:logistic" || objective == "reg:logistic") {
-    link = Link::kLogistic;
-  } else if (objective == "multi:softprob") {
-    link = Link::kSoftmax;
-  } else if (objective != "binary:logitraw" && objective != "reg:squarederror" &&
-             !objective.starts_with("rank:")) {
-    return std::nullopt;
-  }
+  const auto link = link_of(objective);
   const auto base = number_at(root, "/learner/learner_model_param/base_score");
   const auto features = number_at(root, "/learner/learner_model_param/num_feature");
-  const auto classes = number_at(root, "/learner/learner_model_param/num_class").value_or(0);
-  const auto parallel =
-      number_at(root, "/learner/gradient_booster/model/gbtree_model_param/num_parallel_tree")
-          .value_or(1);
-  if (!base || !features || *features < 1 || *features > kMostFeatures) return std::nullopt;
-  const auto groups = static_cast<std::size_t>(std::max(classes, 1.0));
-
-  dom::array from;
-  dom::array infos;
-  const auto model = root.at_pointer("/learner/gradient_booster/model");
-  if (model["trees"].get_array().get(from) != simdjson::SUCCESS ||
-      model["tree_info"].get_array().get(infos) != simdjson::SUCCESS) {
+  if (!link || !base || !features || *features < 1 || *features > kMostFeatures) {
     return std::nullopt;
   }
-  const auto layer = groups * static_cast<std::size_t>(std::max(parallel, 1.0));
-  const auto most = iterations == 0 ? std::numeric_limits<std::size_t>::max() : iterations * layer;
-  std::vector<Tree> trees;
-  auto info = infos.begin();
-  for (const auto one : from) {
-    if (trees.size() == most) break;
-    auto tree = read_tree(one);
-    if (!tree || !(info != infos.end())) return std::nullopt;
-    tree->group = static_cast<std::size_t>(number(*info).value_or(0));
-    trees.push_back(*std::move(tree));
-    ++info;
-  }
-  auto made = TreeEnsemble::make(trees, static_cast<std::size_t>(*features), groups);
+  const auto layers = layers_of(root, iterations);
+  const auto trees = read_trees(root, layers.most);
+  if (!trees) return std::nullopt;
+  auto made = TreeEnsemble::make(*trees, static_cast<std::size_t>(*features), layers.groups);
   if (!made) return std::nullopt;
   auto first = static_cast<float>(*base);
   // It is said as the answer that it is before any tree.
   if (link == Link::kLogistic || objective == "binary:logitraw") {
     first = -std::log(1.0F / first - 1.0F);
   }
-  return XgboostTrees(*std::move(made), link, first);
+  return XgboostTrees(*std::move(made), *link, first);
 }
 
 void XgboostTrees::predict(std::span<const float> rows, std::span<float> answers) const {
@@ -149,28 +192,7 @@ void XgboostTrees::predict(std::span<const float> rows, std::span<float> answers
 }
 
 bool XgboostTrees::agrees(const Library& library) const {
-  const auto thresholds = trees_.thresholds();
-  std::mt19937 random(1);
-  const auto below = [&](std::size_t count) { return random() % count; };
-  std::vector<float> rows(kRowsHeld * columns());
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto& own = thresholds[i % columns()];
-    const float near = own.empty() ? static_cast<float>(below(100)) : own[below(own.size())];
-    switch (below(8)) {
-      case 0: rows[i] = std::numeric_limits<float>::quiet_NaN(); break;
-      case 1: rows[i] = std::nextafter(near, -kInfinity); break;
-      case 2: rows[i] = std::nextafter(near, kInfinity); break;
-      case 3: rows[i] = near; break;
-      case 4: rows[i] = near * 2 + 1; break;
-      case 5: rows[i] = -near - 1; break;
-      default: rows[i] = near + (static_cast<float>(below(1000)) - 500) / 1000 * std::abs(near);
-    }
-  }
-  // Half of the rows have all their values.
-  for (std::size_t i = 0; i < rows.size() / 2; ++i) {
-    if (std::isnan(rows[i])) rows[i] = 0;
-  }
+  const auto rows = telling_rows(trees_.thresholds());
   std::vector<float> own(kRowsHeld * groups());
   predict(rows, own);
   const auto wanted = library(rows);

@@ -38,6 +38,7 @@ class XgboostTrees {
 
  private:
   enum class Link { kIdentity, kLogistic, kSoftmax };
+  static std::optional<Link> link_of(std::string_view objective);
   XgboostTrees(TreeEnsemble trees, Link link, float base)
       : trees_(std::move(trees)), link_(link), base_(base) {}
 

@@ -76,7 +76,7 @@ Result<void> ByteWriter::put(std::string_view bytes) const {
 
 Result<void> ByteWriter::write(std::string_view bytes) {
   SLUICE_CHECK(flush());
-  if (!only_note_) SLUICE_CHECK(put(bytes));
+  if (to_ >= 0) SLUICE_CHECK(put(bytes));
   position_ += bytes.size();
   return {};
 }
@@ -84,7 +84,7 @@ Result<void> ByteWriter::write(std::string_view bytes) {
 Result<void> ByteWriter::copy(const Fd& from, std::uint64_t offset, std::uint64_t length,
                               std::string_view name) {
   if (length == 0) return {};
-  if (only_note_) {
+  if (to_ < 0) {
     note(from, offset, length);
     position_ += length;
     return {};

@@ -43,6 +43,9 @@ class MappedPiece {
   static Result<MappedPiece> map(int fd, std::uint64_t offset, std::uint64_t length,
                                  std::string_view name);
   std::span<const std::byte> bytes() const { return bytes_; }
+  std::string_view text() const {
+    return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+  }
 
  private:
   std::shared_ptr<const void> pages_;
@@ -54,6 +57,8 @@ class MappedPiece {
 class ByteWriter {
  public:
   explicit ByteWriter(const Fd& to) : to_(to.get()) {}
+  // Writes nothing: what would be copied is noted instead.
+  ByteWriter() = default;
 
   // Bytes that were given to it.
   std::uint64_t position() const { return position_; }
@@ -63,8 +68,6 @@ class ByteWriter {
   Result<void> copy(const Fd& from, std::uint64_t offset, std::uint64_t length,
                     std::string_view name);
   Result<void> flush();
-  // From now on nothing is written, and what would be copied is noted instead.
-  void only_note() { only_note_ = true; }
   const std::vector<Piece>& noted() const { return noted_; }
 
  private:
@@ -72,13 +75,12 @@ class ByteWriter {
   Result<void> put(std::string_view bytes) const;
   Result<void> copy_in_pieces();
 
-  int to_;
+  int to_ = -1;    // nothing is written
   int from_ = -1;  // of what is still to be copied
   std::uint64_t offset_ = 0;
   std::uint64_t length_ = 0;
   std::string name_;
   std::uint64_t position_ = 0;
-  bool only_note_ = false;
   std::vector<Piece> noted_;
 };
 

@@ -51,7 +51,7 @@ class ParquetJoin {
  public:
   explicit ParquetJoin(const Fd& to) : out_(to) {}
   // Writes nothing: for whoever writes the bytes himself, front and columns, which are `noted`.
-  ParquetJoin() : out_(Fd()) { out_.only_note(); }
+  ParquetJoin() = default;
   const std::vector<Piece>& noted() const { return out_.noted(); }
 
   // All rows must have the same columns: names, types, whether they may be null. The key-value

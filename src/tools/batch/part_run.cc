@@ -70,8 +70,8 @@ Result<void> answer_plain(const Work& work, const Fd& bytes, Answering& answerin
   const auto name = clients::shown_name(work.file().path);
   const auto header = work.plan.parts.headers[work.part().file].size();
   SLUICE_TRY(const auto size, size_of_file(bytes, name));
-  SLUICE_TRY(const auto text, read_at(bytes, header, size - header, name));
-  PlainCsv lines(text, reading.columns, reading.wanted);
+  SLUICE_TRY(const auto text, MappedPiece::map(bytes.get(), header, size - header, name));
+  PlainCsv lines(text.text(), reading.columns, reading.wanted);
   const std::vector<std::uint8_t> all_stay(PlainCsv::kMostRows, 1);
   std::vector<clients::SqlChunk::Column> columns;
   for (std::size_t i = 0; i < reading.wanted.size(); ++i) {

@@ -139,7 +139,7 @@ class CsvLines {
   static Result<CsvLines> open(const Fd& fd, std::string_view name) {
     CsvLines out(fd, name);
     SLUICE_TRY(const auto size, size_of_file(fd, name));
-    SLUICE_TRY(out.text_, read_at(fd, 0, size, name));
+    SLUICE_TRY(out.text_, MappedPiece::map(fd.get(), 0, size, name));
     return out;
   }
 
@@ -152,7 +152,7 @@ class CsvLines {
     const bool first = !std::exchange(begun_, true);
     SLUICE_TRY(const auto found, first ? lines_->header() : lines_->next());
     if (!found) return std::nullopt;
-    auto text = std::string_view(text_).substr(found->offset, found->length);
+    auto text = text_.text().substr(found->offset, found->length);
     const std::size_t end = text.ends_with("\r\n") ? 2 : text.ends_with('\n') ? 1 : 0;
     return Line{text.substr(0, text.size() - end), text.substr(text.size() - end)};
   }
@@ -162,7 +162,7 @@ class CsvLines {
       : lines_(std::make_unique<LineSplitter>(fd, name, LineKind::kCsv, 1)) {}
 
   std::unique_ptr<LineSplitter> lines_;
-  std::string text_;
+  MappedPiece text_;
   bool begun_ = false;
 };
 

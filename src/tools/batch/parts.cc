@@ -15,7 +15,7 @@ namespace sluice::tools::batch {
 namespace {
 
 constexpr std::uint64_t kTextBytes = std::uint64_t{8} << 20;
-// Row groups smaller than these are taken together: a part costs a file and a flush of the disk.
+// Row groups smaller than these are taken together: a part costs a turn of its own.
 constexpr std::uint64_t kFewRows = 50'000;
 constexpr std::uint64_t kFewBytes = std::uint64_t{16} << 20;
 
