@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kTellEvery{3};
-// The digest follows what arrives in steps of this size.
+// The digest and the notes follow what arrives in steps of this size.
 constexpr std::uint64_t kStep = std::uint64_t{1} << 20;
 constexpr std::size_t kMaxNotes = std::size_t{64} << 20;
 
@@ -78,8 +78,19 @@ void Download::cut_in_pieces() {
   }
 }
 
-// Lines of "object offset length", and a fourth word where the store said that the object's ETag is
-// no digest. They are of these same objects: the directory is named by them.
+// The pieces lie in order.
+Download::Piece* Download::piece_at(std::uint64_t object, std::uint64_t offset) {
+  const auto key = [](const Piece& piece) {
+    return std::pair<std::uint64_t, std::uint64_t>(piece.object, piece.range.offset);
+  };
+  const auto wanted = std::pair(object, offset);
+  const auto at = std::ranges::lower_bound(pieces_, wanted, {}, key);
+  return at != pieces_.end() && key(*at) == wanted ? &*at : nullptr;
+}
+
+// Lines of "object offset arrived": so much is there of the piece that begins there. A fourth word
+// where the store said that the object's ETag is no digest. They are of these same objects: the
+// directory is named by them.
 void Download::read_notes() {
   const auto text = read_text(plan_.notes, kMaxNotes, "the note of what was fetched");
   if (!text) return;
@@ -88,30 +99,35 @@ void Download::read_notes() {
     if (words.size() != 3 && words.size() != 4) continue;
     const auto object = parse_uint(words[0]);
     const auto offset = parse_uint(words[1]);
-    const auto length = parse_uint(words[2]);
-    if (!object || !offset || !length) continue;
-    for (auto& piece : pieces_) {
-      if (piece.object != *object || piece.range.offset != *offset ||
-          piece.range.length != *length || std::exchange(piece.done, true)) {
-        continue;
-      }
-      piece.arrived = *length;
-      received_ += *length;
-      if (words.size() == 4) files_[piece.object].etag_counts = false;
-    }
+    const auto arrived = parse_uint(words[2]);
+    if (!object || !offset || !arrived) continue;
+    Piece* piece = piece_at(*object, *offset);
+    if (piece == nullptr || *arrived > piece->range.length) continue;
+    if (*arrived < piece->range.length && !store_.has_ranges()) continue;
+    piece->arrived = std::max(piece->arrived, *arrived);
+    piece->done = piece->arrived == piece->range.length;
+    if (words.size() == 4) files_[piece->object].etag_counts = false;
   }
+  for (const auto& piece : pieces_) received_ += piece.arrived;
   if (received_ > 0) {
     log::info(plan_.title + ": goes on after " + human_bytes(received_) + " of " +
               human_bytes(total_));
   }
 }
 
+// Where it cannot be noted it is fetched again some day: that is all.
+void Download::note(const Piece& piece, std::string_view remark) {
+  const auto line = std::to_string(piece.object) + ' ' + std::to_string(piece.range.offset) + ' ' +
+                    std::to_string(piece.arrived) + std::string(remark) + '\n';
+  [[maybe_unused]] const auto noted = ::write(notes_.get(), line.data(), line.size());
+}
+
 // What was received before a cut is kept: the next try asks for the rest.
 Result<Fetched> Download::fetch(std::size_t index) {
   const auto object = pieces_[index].object;
   const auto range = pieces_[index].range;
-  std::uint64_t got = 0;
-  std::uint64_t told = 0;
+  std::uint64_t got = pieces_[index].arrived;  // noted by a process before this one
+  std::uint64_t told = got;
   int written = 0;
   const auto& file = files_[object];
   auto fetched = with_retries(stop_, [&]() -> Result<Fetched> {
@@ -138,22 +154,21 @@ Result<Fetched> Download::fetch(std::size_t index) {
 
 void Download::tell_arrived(std::size_t index, std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
-  pieces_[index].arrived = bytes;
+  Piece& piece = pieces_[index];
+  piece.arrived = bytes;
+  // All of it is noted at its end, when the store has said what its ETag is worth.
+  if (bytes < piece.range.length) note(piece, "");
   changed_.notify_all();
 }
 
 void Download::finish_piece(std::size_t index, const Result<Fetched>& fetched) {
-  Piece& piece = pieces_[index];
-  const auto line = std::to_string(piece.object) + ' ' + std::to_string(piece.range.offset) + ' ' +
-                    std::to_string(piece.range.length) +
-                    (fetched && !fetched->etag_is_digest ? " encrypted\n" : "\n");
   const std::lock_guard lock(mutex_);
+  Piece& piece = pieces_[index];
   if (fetched) {
     piece.done = true;
     piece.arrived = piece.range.length;
     if (!fetched->etag_is_digest) files_[piece.object].etag_counts = false;
-    // Where it cannot be noted it is fetched again some day: that is all.
-    [[maybe_unused]] const auto noted = ::write(notes_.get(), line.data(), line.size());
+    note(piece, fetched->etag_is_digest ? "" : " encrypted");
   } else {
     if (!error_) error_ = fetched.error();
     stop_ = true;

@@ -1,7 +1,7 @@
 // Fetches objects into a directory: several at once, large ones in pieces over several connections,
 // and checks what came.
 //
-// What was fetched before the process ended stays: a note of finished pieces lies beside the files,
+// What was fetched before the process ended stays: notes of what has arrived lie beside the files,
 // and a later download of the same objects goes on from there. Nothing is believed without the
 // digest of the whole file, which the calling thread computes while the rest still comes.
 //
@@ -28,7 +28,7 @@ namespace sluice::sources {
 struct DownloadPlan {
   std::string title;                // "model fraud version v2", for progress in the log
   std::filesystem::path directory;  // exists; files go below it
-  std::filesystem::path notes;      // the note of finished pieces
+  std::filesystem::path notes;      // of what has arrived
   std::vector<Object> objects;      // with safe keys
   int connections = 4;
   std::uint64_t piece = std::uint64_t{48} << 20;
@@ -65,7 +65,9 @@ class Download {
 
   Result<void> open_files();
   void cut_in_pieces();
+  Piece* piece_at(std::uint64_t object, std::uint64_t offset);
   void read_notes();
+  void note(const Piece& piece, std::string_view remark);
   void work();
   Result<Fetched> fetch(std::size_t index);
   void tell_arrived(std::size_t index, std::uint64_t bytes);

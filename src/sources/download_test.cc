@@ -142,6 +142,34 @@ TEST(Download, GoesOnWhereAnotherEnded) {
   EXPECT_GE(store.fetches, 1);
 }
 
+// Pieces are larger than what a cut should cost.
+TEST(Download, GoesOnWithinAPiece) {
+  for (const bool ranges : {true, false}) {
+    const TempDirectory temp;
+    constexpr std::size_t kSize = 7 << 20;
+    MemoryStore store;
+    store.ranges = ranges;
+    store.contents = {{"a", pattern(kSize)}};
+    auto plan = plan_for(store, temp.path());
+    plan.piece = 16 << 20;
+    store.broken = 1'000'000;  // half of what is left, and half of that, ...
+    Download first(store, plan, [&] { return store.fetched < kSize * 3 / 4; });
+    ASSERT_FALSE(first.run());
+    store.broken = 0;
+    store.fetched = 0;
+    Download again(store, plan, [] { return true; });
+    const auto done = again.run();
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(text_of(temp.path() / "part/a"), pattern(kSize));
+    EXPECT_EQ(again.received(), kSize);
+    if (ranges) {
+      EXPECT_LE(store.fetched, kSize / 2);
+    } else {
+      EXPECT_EQ(store.fetched, kSize);
+    }
+  }
+}
+
 // Encrypted with the store's own keys: nothing but its answers says that the ETag is no MD5.
 TEST(Download, WhatAnETagIsWorthIsKnownWhenItGoesOn) {
   const TempDirectory temp;

@@ -200,6 +200,8 @@ def no_evidence(report):
             users = [f"u{i}" for i in range(100)]
             answers = [pipe.ask([request(user_id=user)])[0][1] for user in users]
             his = [user for user, body in zip(users, answers) if body["model_version"] == "v2"]
+            wait_until(lambda: sum(arm["requests"] for arm in
+                                   folder.control.get()["arms"].values()) == len(users), 5)
             before = folder.control.get()["arms"]
             kinds = {
                 400: [request(features=(1, 2, 3), user_id=user) for user in his],
