@@ -115,9 +115,13 @@ std::string what_next(const Summary& summary, const JobOptions& job) {
     return "stopped; the same command with --resume goes on where it was";
   }
   if (job.shard.count > 1) {
+    const std::string nothing =
+        summary.parts > 0 ? ""
+                          : ": it has none of the input's " + std::to_string(summary.all_parts) +
+                                (summary.all_parts == 1 ? " part" : " parts");
     return "shard " + std::to_string(job.shard.index + 1) + " of " +
-           std::to_string(job.shard.count) +
-           " is done; when all are, sluice batch --merge --output makes one file of them";
+           std::to_string(job.shard.count) + " is done" + nothing +
+           "; when all are, sluice batch --merge --output makes one file of them";
   }
   return {};
 }
@@ -189,6 +193,24 @@ void add_shard_options(CLI::App& app, Arguments& arguments) {
   app.add_flag("--merge", arguments.merge, "join the shards that lie beside --output");
 }
 
+// A shell's variable that is not set would otherwise mean "all rows".
+const CLI::Validator kNotEmpty(
+    [](const std::string& text) { return text.empty() ? std::string("is empty") : std::string(); },
+    "");
+
+void add_reading_options(CLI::App& app, Arguments& arguments) {
+  auto* columns = app.add_option("--columns", arguments.columns,
+                                 "the input's columns that the model takes, in its order: a,b,c");
+  auto* mapping = app.add_option("--map", arguments.mapping,
+                                 "file with a line feature: column for each that is called "
+                                 "otherwise, or the same as a JSON object");
+  auto* where = app.add_option("--where", arguments.job.where,
+                               "only rows that this SQL condition holds for: \"age > 30 AND "
+                               "country = 'AT'\"");
+  for (auto* option : {columns, mapping, where}) option->check(kNotEmpty);
+  columns->excludes(mapping);
+}
+
 void add_answer_options(CLI::App& app, Arguments& arguments) {
   app.add_flag("--all-outputs", arguments.job.answers.all_outputs,
                "a column for each output of the model as well");
@@ -206,28 +228,29 @@ Action add_batch(CLI::App& app) {
   app.add_option("--models", arguments->models, "where models are looked for by name")
       ->capture_default_str();
   app.add_option("--version", arguments->version, "version of the model");
-  app.add_option("--input", arguments->job.input,
-                 ".parquet, .csv, .jsonl or .ndjson: a file, a pattern, or a folder; also in s3:// "
-                 "or gs://");
-  app.add_option("--output", arguments->output,
-                 "file of any of these kinds; also in s3:// or gs://")
+  app.add_option(
+      "--input", arguments->job.input,
+      ".parquet, .csv, .jsonl or .ndjson: a file, a pattern ('days/*.csv', 'days/**/*.csv'), "
+      "or a folder; also in s3:// or gs://");
+  app.add_option(
+         "--output", arguments->output,
+         "file of any of these kinds, which replaces one that is there; also in s3:// or gs://")
       ->required();
   app.add_option("--staging", arguments->staging,
                  "where tables of s3:// and gs:// lie meanwhile; default: batch in the folder of "
-                 "downloaded models, ~/.cache/sluice");
+                 "downloaded models (see --cache-dir of sluice serve)");
   app.add_option("--batch-size", arguments->job.batch_size, "rows that the model gets at a time")
       ->check(CLI::Range(1, 10'000'000))
       ->capture_default_str();
-  app.add_option("--workers", arguments->job.workers, "parts at a time; 0: one for each processor")
+  app.add_option("--workers", arguments->job.workers,
+                 "parts at a time; 0, the default: one for each processor")
       ->check(CLI::Range(0, 1024));
   arguments->job.workers = 0;
-  app.add_option("--columns", arguments->columns,
-                 "the input's columns that the model takes, in its order: a,b,c");
-  app.add_option("--map", arguments->mapping,
-                 "file with a line feature: column for each that is called otherwise");
-  app.add_option("--where", arguments->job.where, "only rows that this SQL condition holds for");
-  app.add_option("--on-error", arguments->on_error,
-                 "rows that the model cannot take: fail, null (no prediction) or skip")
+  add_reading_options(app, *arguments);
+  app.add_option(
+         "--on-error", arguments->on_error,
+         "rows that the model cannot take: fail, null (no prediction) or skip; with the last "
+         "two they are listed in OUTPUT.bad_rows.jsonl")
       ->check(CLI::IsMember({"fail", "null", "skip"}))
       ->capture_default_str();
   add_answer_options(app, *arguments);

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/text.h"
+#include "sources/builtin.h"
 #include "tools/batch/journal.h"
 
 namespace sluice::app {
@@ -44,15 +46,41 @@ Result<std::string> digest_of(const fs::path& path) {
   return sha256_hex(out);
 }
 
-// Why there is no version to run, where the repository knows it.
-Failure reason_of(const Stack& stack, const Error& error) {
-  const auto table = stack.tables().get();
-  for (const auto& [name, entry] : table->models) {
-    if (!entry->ready.empty()) continue;
-    return invalid("bad_model",
-                   entry->versions.empty() ? entry->reason : entry->versions[0].reason);
+constexpr std::size_t kShownModels = 8;
+
+bool is_there(const std::string& path) {
+  std::error_code ignored;
+  return sources::is_url(path) || fs::exists(path, ignored);
+}
+
+Failure no_model(const std::string& model, const fs::path& models) {
+  std::string message =
+      "there is no file or folder '" + printable(model) + "', and no model of that name ";
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(models, error)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with('.')) names.push_back(name);
   }
-  return Failure(error);
+  std::ranges::sort(names);
+  if (error) {
+    message += "since there is no folder --models";
+  } else {
+    const std::vector<std::string_view> candidates(names.begin(), names.end());
+    message += "in --models" + did_you_mean(model, candidates);
+    if (names.size() > kShownModels) names.resize(kShownModels);
+    if (!names.empty()) message += "; it has " + join_and(names);
+  }
+  return not_found("no_model",
+                   message + "; give --model a file, a folder or a URL, or a name in --models");
+}
+
+// `model` itself, or the one of that name in `models`.
+Result<std::string> find_model(const std::string& model, const std::string& models) {
+  if (is_there(model)) return model;
+  const std::string named = models + (models.ends_with('/') ? "" : "/") + model;
+  if (is_there(named)) return named;
+  return no_model(model, models);
 }
 
 }  // namespace
@@ -60,27 +88,14 @@ Failure reason_of(const Stack& stack, const Error& error) {
 Result<BatchModel> open_batch_model(const std::string& model, const std::string& models,
                                     const std::string& version, const Pickles& pickles,
                                     int workers) {
-  std::string path = model;
-  std::error_code ignored;
-  const bool remote = model.contains("://");
-  if (!remote && !fs::exists(path, ignored)) {
-    path = (fs::path(models) / model).string();
-    if (!fs::exists(path, ignored)) {
-      return not_found("no_model",
-                       "there is no model of that name; give --model a file, a folder "
-                       "or a URL, or the name of a folder in --models");
-    }
-  }
+  SLUICE_TRY(const auto path, find_model(model, models));
   BatchModel out;
   SLUICE_TRY(out.stack, Stack::open(path, pickles, workers));
   SLUICE_CHECK(out.stack->load());
-  auto request = out.stack->pipeline().new_request();
-  if (auto aimed = out.stack->pipeline().aim(*request, "", version); !aimed) {
-    return reason_of(*out.stack, aimed.error());
-  }
+  SLUICE_TRY(const auto request, out.stack->request_to_only_model(version));
   out.servable = request->servable;
-  std::string digest = model;
-  if (!remote) {
+  std::string digest = path;
+  if (!sources::is_url(path)) {
     SLUICE_TRY(digest, digest_of(path));
   }
   out.identity = out.servable->version().str() + " " + digest;

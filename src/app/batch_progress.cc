@@ -148,7 +148,8 @@ void print_json(const tools::batch::Summary& summary, double seconds,
   JsonWriter json(out);
   json.begin_object().field("event", "summary").field("rows", summary.rows);
   json.field("found_done", summary.found).field("written", summary.written);
-  json.field("bad", summary.bad).field("parts", summary.parts).field("seconds", seconds);
+  json.field("bad", summary.bad).field("not_finite", summary.not_finite);
+  json.field("parts", summary.parts).field("seconds", seconds);
   json.field("finished", summary.joined).field("stopped", summary.stopped);
   json.field("output_bytes", summary.bytes).field("columns_in_order", summary.in_order);
   json.field("old_columns_copied", summary.pasted);
@@ -190,7 +191,8 @@ void print_summary(const tools::batch::Summary& summary, double seconds, bool js
                 static_cast<unsigned long long>(summary.found));
   }
   if (summary.spoilt > 0) {
-    std::printf("%-12s %zu parts of an earlier run were damaged\n", "made again", summary.spoilt);
+    std::printf("%-12s %zu of an earlier run's parts: one was damaged%s\n", "made again",
+                summary.spoilt, summary.spoilt > 1 ? ", and those behind it go with it" : "");
   }
   std::printf("%-12s %s%s\n", "took", time_of(seconds).c_str(),
               seconds > 0 && own > 0
@@ -204,6 +206,12 @@ void print_summary(const tools::batch::Summary& summary, double seconds, bool js
   if (summary.in_order) {
     std::printf("%-12s the model names no columns: the input's were taken in their order\n",
                 "note");
+  }
+  if (summary.not_finite > 0) {
+    std::printf(
+        "%-12s %llu rows have an answer that is not a finite number; a missing value is NaN "
+        "for the model\n",
+        "note", static_cast<unsigned long long>(summary.not_finite));
   }
   print_bad(summary);
   if (!what_next.empty()) std::printf("%s\n", what_next.c_str());

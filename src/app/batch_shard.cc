@@ -42,7 +42,12 @@ Result<std::uint64_t> number(const Variable& variable, const char* name,
 }  // namespace
 
 Result<Shard> find_shard(const std::string& text, std::size_t shards, const Variable& variable) {
-  if (!text.empty()) return read_shard(text);
+  if (!text.empty()) {
+    SLUICE_TRY(const auto shard, read_shard(text));
+    if (shards == 0 || shards == shard.count) return shard;
+    return usage("--shard " + text + " and --shards " + std::to_string(shards) +
+                 " contradict each other");
+  }
   if (variable("JOB_COMPLETION_INDEX")) {
     SLUICE_TRY(const auto index, number(variable, "JOB_COMPLETION_INDEX"));
     if (shards > 0) return checked(index, shards, "JOB_COMPLETION_INDEX");

@@ -129,8 +129,7 @@ struct InProcess {
 Result<InProcess> measure(const BenchArguments& arguments) {
   SLUICE_TRY(const auto stack, Stack::open(arguments.target, arguments.pickles));
   SLUICE_CHECK(stack->load());
-  auto first = stack->pipeline().new_request();
-  SLUICE_CHECK(stack->pipeline().aim(*first, "", ""));
+  SLUICE_TRY(const auto first, stack->request_to_only_model());
   const auto servable = first->servable;
   std::string body = body_for(servable->signature(), arguments.data);
   body.reserve(body.size() + codecs::json_padding());

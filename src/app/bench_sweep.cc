@@ -37,8 +37,7 @@ Result<std::string> get(const std::string& port, const std::string& path) {
 Result<tools::SweepPlan> make_plan(const BenchArguments& arguments) {
   SLUICE_TRY(const auto stack, Stack::open(arguments.target, arguments.pickles));
   SLUICE_CHECK(stack->load());
-  const auto request = stack->pipeline().new_request();
-  SLUICE_CHECK(stack->pipeline().aim(*request, "", ""));
+  SLUICE_TRY(const auto request, stack->request_to_only_model());
   const auto& servable = *request->servable;
   tools::SweepPlan plan;
   plan.model = {arguments.target, servable.model().str(), servable.version().str()};

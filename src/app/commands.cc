@@ -9,6 +9,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/text.h"
+
 namespace sluice::app {
 namespace {
 
@@ -74,6 +76,20 @@ int exit_of(const Error& error) {
   }
 }
 
+// What is wrong with the command line, and where the right one stands.
+std::string explained(const CLI::App& app, const CLI::ParseError& error, std::string_view first) {
+  for (const auto* sub : app.get_subcommands()) {
+    return std::string(error.what()) + "; see sluice " + sub->get_name() + " --help";
+  }
+  if (first.empty() || first.starts_with('-')) {
+    return std::string(error.what()) + "; see sluice --help";
+  }
+  std::vector<std::string_view> names;
+  for (const Command& command : kCommands) names.emplace_back(command.name);
+  return "there is no command '" + printable(first) + "'" + did_you_mean(first, names) +
+         "; see sluice --help";
+}
+
 }  // namespace
 
 void add_pickle_options(CLI::App& app, Pickles& pickles) {
@@ -110,7 +126,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    return complain(kUsage, std::string(error.what()) + "; see sluice --help");
+    return complain(kUsage, explained(app, error, argc > 1 ? argv[1] : ""));
   }
   for (const auto& [sub, action] : actions) {
     if (sub->parsed()) return action();

@@ -81,9 +81,8 @@ class Session {
 
  private:
   Result<RequestPtr> request() const {
-    auto out = stack_->pipeline().new_request();
+    SLUICE_TRY(auto out, stack_->request_to_only_model(version_));
     out->wants_prediction = true;
-    SLUICE_CHECK(stack_->pipeline().aim(*out, "", version_));
     return out;
   }
 

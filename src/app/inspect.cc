@@ -41,13 +41,9 @@ Result<Inspected> inspect_file(const std::string& path, const Pickles& pickles) 
   }
   SLUICE_TRY(const auto stack, Stack::open(path, pickles));
   SLUICE_CHECK(stack->load());
-  const auto table = stack->tables().get();
-  const auto& entry = *table->models.begin()->second;
-  if (entry.ready.empty()) {
-    return invalid("bad_model", entry.versions.empty() ? entry.reason : entry.versions[0].reason);
-  }
+  SLUICE_TRY(const auto request, stack->request_to_only_model());
   Inspected out;
-  out.servable = entry.ready[0];
+  out.servable = request->servable;
   // Not known here of what was downloaded.
   const auto size = std::filesystem::file_size(path, ignored);
   out.bytes = ignored ? 0 : size;

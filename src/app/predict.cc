@@ -70,18 +70,9 @@ Result<HttpAnswer> ask_here(const Arguments& arguments, const std::string& body)
   std::string padded = body;
   padded.reserve(body.size() + codecs::json_padding());
   HttpAnswer answer;
-  auto request = stack->pipeline().new_request();
+  SLUICE_TRY(auto request, stack->request_to_only_model(arguments.version));
   request->wants_prediction = true;
   request->request_id = "local";
-  if (auto aimed = stack->pipeline().aim(*request, "", arguments.version); !aimed) {
-    const auto table = stack->tables().get();
-    for (const auto& [name, entry] : table->models) {
-      if (!entry->ready.empty()) continue;
-      return invalid("bad_model",
-                     entry->versions.empty() ? entry->reason : entry->versions[0].reason);
-    }
-    return Failure(aimed.error());
-  }
   SLUICE_CHECK(codecs::decode_simple_json(padded, request->servable->signature(), false, *request));
   std::optional<Error> error;
   // Explanations are made on a thread of their own.

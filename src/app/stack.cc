@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "observers/builtin.h"
 #include "release/releases.h"
 #include "routing/newest.h"
@@ -52,6 +53,7 @@ Result<std::string> kept_hash_key(StateStore& store) {
 constexpr Millis kShadowGrace{500};
 // How long the end waits for a collector to take the last spans.
 constexpr Millis kSpanGrace{2000};
+constexpr std::size_t kShownModels = 8;  // in a message
 
 }  // namespace
 
@@ -128,6 +130,36 @@ Result<void> Stack::load() {
   SLUICE_CHECK(repository_->load_all());
   releases_->start();
   return {};
+}
+
+Result<std::shared_ptr<const ModelEntry>> Stack::only_model() const {
+  const auto table = tables_.get();
+  if (table->models.empty()) {
+    return not_found("no_model",
+                     "there is no model in there; check the name, and what lies below it");
+  }
+  if (table->models.size() > 1) {
+    std::vector<std::string> names;
+    for (const auto& [name, entry] : table->models) {
+      if (names.size() == kShownModels) {
+        names.push_back(std::to_string(table->models.size() - kShownModels) + " more");
+        break;
+      }
+      names.push_back("'" + name + "'");
+    }
+    return invalid("usage", "there are several models in there, " + join_and(names) +
+                                "; add the name of one to the path");
+  }
+  const auto& entry = table->models.begin()->second;
+  if (entry->can_serve()) return entry;
+  return invalid("bad_model", entry->versions.empty() ? entry->reason : entry->versions[0].reason);
+}
+
+Result<RequestPtr> Stack::request_to_only_model(std::string_view version) const {
+  SLUICE_TRY(const auto entry, only_model());
+  auto request = pipeline_->new_request();
+  SLUICE_CHECK(pipeline_->aim(*request, entry->name.str(), version));
+  return request;
 }
 
 void Stack::keep_log() {

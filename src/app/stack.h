@@ -68,6 +68,12 @@ class Stack {
   ~Stack();
 
   Result<void> load();
+  // For commands that work with one model: the only one there is, which can be served. Errors:
+  // kNotFound/`no_model`; kInvalidArgument/`usage` where there are several, and `bad_model` with
+  // what is wrong with it.
+  Result<std::shared_ptr<const ModelEntry>> only_model() const;
+  // A request to it. Errors: those, and the pipeline's. `version`: empty for what has the traffic.
+  Result<RequestPtr> request_to_only_model(std::string_view version = {}) const;
   void announce_drain() { repository_->announce_drain(); }
   // What releases have seen and what waits for the prediction log is kept; then see
   // Repository::close; last, spans are sent. False also where a shadow's run or an explanation does

@@ -77,7 +77,8 @@ std::string_view format_name(TableFormat format) {
 }
 
 std::string shown_name(const fs::path& file) {
-  return "'" + printable(file.filename().string(), 128) + "'";
+  const fs::path named = file.has_filename() ? file : file.parent_path();  // "days/"
+  return "'" + printable(named.filename().string(), 128) + "'";
 }
 
 Result<TableFormat> table_format(const fs::path& file) {
@@ -98,7 +99,8 @@ Result<std::vector<fs::path>> table_files(const fs::path& pattern) {
     case 0: break;
     case GLOB_NOMATCH: return system_failure(pattern, ENOENT);
     case GLOB_NOSPACE: return system_failure(pattern, ENOMEM);
-    default: return system_failure(pattern, EACCES);
+    // A folder that cannot be read, or is not there.
+    default: return system_failure(pattern, errno == 0 ? EACCES : errno);
   }
   std::vector<fs::path> files(matches.list.gl_pathv, matches.list.gl_pathv + matches.list.gl_pathc);
   std::ranges::sort(files, [](const fs::path& a, const fs::path& b) {

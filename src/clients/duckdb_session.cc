@@ -25,9 +25,15 @@ bool of_statement(std::string_view words) {
 
 Failure failure_of(const DuckdbError& error, const SqlSubject& subject,
                    const DuckdbLimits& limits) {
-  if (of_statement(error.words)) {
-    const std::string_view words = error.words;
-    return invalid("bad_sql", printable(words.substr(0, words.find('\n')), kMostWords));
+  // What is said of how the reader of JSON was called is of the file.
+  if (of_statement(error.words) && !error.words.contains("json_read")) {
+    auto words = std::string_view(error.words);
+    words = words.substr(0, words.find('\n'));
+    constexpr std::string_view kKind = " Error: ";
+    if (const auto kind = words.find(kKind); kind != words.npos) {
+      words.remove_prefix(kind + kKind.size());
+    }
+    return invalid("bad_sql", printable(words, kMostWords));
   }
   const OpenTable table{Fd(), subject.file, subject.format};
   return read_failure(error, table, limits, subject.first_row - 1);

@@ -84,7 +84,7 @@ Result<Fetched> Bucket::fetch(const Object& object, Range range, const ByteSink&
              prepare({"GET", place_.prefix + object.key, {}, range_headers(object, range), ""}));
   request.stop = &stop;
   SLUICE_TRY(const auto answer,
-             fetch_range(client_, std::move(request), object, range, place_.title, sink));
+             fetch_range(client_, std::move(request), range, place_.title, sink));
   return Fetched{etag_counts(answer.headers)};
 }
 

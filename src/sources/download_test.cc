@@ -352,10 +352,9 @@ TEST(RemoteListing, WhatIsKeptIsReadAgain) {
 }
 
 TEST(RemoteListing, WhatAVersionConsistsOf) {
-  const std::vector<Object> objects = {
-      {"a.onnx", 1, "", "", ""},   {"a.onnx.data", 1, "", "", ""},
-      {"b.onnx", 1, "", "", ""},   {"m/v1/x.onnx", 1, "", "", ""},
-      {"m/v1/d/w", 1, "", "", ""}, {"m/v10/x.onnx", 1, "", "", ""}};
+  std::vector<Object> objects = {{"a.onnx", 1, "", "", ""},   {"a.onnx.data", 1, "", "", ""},
+                                 {"b.onnx", 1, "", "", ""},   {"m/v1/x.onnx", 1, "", "", ""},
+                                 {"m/v1/d/w", 1, "", "", ""}, {"m/v10/x.onnx", 1, "", "", ""}};
   const auto keys = [&](const WantedVersion& version, bool flat) {
     std::string out;
     for (const auto& object : objects_of(objects, version, flat)) out += object.key + " ";
@@ -363,7 +362,14 @@ TEST(RemoteListing, WhatAVersionConsistsOf) {
   };
   const auto name = *VersionName::parse("v1");
   EXPECT_EQ(keys({name, "m/v1/x.onnx", "m/v1", {}, false, {}}, true), "m/v1/d/w m/v1/x.onnx ");
-  EXPECT_EQ(keys({name, "a.onnx", "", {}, false, {}}, true), "a.onnx a.onnx.data ");
+  const WantedVersion at_the_top{name, "a.onnx", "", {}, false, {}};
+  EXPECT_EQ(keys(at_the_top, true), "a.onnx a.onnx.data ");
+  EXPECT_EQ(keys(at_the_top, false), "a.onnx a.onnx.data b.onnx ") << "any may be its weights";
+  objects.push_back({"m/.cache/x", 1, "", "", ""});
+  objects.push_back({"manifest.sha256", 1, "", "", ""});
+  EXPECT_EQ(keys(at_the_top, false),
+            "a.onnx a.onnx.data b.onnx m/v1/d/w m/v1/x.onnx m/v10/x.onnx manifest.sha256 ")
+      << "a manifest may name what is in folders";
 }
 
 }  // namespace

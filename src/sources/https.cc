@@ -50,7 +50,7 @@ class WebServer : public ObjectStore {
     auto request = request_of("GET", url_of(object.key));
     if (has_ranges()) request.headers = range_headers(object, range);
     request.stop = &stop;
-    SLUICE_CHECK(fetch_range(client_, std::move(request), object, range, kTitle, sink));
+    SLUICE_CHECK(fetch_range(client_, std::move(request), range, kTitle, sink));
     return Fetched{false};  // a web server's ETag is no digest
   }
 

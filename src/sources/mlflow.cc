@@ -57,7 +57,7 @@ class Proxied final : public ObjectStore {
                         const std::atomic<bool>& stop) override {
     auto request = api_.file(root_ + "/" + object.key);
     request.stop = &stop;
-    SLUICE_CHECK(fetch_range(api_.client(), std::move(request), object, range, kTitle, sink));
+    SLUICE_CHECK(fetch_range(api_.client(), std::move(request), range, kTitle, sink));
     return Fetched{false};
   }
 

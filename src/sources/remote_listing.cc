@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sources/json_fields.h"
+#include "sources/manifest.h"
 
 namespace sluice::sources {
 namespace {
@@ -14,12 +15,28 @@ bool is_below(std::string_view key, std::string_view directory) {
                                key[directory.size()] == '/');
 }
 
-bool belongs(std::string_view key, const WantedVersion& version, bool flat) {
+bool is_hidden(std::string_view key) {
+  return key.starts_with('.') || key.find("/.") != std::string_view::npos;
+}
+
+enum class Beside { kModels, kWeights, kListed };
+
+// What lies beside a model that has no directory of its own.
+Beside beside(const std::vector<Object>& objects, bool flat) {
+  if (flat) return Beside::kModels;
+  const bool listed = std::ranges::find(objects, kManifest, &Object::key) != objects.end();
+  return listed ? Beside::kListed : Beside::kWeights;
+}
+
+bool belongs(std::string_view key, const WantedVersion& version, Beside beside) {
   if (key == version.location) return true;
+  if (is_hidden(key)) return false;
   if (!version.directory.empty()) return is_below(key, version.directory);
-  if (!flat) return true;
+  // Folders are others', unless a manifest may name what is in them.
+  if (beside == Beside::kListed) return true;
+  if (key.find('/') != std::string_view::npos) return false;
   // fraud.onnx, and fraud.onnx.data or fraud.onnx_data, where its weights may be.
-  return key.starts_with(version.location) && key.find('/') == std::string_view::npos;
+  return beside == Beside::kWeights || key.starts_with(version.location);
 }
 
 }  // namespace
@@ -61,8 +78,9 @@ bool read_kept_listing(const std::string& text, std::vector<Object>& objects, Kn
 std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedVersion& version,
                                bool flat) {
   std::vector<Object> out;
+  const auto what = beside(objects, flat);
   for (const auto& object : objects) {
-    if (belongs(object.key, version, flat)) out.push_back(object);
+    if (belongs(object.key, version, what)) out.push_back(object);
   }
   std::ranges::sort(out, {}, &Object::key);
   return out;

@@ -25,8 +25,10 @@ std::string write_listing(const std::vector<Object>& objects, const KnownTexts& 
 // False where that is not what `write_listing` wrote.
 bool read_kept_listing(const std::string& text, std::vector<Object>& objects, KnownTexts& texts);
 
-// The objects that a version consists of: its directory's and its file. Where the directory is the
-// root and holds other models as well (`flat`), the file and what is called like it.
+// The objects that a version consists of: its directory's and its file. Where that is the root,
+// what lies in folders is left out unless a manifest may name it; where it holds other models as
+// well
+// (`flat`), there are the file and what is called like it.
 std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedVersion& version,
                                bool flat);
 

@@ -70,9 +70,8 @@ clients::HttpHeaders range_headers(const Object& object, Range range) {
 }
 
 Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
-                                        clients::HttpRequest request, const Object& object,
-                                        Range range, std::string_view what, const ByteSink& sink) {
-  (void)object;
+                                        clients::HttpRequest request, Range range,
+                                        std::string_view what, const ByteSink& sink) {
   std::uint64_t left = range.length;
   std::optional<std::uint64_t> skip;
   bool misplaced = false;

@@ -16,11 +16,11 @@ Result<void> check_status(const clients::HttpAnswer& answer, std::string_view wh
 // Puts the store's name before the message of an error.
 Error named(Error error, std::string_view what);
 
-// GET of a range with If-Match. A server that answers with the whole object is put up with: what
-// lies before the range is thrown away. Errors: those of check_status and of the client.
+// A GET for this range. A server that answers with the whole object is put up with: what lies
+// before the range is thrown away. Errors: those of check_status and of the client.
 Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
-                                        clients::HttpRequest request, const Object& object,
-                                        Range range, std::string_view what, const ByteSink& sink);
+                                        clients::HttpRequest request, Range range,
+                                        std::string_view what, const ByteSink& sink);
 
 // The headers that ask for this range of this object.
 clients::HttpHeaders range_headers(const Object& object, Range range);

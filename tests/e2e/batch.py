@@ -253,7 +253,8 @@ def broken_lines(report, table, root):
     source = root / "broken.csv"
     source.write_bytes(b"\n".join([header.encode(), *raw]) + b"\n")
     done = batch(table, root / "broken-out.csv", source=source)
-    report.check("ends the run", done.returncode == 65 and "line 19" in done.stderr, done.stderr)
+    report.check("ends the run", done.returncode == 65 and
+                 "row 18 of the input: the line has 3 fields, expected 12" in done.stderr, done.stderr)
     for how in ("null", "skip"):
         target = root / f"broken-{how}.csv"
         done = batch(table, target, "--on-error", how, source=source)
@@ -363,7 +364,7 @@ def interrupted(report, table, root):
     rows = Path(f"{target}.parts/rows")
     rows.write_bytes(rows.read_bytes()[:-1])
     done = batch(table, target, "--resume", "--batch-size", "20")
-    report.check("a damaged part is made again", "were damaged" in done.stdout, done.stdout)
+    report.check("a damaged part is made again", "one was damaged" in done.stdout, done.stdout)
     whole = root / "not-stopped.parquet"
     batch(table, whole, "--batch-size", "20")
     report.check("the same bytes", target.read_bytes() == whole.read_bytes())

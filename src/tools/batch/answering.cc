@@ -1,6 +1,7 @@
 #include "tools/batch/answering.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/json_writer.h"
 
@@ -8,6 +9,19 @@ namespace sluice::tools::batch {
 namespace {
 
 constexpr std::size_t kLongLine = 10'000;  // rows that wait, whether they are asked for or not
+
+std::size_t count_not_finite(const Prediction& prediction, std::size_t first, std::size_t count) {
+  const std::size_t width = prediction.width();
+  std::size_t out = 0;
+  for (std::size_t row = first; row < first + count; ++row) {
+    const auto values = prediction.values.subspan(row * width, width);
+    const bool finite =
+        std::isfinite(prediction.confidences[row]) &&
+        std::ranges::all_of(values, [](double value) { return std::isfinite(value); });
+    out += finite ? 0 : 1;
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -137,6 +151,7 @@ Result<void> Answering::write_good(const Request& request, std::span<const RowNo
     const std::size_t count = std::min(request.rows - row, line_.front().rows);
     SLUICE_CHECK(write_answers(table_, plan_.answers, request, row, count, notes));
     take_asked(count);
+    not_finite_ += count_not_finite(request.reply.prediction, row, count);
     row += count;
     written_ += count;
     place_ += count;
@@ -146,16 +161,13 @@ Result<void> Answering::write_good(const Request& request, std::span<const RowNo
 
 Result<void> Answering::write_bad(const std::string& reason, bool has_place) {
   const std::uint64_t place = place_++;
-  const std::uint64_t row = part_.first_row + place + 1;
   if (plan_.options.on_error == OnError::kFail) {
-    return invalid("bad_row", "row " + std::to_string(row) + " of the input: " + reason +
-                                  "; correct it, or go on without such rows with --on-error null "
-                                  "or --on-error skip");
+    return bad_row(row_words(plan_.input, part_, place), reason);
   }
   ++bad_;
   ++counts_.bad;
   JsonWriter json(bad_lines_);
-  json.begin_object().field("row", row);
+  json.begin_object().field("row", part_.first_row + place + 1);
   if (plan_.input.files.size() > 1) {
     const auto& file = plan_.input.files[part_.file].path;
     json.field("file", std::string_view(file.filename().native()));

@@ -33,6 +33,8 @@ class Answering {
   std::uint64_t rows() const { return seen_; }  // broken lines are among them
   std::uint64_t written() const { return written_; }
   std::uint64_t bad() const { return bad_; }
+  // Of those that were written: whose prediction or confidence is not a finite number.
+  std::uint64_t not_finite() const { return not_finite_; }
   const std::string& bad_lines() const { return bad_lines_; }
 
  private:
@@ -76,6 +78,7 @@ class Answering {
   std::uint64_t seen_ = 0;
   std::uint64_t written_ = 0;
   std::uint64_t bad_ = 0;
+  std::uint64_t not_finite_ = 0;
   std::string bad_lines_;
 };
 

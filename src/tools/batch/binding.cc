@@ -10,19 +10,6 @@ namespace {
 
 using clients::sql_name;
 
-constexpr std::size_t kShownNames = 10;
-
-std::string shown(std::span<const std::string> names) {
-  std::vector<std::string> out;
-  for (const auto& name : names.first(std::min(names.size(), kShownNames))) {
-    out.push_back("'" + printable(name) + "'");
-  }
-  if (names.size() > kShownNames) {
-    out.push_back(std::to_string(names.size() - kShownNames) + " more");
-  }
-  return join_and(out);
-}
-
 bool one_value(const TensorSpec& spec) {
   return std::ranges::all_of(spec.table_dims(), [](std::int64_t dim) { return dim == 1; });
 }
@@ -278,7 +265,7 @@ class Binder {
     return invalid("unknown_column", who + " names the column '" + printable(name) +
                                          "', which the input does not have" +
                                          did_you_mean(name, candidates) + "; it has " +
-                                         shown(there_));
+                                         shown_names(there_) + strange_names(schema_));
   }
 
   Result<void> by_order(const std::vector<std::string>& columns) {
@@ -309,10 +296,10 @@ class Binder {
     }
     if (missing.empty()) return {};
     const std::vector<std::string_view> candidates(there_.begin(), there_.end());
-    return invalid("missing_feature", "the input has no column " + shown(missing) +
-                                          ", which the model takes" +
-                                          did_you_mean(missing[0], candidates) + "; it has " +
-                                          shown(there_) + ". " + options_.remedy);
+    return invalid("missing_feature",
+                   "the input has no column " + shown_names(missing) + ", which the model takes" +
+                       did_you_mean(missing[0], candidates) + "; it has " + shown_names(there_) +
+                       strange_names(schema_) + ". " + options_.remedy);
   }
 
   Result<void> without_names() {
@@ -325,7 +312,8 @@ class Binder {
                        " columns and does not name them, and the input has " +
                        std::to_string(there_.size()) +
                        "; list those that it takes, in its order, with --columns a,b,c, or name "
-                       "them under inputs: in model.yaml");
+                       "them under inputs: in model.yaml" +
+                       strange_names(schema_));
   }
 
   const Signature& signature_;

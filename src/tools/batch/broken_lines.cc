@@ -146,6 +146,12 @@ Result<SortedLines> sort_out(clients::DuckdbSession& session, const Fd& part,
   return Sorter(session, subject, read).sort(part);
 }
 
+Failure bad_row(const std::string& row, const std::string& reason) {
+  return invalid("bad_row", row + ": " + reason +
+                                "; correct it, or go on without such rows with --on-error null "
+                                "or --on-error skip");
+}
+
 bool of_lines(const Error& error, TableFormat format) {
   return format != TableFormat::kParquet && error.code == Code::kInvalidArgument &&
          (error.reason == "bad_table" || error.reason == "bad_sql");

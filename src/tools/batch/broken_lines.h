@@ -30,6 +30,9 @@ Result<SortedLines> sort_out(clients::DuckdbSession& session, const Fd& part,
                              const clients::SqlSubject& subject,
                              const std::function<std::string(const Fd&)>& read);
 
+// What ends a run that is to fail at a bad row. `row`: row_words'.
+Failure bad_row(const std::string& row, const std::string& reason);
+
 // Whether sorting out may help.
 bool of_lines(const Error& error, clients::TableFormat format);
 

@@ -133,6 +133,20 @@ Result<Input> input_of(const std::vector<fs::path>& files, const fs::path& base)
   return out;
 }
 
+Failure output_is_input() {
+  return invalid("usage",
+                 "--output is one of the files that --input names: a run would replace what it "
+                 "reads; give the output another name, or another place");
+}
+
+Result<void> check_not_input(const Input& input, const fs::path& output) {
+  const bool same = std::ranges::any_of(input.files, [&](const InputFile& file) {
+    std::error_code ignored;
+    return fs::equivalent(file.path, output, ignored);
+  });
+  return same ? output_is_input() : Result<void>();
+}
+
 Result<clients::OpenTable> open_input(const Input& input, std::size_t file) {
   const InputFile& was = input.files[file];
   SLUICE_TRY(auto table, clients::open_table(was.path, input.format));

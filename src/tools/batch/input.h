@@ -44,6 +44,10 @@ Result<Input> input_of(const std::vector<std::filesystem::path>& files,
                        const std::filesystem::path& base);
 Result<clients::TableFormat> one_format(const std::vector<std::filesystem::path>& files);
 
+// Errors: kInvalidArgument/`usage` where `output` is one of the input's files.
+Result<void> check_not_input(const Input& input, const std::filesystem::path& output);
+Failure output_is_input();
+
 // Errors: kUnavailable/`changing` where it is not what it was when it was found.
 Result<clients::OpenTable> open_input(const Input& input, std::size_t file);
 

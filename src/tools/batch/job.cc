@@ -3,14 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <condition_variable>
-#include <limits>
-#include <map>
-#include <mutex>
-
 #include "base/file.h"
 #include "base/text.h"
+#include "tools/batch/in_order.h"
 #include "tools/batch/output_rows.h"
 #include "tools/batch/shards.h"
 #include "tools/batch/side_by_side.h"
@@ -71,6 +66,7 @@ void add_up(const Journal& journal, Summary& summary) {
     summary.rows += done.rows;
     summary.written += done.written;
     summary.bad += done.bad;
+    summary.not_finite += done.not_finite;
     ++summary.parts;
   }
 }
@@ -86,79 +82,6 @@ Result<void> check_output(const fs::path& output) {
   if (parent.empty() || fs::is_directory(parent, ignored)) return {};
   return not_found("no_directory", "the folder of --output does not exist; make it first");
 }
-
-// Parts are answered side by side, and their rows are written one part after the other.
-class InOrder {
- public:
-  InOrder(const Plan& plan, Journal& journal, OutputRows& rows, Counts& counts)
-      : plan_(plan), journal_(journal), rows_(rows), counts_(counts) {}
-
-  // The part is written when all before it, by `place`, are: by this thread, or by the one that
-  // brings the part that is missing. Waits where too many wait already. Errors: of any part that
-  // this thread wrote; kCancelled when one before it failed.
-  Result<void> write(std::size_t place, std::size_t index, PartAnswered part) {
-    SLUICE_TRY(part.done.sha256, sha256_of(part.made));
-    part.done.bytes = part.made.bytes();
-    std::unique_lock lock(mutex_);
-    if (place < failed_) waiting_.emplace(place, Waiting{index, std::move(part)});
-    while (!writing_ && is_next()) {
-      writing_ = true;
-      auto first = waiting_.extract(waiting_.begin());
-      lock.unlock();
-      auto written = write_next(first.mapped());
-      lock.lock();
-      writing_ = false;
-      if (!written) return fail_at(next_), written;
-      ++next_;
-      changed_.notify_all();
-    }
-    changed_.wait(lock,
-                  [&] { return waiting_.size() <= plan_.options.workers || place >= failed_; });
-    if (place < failed_) return {};
-    return fail(Code::kCancelled, "stopped", "a part before this one failed");
-  }
-
-  // Nothing is written from this part on; those before it are.
-  void give_up(std::size_t place) {
-    const std::lock_guard lock(mutex_);
-    fail_at(place);
-  }
-
- private:
-  struct Waiting {
-    std::size_t index;
-    PartAnswered part;
-  };
-
-  bool is_next() const { return !waiting_.empty() && waiting_.begin()->first == next_; }
-
-  void fail_at(std::size_t place) {
-    failed_ = std::min(failed_, place);
-    waiting_.erase(waiting_.lower_bound(failed_), waiting_.end());
-    changed_.notify_all();
-  }
-
-  Result<void> write_next(Waiting& one) {
-    auto& done = one.part.done;
-    SLUICE_TRY(done.offset, rows_.add(one.part.made));
-    counts_.written += done.written;
-    SLUICE_CHECK(
-        journal_.add(one.index, std::move(done), one.part.made.footer, one.part.bad_lines));
-    ++counts_.parts_done;
-    return {};
-  }
-
-  const Plan& plan_;
-  Journal& journal_;  // the writing thread's, as the rows are
-  OutputRows& rows_;
-  Counts& counts_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::map<std::size_t, Waiting> waiting_;  // by place; guarded by the mutex, as all below
-  std::size_t next_ = 0;
-  std::size_t failed_ = std::numeric_limits<std::size_t>::max();  // the first that did
-  bool writing_ = false;
-};
 
 void count_found(const Journal& journal, Counts& counts, Summary& summary) {
   for (const auto& [index, done] : journal.done()) {
@@ -182,7 +105,7 @@ Result<void> run_parts(const clients::Duckdb& engine, const Plan& plan, Journal&
   counts.parts = range.last - range.first;
   const std::size_t found = journal.done().size();
   PartFiles files;
-  InOrder in_order(plan, journal, rows, counts);
+  InOrder in_order(plan.options.workers, journal, rows, counts);
   const auto work = [&](clients::DuckdbSession& session, std::size_t place) -> Result<void> {
     const std::size_t index = range.first + found + place;
     auto part = run_part(plan, index, session, files, counts);
@@ -193,6 +116,16 @@ Result<void> run_parts(const clients::Duckdb& engine, const Plan& plan, Journal&
   SLUICE_CHECK(side_by_side(engine, counts.parts - found, plan.options.workers, stop, work));
   summary.stopped = counts.parts_done < counts.parts;
   return {};
+}
+
+// What a run that failed leaves: nothing, or what another can go on with.
+Failure leave(Journal& journal, Error error) {
+  if (journal.done().empty()) {
+    journal.remove();
+  } else if (error.code != Code::kCancelled) {
+    error.message += "; the parts that are finished are kept for --resume";
+  }
+  return Failure(std::move(error));
 }
 
 // ---- shards ------------------------------------------------------------------------------------
@@ -259,7 +192,10 @@ Result<Summary> run_job(std::shared_ptr<const Servable> servable, const JobOptio
   summary.spoilt = journal.spoilt();
   OutputRows rows(plan.output, journal.rows());
   SLUICE_CHECK(rows.recall(journal));
-  SLUICE_CHECK(run_parts(engine, plan, journal, rows, counts, stop, summary));
+  summary.all_parts = plan.parts.parts.size();
+  if (auto ran = run_parts(engine, plan, journal, rows, counts, stop, summary); !ran) {
+    return leave(journal, std::move(ran).error());
+  }
   add_up(journal, summary);
   if (summary.stopped) return summary;
   // What other machines build upon.

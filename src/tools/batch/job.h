@@ -24,7 +24,9 @@ struct Summary {
   std::uint64_t found = 0;  // of them: answered by an earlier run
   std::uint64_t written = 0;
   std::uint64_t bad = 0;
+  std::uint64_t not_finite = 0;  // of those written: whose answer is not a finite number
   std::size_t parts = 0;
+  std::size_t all_parts = 0;           // of all shards
   std::uint64_t bytes = 0;             // of the output
   std::vector<std::string> first_bad;  // lines of the side file, in JSON
   std::string bad_rows;                // that file's name; empty: there is none

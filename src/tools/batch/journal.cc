@@ -26,9 +26,9 @@ constexpr const char* kManifest = "manifest.json";
 constexpr const char* kDone = "done.jsonl";
 
 Failure unwritable(int error) {
-  return unavailable("unwritable", "the folder of the output's parts cannot be written: " +
+  return unavailable("unwritable", "the parts of the output cannot be written beside --output: " +
                                        std::string(std::strerror(error)) +
-                                       "; check that its disk has room and who may write there");
+                                       "; check that the disk has room and who may write there");
 }
 
 enum class On { kDisk, kSystem };
@@ -48,6 +48,7 @@ constexpr std::pair<const char*, std::uint64_t PartDone::*> kNumbers[] = {
     {"rows", &PartDone::rows},
     {"written", &PartDone::written},
     {"bad", &PartDone::bad},
+    {"not_finite", &PartDone::not_finite},
     {"offset", &PartDone::offset},
     {"bytes", &PartDone::bytes},
     {"footer_offset", &PartDone::footer_offset},

@@ -31,7 +31,8 @@ struct PartDone {
   std::uint64_t rows = 0;  // that were read
   std::uint64_t written = 0;
   std::uint64_t bad = 0;
-  std::uint64_t offset = 0;  // of its rows, in the file of all
+  std::uint64_t not_finite = 0;  // of those written: whose answer is not a finite number
+  std::uint64_t offset = 0;      // of its rows, in the file of all
   std::uint64_t bytes = 0;
   std::uint64_t footer_offset = 0;  // likewise, among the footers
   std::uint64_t footer_bytes = 0;

@@ -104,6 +104,7 @@ Result<PartAnswered> answer_and_write(const Work& work, std::shared_ptr<const Fd
   out.done.rows = answering.rows();
   out.done.written = answering.written();
   out.done.bad = answering.bad();
+  out.done.not_finite = answering.not_finite();
   out.bad_lines = answering.bad_lines();
   return out;
 }
@@ -129,13 +130,15 @@ Result<PartAnswered> run_part(const Plan& plan, std::size_t index, DuckdbSession
   SLUICE_CHECK(part_bytes(plan.input, plan.parts, work.part(), *bytes));
   auto done = run_once(work, bytes, plan.plain ? Source::kPlainLines : Source::kTable);
   if (!done && done.error().reason == kNotPlain) done = run_once(work, bytes, Source::kTable);
-  const bool sortable =
-      !done && plan.options.on_error != OnError::kFail && of_lines(done.error(), plan.input.format);
-  if (!sortable) return done;
+  if (done || !of_lines(done.error(), plan.input.format)) return done;
   SLUICE_TRY(auto sorted, sort_out(session, *bytes, work.subject(), [&](const Fd& fd) {
                return "SELECT * FROM " + raw_table(plan.schema, fd, work.file());
              }));
   if (sorted.broken.empty()) return done;
+  if (plan.options.on_error == OnError::kFail) {
+    const auto& first = sorted.broken.front();
+    return bad_row(row_words(plan.input, work.part(), first.place), first.reason);
+  }
   return run_once(work, std::make_shared<const Fd>(std::move(sorted.bytes)), Source::kTable,
                   sorted.broken);
 }

@@ -85,6 +85,13 @@ Result<void> cut_lines(const Input& input, std::size_t file, Parts& out) {
 
 }  // namespace
 
+std::string row_words(const Input& input, const Part& part, std::uint64_t place) {
+  const auto of_all = "row " + std::to_string(part.first_row + place + 1) + " of the input";
+  if (input.files.size() == 1) return of_all;
+  return "row " + std::to_string(part.row_in_file + place + 1) + " of " +
+         clients::shown_name(input.files[part.file].path) + " (" + of_all + ")";
+}
+
 Result<Parts> cut(const Input& input) {
   Parts out;
   for (std::size_t file = 0; file < input.files.size(); ++file) {

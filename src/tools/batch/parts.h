@@ -37,6 +37,10 @@ struct Parts {
   std::vector<std::shared_ptr<const ParquetFooter>> footers;
 };
 
+// How messages call the row at `place` of the part, from 0: "row 12 of the input"; of several files
+// "row 4 of 'b.csv' (row 154 of the input)".
+std::string row_words(const Input& input, const Part& part, std::uint64_t place);
+
 // Errors: the files' own; kInvalidArgument/`bad_table`.
 Result<Parts> cut(const Input& input);
 

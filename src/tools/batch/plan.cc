@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "tools/batch/broken_lines.h"
+#include "tools/batch/filter.h"
 #include "tools/batch/memory_files.h"
 #include "tools/batch/side_by_side.h"
 
@@ -122,11 +123,15 @@ Result<std::vector<Guess>> guess_all(const clients::Duckdb& engine, const Input&
     const InputFile& file = input.files[part.file];
     const auto subject = subject_of(input, part);
     auto found = guess_types(session, schema, bytes, file, subject);
-    if (!found && may_be_broken && of_lines(found.error(), input.format)) {
+    if (!found && of_lines(found.error(), input.format)) {
       SLUICE_TRY(const auto sorted, sort_out(session, bytes, subject, [&](const Fd& fd) {
                    return schema.raw.empty() ? stored_table(input.format, fd)
                                              : "SELECT * FROM " + raw_table(schema, fd, file);
                  }));
+      if (!sorted.broken.empty() && !may_be_broken) {
+        const auto& first = sorted.broken.front();
+        return bad_row(row_words(input, part, first.place), first.reason);
+      }
       if (!sorted.broken.empty()) {
         found = guess_types(session, schema, sorted.bytes, file, subject);
       }
@@ -137,23 +142,6 @@ Result<std::vector<Guess>> guess_all(const clients::Duckdb& engine, const Input&
   SLUICE_CHECK(side_by_side(engine, parts.parts.size(), workers, stop, look));
   if (!stop) return out;
   return fail(Code::kCancelled, "stopped", "stopped before the first part");
-}
-
-// ---- the filter --------------------------------------------------------------------------------
-
-Result<void> check_filter(const clients::Duckdb& engine, const Schema& schema,
-                          const std::string& where) {
-  if (where.empty()) return {};
-  SLUICE_TRY(auto session, DuckdbSession::open(engine));
-  std::string columns;
-  for (const auto& column : schema.typed) {
-    columns += (columns.empty() ? "" : ", ") + std::string("CAST(NULL AS ") + column.type +
-               ") AS " + clients::sql_name(column.name);
-  }
-  const auto found = session.describe(
-      "SELECT CAST((" + where + "\n) AS BOOLEAN) FROM (SELECT " + columns + ")", {});
-  if (found) return {};
-  return invalid("bad_sql", "--where is no filter for this input: " + found.error().message);
 }
 
 // ---- identity ----------------------------------------------------------------------------------
@@ -308,6 +296,7 @@ Result<Plan> make_plan(const clients::Duckdb& engine, std::shared_ptr<const Serv
   } else {
     SLUICE_TRY(out.input, find_input(options.input));
   }
+  SLUICE_CHECK(check_not_input(out.input, options.output));
   SLUICE_TRY(out.parts, cut(out.input));
   const bool typed = out.output != out.input.format || !options.where.empty();
   SLUICE_TRY(out.schema, read_schema(engine, out.input, out.parts, typed,

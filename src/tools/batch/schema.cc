@@ -1,6 +1,7 @@
 #include "tools/batch/schema.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/text.h"
 
@@ -9,6 +10,8 @@ namespace {
 
 using clients::sql_file;
 using clients::sql_name;
+
+constexpr std::size_t kShownNames = 10;
 using clients::sql_text;
 using clients::SqlColumn;
 using clients::TableFormat;
@@ -129,6 +132,34 @@ std::string type_of_bits(std::span<const Guess> guesses, std::size_t column) {
 }
 
 }  // namespace
+
+std::string shown_names(std::span<const std::string> names) {
+  std::vector<std::string> out;
+  for (const auto& name : names.first(std::min(names.size(), kShownNames))) {
+    out.push_back("'" + printable(name) + "'");
+  }
+  if (names.size() > kShownNames) {
+    out.push_back(std::to_string(names.size() - kShownNames) + " more");
+  }
+  return join_and(out);
+}
+
+std::string strange_names(const Schema& schema) {
+  const auto own = std::span(schema.raw).first(schema.raw.size() - schema.of_partition);
+  if (schema.format != clients::TableFormat::kCsv || own.empty()) return {};
+  if (own.size() == 1 && own[0].name.find_first_of(";\t|") != std::string::npos) {
+    return ". Is there something else than commas between its fields?";
+  }
+  const auto is_number = [](const clients::SqlColumn& column) {
+    // Where two are the same DuckDB calls the second "1_1".
+    const auto name = std::string_view(column.name).substr(0, column.name.find('_'));
+    double value = 0;
+    const auto read = std::from_chars(name.data(), name.data() + name.size(), value);
+    return read.ec == std::errc() && read.ptr == name.data() + name.size();
+  };
+  if (!std::ranges::all_of(own, is_number)) return {};
+  return ". Does its first line have values instead of names?";
+}
 
 bool same_name(std::string_view a, std::string_view b) { return iequals(a, b); }
 

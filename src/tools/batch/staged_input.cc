@@ -163,16 +163,18 @@ Result<std::vector<std::string>> fetch_objects(sources::ObjectStore& store,
   return out;
 }
 
-Result<StagedInput> stage_input(const std::string& url, const Shard& shard, const fs::path& parts,
-                                const StagingFolder& folder, Transfer& transfer,
-                                const std::atomic<bool>& stop) {
+Result<StagedInput> stage_input(const StageRequest& request, const StagingFolder& folder,
+                                Transfer& transfer, const std::atomic<bool>& stop) {
   transfer.begin(Transfer::Phase::kDownload, 0);
-  SLUICE_TRY(const auto bucket, sources::open_bucket(url, false));
+  SLUICE_TRY(const auto bucket, sources::open_bucket(request.url, false));
   SLUICE_TRY(const auto found, find_objects(*bucket.store, bucket.path));
-  SLUICE_CHECK(check_same(parts, found.objects));
+  for (const auto& object : found.objects) {
+    if (bucket.identity + object.key == request.output) return output_is_input();
+  }
+  SLUICE_CHECK(check_same(request.parts, found.objects));
   SLUICE_TRY(const auto copies, copies_folder(found.objects, folder));
   SLUICE_TRY(const auto wanted,
-             objects_of_shard(*bucket.store, found.objects, shard, copies, stop));
+             objects_of_shard(*bucket.store, found.objects, request.shard, copies, stop));
   StagedInput out;
   std::vector<Object> objects;
   for (const auto index : wanted) {

@@ -38,15 +38,22 @@ Result<std::vector<std::string>> fetch_objects(sources::ObjectStore& store,
                                                const StagingFolder& folder, Transfer& transfer,
                                                const std::atomic<bool>& stop);
 
-// The input of a URL, as far as this shard reads it. `parts`: the folder of parts that is to be
-// gone on with, or empty: where they are of other objects that is told before anything is fetched
-// (kFailedPrecondition/`other_run`).
+struct StageRequest {
+  std::string url;
+  Shard shard;
+  // The folder of parts that is to be gone on with, or empty.
+  std::filesystem::path parts;
+  // The object that will be written, by its bucket's identity and its key, or empty.
+  std::string output;
+};
 struct StagedInput {
   Input input;
   std::uint64_t bytes = 0;  // of the objects that were fetched
 };
-Result<StagedInput> stage_input(const std::string& url, const Shard& shard,
-                                const std::filesystem::path& parts, const StagingFolder& folder,
+// The input of a URL, as far as this shard reads it. Told before anything is fetched:
+// kFailedPrecondition/`other_run` where the parts are of other objects; kInvalidArgument/`usage`
+// where the output is one of them.
+Result<StagedInput> stage_input(const StageRequest& request, const StagingFolder& folder,
                                 Transfer& transfer, const std::atomic<bool>& stop);
 
 }  // namespace sluice::tools::batch

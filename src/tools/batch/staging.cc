@@ -25,11 +25,22 @@ using sources::Object;
 constexpr std::size_t kMostNote = std::size_t{256} << 20;
 
 Result<bool> is_in_store(const std::string& path, const char* option) {
-  if (!sources::is_url(path)) return false;
+  // Two slashes become one where a path is tidied up.
+  const bool mistyped = path.starts_with("s3:/") || path.starts_with("gs:/");
+  if (!sources::is_url(path) && !mistyped) return false;
   if (sources::is_bucket_url(path)) return true;
-  return invalid("usage", std::string(option) +
-                              " is no place for tables; there are s3:// and gs://, and paths on "
-                              "this disk");
+  return invalid("usage", std::string(option) + " begins with '" +
+                              printable(path.substr(0, path.find('/') + 1)) +
+                              "', and tables are in s3://bucket/, in gs://bucket/ or on this disk");
+}
+
+// Messages of stores say what they say of any bucket: this one is `option`'s.
+template <class T>
+Result<T> of_option(const char* option, Result<T> result) {
+  if (result || result.error().reason == "usage") return result;
+  auto error = std::move(result).error();
+  error.message = std::string(option) + ": " + error.message;
+  return Failure(std::move(error));
 }
 
 // An object that is written.
@@ -94,10 +105,10 @@ Result<std::vector<Object>> find_shards(const Target& target) {
 }
 
 json summary_note(const Summary& summary) {
-  return {{"rows", summary.rows},        {"written", summary.written},
-          {"bad", summary.bad},          {"parts", summary.parts},
-          {"bytes", summary.bytes},      {"first_bad", summary.first_bad},
-          {"bad_rows", summary.bad_rows}};
+  return {{"rows", summary.rows},         {"written", summary.written},
+          {"bad", summary.bad},           {"not_finite", summary.not_finite},
+          {"parts", summary.parts},       {"bytes", summary.bytes},
+          {"bad_rows", summary.bad_rows}, {"first_bad", summary.first_bad}};
 }
 
 Summary read_summary(const json& note) {
@@ -105,6 +116,7 @@ Summary read_summary(const json& note) {
   out.rows = note.value("rows", std::uint64_t{0});
   out.written = note.value("written", std::uint64_t{0});
   out.bad = note.value("bad", std::uint64_t{0});
+  out.not_finite = note.value("not_finite", std::uint64_t{0});
   out.parts = note.value("parts", std::size_t{0});
   out.bytes = note.value("bytes", std::uint64_t{0});
   out.first_bad = note.value("first_bad", std::vector<std::string>());
@@ -150,12 +162,13 @@ Result<Summary> run(std::shared_ptr<const Servable> servable, JobOptions options
   std::optional<Target> target;
   std::string job = fs::absolute(options.output).lexically_normal().native();
   if (to) {
-    SLUICE_TRY(target, open_target(options.output));
+    SLUICE_TRY(target, of_option("--output", open_target(options.output)));
     job = target->identity();
   }
   SLUICE_TRY(auto folder, StagingFolder::open(directory, job + shard_words(options.shard)));
   if (to) {
-    SLUICE_CHECK(check_writable(target->store(), target->key, folder, options.resume));
+    SLUICE_CHECK(of_option("--output",
+                           check_writable(target->store(), target->key, folder, options.resume)));
     SLUICE_TRY(const auto out, folder.folder("out"));
     options.output = out / target->name;
     options.keep_parts = true;
@@ -163,9 +176,9 @@ Result<Summary> run(std::shared_ptr<const Servable> servable, JobOptions options
   const auto parts = folder_of(options.output, options.shard);
   std::uint64_t fetched = 0;
   if (from) {
-    SLUICE_TRY(auto staged,
-               stage_input(options.input, options.shard, options.resume ? parts : fs::path(),
-                           folder, transfer, stop));
+    const StageRequest request{options.input, options.shard, options.resume ? parts : fs::path(),
+                               to ? target->identity() : std::string()};
+    SLUICE_TRY(auto staged, of_option("--input", stage_input(request, folder, transfer, stop)));
     options.found = std::move(staged.input);
     fetched = staged.bytes;
   }
