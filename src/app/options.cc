@@ -38,11 +38,12 @@ auto one_of(std::vector<std::string> words) {
   };
 }
 
-// A directory would be this server's alone.
+// A directory would be this server's alone. So would be what a variable of a shell says that is not
+// set: each replica would decide for itself.
 std::optional<std::string> shared_state_problem(const std::string& url) {
-  if (url.empty() || url.contains("://")) return std::nullopt;
-  return "'" + printable(url) +
-         "' is no URL; expected redis://host, rediss://host or redis+sentinel://host/name, or "
+  if (url.contains("://")) return std::nullopt;
+  return (url.empty() ? std::string("it is empty") : "'" + printable(url) + "' is no URL") +
+         "; expected redis://host, rediss://host or redis+sentinel://host/name, or "
          "leave it out and name a directory in state_dir";
 }
 

@@ -47,10 +47,10 @@ Error redis_refusal(std::string_view why) {
     return later("Redis has as many clients as it takes; raise its 'maxclients'");
   }
   if (word == "NOAUTH") {
-    return wrong("Redis wants a password; write it into the store's URL");
+    return wrong("Redis wants a password; write it into its URL, redis://:password@host");
   }
   if (word == "WRONGPASS") {
-    return wrong("Redis does not take the user or password of the store's URL");
+    return wrong("Redis does not take the user or password of its URL");
   }
   if (word == "NOPERM") {
     return wrong("Redis does not let this user read; allow HMGET and HGETALL for these keys");

@@ -76,10 +76,10 @@ class Greeting : public RedisReplies {
     }
     // Older servers have only ERR for both.
     if (why.starts_with("ERR") && commands_[reply] == Command::kAuth) {
-      error.message = "Redis does not take the user or password of the store's URL";
+      error.message = "Redis does not take the user or password of its URL";
     }
     if (why.starts_with("ERR") && commands_[reply] == Command::kSelect) {
-      error.message = "Redis does not have the database of the store's URL";
+      error.message = "Redis does not have the database of its URL";
     }
     return Failure(std::move(error));
   }

@@ -13,11 +13,13 @@ import gc
 import json
 import mmap
 import os
+import pickle
 import re
 import socket
 import struct
 import sys
 import warnings
+import zlib
 from time import perf_counter
 
 SOCKET, MODEL, MEMORY = 3, 5, 6
@@ -374,6 +376,9 @@ def explain(error):
         return "it needs more memory than python.memory in model.yaml allows"
     if isinstance(error, ModuleNotFoundError):
         return f"it needs the Python module '{error.name}', which this Python lacks"
+    if isinstance(error, (pickle.UnpicklingError, EOFError, zlib.error)):
+        return (f"the file is damaged, or is no pickle; copy it or write it again "
+                f"({type(error).__name__}: {error})")
     if isinstance(error, AttributeError) and "__main__" in str(error):
         return ("it needs a class or function that was defined in the program that wrote it; put "
                 "it into a module that this Python can import")

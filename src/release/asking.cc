@@ -183,7 +183,7 @@ void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expec
       write(*release, entry_of(*release, start, release->source(), release->weights()));
   if (!written) return answer(Failure(written.error()));
   if (before != nullptr) release->take_over_feedback(*before);
-  forget_pieces(model.str());
+  archive_.begin_anew(model.str());
   log::info("model " + model.str() + ": " + start.reason);
   auto& installed = keep(std::move(release));
   (void)save(installed);
@@ -224,8 +224,7 @@ void Releases::remove(std::string model, std::optional<std::uint64_t> revision, 
       return answer(Failure(written.error()));
     }
     gone.revision = *written;
-    (void)store_->forget("evidence", model);
-    forget_pieces(model);
+    archive_.forget(model);
     const ModelName name = release->model();
     by_id_.erase(release->id());
     releases_.erase(model);
@@ -270,14 +269,6 @@ void Releases::command(std::string model, Command command, std::string version,
     if (auto done = carry_out(*release, *next, "api"); !done) return answer(Failure(done.error()));
     answer(status_of(*release));
   });
-}
-
-void Releases::forget_pieces(const std::string& model) {
-  Pieces& pieces = pieces_[model];
-  (void)store_->drop_blobs("feedback", model, pieces.next);
-  (void)store_->drop_blobs("users", model, pieces.users);
-  pieces.kept.clear();
-  pieces.entries = 0;
 }
 
 json Releases::status_of(const RunningRelease& release) const {

@@ -163,7 +163,7 @@ Result<void> Releases::store_again() {
     release->revision = 0;
     release->place = 0;
     release->dirty = true;
-    pieces_.erase(name);
+    archive_.store_lost(name);
     const Decision kept{"kept",
                         "The replicas' shared state had lost this release: it goes on as a replica "
                         "knew it.",

@@ -39,7 +39,8 @@ Releases::Releases(const Policies& policies, repository::Repository& repository,
       link_(store_->fleet() == nullptr
                 ? nullptr
                 : std::make_unique<FleetLink>(*store_->fleet(), "r-" + random_salt())),
-      latest_(std::make_shared<const std::map<std::string, nlohmann::ordered_json>>()) {}
+      latest_(std::make_shared<const std::map<std::string, nlohmann::ordered_json>>()),
+      archive_(*store_) {}
 
 Releases::~Releases() { close(); }
 

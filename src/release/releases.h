@@ -16,7 +16,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,6 +31,7 @@
 #include "core/serving_table.h"
 #include "core/state_store.h"
 #include "observers/evidence.h"
+#include "release/evidence_archive.h"
 #include "release/fleet_link.h"
 #include "release/running_release.h"
 #include "release/spec.h"
@@ -96,18 +96,6 @@ class Releases {
     std::uint64_t revision = 0;
     std::string declared;
   };
-  // The feedback book of a model as it is stored.
-  struct Pieces {
-    struct Piece {
-      std::uint64_t number;
-      WallMillis at;
-      std::size_t entries;
-    };
-    std::uint64_t next = 0;
-    std::uint64_t users = 0;  // the next piece of those who were counted
-    std::size_t entries = 0;
-    std::deque<Piece> kept;
-  };
 
   // All on the thread.
   // --- among replicas (fleet.cc)
@@ -162,8 +150,6 @@ class Releases {
   void save();
   void tell();
   Result<void> save(RunningRelease& release);
-  void kept_feedback(RunningRelease& release, std::size_t entries);
-  void forget_pieces(const std::string& model);
   void begin_put(const std::string& model, Spec spec, std::string source, std::string declared,
                  Answer answer);
   void finish_put(const ModelName& model, Spec spec, std::uint64_t expected, std::string source,
@@ -203,7 +189,7 @@ class Releases {
   std::map<std::string, Gone> gone_;
   std::map<std::string, std::map<std::string, std::uint64_t>> decisions_;  // since the start
   std::map<std::string, Refused> refused_;
-  std::map<std::string, Pieces> pieces_;
+  EvidenceArchive archive_;
   std::vector<std::string> busy_;  // models whose next release is being loaded
   std::vector<Outcome> outcomes_;
   int waiting_ = 0;  // feedback that waits for a second look

@@ -107,6 +107,14 @@ def bad_address(report):
     sentence(report, "foreign address", attempt(MODELS, http="192.0.2.1:0"), 69, "192.0.2.1")
 
 
+def empty_state(report):
+    """A shell's variable that is not set would let every replica decide for itself."""
+    done = subprocess.run([*command(MODELS), "--state", ""], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, env=environment(), timeout=WITHIN)
+    sentence(report, "an empty --state", (done.returncode, done.stderr, done.stdout), 64,
+             "--state", "empty")
+
+
 def broken_model_beside_others(report):
     """In a repository the others serve."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -139,7 +147,8 @@ def stops(report):
 
 def main():
     Report("ports_and_errors").run(port_in_use, same_port_twice, port_free_again, broken_model,
-                                   missing_path, bad_address, broken_model_beside_others, stops)
+                                   missing_path, bad_address, empty_state,
+                                   broken_model_beside_others, stops)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ Result<bool> is_in_store(const std::string& path, const char* option) {
   if (!sources::is_url(path) && !mistyped) return false;
   if (sources::is_bucket_url(path)) return true;
   return invalid("usage", std::string(option) + " begins with '" +
-                              printable(path.substr(0, path.find('/') + 1)) +
+                              printable(path.substr(0, path.find(':') + 1)) +
                               "', and tables are in s3://bucket/, in gs://bucket/ or on this disk");
 }
 
