@@ -21,15 +21,15 @@
 #include <vector>
 
 #include "serving/response_cache.h"
-#include "serving/slot_table.h"
+#include "serving/slot_index.h"
 
 namespace {
 
 using sluice::serving::CachedAnswer;
 using sluice::serving::CacheKey;
 using sluice::serving::ResponseCache;
-using sluice::serving::SlotTable;
-constexpr std::uint32_t kNone = SlotTable::kNone;
+using sluice::serving::SlotIndex;
+constexpr std::uint32_t kNone = SlotIndex::kNone;
 
 std::uint64_t mix(std::uint64_t x) {  // splitmix64's
   x += 0x9e3779b97f4a7c15;
@@ -98,7 +98,7 @@ class Store {
   static std::uint32_t hash(std::uint32_t key) { return static_cast<std::uint32_t>(mix(key)); }
   std::vector<Node> nodes_;
   std::vector<std::uint32_t> free_;
-  SlotTable table_;
+  SlotIndex table_;
 };
 
 // --- the policies: `use` answers whether the key was there, and puts it in if not --------------

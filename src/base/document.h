@@ -74,6 +74,7 @@ inline const Node* Node::find(std::string_view key) const {
 struct Problem {
   Place place;
   std::string message;
+  std::string key{};  // the option's, "agreement.tolerance"; empty: of the mapping as a whole
 };
 using Problems = std::vector<Problem>;
 

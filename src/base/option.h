@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +61,11 @@ void report(Problems& problems, const Place& place, std::string message);
 bool expect_scalar(const Node& node, std::string_view expected, Problems& problems);
 bool expect_kind(const Node& node, Node::Kind kind, std::string_view expected, Problems& problems);
 
+// Mistakes in the value of `key` know whose they are.
+inline void name_key(std::span<Problem> problems, const std::string& key) {
+  for (auto& problem : problems) problem.key = key + (problem.key.empty() ? "" : "." + problem.key);
+}
+
 template <class S>
 class Schema {
  public:
@@ -96,7 +102,9 @@ class Schema {
       if (repeated(node, i)) {
         report(problems, entry.place, "key '" + entry.key + "' is given twice");
       } else if (const Declared* declared = find(entry.key)) {
+        const auto before = problems.size();
         declared->read(entry.value, target, problems);
+        name_key(std::span(problems).subspan(before), entry.key);
       } else {
         report(problems, entry.place, unknown_key(entry.key));
       }

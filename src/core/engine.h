@@ -1,7 +1,8 @@
 // A way to run models. One Engine per library; it loads files into immutable Models.
 //
-// To add one: write `engines/<name>.cc` with a subclass of Engine, and add one line to
-// `engines/builtin.cc`. The conformance suite (engines/conformance_test.cc) then runs on it.
+// To add one: write `engines/<name>.cc` with a subclass of Engine and a header that makes one, and
+// add one line to `engines/builtin.cc`: of two engines that accept a file the one that was added
+// first has it. The conformance suite (engines/conformance_test.cc) then runs on it.
 #pragma once
 
 #include <atomic>
@@ -47,8 +48,10 @@ class Model {
   virtual const Signature& signature() const = 0;
 
   // `inputs` are in signature order and fit it. `outputs` has one element per output of the
-  // signature and is filled; its memory lies in `arena` and lives as long as it. Errors:
-  // kInternal/`engine_failed` when the library refuses. Does not throw.
+  // signature, whose dtype, shape and data are set; the memory lies in `arena` and lives as long as
+  // it. Of a signature that is batchable, the first dimension of every output is that of the
+  // inputs, and a row's answer depends on that row alone: requests are put together. Errors:
+  // kInternal/`engine_failed` when the library refuses. Throws nothing but bad_alloc.
   virtual Result<void> run(std::span<const TensorView> inputs, std::span<TensorView> outputs,
                            Arena& arena) const = 0;
 

@@ -1,6 +1,7 @@
 // A place where the features of entities are kept, and how they are asked for.
 //
-// To add one: write `features/<name>.cc` and one line in `features/builtin.cc`. A store only reads;
+// To add one: write `features/<name>.cc`, a header that makes one, and one line in
+// `features/builtin.cc`. A store only reads;
 // caching, grouping, time limits and what happens when it is down are the same for all of them
 // (features/fetcher.h).
 #pragma once
@@ -62,11 +63,11 @@ class FeatureReader {
   virtual ~FeatureReader() = default;
 
   // Fills `rows[i]`, which is empty, for `entities[i]`, with as many values as the lookup has
-  // features, or `known` false. Blocks, until about `deadline`. All of `entities` (at most
-  // kMostEntities) go in as few round trips as can be. A value that cannot be read is Unreadable,
-  // and no error. Errors: kUnavailable/`store_unavailable` (not there, broken off),
-  // kDeadlineExceeded/`store_timeout`, kFailedPrecondition/`bad_store` (answers, but is not what it
-  // should be: no such table, wrong password).
+  // features, or leaves it empty with `known` false. Blocks, until about `deadline`. All of
+  // `entities` (at most kMostEntities) go in as few round trips as can be. A value that cannot be
+  // read is Unreadable, and no error. Errors: kUnavailable/`store_unavailable` (not there, broken
+  // off), kDeadlineExceeded/`store_timeout`, kFailedPrecondition/`bad_store` (answers, but is not
+  // what it should be: no such table, wrong password).
   virtual Result<void> read(std::span<const EntityValues> entities, std::span<FeatureRow> rows,
                             std::chrono::steady_clock::time_point deadline) const = 0;
 

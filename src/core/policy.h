@@ -23,15 +23,19 @@ struct RouteQuery {
 
 // What was chosen, and what has to be known to learn from it.
 struct Choice {
-  std::size_t version = 0;    // an index into the ready versions that the policy was made for
-  std::uint64_t release = 0;  // whose evidence the request is; 0: nobody's
-  std::uint32_t arm = 0;      // of that release
-  float probability = 1;      // with which this arm was chosen
-  std::uint32_t epoch = 0;    // of the release's shares, when it was chosen
-  std::uint64_t unit = 0;     // a hash of the user; 0: anonymous
+  std::size_t version = 0;  // an index into the ready versions that the policy was made for
+  // Whose evidence the request is; 0: nobody's, as where an arm's version is not ready.
+  std::uint64_t release = 0;
+  std::uint32_t arm = 0;    // of that release
+  float probability = 1;    // with which this arm was chosen
+  std::uint32_t epoch = 0;  // of the release's shares, when it was chosen
+  std::uint64_t unit = 0;   // a hash of the user, made odd; 0: anonymous
 };
 
-// Thread-safety: immutable; called from every I/O thread.
+// Made anew whenever the model's versions or its release change: what it counts itself (relaxed
+// atomics, at most) begins again then.
+//
+// Thread-safety: immutable but for that; called from every I/O thread.
 class Policy {
  public:
   virtual ~Policy() = default;

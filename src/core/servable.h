@@ -84,8 +84,8 @@ class Servable {
   // True: done on this thread. False: the request was taken and goes on through its `onward`.
   virtual bool run(RequestPtr& request) const = 0;
 
-  // Runs what is not traffic here and now and fills its reply: nothing is counted or learned from
-  // it. Errors: the model's.
+  // Runs what is not traffic here and now, when nobody else runs the model if only one may, and
+  // fills its reply: nothing is counted or learned from it. Errors: the model's.
   virtual Result<void> run_aside(Request& request) const {
     (void)request;
     return fail(Code::kUnimplemented, "not_explainable", "this version runs nothing but traffic");

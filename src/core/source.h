@@ -4,7 +4,8 @@
 // out is unloaded. It is level-triggered: nobody has to remember what changed. Opening a version's
 // file is a second step, so that listing stays cheap.
 //
-// To add one: write `sources/<name>.cc`; app/stack.cc chooses it by the path or URL.
+// To add one: write `sources/<name>.cc`, and add its line to `sources/builtin.cc`, which chooses by
+// the path or URL.
 #pragma once
 
 #include <functional>

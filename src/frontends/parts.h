@@ -1,4 +1,6 @@
 // What front ends are made of: the parts of the server that they may use. Everything outlives them.
+//
+// Thread-safety: that of its members, which any I/O thread may use.
 #pragma once
 
 #include "clients/shared_memory.h"

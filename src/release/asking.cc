@@ -38,6 +38,11 @@ json number_of(const std::optional<std::uint64_t>& number) {
   return number ? json(*number) : json();
 }
 
+std::string with_article(const std::string& word) {
+  const bool vowel = std::string_view("aeiou").contains(word.empty() ? ' ' : word[0]);
+  return (vowel ? "an " : "a ") + word;
+}
+
 }  // namespace
 
 std::uint64_t Releases::revision_of(const std::string& model) const {
@@ -170,8 +175,10 @@ void Releases::finish_put(const ModelName& model, Spec spec, std::uint64_t expec
   release->revision = expected;
   release->declared = std::move(declared);
   const std::string whose = release->source() == "file" ? "model.yaml" : "hand";
-  Decision start{
-      "start", "Started a " + release->spec().policy + " by " + whose + ".", State::kRunning, {}};
+  Decision start{"start",
+                 "Started " + with_article(release->spec().policy) + " by " + whose + ".",
+                 State::kRunning,
+                 {}};
   if (before != nullptr && release->changes_shadows_of(*before)) {
     release->go_on(*before);
     start = {"change",

@@ -1,4 +1,5 @@
-// The release policies that exist. To add one, write its file and add its line to builtin.cc.
+// The release policies that exist. To add one, write its file, declare its maker here, and add its
+// line to builtin.cc.
 #pragma once
 
 #include <memory>

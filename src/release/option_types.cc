@@ -15,7 +15,9 @@ void OptionType<release::Weights>::read(const Node& node, release::Weights& valu
   if (!expect_kind(node, Node::Kind::kMap, name(), problems)) return;
   for (const auto& entry : node.entries) {
     double weight = 0;
+    const auto before = problems.size();
     OptionType<double>::read(entry.value, weight, problems);
+    name_key(std::span(problems).subspan(before), entry.key);
     value.entries.emplace_back(entry.key, weight);
   }
 }
@@ -57,7 +59,8 @@ std::string_view word_of(Command command) {
 Error release_error(const Problems& problems) {
   Error out{Code::kInvalidArgument, "bad_release", {}, {}};
   for (const auto& problem : problems) {
-    out.message += (out.message.empty() ? "" : "; ") + problem.message;
+    out.message += (out.message.empty() ? "" : "; ") +
+                   (problem.key.empty() ? "" : printable(problem.key) + ": ") + problem.message;
   }
   return out;
 }

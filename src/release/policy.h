@@ -4,8 +4,8 @@
 // requests ended and what they were worth, and is asked now and then what follows. No clock, lock
 // or disk inside: time is handed in, so that simulations and tests run the very code that decides.
 //
-// To add one: write `release/<name>.cc` with a ReleasePolicy and its maker, and one line in
-// `release/builtin.cc`.
+// To add one: write `release/<name>.cc` with a ReleasePolicy and its maker, declare the maker in
+// `release/builtin.h`, and register it with one line in `release/builtin.cc`.
 //
 // Thread-safety: one owner.
 #pragma once
@@ -25,6 +25,7 @@
 #include "core/outcome.h"
 #include "core/registry.h"
 #include "routing/bandit_algorithm.h"
+#include "routing/weighted.h"
 #include "statistics/burstiness.h"
 
 namespace sluice::release {
@@ -66,7 +67,9 @@ std::string_view word_of(Command command);
 struct Reward {
   std::size_t arm = 0;
   double probability = 1;  // with which the arm was chosen
-  double share = 0;        // of the second arm, then
+  // Of the second arm, then: what a comparison of two arms needs to know of the mix of users. Of
+  // more arms than two nobody looks at it.
+  double share = 0;
   double reward = 0;
   std::optional<bool> right;  // where the label was told: whether the prediction was right
 };
@@ -78,7 +81,7 @@ class ReleasePolicy {
   virtual const std::vector<VersionName>& arms() const = 0;
   // Whether a user stays with his arm.
   virtual bool sticky() const { return true; }
-  // Only those whose choice was this release's come here.
+  // Only those whose choice was this release's come here. `second_share`: see Reward.
   virtual void observe(const Outcome& outcome, double second_share) {
     (void)outcome;
     (void)second_share;
@@ -95,8 +98,15 @@ class ReleasePolicy {
   virtual std::chrono::milliseconds reward_ttl() const { return std::chrono::hours(24); }
   virtual std::optional<double> default_reward() const { return std::nullopt; }
 
+  // How requests find their arm: by shares, unless the policy knows a way of its own. `plan` has
+  // what a route must say of its choices.
+  virtual std::shared_ptr<const Route> route(routing::WeightedPlan plan) const {
+    return routing::make_weighted(std::move(plan));
+  }
+
   // The shares at the beginning.
   virtual std::vector<double> start() = 0;
+  // Asked about a hundred times a second.
   virtual Next next(const Standing& standing) {
     (void)standing;
     return {};
@@ -106,7 +116,8 @@ class ReleasePolicy {
   virtual Result<Next> command(Command command, std::string_view version,
                                const Standing& standing) = 0;
 
-  // The version of an arm is not loaded any more: what follows, if anything does.
+  // The version of an arm is not loaded any more: what follows. Nothing: its traffic goes to the
+  // other arms, and the release goes on.
   virtual std::optional<Next> lost(std::size_t arm, const Standing& standing) {
     (void)arm;
     (void)standing;

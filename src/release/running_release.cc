@@ -242,20 +242,15 @@ void RunningRelease::apply(const Next& next) {
 }
 
 std::shared_ptr<const Route> RunningRelease::route() const {
-  routing::WeightedPlan plan;
+  auto plan = plan_of(spec_, *policy_, shares_);
   plan.release = id_;
   plan.epoch = epoch_;
-  plan.arms = policy_->arms();
-  plan.shares = shares_;
-  plan.assignment = spec_.assignment;
-  plan.sticky = policy_->sticky();
   plan.slots = slots_;
   plan.model = model_.str();
   plan.salt = salt_;
-  plan.reference = policy_->stable();
   plan.shadows = spec_.shadows;
   plan.tolerance = spec_.tolerance;
-  return routing::make_weighted(std::move(plan));
+  return policy_->route(std::move(plan));
 }
 
 json RunningRelease::weights() const {

@@ -70,6 +70,12 @@ struct Common {
 
 constexpr std::size_t kMostSalt = 128;
 
+std::string common_keys() {
+  std::vector<std::string> out;
+  for (const auto key : Common::schema().keys()) out.emplace_back(key);
+  return ", and of every release " + join_and(out);
+}
+
 }  // namespace
 
 Result<Spec> parse_spec(const nlohmann::ordered_json& body) {
@@ -104,7 +110,7 @@ Result<Spec> parse_spec(const Node& declared) {
   out.document = json_of(declared);
   if (out.document.is_object()) out.document.erase("revision");
   if (out.policy.empty() && (out.shadows.empty() || !out.own.entries.empty())) {
-    return invalid("bad_release", "a release needs a policy: split, canary or bandit");
+    return invalid("bad_release", "a release needs a policy, such as \"policy\": \"canary\"");
   }
   return out;
 }
@@ -122,7 +128,13 @@ Result<std::unique_ptr<ReleasePolicy>> Policies::make(const Spec& spec) const {
     return invalid("bad_release", "policy: '" + printable(spec.policy) + "' is not one of " +
                                       join_and(makers.names()));
   }
-  SLUICE_TRY(auto policy, maker->make(spec.own, {algorithms, random_seed()}));
+  auto made = maker->make(spec.own, {algorithms, random_seed()});
+  if (!made) {
+    auto error = std::move(made).error();
+    if (error.message.contains("known keys")) error.message += common_keys();
+    return Failure(std::move(error));
+  }
+  auto policy = *std::move(made);
   for (const auto& shadow : spec.shadows) {
     if (std::ranges::find(policy->arms(), shadow) == policy->arms().end()) continue;
     return invalid("bad_release", "shadow: " + shadow.str() +
@@ -142,16 +154,23 @@ Result<std::shared_ptr<const Route>> declared_route(const Policies& policies,
   SLUICE_TRY(const auto spec, parse_spec(declared));
   if (spec.policy.empty()) return std::shared_ptr<const Route>();
   SLUICE_TRY(const auto policy, policies.make(spec));
-  routing::WeightedPlan plan;
-  plan.arms = policy->arms();
-  plan.shares = policy->start();
-  plan.assignment = spec.assignment;
-  plan.reference = policy->stable();
-  plan.sticky = policy->sticky();
+  // Nobody learns from it and no shadow is asked: there is no release yet.
+  auto plan = plan_of(spec, *policy, policy->start());
   plan.slots = routing::SlotTable(plan.shares);
   plan.model = model.str();
   plan.salt = spec.salt.empty() ? declared_salt(canonical_text(json_of(declared))) : spec.salt;
-  return routing::make_weighted(std::move(plan));
+  return policy->route(std::move(plan));
+}
+
+routing::WeightedPlan plan_of(const Spec& spec, const ReleasePolicy& policy,
+                              std::vector<double> shares) {
+  routing::WeightedPlan out;
+  out.arms = policy.arms();
+  out.shares = std::move(shares);
+  out.assignment = spec.assignment;
+  out.reference = policy.stable();
+  out.sticky = policy.sticky();
+  return out;
 }
 
 }  // namespace sluice::release

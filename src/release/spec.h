@@ -46,6 +46,10 @@ struct Policies {
 std::string declared_salt(std::string_view declared);
 std::string random_salt();
 
+// The route that the policy's arms have with these shares: what of it follows from both.
+routing::WeightedPlan plan_of(const Spec& spec, const ReleasePolicy& policy,
+                              std::vector<double> shares);
+
 // What model.yaml's `release:` means for the traffic before anybody has acted on it.
 Result<std::shared_ptr<const Route>> declared_route(const Policies& policies,
                                                     const ModelName& model, const Node& declared);

@@ -1,4 +1,6 @@
 // Which of the versions that exist are wanted: a pure function of the names and `versions:`.
+//
+// Thread-safety: functions without state.
 #pragma once
 
 #include <vector>

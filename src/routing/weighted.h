@@ -3,6 +3,8 @@
 // A user stays with the arm of his slot; who is anonymous is dealt one by one, by chance, as is
 // everybody where the release is not sticky. An arm whose version is not loaded gives its traffic
 // to those that are, in proportion.
+//
+// Thread-safety: a plan is a plain value; the route is immutable.
 #pragma once
 
 #include <cstdint>

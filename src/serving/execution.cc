@@ -5,26 +5,13 @@
 #include <cstring>
 
 #include "core/sample.h"
+#include "core/tensor_rows.h"
 #include "serving/batch.h"
 
 namespace sluice::serving {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// The part of `tensor` that is row `row`, with a first dimension of one.
-TensorView row_of(const TensorView& tensor, std::size_t row, std::size_t rows) {
-  TensorView out = tensor;
-  out.shape[0] = 1;
-  if (tensor.dtype == DType::kString) {
-    const std::size_t width = tensor.strings.size() / rows;
-    out.strings = tensor.strings.subspan(row * width, width);
-  } else {
-    const std::size_t width = tensor.data.size() / rows;
-    out.data = tensor.data.subspan(row * width, width);
-  }
-  return out;
-}
 
 // Writes `part` as row `row` of `whole`, which is made with the first. Errors: rows differ in
 // shape.
@@ -134,7 +121,10 @@ void Execution::run_alone(Request& request) const {
 }
 
 Result<void> Execution::run_aside(Request& request) const {
-  SLUICE_CHECK(run_model(*loaded_, request));
+  {
+    const auto turn = take_turn();
+    SLUICE_CHECK(run_model(*loaded_, request));
+  }
   return predict(request);
 }
 
@@ -190,7 +180,7 @@ Result<void> Execution::run_rows(const Model& model, Request& request) const {
   std::vector<TensorView> outputs(signature_.outputs.size());
   for (std::size_t row = 0; row < request.rows; ++row) {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      inputs[i] = row_of(request.inputs[i], row, request.rows);
+      inputs[i] = rows_of(request.inputs[i], row, 1, request.rows);
     }
     SLUICE_CHECK(model.run(inputs, outputs, request.arena));
     for (std::size_t i = 0; i < outputs.size(); ++i) {

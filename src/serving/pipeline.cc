@@ -290,6 +290,7 @@ struct Stages {
                                                 run,   vet,   remember, explain, describe};
   static constexpr std::uint8_t kFit = 2;       // where those go on that fall back
   static constexpr std::uint8_t kAnswered = 9;  // and those that have an answer already
+  static_assert(kOrder[kFit] == fit && kOrder[kAnswered] == explain);
 
  private:
   static Step heed(const Pipeline& pipeline, RequestPtr& request, Servable::Guarded said) {

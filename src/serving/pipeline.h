@@ -28,9 +28,10 @@ class Pipeline final : public Onward {
   // A request that begins now.
   RequestPtr new_request() const;
 
-  // A version that can answer: the newest where `version` is empty, of the default model where
-  // `model` is. Errors: kNotFound with what there is, kUnavailable/`not_ready` while it is loading
-  // or when it failed to load, kUnavailable/`cold` when it is loaded for whoever asks.
+  // A version that can answer: where `version` is empty the policy's usual one (a release's stable,
+  // else the newest), of the default model where `model` is. Errors: kNotFound with what there is,
+  // kUnavailable/`not_ready` while it is loading or when it failed to load, kUnavailable/`cold`
+  // when it is loaded for whoever asks.
   Result<std::shared_ptr<const Servable>> find(std::string_view model,
                                                std::string_view version) const;
 

@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "serving/ghosts.h"
-#include "serving/slot_table.h"
+#include "serving/slot_index.h"
 
 namespace sluice::serving {
 namespace {
 
 constexpr std::size_t kAlign = 64;
-constexpr std::uint32_t kNone = SlotTable::kNone;
+constexpr std::uint32_t kNone = SlotIndex::kNone;
 
 constexpr std::size_t round_up(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
@@ -290,7 +290,7 @@ class alignas(64) ResponseCache::Shard {
   // Guarded by `mutex_`.
   std::vector<Entry> entries_;  // in slots, which keep their numbers
   std::uint32_t free_ = kNone;  // slots without an entry, chained by `newer`
-  SlotTable table_;
+  SlotIndex table_;
   Queue newcomers_;
   Queue main_;
   Ghosts ghosts_;

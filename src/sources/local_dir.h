@@ -1,5 +1,7 @@
 // Models on a local disk: one file, or a directory of any layout that sources/layout.h knows.
 // Everything is opened beneath the directory that was given.
+//
+// Thread-safety: that of Source (core/source.h).
 #pragma once
 
 #include <filesystem>

@@ -42,7 +42,11 @@ def slurm_array(report, table, cluster):
     until = time.monotonic() + WAIT
     report.check("a part is finished",
                  wait_for_part(shard, lambda: time.monotonic() < until))
-    cluster.begin_again(array, 1)
+    try:
+        cluster.begin_again(array, 1)
+    except RuntimeError:
+        print(f"  {logs(folder, array)}")
+        raise
     cluster.run("scontrol", "release", merge)
     jobs = cluster.wait_ended()
     report.equal("jobs", sorted(job["JobState"] for job in jobs), ["COMPLETED"] * 4)

@@ -148,8 +148,6 @@ std::vector<std::string> Predictor::guarded(Request& request, std::span<const Te
 Result<std::vector<std::string>> Predictor::explained(std::span<const TensorView> inputs,
                                                       std::size_t first, std::size_t count) const {
   std::vector<std::string> out;
-  std::unique_lock<std::mutex> turn;
-  if (!servable_->loaded().thread_safe()) turn = std::unique_lock(explaining_);
   while (out.size() < count) {
     const std::size_t part = std::min(count - out.size(), serving::kMostExplained);
     auto request = ask(inputs, first + out.size(), part);

@@ -11,7 +11,6 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
 
 #include "core/request.h"
@@ -50,7 +49,6 @@ class Predictor {
 
   std::shared_ptr<const Servable> servable_;
   AnswerOptions options_;
-  mutable std::mutex explaining_;
 };
 
 }  // namespace sluice::tools::batch

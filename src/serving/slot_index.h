@@ -16,7 +16,7 @@
 
 namespace sluice::serving {
 
-class SlotTable {
+class SlotIndex {
  public:
   static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
 
