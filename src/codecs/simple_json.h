@@ -1,4 +1,4 @@
-// The simple REST API's wire form (PRODUCT.md, section 3).
+// The simple REST API's wire form (docs/rest-api.md).
 //
 // Thread-safety: functions without state.
 #pragma once

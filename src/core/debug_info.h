@@ -1,4 +1,4 @@
-// What `debug: true` tells beside an answer (PRODUCT.md, section 5). Made by serving/debug, written
+// What `debug: true` tells beside an answer (docs/rest-api.md). Made by serving/debug, written
 // by the codecs of protocols that have a place for it.
 //
 // Thread-safety: plain values.

@@ -103,7 +103,7 @@ struct Request {
 
   // Who and what is asked for.
   std::string_view model;
-  std::string_view version;  // empty: the release policy chooses
+  std::string_view version;  // empty: the model's policy chooses
   std::string_view request_id;
   std::string_view user_id;
   std::string_view entity_id;
@@ -163,7 +163,7 @@ struct Request {
 
   // Set by routing: the version that answers, kept loaded until the request is gone.
   std::shared_ptr<const Servable> servable;
-  Choice choice;  // of the release policy; its release is 0 where a version was named
+  Choice choice;  // of the model's policy; its release is 0 where a version was named
   // The model as it was then, where versions of it are to be asked too once the answer has left.
   std::shared_ptr<const ModelEntry> shadowed;
   // What `before_answer` kept of it for `on_finish`.

@@ -376,7 +376,9 @@ def explain(error):
         return "it needs more memory than python.memory in model.yaml allows"
     if isinstance(error, ModuleNotFoundError):
         return f"it needs the Python module '{error.name}', which this Python lacks"
-    if isinstance(error, (pickle.UnpicklingError, EOFError, zlib.error)):
+    # A number that is no key: joblib's reader does not know the byte.
+    unknown = isinstance(error, KeyError) and error.args and isinstance(error.args[0], int)
+    if unknown or isinstance(error, (pickle.UnpicklingError, EOFError, struct.error, zlib.error)):
         return (f"the file is damaged, or is no pickle; copy it or write it again "
                 f"({type(error).__name__}: {error})")
     if isinstance(error, AttributeError) and "__main__" in str(error):

@@ -9,7 +9,7 @@
 
 namespace sluice::frontends {
 
-// The status of PRODUCT.md, section 3, for every HTTP API.
+// The status for every HTTP API (docs/rest-api.md).
 int http_status(const Error& error);
 
 using ErrorForm = transport::Response (*)(const Error&);

@@ -1,4 +1,4 @@
-// The simple REST API (PRODUCT.md, section 3): predictions, health, readiness.
+// The simple REST API (docs/rest-api.md): predictions, health, readiness.
 #pragma once
 
 #include "frontends/parts.h"

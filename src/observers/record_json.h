@@ -1,4 +1,4 @@
-// A record as one JSON object: the prediction log's line (PRODUCT.md, section 5) and, with a few
+// A record as one JSON object: the prediction log's line (docs/prediction-log.md) and, with a few
 // fields more, what `/api/models/{m}/recent` shows. No more of it than `log:` in model.yaml allows.
 //
 // `features` is the row as the simple API takes it (flat, whatever its dimensions), a list of rows

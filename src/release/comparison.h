@@ -1,7 +1,7 @@
 // The canary's bad events of one kind against stable's: evidence of harm, evidence of safety, and
 // how much of it is allowed to be chance.
 //
-// Thread-safety: one owner. Methods: shared/statistics.md, 3.3 and 3.4.
+// Thread-safety: one owner. Methods: docs/decisions/0033.
 #pragma once
 
 #include <array>

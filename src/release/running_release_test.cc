@@ -48,6 +48,38 @@ void some_traffic(RunningRelease& release, std::uint64_t from, std::uint64_t to)
   }
 }
 
+class FixedRoute final : public Route {
+ public:
+  std::shared_ptr<const Policy> over(const std::vector<VersionName>&) const override { return {}; }
+};
+
+// Knows a way of its own.
+class Own final : public ReleasePolicy {
+ public:
+  const std::vector<VersionName>& arms() const override { return arms_; }
+  std::vector<double> start() override { return {0.5, 0.5}; }
+  Result<Next> command(Command, std::string_view, const Standing&) override { return Next{}; }
+  std::shared_ptr<const Route> route(routing::WeightedPlan plan) const override {
+    seen = std::move(plan);
+    return fixed;
+  }
+
+  const std::shared_ptr<const Route> fixed = std::make_shared<FixedRoute>();
+  mutable routing::WeightedPlan seen;
+
+ private:
+  const std::vector<VersionName> arms_ = {*VersionName::parse("v1"), *VersionName::parse("v2")};
+};
+
+TEST(RunningRelease, APolicyMayBringARouteOfItsOwn) {
+  auto policy = std::make_unique<Own>();
+  const Own& own = *policy;
+  const RunningRelease release(*ModelName::parse("m"), Spec{}, std::move(policy), 7, "salt", "api");
+  EXPECT_EQ(release.route(), own.fixed);
+  EXPECT_EQ(own.seen.release, release.id()) << "which its choices are to name";
+  EXPECT_EQ(own.seen.shares, (std::vector{0.5, 0.5}));
+}
+
 TEST(RunningRelease, CountsWhatHappensToEachArm) {
   auto release = release_of(kCanary);
   some_traffic(*release, 0, 1000);

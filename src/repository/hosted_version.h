@@ -5,6 +5,8 @@
 // after nine times the processor's time that starting took, 100 ms at least, which doubles with
 // each end in a row up to half a minute. A run that was answered ends the row; the fifth end in a
 // row is the last.
+//
+// Thread-safety: that of ModelHost (core/model_host.h).
 #pragma once
 
 #include <cstdint>

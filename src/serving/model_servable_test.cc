@@ -251,6 +251,30 @@ TEST(ModelServable, AModelThatIsNotThreadSafeNeverRunsTwiceAtATime) {
   }
 }
 
+// Explanations by answers ask the model some thousand times, beside its traffic.
+TEST(ModelServable, NorBesideWhatIsAskedAside) {
+  for (const bool thread_safe : {false, true}) {
+    Fixture fixture({}, {.thread_safe = thread_safe});
+    fixture.warmed_up();
+    fixture.model->hold();
+    const auto aside = fixture.client.request({1}, 1, nullptr);
+    const std::jthread asks([&] { EXPECT_TRUE(fixture.servable->run_aside(*aside)); });
+    EXPECT_TRUE(fixture.model->wait_inside());
+    const std::jthread traffic([&] {
+      fixture.ask(2, fixture.loop);
+      EXPECT_TRUE(fixture.loop.turn_until([&] { return fixture.client.answered() == 1; }));
+    });
+    if (thread_safe) {
+      EXPECT_TRUE(fixture.model->wait_inside(2));
+    } else {
+      std::this_thread::sleep_for(20ms);
+    }
+    fixture.model->let_go();
+    EXPECT_TRUE(fixture.model->wait_for(2));
+    EXPECT_EQ(fixture.model->most_at_once(), thread_safe ? 2 : 1);
+  }
+}
+
 TEST(ModelServable, WarmUpRunsAsOftenAsSaid) {
   for (const int times : {0, 3}) {
     ModelConfig config;

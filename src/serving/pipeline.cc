@@ -161,7 +161,7 @@ struct Stages {
     return Step::kFinish;
   }
 
-  // The release policy chooses a version, unless the client named one.
+  // The model's policy chooses a version, unless the client named one.
   static Step route(const Pipeline& pipeline, RequestPtr& request) {
     if (!request->version.empty()) return Step::kNext;
     const auto& table = *pipeline.tables_.read();
@@ -172,7 +172,7 @@ struct Stages {
     request->choice = entry->policy->choose({request->user_id});
     if (request->choice.version >= entry->ready.size()) {
       return refuse(request,
-                    internal("the release policy chose a version that is not there").error());
+                    internal("the routing policy chose a version that is not there").error());
     }
     request->servable = entry->ready[request->choice.version];
     // Shared only where it is looked at again, after the answer.

@@ -3,7 +3,7 @@
 // about n.
 //
 // A test that takes bursts for independent events is fooled by every second one; dividing its
-// evidence by this number mends that (shared/statistics.md, 3.4). The greatest of several ratios is
+// evidence by this number mends that (docs/decisions/0033). The greatest of several ratios is
 // above 1 by chance alone, which would make every test slower: a ratio counts as more than 1 where
 // independent events would rarely show it (Fisher's index of dispersion: of n blocks, n - 1 times
 // the ratio is about chi-squared, so that the ratio's standard deviation is sqrt(2 / (n - 1))).

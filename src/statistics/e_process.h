@@ -17,7 +17,7 @@
 //
 // With multiples below 1 it is the mirror: evidence that the ratio is *below* the tolerance.
 //
-// Thread-safety: one owner. Source of the ratios: shared/statistics.md, 3.3.
+// Thread-safety: one owner. Source of the ratios: docs/decisions/0033.
 #pragma once
 
 #include <array>

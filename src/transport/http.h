@@ -21,7 +21,8 @@
 
 namespace sluice::transport {
 
-// The limits of reliability rule 6.0.
+// More than a browser or a proxy sends, less than would hurt (docs/configuration.md has those that
+// can be set).
 struct HttpLimits {
   std::size_t request_line = 8 << 10;
   std::size_t head = 32 << 10;
