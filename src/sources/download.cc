@@ -22,8 +22,9 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kTellEvery{3};
-// The digest and the notes follow what arrives in steps of this size.
+// The digest and the notes follow what arrives in steps of these sizes.
 constexpr std::uint64_t kStep = std::uint64_t{1} << 20;
+constexpr std::uint64_t kNoteStep = std::uint64_t{4} << 20;
 constexpr std::size_t kMaxNotes = std::size_t{64} << 20;
 
 Failure disk_failure(int error) {
@@ -104,7 +105,7 @@ void Download::read_notes() {
     Piece* piece = piece_at(*object, *offset);
     if (piece == nullptr || *arrived > piece->range.length) continue;
     if (*arrived < piece->range.length && !store_.has_ranges()) continue;
-    piece->arrived = std::max(piece->arrived, *arrived);
+    piece->arrived = piece->noted = std::max(piece->arrived, *arrived);
     piece->done = piece->arrived == piece->range.length;
     if (words.size() == 4) files_[piece->object].etag_counts = false;
   }
@@ -157,7 +158,10 @@ void Download::tell_arrived(std::size_t index, std::uint64_t bytes) {
   Piece& piece = pieces_[index];
   piece.arrived = bytes;
   // All of it is noted at its end, when the store has said what its ETag is worth.
-  if (bytes < piece.range.length) note(piece, "");
+  if (bytes >= piece.noted + kNoteStep && bytes < piece.range.length) {
+    note(piece, "");
+    piece.noted = bytes;
+  }
   changed_.notify_all();
 }
 
