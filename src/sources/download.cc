@@ -116,7 +116,8 @@ void Download::read_notes() {
   }
 }
 
-// Where it cannot be noted it is fetched again some day: that is all.
+// By the piece's own thread, and not under the lock: a disk may take its time. Where it cannot be
+// noted it is fetched again some day: that is all.
 void Download::note(const Piece& piece, std::string_view remark) {
   const auto line = std::to_string(piece.object) + ' ' + std::to_string(piece.range.offset) + ' ' +
                     std::to_string(piece.arrived) + std::string(remark) + '\n';
@@ -154,30 +155,33 @@ Result<Fetched> Download::fetch(std::size_t index) {
 }
 
 void Download::tell_arrived(std::size_t index, std::uint64_t bytes) {
-  const std::lock_guard lock(mutex_);
   Piece& piece = pieces_[index];
-  piece.arrived = bytes;
-  // All of it is noted at its end, when the store has said what its ETag is worth.
-  if (bytes >= piece.noted + kNoteStep && bytes < piece.range.length) {
-    note(piece, "");
-    piece.noted = bytes;
+  {
+    const std::lock_guard lock(mutex_);
+    piece.arrived = bytes;
+    changed_.notify_all();
   }
-  changed_.notify_all();
+  // All of it is noted at its end, when the store has said what its ETag is worth.
+  if (bytes < piece.noted + kNoteStep || bytes == piece.range.length) return;
+  note(piece, "");
+  piece.noted = bytes;
 }
 
 void Download::finish_piece(std::size_t index, const Result<Fetched>& fetched) {
-  const std::lock_guard lock(mutex_);
   Piece& piece = pieces_[index];
-  if (fetched) {
-    piece.done = true;
-    piece.arrived = piece.range.length;
-    if (!fetched->etag_is_digest) files_[piece.object].etag_counts = false;
-    note(piece, fetched->etag_is_digest ? "" : " encrypted");
-  } else {
-    if (!error_) error_ = fetched.error();
-    stop_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    if (fetched) {
+      piece.done = true;
+      piece.arrived = piece.range.length;
+      if (!fetched->etag_is_digest) files_[piece.object].etag_counts = false;
+    } else {
+      if (!error_) error_ = fetched.error();
+      stop_ = true;
+    }
+    changed_.notify_all();
   }
-  changed_.notify_all();
+  if (fetched) note(piece, fetched->etag_is_digest ? "" : " encrypted");
 }
 
 void Download::work() {

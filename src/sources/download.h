@@ -57,7 +57,7 @@ class Download {
     Range range;
     bool done = false;
     std::uint64_t arrived = 0;  // bytes at its front that may be digested
-    std::uint64_t noted = 0;    // of them
+    std::uint64_t noted = 0;    // of them; its thread's own
   };
   struct File {
     std::shared_ptr<const Fd> fd;
