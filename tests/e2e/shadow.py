@@ -209,7 +209,8 @@ def killed(report, _):
         before, times = descriptors(folder.server.pid), 10
         for number in range(1, times + 1):
             # One that was killed has closed what the server listens to before it is gone.
-            if not report.check("one process", wait_until(lambda: len(folder.hosts()) == 1, 10),
+            if not report.check("one process", wait_until(lambda: len(folder.hosts()) == 1,
+                                                           10) is not None,
                                 folder.hosts()):
                 return
             hosts = folder.hosts()
