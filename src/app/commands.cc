@@ -78,8 +78,8 @@ int exit_of(const Error& error) {
 
 // What is wrong with the command line, and where the right one stands.
 std::string explained(const CLI::App& app, const CLI::ParseError& error, std::string_view first) {
-  for (const auto* sub : app.get_subcommands()) {
-    return std::string(error.what()) + "; see sluice " + sub->get_name() + " --help";
+  if (const auto subs = app.get_subcommands(); !subs.empty()) {
+    return std::string(error.what()) + "; see sluice " + subs[0]->get_name() + " --help";
   }
   if (first.empty() || first.starts_with('-')) {
     return std::string(error.what()) + "; see sluice --help";

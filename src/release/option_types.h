@@ -3,6 +3,7 @@
 // Thread-safety: functions without state.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,14 +20,22 @@ struct Weights {
 
 // All mistakes as one sentence.
 Error release_error(const Problems& problems);
+// The keys that every release has, beside its policy's own.
+std::string common_keys();
 
 template <class Options>
 Result<Options> read_release(const Node& node) {
   Options out;
   Problems problems;
   Options::schema().read(node, out, problems);
-  if (!problems.empty()) return Failure(release_error(problems));
-  return out;
+  if (problems.empty()) return out;
+  auto error = release_error(problems);
+  const auto known = Options::schema().keys();
+  const bool unknown = std::ranges::any_of(node.entries, [&](const auto& entry) {
+    return std::ranges::find(known, std::string_view(entry.key)) == known.end();
+  });
+  if (unknown) error.message += "; every release also has " + common_keys();
+  return Failure(std::move(error));
 }
 
 // The number of arms.

@@ -70,12 +70,6 @@ struct Common {
 
 constexpr std::size_t kMostSalt = 128;
 
-std::string common_keys() {
-  std::vector<std::string> out;
-  for (const auto key : Common::schema().keys()) out.emplace_back(key);
-  return ", and of every release " + join_and(out);
-}
-
 }  // namespace
 
 Result<Spec> parse_spec(const nlohmann::ordered_json& body) {
@@ -115,6 +109,12 @@ Result<Spec> parse_spec(const Node& declared) {
   return out;
 }
 
+std::string common_keys() {
+  std::vector<std::string> out;
+  for (const auto key : Common::schema().keys()) out.emplace_back(key);
+  return join_and(out);
+}
+
 Policies Policies::builtin() {
   Policies out;
   register_builtin(out.makers);
@@ -128,13 +128,7 @@ Result<std::unique_ptr<ReleasePolicy>> Policies::make(const Spec& spec) const {
     return invalid("bad_release", "policy: '" + printable(spec.policy) + "' is not one of " +
                                       join_and(makers.names()));
   }
-  auto made = maker->make(spec.own, {algorithms, random_seed()});
-  if (!made) {
-    auto error = std::move(made).error();
-    if (error.message.contains("known keys")) error.message += common_keys();
-    return Failure(std::move(error));
-  }
-  auto policy = *std::move(made);
+  SLUICE_TRY(auto policy, maker->make(spec.own, {algorithms, random_seed()}));
   for (const auto& shadow : spec.shadows) {
     if (std::ranges::find(policy->arms(), shadow) == policy->arms().end()) continue;
     return invalid("bad_release", "shadow: " + shadow.str() +

@@ -45,7 +45,7 @@ TEST(Spec, EveryMistakeIsNamed) {
       {R"({"policy":"split","weights":{"v1":1},"agreement":{"tolerance":-1}})",
        "agreement.tolerance: "},
       {R"({"policy":"bandit","arms":["v1","v2"],"xyzzy":1})",
-       "and of every release policy, shadow"},
+       "every release also has policy, shadow"},
       {R"({"policy":"split"})", "needs weights"},
       {R"({"policy":"splitt","weights":{"v1":1}})", "not one of split, canary and bandit"},
       {R"({"weights":{"v1":1}})", "needs a policy"},

@@ -112,10 +112,10 @@ def filters(report, desk):
         ("a statement", "1) FROM (SELECT 1", "--where")]
     target = "out.parquet"
     for what, where, *words in cases:
-        desk.refuses(report, what, desk.batch("--where", where, target=target), 65, "--where",
-                     *words)
-        report.check(f"{what}: not in the words of an engine", "Error:" not in
-                     desk.batch("--where", where).stderr)
+        done = desk.batch("--where", where, target=target)
+        desk.refuses(report, what, done, 65, "--where", *words)
+        report.check(f"{what}: not in the words of an engine", "Error:" not in done.stderr,
+                     done.stderr)
 
 
 def models(report, desk):

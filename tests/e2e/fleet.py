@@ -93,6 +93,7 @@ def post(server, request_id):
         if status != 503 or time.monotonic() > until:
             break
         tried_again = True
+        print(f"  a replica says that the others cannot be asked: {body}", flush=True)
         time.sleep(0.2)
     heard_before = tried_again and status == 409  # only the answer was lost
     return (200 if heard_before else status), body

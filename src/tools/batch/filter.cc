@@ -41,11 +41,12 @@ Result<void> check_filter(const clients::Duckdb& engine, const Schema& schema,
   }
   const auto select =
       "SELECT CAST((" + where + "\n) AS BOOLEAN) AS keep FROM (SELECT " + columns + ")";
-  const auto found = session.describe(select, {});
-  if (!found) return bad_filter(schema, where, found.error().message);
-  // Of constants it is found out only when it is run.
+  // Run, and not only described: of constants it is found out only then.
   const auto run = session.texts("SELECT CAST(keep AS VARCHAR) FROM (" + select + ")", 1, {});
   if (run) return {};
+  const Error& error = run.error();
+  if (error.reason == "bad_sql") return bad_filter(schema, where, error.message);
+  if (error.reason != "bad_table") return Failure(error);
   return bad_filter(schema, where, "a value in it is not of the type of what it stands beside");
 }
 
