@@ -219,7 +219,7 @@ def resumed(report):
                          (200, "v1", 1001))
             remote.says(report, "it goes on", "goes on after")
             more = proxy.poured("model.onnx") - before
-            report.check("and does not begin anew", more <= 2 * LARGE - 20 * MIB, (before, more))
+            report.check("and does not begin anew", more <= 2 * LARGE - 30 * MIB, (before, more))
 
 
 def store_is_down(report):
