@@ -32,6 +32,7 @@ double traffic_of(const ModelEntry& entry, const VersionEntry& version,
 }
 
 void list_models(const Parts& parts, const transport::ExchangePtr& exchange) {
+  parts.watch.finishing.settle();
   const auto table = parts.tables.get();
   const auto releases = parts.releases.latest();
   transport::Response response;
@@ -75,8 +76,9 @@ void write_cost(const CostReport& report, JsonWriter& json) {
   json.field("estimated_cost_saved", report.saved);
 }
 
-void tell_cost(const ServingTables& tables, const transport::ExchangePtr& exchange) {
-  const auto table = tables.get();
+void tell_cost(const Parts& parts, const transport::ExchangePtr& exchange) {
+  parts.watch.finishing.settle();
+  const auto table = parts.tables.get();
   CostReport all;
   for (const auto& [name, entry] : table->models) all += cost_report(*entry);
   transport::Response response;
@@ -99,9 +101,7 @@ void add_management(Router& router, const Parts& parts) {
   router.serve("GET", "/api/models",
                [parts](const transport::ExchangePtr& exchange) { list_models(parts, exchange); });
   router.serve("GET", "/api/cost",
-               [&tables = parts.tables](const transport::ExchangePtr& exchange) {
-                 tell_cost(tables, exchange);
-               });
+               [parts](const transport::ExchangePtr& exchange) { tell_cost(parts, exchange); });
 }
 
 }  // namespace sluice::frontends

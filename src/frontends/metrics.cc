@@ -118,6 +118,7 @@ bool wants_open_metrics(const transport::RequestHead& head) {
 
 void add_metrics(Router& router, const Parts& parts) {
   router.serve("GET", "/metrics", [parts](const transport::ExchangePtr& exchange) {
+    parts.watch.finishing.settle();
     const auto table = parts.tables.get();
     const bool open = wants_open_metrics(exchange->head());
     Exposition text(open ? Exposition::Format::kOpenMetrics : Exposition::Format::kText);

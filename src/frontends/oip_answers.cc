@@ -189,6 +189,7 @@ Result<inference::ModelStatisticsResponse> model_statistics(const Parts& parts,
     const auto found = find_servable(parts, model, version);
     if (!found && found.error().reason != "cold") return Failure(found.error());
   }
+  parts.watch.finishing.settle();
   for (const auto& [name, entry] : parts.tables.read()->models) {
     if (!model.empty() && name != model) continue;
     for (const auto& servable : entry->ready) {

@@ -178,6 +178,7 @@ Result<std::string> tell_recent(const Parts& parts, const ModelEntry& entry,
 void add_watch_api(Router& router, const Parts& parts) {
   serve_model_page(router, parts, "/api/models/{}/metrics",
                    [parts](const ModelEntry& entry, std::string_view) {
+                     parts.watch.finishing.settle();
                      return Result<std::string>(tell_metrics(parts, entry));
                    });
   serve_model_page(router, parts, "/api/models/{}/recent",

@@ -11,6 +11,7 @@
 
 #include "core/serving_table.h"
 #include "observers/drift.h"
+#include "observers/finishing.h"
 #include "observers/prediction_log.h"
 #include "observers/rates.h"
 #include "observers/recent.h"
@@ -33,6 +34,7 @@ struct Watchers {
 
   const std::string hash_key;
   EndCounts unserved;
+  Finishing finishing;
   RecentRequests recent;
   Rates rates;
   TrafficRows traffic_rows;
