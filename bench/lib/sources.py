@@ -3,12 +3,16 @@
 Each round fetches the same object with `curl -o`, and serves it with an empty cache; what counts is
 the time from the start of the process to /ready, and, beside it, the download alone, as the
 server's log says it. From s3rver, which is the S3 server that the tests use: an object that was
-uploaded in parts, as the AWS CLI does with all above 8 MB, and one that was put in one piece, whose
-ETag is one MD5. And from nginx, which is much faster, so that it shows what the other hides.
+uploaded in parts, as the AWS CLI does with all above 8 MB; one that was put in one piece and has a
+checksum beside its ETag, as every object at Amazon since December 2024; and one without, as older
+ones and other stores have them, of which nothing is known but one MD5. And from nginx, which is much
+faster, so that it shows what the other hides.
 """
+import base64
 import hashlib
 import http.client
 import json
+import mmap
 import re
 import shutil
 import socket
@@ -19,12 +23,14 @@ from pathlib import Path
 from statistics import median
 
 from . import report
+from .crc64 import crc64nvme
 from .servers import BENCH, BenchError, Server, need
 
 BUCKET = "models"
-NAMES = {"parts": "s3rver, in parts", "piece": "s3rver, in one piece", "web": "nginx"}
+NAMES = {"parts": "s3rver, in parts", "told": "s3rver, in one piece, with its CRC-64",
+         "piece": "s3rver, in one piece, one MD5", "web": "nginx"}
 # Each in a folder of its own: a model's file comes with what lies beside it.
-FILES = {"parts": "parts/large.onnx", "piece": "piece/large.onnx", "web": "web/large.onnx"}
+FILES = {store: f"{store}/large.onnx" for store in NAMES}
 PART = 8 << 20  # the AWS CLI's
 # Anonymous, and nothing of this machine's configuration.
 ENV = {"HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -45,20 +51,27 @@ class Stores:
         # s3rver keeps an object in a file of such a name; nginx serves the same bytes by another.
         file = root / (FILES["piece"] + "._S3rver_object")
         web = root / FILES["web"]
-        for folder in (file.parent, web.parent):
+        told = root / (FILES["told"] + "._S3rver_object")
+        for folder in (file.parent, web.parent, told.parent):
             folder.mkdir(parents=True)
         subprocess.run([sys.executable, BENCH / "peers/make_large.py", file, str(size)], check=True)
         web.hardlink_to(file)
+        told.hardlink_to(file)
         self.size = file.stat().st_size
-        with open(file, "rb") as bytes_:
-            self.sha256 = hashlib.file_digest(bytes_, "sha256").hexdigest()
+        with open(file, "rb") as bytes_, mmap.mmap(bytes_.fileno(), 0, prot=mmap.PROT_READ) as all_:
+            self.sha256 = hashlib.sha256(all_).hexdigest()
+            crc = crc64nvme(all_).to_bytes(8, "big")
+        # What s3rver keeps of an object's headers, and answers with.
+        root.joinpath(FILES["told"] + "._S3rver_metadata.json").write_text(json.dumps({
+            "x-amz-checksum-crc64nvme": base64.b64encode(crc).decode(),
+            "x-amz-checksum-type": "FULL_OBJECT"}))
         modules = need(site.root / ".deps/clients/node_modules/@20minutes/s3rver",
                        "./dev setup fetches it").parent.parent
         s3 = Server("s3rver", ["node", site.root / "tests/e2e/lib/s3rver.js", modules, root.parent,
                                BUCKET], site.temp, env={"S3RVER_PORT": str(port := free_port())},
                     port=port)
         stack.callback(s3.stop)
-        self.ports = {"parts": port, "piece": port, "web": free_port()}
+        self.ports = dict.fromkeys(NAMES, port) | {"web": free_port()}
         self.upload(file, port)
         text = (BENCH / "limits/nginx_files.conf.in").read_text()
         Path(site.temp, "files.conf").write_text(

@@ -7,47 +7,65 @@
 
 #include <array>
 
+#include "base/crc.h"
+
 namespace sluice {
 
 struct Digest::State {
-  explicit State(const EVP_MD* kind) : type(kind) { EVP_DigestInit_ex(context, type, nullptr); }
-  ~State() { EVP_MD_CTX_free(context); }
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
+  virtual ~State() = default;
+  virtual void update(std::span<const std::byte> bytes) = 0;
+  virtual std::string finish() = 0;
+};
+
+struct Digest::OpenSsl final : State {
+  explicit OpenSsl(const EVP_MD* kind) : type(kind) { EVP_DigestInit_ex(context, type, nullptr); }
+  ~OpenSsl() override { EVP_MD_CTX_free(context); }
+  OpenSsl(const OpenSsl&) = delete;
+  OpenSsl& operator=(const OpenSsl&) = delete;
+
+  void update(std::span<const std::byte> bytes) override {
+    EVP_DigestUpdate(context, bytes.data(), bytes.size());
+  }
+  std::string finish() override {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
+    unsigned length = 0;
+    EVP_DigestFinal_ex(context, out.data(), &length);
+    EVP_DigestInit_ex(context, type, nullptr);
+    return {reinterpret_cast<const char*>(out.data()), length};
+  }
 
   const EVP_MD* type;
   EVP_MD_CTX* context = EVP_MD_CTX_new();
 };
 
-namespace {
+struct Digest::Cyclic final : State {
+  explicit Cyclic(Crc::Kind kind) : crc(kind) {}
+  void update(std::span<const std::byte> bytes) override { crc.update(bytes); }
+  std::string finish() override { return crc.finish(); }
 
-const EVP_MD* method(Digest::Kind kind) {
+  Crc crc;
+};
+
+std::unique_ptr<Digest::State> Digest::begin(Kind kind) {
   switch (kind) {
-    case Digest::Kind::kMd5: return EVP_md5();
-    case Digest::Kind::kSha1: return EVP_sha1();
-    case Digest::Kind::kSha256: break;
+    case Kind::kMd5: return std::make_unique<OpenSsl>(EVP_md5());
+    case Kind::kSha1: return std::make_unique<OpenSsl>(EVP_sha1());
+    case Kind::kSha256: break;
+    case Kind::kCrc32: return std::make_unique<Cyclic>(Crc::Kind::kCrc32);
+    case Kind::kCrc32c: return std::make_unique<Cyclic>(Crc::Kind::kCrc32c);
+    case Kind::kCrc64Nvme: return std::make_unique<Cyclic>(Crc::Kind::kCrc64Nvme);
   }
-  return EVP_sha256();
+  return std::make_unique<OpenSsl>(EVP_sha256());
 }
 
-}  // namespace
-
-Digest::Digest(Kind kind) : state_(std::make_unique<State>(method(kind))) {}
+Digest::Digest(Kind kind) : state_(begin(kind)) {}
 Digest::~Digest() = default;
 Digest::Digest(Digest&&) noexcept = default;
 Digest& Digest::operator=(Digest&&) noexcept = default;
 
-void Digest::update(std::span<const std::byte> bytes) {
-  EVP_DigestUpdate(state_->context, bytes.data(), bytes.size());
-}
+void Digest::update(std::span<const std::byte> bytes) { state_->update(bytes); }
 
-std::string Digest::finish() {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
-  unsigned length = 0;
-  EVP_DigestFinal_ex(state_->context, out.data(), &length);
-  EVP_DigestInit_ex(state_->context, state_->type, nullptr);
-  return {reinterpret_cast<const char*>(out.data()), length};
-}
+std::string Digest::finish() { return state_->finish(); }
 
 std::string to_hex(std::string_view bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";

@@ -1,4 +1,4 @@
-// Digests and signatures, by OpenSSL.
+// Digests and signatures, by OpenSSL; cyclic redundancy checks (base/crc.h) as digests.
 //
 // Thread-safety: functions without state; a Digest is one thread's at a time.
 #pragma once
@@ -15,18 +15,23 @@ namespace sluice {
 // A digest of bytes that come in pieces.
 class Digest {
  public:
-  enum class Kind { kMd5, kSha1, kSha256 };
+  enum class Kind { kMd5, kSha1, kSha256, kCrc32, kCrc32c, kCrc64Nvme };
   explicit Digest(Kind kind);
   ~Digest();
   Digest(Digest&&) noexcept;
   Digest& operator=(Digest&&) noexcept;
 
   void update(std::span<const std::byte> bytes);
-  // The digest's own bytes. Afterwards it begins anew.
+  // The digest's own bytes; a cyclic check's with the most significant first. Afterwards it begins
+  // anew.
   std::string finish();
 
  private:
   struct State;
+  struct OpenSsl;
+  struct Cyclic;
+  static std::unique_ptr<State> begin(Kind kind);
+
   std::unique_ptr<State> state_;
 };
 

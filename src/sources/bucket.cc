@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "sources/listing_xml.h"
+#include "sources/object_digest.h"
 #include "sources/retry.h"
 #include "sources/store_http.h"
 #include "sources/stores.h"
@@ -88,8 +89,21 @@ Result<Fetched> Bucket::fetch(const Object& object, Range range, const ByteSink&
   return Fetched{etag_counts(answer.headers)};
 }
 
+Details Bucket::details(const Object& object) {
+  auto headers = range_headers(object, {});
+  headers.emplace_back(kChecksumMode);
+  Details out;
+  if (auto request = prepare({"HEAD", place_.prefix + object.key, {}, std::move(headers), ""})) {
+    request->timeout = kListTimeout;
+    const auto answer = client_.send(*request);
+    if (answer && answer->status == 200) out.checksum = checksum_of(answer->headers);
+  }
+  if (parts_of_etag(object.etag) > 0) out.part_size = part_size(object);
+  return out;
+}
+
 // HEAD of part 1, where the store knows parts.
-std::uint64_t Bucket::part_size(const Object& object) {
+std::uint64_t Bucket::part_size(const Object& object) const {
   auto request = prepare({"HEAD", place_.prefix + object.key, {{"partNumber", "1"}}, {}, ""});
   if (!request) return 0;
   request->timeout = kListTimeout;

@@ -23,7 +23,7 @@ class Bucket final : public WritableStore {
   Result<std::vector<Object>> list_below(const std::string& prefix) override;
   Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
                         const std::atomic<bool>& stop) override;
-  std::uint64_t part_size(const Object& object) override;
+  Details details(const Object& object) override;
 
   Result<std::optional<Object>> look(const std::string& key) override;
   Result<Stored> put(const std::string& key, const Payload& payload,
@@ -52,6 +52,7 @@ class Bucket final : public WritableStore {
   // not signed: the body, limits of time.
   template <class More>
   Result<clients::HttpAnswer> send(const Ask& ask, More more) const;
+  std::uint64_t part_size(const Object& object) const;
   Result<Stored> send_payload(Ask ask, const Payload& payload, const std::atomic<bool>& stop);
   Result<ListingPage> page(const std::string& prefix, const std::string& token) const;
   bool is_elsewhere(const clients::HttpAnswer& answer) const;

@@ -44,6 +44,12 @@ bool write_at(const Fd& fd, std::span<const std::byte> bytes, std::uint64_t offs
   return true;
 }
 
+ObjectDigest::Verdict check_against(const Checksum& checksum, std::span<const std::byte> bytes) {
+  ObjectDigest digest(checksum);
+  digest.arrived(bytes);
+  return digest.finish(true);
+}
+
 }  // namespace
 
 Download::Download(ObjectStore& store, DownloadPlan plan, std::function<bool()> wanted)
@@ -239,9 +245,10 @@ Result<void> Download::digest_piece(std::size_t index, const FileBytes& file,
 // `piece` is the first of this object, and then of the next.
 Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece) {
   const auto& object = plan_.objects[index];
-  const bool in_parts = object.sha256.empty() && parts_of_etag(object.etag) > 0;
+  const bool asks = ObjectDigest::needs_details(object);
+  auto details = asks ? store_.details(object) : Details();
   SLUICE_TRY(const auto file, FileBytes::map(files_[index].fd, "a file of the cache"));
-  ObjectDigest digest(object, in_parts ? store_.part_size(object) : 0);
+  ObjectDigest digest(object, details);
   for (; piece < pieces_.size() && pieces_[piece].object == index; ++piece) {
     SLUICE_CHECK(digest_piece(piece, file, digest));
   }
@@ -250,7 +257,12 @@ Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece)
     const std::lock_guard lock(mutex_);
     etag_counts = files_[index].etag_counts;
   }
-  const auto verdict = digest.finish(etag_counts);
+  auto verdict = digest.finish(etag_counts);
+  if (!verdict.checked) {
+    // Its ETag said nothing after all.
+    if (!asks) details = store_.details(object);
+    if (details.checksum) verdict = check_against(*details.checksum, file.bytes());
+  }
   const auto name = printable(object.key.substr(object.key.rfind('/') + 1));
   if (!verdict.right) {
     return unavailable("damaged", "'" + name +

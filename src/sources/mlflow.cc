@@ -101,11 +101,11 @@ class Mlflow final : public ObjectStore {
     return files->fetch(own, range, sink, stop);
   }
 
-  std::uint64_t part_size(const Object& object) override {
+  Details details(const Object& object) override {
     const auto files = files_of(object);
     auto own = object;
     own.key = object.place;
-    return files ? files->part_size(own) : 0;
+    return files ? files->details(own) : Details();
   }
 
   bool has_ranges() const override {

@@ -55,38 +55,61 @@ std::uint64_t parts_of_etag(std::string_view etag) {
   return parse_uint(std::string_view(text).substr(dash + 1)).value_or(0);
 }
 
-ObjectDigest::ObjectDigest(const Object& object, std::uint64_t part_size) {
+void ObjectDigest::hold_against(Digest::Kind kind, std::string hex) {
+  kind_ = kind;
+  wanted_ = std::move(hex);
+  whole_.emplace_back(kind);
+}
+
+ObjectDigest::ObjectDigest(const Checksum& checksum) { hold_against(checksum.kind, checksum.hex); }
+
+ObjectDigest::ObjectDigest(const Object& object, const Details& details) {
+  choose(object, details);
+}
+
+void ObjectDigest::choose(const Object& object, const Details& details) {
   const auto etag = plain(object.etag);
-  if (!object.sha256.empty()) {
-    wanted_ = object.sha256;
-  } else if (is_hex(etag, 32)) {
-    kind_ = Kind::kMd5;
-    wanted_ = etag;
+  const auto& checksum = details.checksum;
+  if (!object.sha256.empty()) return hold_against(Digest::Kind::kSha256, object.sha256);
+  if (checksum && !checksum->weak()) return hold_against(checksum->kind, checksum->hex);
+  if (is_hex(etag, 32)) {
     from_etag_ = true;
-  } else if (const auto count = parts_of_etag(etag); count > 0 && count <= 10'000) {
-    exact_ = fits(object.size, part_size, count);
-    auto sizes = exact_ ? std::vector{part_size} : likely_sizes(object.size, count);
+    return hold_against(Digest::Kind::kMd5, etag);
+  }
+  if (const auto count = parts_of_etag(etag); count > 0 && count <= 10'000) {
+    exact_ = fits(object.size, details.part_size, count);
+    auto sizes = exact_ ? std::vector{details.part_size} : likely_sizes(object.size, count);
     for (const auto size : sizes) parts_.emplace_back(size);
-    if (!parts_.empty()) {
-      kind_ = Kind::kParts;
+    from_etag_ = !parts_.empty();
+    if (from_etag_) {
       wanted_ = etag;
-      from_etag_ = true;
+      return;
     }
   }
-  if (kind_ == Kind::kSha256) whole_.emplace_back(Digest::Kind::kSha256);
-  if (kind_ == Kind::kMd5) whole_.emplace_back(Digest::Kind::kMd5);
+  if (checksum) return hold_against(checksum->kind, checksum->hex);
+  hold_against(Digest::Kind::kSha256, "");
+}
+
+bool ObjectDigest::needs_details(const Object& object) {
+  // An MD5 of less takes no longer than the question.
+  constexpr std::uint64_t kLarge = 16 * kMiB;
+  return object.sha256.empty() && (object.size >= kLarge || !is_hex(plain(object.etag), 32));
 }
 
 ObjectDigest ObjectDigest::of_record(const std::string& record, std::uint64_t size) {
   const auto colon = record.find(':');
+  const auto word = std::string_view(record).substr(0, colon);
+  auto value = colon == std::string::npos ? std::string() : record.substr(colon + 1);
+  if (const auto kind = digest_kind(word)) return ObjectDigest(Checksum{*kind, std::move(value)});
   Object object;
   object.size = size;
-  const auto kind = std::string_view(record).substr(0, colon);
-  const auto value = colon == std::string::npos ? std::string() : record.substr(colon + 1);
-  (kind == "sha256" ? object.sha256 : object.etag) = value;
+  object.etag = std::move(value);
   constexpr std::string_view kParts = "parts-";
-  const bool in_parts = kind.starts_with(kParts);
-  return {object, in_parts ? parse_uint(kind.substr(kParts.size())).value_or(0) : 0};
+  Details details;
+  if (word.starts_with(kParts)) {
+    details.part_size = parse_uint(word.substr(kParts.size())).value_or(0);
+  }
+  return {object, details};
 }
 
 void ObjectDigest::arrived(std::span<const std::byte> so_far) {
@@ -98,10 +121,9 @@ void ObjectDigest::arrived(std::span<const std::byte> so_far) {
 
 ObjectDigest::Verdict ObjectDigest::finish(bool etag_counts) {
   const bool known = !wanted_.empty() && (etag_counts || !from_etag_);
-  if (kind_ != Kind::kParts) {
+  if (!whole_.empty()) {
     const auto digest = to_hex(whole_[0].finish());
-    const std::string_view name = kind_ == Kind::kMd5 ? "md5:" : "sha256:";
-    return {!known || digest == wanted_, known, std::string(name) + digest};
+    return {!known || digest == wanted_, known, std::string(word_of(kind_)) + ":" + digest};
   }
   Verdict out;
   for (auto& parts : parts_) {

@@ -1,8 +1,10 @@
 // What an object's bytes are held against when they have come.
 //
-// The best that is known: its SHA-256, else an ETag that is the content's MD5, else one that is the
-// MD5 of the parts' MD5s ("…-N", uploaded in parts). Where the store says nothing that can be
-// checked, the SHA-256 of what came is recorded, so that the cache can at least be checked.
+// The best that is known: its SHA-256, else a checksum of 64 bits or more that the store says, else
+// an ETag that is the content's MD5 or that is the MD5 of the parts' MD5s ("…-N", uploaded in
+// parts), else a checksum of 32 bits. (A CRC of 64 bits comes before MD5 because a single MD5, one
+// long chain of steps, is slower than a network.) Where the store says nothing that can be checked,
+// the SHA-256 of what came is recorded, so that the cache can at least be checked.
 //
 // Thread-safety: one thread at a time.
 #pragma once
@@ -20,9 +22,13 @@ namespace sluice::sources {
 
 class ObjectDigest {
  public:
-  // `part_size`: of an object uploaded in parts, where the store knows it; else common ones that
-  // fit are tried.
-  ObjectDigest(const Object& object, std::uint64_t part_size);
+  // Of an object uploaded in parts, parts of common sizes are tried where the store does not know
+  // theirs.
+  ObjectDigest(const Object& object, const Details& details);
+  // Whether details may lead to something better, so that it is worth a question.
+  static bool needs_details(const Object& object);
+  // Held against this alone.
+  explicit ObjectDigest(const Checksum& checksum);
   // Of a file in the cache: what `record` gave.
   static ObjectDigest of_record(const std::string& record, std::uint64_t size);
 
@@ -33,7 +39,7 @@ class ObjectDigest {
   struct Verdict {
     bool right = true;
     bool checked = false;  // against something that the store said
-    std::string record;    // "sha256:…", "md5:…" or "parts-SIZE:…", to be checked again later
+    std::string record;    // "sha256:…", "parts-SIZE:…" and so on, to be checked again later
   };
   // `etag_counts`: whether the object's ETag is a digest at all. Once, after the last byte.
   Verdict finish(bool etag_counts);
@@ -41,10 +47,12 @@ class ObjectDigest {
  private:
   ObjectDigest() = default;
 
-  enum class Kind { kSha256, kMd5, kParts };
-  Kind kind_ = Kind::kSha256;
-  std::string wanted_;  // hexadecimal; empty: nothing is known
-  bool exact_ = false;  // the size of the parts is known
+  void choose(const Object& object, const Details& details);
+  void hold_against(Digest::Kind kind, std::string hex);
+
+  Digest::Kind kind_ = Digest::Kind::kSha256;  // of `whole_`
+  std::string wanted_;                         // hexadecimal; empty: nothing is known
+  bool exact_ = false;                         // the size of the parts is known
   bool from_etag_ = false;
   std::span<const std::byte> so_far_;
   std::vector<Digest> whole_;       // one, or none for parts

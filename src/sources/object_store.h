@@ -13,12 +13,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "sources/checksum.h"
 #include "sources/layout.h"
 
 namespace sluice::sources {
@@ -43,6 +45,12 @@ struct Fetched {
   bool etag_is_digest = true;  // false: encrypted there with keys that make another ETag
 };
 
+// What a store says of an object when it is asked for more than a listing has.
+struct Details {
+  std::uint64_t part_size = 0;  // of one uploaded in parts; 0 where nobody knows
+  std::optional<Checksum> checksum;
+};
+
 using ByteSink = std::function<bool(std::span<const std::byte>)>;
 
 class ObjectStore {
@@ -57,10 +65,10 @@ class ObjectStore {
   // the object is another by now.
   virtual Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
                                 const std::atomic<bool>& stop) = 0;
-  // Of an object that was uploaded in parts, how large these are; 0 where nobody knows.
-  virtual std::uint64_t part_size(const Object& object) {
+  // Nothing where it cannot be had: nobody depends on it.
+  virtual Details details(const Object& object) {
     (void)object;
-    return 0;
+    return {};
   }
   // True: what is listed was said to be there as a whole, so that nobody has to see it stay the
   // same.

@@ -172,7 +172,7 @@ std::string md5(std::string_view text) {
 
 ObjectDigest::Verdict judge(const Object& object, std::string_view content, std::uint64_t part = 0,
                             bool etag_counts = true) {
-  ObjectDigest digest(object, part);
+  ObjectDigest digest(object, Details{part, std::nullopt});
   // In pieces that fit nothing.
   for (std::size_t size = 0; size < content.size(); size += 70'001) {
     digest.arrived(std::as_bytes(std::span(content.substr(0, size))));
@@ -242,6 +242,54 @@ TEST(ObjectDigest, ManyParts) {
     const auto verdict = judge(object, all, kPart);
     EXPECT_TRUE(verdict.right && verdict.checked) << size;
   }
+}
+
+// AWS's and Google's own examples of the headers' values: of "hello" in crc32c by Google's page on
+// hashes, of "123456789" by the catalogues of CRCs.
+TEST(Checksum, ByHeaders) {
+  const auto found = [](const clients::HttpHeaders& headers) {
+    const auto checksum = checksum_of(headers);
+    return checksum ? std::string(word_of(checksum->kind)) + ":" + checksum->hex : "";
+  };
+  EXPECT_EQ(found({{"x-amz-checksum-crc64nvme", "rosUhgp5mIg="}}), "crc64nvme:ae8b14860a799888");
+  EXPECT_EQ(found({{"X-Amz-Checksum-Crc32", "y/Q5Jg=="}, {"x-amz-checksum-type", "FULL_OBJECT"}}),
+            "crc32:cbf43926");
+  EXPECT_EQ(found({{"x-amz-checksum-crc32c", "4waSgw=="}, {"x-amz-checksum-type", "COMPOSITE"}}),
+            "")
+      << "of its parts";
+  EXPECT_EQ(found({{"x-amz-checksum-crc32c", "4waSgw==-3"}}), "") << "of its parts";
+  EXPECT_EQ(found({{"x-amz-checksum-crc32c", "4waS"}}), "") << "cut";
+  EXPECT_EQ(found({{"x-goog-hash", "crc32c=4waSgw=="}}), "crc32c:e3069283");
+  EXPECT_EQ(
+      found({{"x-goog-hash", "crc32c=4waSgw=="}, {"x-goog-hash", "md5=JfnnlDI7RTiF9RgfGK2JNQ=="}}),
+      "md5:25f9e794323b453885f5181f18ad8935");
+  EXPECT_EQ(found({{"x-goog-hash", "crc32c=4waSgw==,md5=JfnnlDI7RTiF9RgfGK2JNQ=="}}),
+            "md5:25f9e794323b453885f5181f18ad8935");
+  EXPECT_EQ(found({{"ETag", "\"x\""}}), "");
+}
+
+TEST(ObjectDigest, AChecksumOfTheStoresOwn) {
+  const std::string content = "123456789";
+  const auto judged = [&](const Object& object, const Checksum& checksum, std::string_view bytes) {
+    ObjectDigest digest(object, Details{0, checksum});
+    digest.arrived(std::as_bytes(std::span(bytes)));
+    return digest.finish(false);  // encrypted: the ETag says nothing
+  };
+  const Object object{"a", 9, "\"00000000000000000000000000000000\"", {}, {}};
+  const Checksum strong{Digest::Kind::kCrc64Nvme, "ae8b14860a799888"};
+  const auto right = judged(object, strong, content);
+  EXPECT_TRUE(right.right && right.checked);
+  EXPECT_EQ(right.record, "crc64nvme:ae8b14860a799888");
+  EXPECT_FALSE(judged(object, strong, "123456780").right);
+  auto again = ObjectDigest::of_record(right.record, 9);
+  again.arrived(std::as_bytes(std::span(content)));
+  EXPECT_TRUE(again.finish(true).checked);
+  // Of 32 bits: where there is nothing better.
+  const Checksum weak{Digest::Kind::kCrc32c, "e3069283"};
+  const Object unknown{"a", 9, "", {}, {}};
+  EXPECT_TRUE(judged(unknown, weak, content).checked);
+  EXPECT_FALSE(judged(unknown, weak, "123456780").right);
+  EXPECT_TRUE(judged(object, weak, content).record.starts_with("md5:"));
 }
 
 TEST(ObjectDigest, WithoutAnythingTheContentIsRecorded) {

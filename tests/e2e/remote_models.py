@@ -2,10 +2,12 @@
 # takes: 60 s
 """Models in an S3 bucket: a real server, wrong keys, and all that networks do."""
 
+import base64
 import hashlib
 import json
 import re
 import time
+import zlib
 
 from lib import tiny_onnx
 from lib.faults import FaultProxy, Web, reply
@@ -188,6 +190,29 @@ def faults(report):
             nobody_failed(report, "faults", asking)
 
 
+def checksums(report):
+    """As Amazon says them since 2024, and as it encrypts: the ETag is no digest then."""
+    encrypted = {"x-amz-server-side-encryption": "aws:kms"}
+    model = tiny_onnx.model(1001)
+
+    def says(data):
+        return {"x-amz-checksum-crc32": base64.b64encode(
+            zlib.crc32(data).to_bytes(4, "big")).decode(), "x-amz-checksum-type": "FULL_OBJECT"}
+    with S3() as s3:
+        for name, more in (("bare", {}), ("sound", says(model)), ("wrong", says(model + b"x"))):
+            s3.put(f"prod/{name}/v1/model.onnx", model, encrypted | more)
+        with Remote(URL, s3.env()) as remote:
+            remote.serve(wait=False)
+            remote.says(report, "what nobody can check is said", "bare", "nothing is known")
+            remote.says(report, "a wrong checksum", "wrong", "digest")
+            wait_until(lambda: remote.ask("sound")[0] == 200, 10)
+            report.equal("a sound one", remote.ask("sound"), (200, "v1", 1001))
+            report.check("and no warning", not remote.log_lines("sound", "nothing is known"),
+                         remote.server.stderr()[-800:])
+            report.check("the wrong one serves nobody", remote.ask("wrong")[0] in (404, 503),
+                         remote.ask("wrong"))
+
+
 def stalled(report):
     with S3() as s3, FaultProxy(s3.port) as proxy:
         put(s3, "m", "v1", 1001, ballast=LARGE)
@@ -332,5 +357,5 @@ def long_listing(report):
 
 if __name__ == "__main__":
     Report("remote_models").run(hot_swap, one_file, by_call, half_uploaded, credentials, commands,
-                                faults, stalled, resumed, store_is_down, cache_size, cut_off,
-                                long_listing)
+                                faults, checksums, stalled, resumed, store_is_down, cache_size,
+                                cut_off, long_listing)

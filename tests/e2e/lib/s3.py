@@ -73,11 +73,12 @@ class S3:
             self.process.stdout.close()
         self.process = None
 
-    def call(self, method, key, body=b""):
+    def call(self, method, key, body=b"", headers=None):
         host, path = f"127.0.0.1:{self.port}", f"/{BUCKET}/{urllib.parse.quote(key)}"
         connection = http.client.HTTPConnection(host, timeout=30)
         try:
-            connection.request(method, path, body, signed(method, host, path, body))
+            connection.request(method, path, body,
+                               signed(method, host, path, body) | (headers or {}))
             answer = connection.getresponse()
             text = answer.read()
         finally:
@@ -85,8 +86,9 @@ class S3:
         if answer.status >= 300:
             raise RuntimeError(f"{method} {key}: {answer.status} {text[:300]!r}")
 
-    def put(self, key, body):
-        self.call("PUT", key, body)
+    def put(self, key, body, says=None):
+        """`says`: headers with which the store answers for it, of those in s3rver.js."""
+        self.call("PUT", key, body, says)
 
     def delete(self, key):
         self.call("DELETE", key)

@@ -8,7 +8,17 @@ const { createRequire } = require('module');
 const path = require('path');
 
 const [modules, directory, bucket] = process.argv.slice(2);
-const S3rver = createRequire(`${modules}/`)('@20minutes/s3rver');
+const load = createRequire(`${modules}/`);
+const S3rver = load('@20minutes/s3rver');
+
+// What it lacks: S3 keeps checksums that were uploaded with an object, and says them and how it is
+// encrypted.
+load('@20minutes/s3rver/lib/models/object').ALLOWED_METADATA.push(
+  'x-amz-checksum-crc64nvme',
+  'x-amz-checksum-crc32',
+  'x-amz-checksum-type',
+  'x-amz-server-side-encryption',
+);
 
 const server = new S3rver({
   address: '127.0.0.1',
@@ -19,7 +29,7 @@ const server = new S3rver({
   configureBuckets: [{ name: bucket }],
 });
 
-// What it lacks: an upload in parts can be given up, and is not there afterwards.
+// And an upload in parts can be given up, and is not there afterwards.
 server.middleware.unshift(async (ctx, next) => {
   const { uploadId } = ctx.query;
   if (!uploadId) return next();
