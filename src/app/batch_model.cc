@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/name_list.h"
 #include "base/text.h"
 #include "sources/builtin.h"
 #include "tools/batch/journal.h"
@@ -46,8 +47,6 @@ Result<std::string> digest_of(const fs::path& path) {
   return sha256_hex(out);
 }
 
-constexpr std::size_t kShownModels = 8;
-
 bool is_there(const std::string& path) {
   std::error_code ignored;
   return sources::is_url(path) || fs::exists(path, ignored);
@@ -68,8 +67,7 @@ Failure no_model(const std::string& model, const fs::path& models) {
   } else {
     const std::vector<std::string_view> candidates(names.begin(), names.end());
     message += "in --models" + did_you_mean(model, candidates);
-    if (names.size() > kShownModels) names.resize(kShownModels);
-    if (!names.empty()) message += "; it has " + join_and(names);
+    if (!names.empty()) message += "; it has " + name_list(names);
   }
   return not_found("no_model",
                    message + "; give --model a file, a folder or a URL, or a name in --models");

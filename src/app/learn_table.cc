@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/name_list.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "clients/duckdb.h"
@@ -61,18 +62,6 @@ Result<Columns> columns_of_model(const Signature& signature) {
   return out;
 }
 
-std::string quoted(const std::vector<std::string>& names) {
-  std::vector<std::string> shown;
-  for (const auto& name : names) {
-    if (shown.size() == 5) {
-      shown.push_back(std::to_string(names.size() - 5) + " more");
-      break;
-    }
-    shown.push_back("'" + printable(name) + "'");
-  }
-  return join_and(shown);
-}
-
 bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
 }
@@ -81,7 +70,7 @@ Failure unknown_column(const std::string& what, const std::string& name,
                        const std::vector<std::string>& there) {
   const std::vector<std::string_view> candidates(there.begin(), there.end());
   return invalid("unknown_column", what + did_you_mean(name, candidates) +
-                                       (there.empty() ? "" : "; it has " + quoted(there)));
+                                       (there.empty() ? "" : "; it has " + name_list(there)));
 }
 
 Failure wrong_count(std::size_t takes, const std::vector<std::string>& there, bool labelled) {
@@ -114,7 +103,7 @@ Result<bool> match(Columns& columns, const std::vector<std::string>& there, bool
   }
   if (missing.empty()) return false;
   if (missing.size() < columns.size()) {
-    return unknown_column("the table has no column " + quoted(missing), missing[0], there);
+    return unknown_column("the table has no column " + name_list(missing), missing[0], there);
   }
   if (there.size() != columns.size()) return wrong_count(columns.size(), there, labelled);
   for (std::size_t i = 0; i < columns.size(); ++i) {

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "base/name_list.h"
 #include "base/random.h"
-#include "base/text.h"
 #include "observers/builtin.h"
 #include "release/releases.h"
 #include "routing/newest.h"
@@ -53,7 +53,6 @@ Result<std::string> kept_hash_key(StateStore& store) {
 constexpr Millis kShadowGrace{500};
 // How long the end waits for a collector to take the last spans.
 constexpr Millis kSpanGrace{2000};
-constexpr std::size_t kShownModels = 8;  // in a message
 
 }  // namespace
 
@@ -139,15 +138,9 @@ Result<std::shared_ptr<const ModelEntry>> Stack::only_model() const {
                      "there is no model in there; check the name, and what lies below it");
   }
   if (table->models.size() > 1) {
-    std::vector<std::string> names;
-    for (const auto& [name, entry] : table->models) {
-      if (names.size() == kShownModels) {
-        names.push_back(std::to_string(table->models.size() - kShownModels) + " more");
-        break;
-      }
-      names.push_back("'" + name + "'");
-    }
-    return invalid("usage", "there are several models in there, " + join_and(names) +
+    std::vector<std::string_view> names;
+    for (const auto& [name, entry] : table->models) names.push_back(name);
+    return invalid("usage", "there are several models in there, " + name_list(names) +
                                 "; add the name of one to the path");
   }
   const auto& entry = table->models.begin()->second;

@@ -2,6 +2,7 @@
 #include <limits>
 #include <map>
 
+#include "base/name_list.h"
 #include "base/text.h"
 #include "clients/duckdb.h"
 #include "clients/duckdb_engine.h"
@@ -117,15 +118,9 @@ Failure unknown_column(const fs::path& file, std::span<const TableColumn> there,
                        std::string_view name) {
   std::vector<std::string_view> names;
   for (const auto& column : there) names.push_back(column.name);
-  std::vector<std::string> shown;
-  for (const auto known : names) {
-    if (shown.size() == kShownNames) break;
-    shown.push_back("'" + printable(known) + "'");
-  }
-  const auto more = names.size() - shown.size();
-  if (more > 0) shown.push_back(std::to_string(more) + " more");
   return invalid("unknown_column", shown_name(file) + " has no column '" + printable(name) + "'" +
-                                       did_you_mean(name, names) + "; it has " + join_and(shown));
+                                       did_you_mean(name, names) + "; it has " +
+                                       name_list(names, kShownNames));
 }
 
 const TableColumn* find_column(std::span<const TableColumn> columns, std::string_view name) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/text.h"
+#include "base/name_list.h"
 #include "codecs/nested_reader.h"
 #include "codecs/row_readers.h"
 #include "codecs/row_shape.h"
@@ -115,7 +115,7 @@ Result<void> read_features(od::value features, const Signature& signature, Reque
   if (signature.inputs.size() != 1) {
     std::vector<std::string> names;
     for (const auto& input : signature.inputs) names.push_back(input.name);
-    return invalid("wrong_type", "the model has the inputs " + join_and(names) +
+    return invalid("wrong_type", "the model has the inputs " + name_list(names) +
                                      ": send 'features' as an object with these names");
   }
   return read_single(array, signature.inputs[0], out);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/json_writer.h"
+#include "base/name_list.h"
 #include "base/text.h"
 #include "codecs/asides.h"
 #include "codecs/entity_reader.h"
@@ -103,7 +104,7 @@ class Decoder {
       return invalid(
           "bad_label",
           "'true_label' is '" + printable(name) + "', which is no class of the model" +
-              (names.empty() ? "; its classes have no names" : ": they are " + join_and(names)));
+              (names.empty() ? "; its classes have no names" : ": they are " + name_list(names)));
     }
     out_.true_label = static_cast<double>(found - names.begin());
     return {};

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/json_writer.h"
+#include "base/name_list.h"
 #include "base/text.h"
 #include "codecs/asides.h"
 #include "codecs/json_object.h"
@@ -127,7 +128,7 @@ class Decoder {
     std::vector<std::string> names;
     for (const auto& input : signature_.inputs) names.push_back(input.name);
     return invalid("wrong_type",
-                   "the model has the inputs " + join_and(names) + ": send values by name");
+                   "the model has the inputs " + name_list(names) + ": send values by name");
   }
 
   // Values of the only input, one for each row.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/name_list.h"
 #include "base/text.h"
 #include "core/hand_back.h"
 #include "features/builtin.h"
@@ -56,7 +57,7 @@ Result<Fetcher*> Features::find(std::string_view name) const {
     known.push_back(each->name());
   }
   return not_found("unknown_store", "there is no feature store '" + printable(name) +
-                                        "'; there is " + join_and(known));
+                                        "'; there is " + name_list(known));
 }
 
 void Features::look(Fetcher& fetcher, std::string entity, Then then) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/name_list.h"
 #include "base/text.h"
 
 namespace sluice::features {
@@ -23,13 +24,12 @@ Result<std::vector<std::size_t>> match(const Plan& plan, std::span<const std::st
   std::vector<std::string> missing;
   for (const auto& name : wanted) {
     out.push_back(feature_named(plan, name));
-    if (out.back() == kNone) missing.push_back("'" + printable(name) + "'");
+    if (out.back() == kNone) missing.push_back(name);
   }
   if (missing.empty()) return out;
   const auto& names = plan.options.names;
   if (missing.size() < wanted.size() || must_match) {
-    if (missing.size() > 5) missing.resize(5);
-    return bad("names does not have " + join_and(missing) +
+    return bad("names does not have " + name_list(missing) +
                ", which the model takes; call features as the columns are called, and say in "
                "define where they come from");
   }

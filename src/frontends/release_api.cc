@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/name_list.h"
 #include "base/text.h"
 #include "frontends/json_body.h"
 #include "frontends/rest_call.h"
@@ -113,7 +114,7 @@ Result<double> label_of(const Parts& parts, const std::string& model, const json
     return invalid("bad_label", "'" + printable(value.get<std::string>()) +
                                     "' is no class of model '" + entry->name.str() + "'" +
                                     (names.empty() ? "; its classes have no names"
-                                                   : ": they are " + join_and(names)));
+                                                   : ": they are " + name_list(names)));
   }
   return static_cast<double>(found - names.begin());
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/name_list.h"
 #include "base/text.h"
 #include "routing/slot_table.h"
 
@@ -93,9 +94,9 @@ Result<Next> promote_arm(const std::vector<VersionName>& arms, std::string_view 
     std::vector<std::string> names;
     for (const auto& arm : arms) names.push_back(arm.str());
     return invalid("bad_release",
-                   version.empty() ? "say which version is to be promoted: " + join_and(names)
+                   version.empty() ? "say which version is to be promoted: " + name_list(names)
                                    : "'" + printable(version) +
-                                         "' is no arm of the release; it has " + join_and(names));
+                                         "' is no arm of the release; it has " + name_list(names));
   }
   std::vector<double> shares(arms.size());
   shares[static_cast<std::size_t>(found - arms.begin())] = 1;

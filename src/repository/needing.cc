@@ -1,7 +1,7 @@
 // How a release has the versions loaded that it is about to name: the needing half of repository.h.
 #include <algorithm>
 
-#include "base/text.h"
+#include "base/name_list.h"
 #include "repository/repository.h"
 
 namespace sluice::repository {
@@ -24,7 +24,7 @@ void Repository::begin_need(const ModelName& model, std::vector<VersionName> ver
     if (std::ranges::find(known, version.str()) != known.end()) continue;
     return done(not_found("unknown_version",
                           "model '" + model.str() + "' has no version '" + version.str() + "'" +
-                              (known.empty() ? "" : "; it has " + join_and(known))));
+                              (known.empty() ? "" : "; it has " + name_list(known))));
   }
   needed_.push_back({model.str(), std::move(versions), std::move(done)});
   look_again();  // notes what is needed, and begins to load it

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/name_list.h"
 #include "base/text.h"
 
 namespace sluice::serving {
@@ -19,7 +20,7 @@ Result<std::size_t> named_output(const Signature& signature, const std::string& 
   for (const auto& output : signature.outputs) known.push_back(output.name);
   return invalid("bad_config", "output." + std::string(key) + " in model.yaml is '" +
                                    printable(name) + "', but the model's outputs are " +
-                                   join_and(known));
+                                   name_list(known));
 }
 
 // The number of columns of an output, 1 for [N] and [N,1], or 0 where it is free.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/name_list.h"
 #include "base/text.h"
 #include "base/turn.h"
 #include "serving/late.h"
@@ -10,16 +11,12 @@
 namespace sluice::serving {
 namespace {
 
+constexpr std::size_t kShownModels = 20;
+
 std::string list_models(const ServingTable& table) {
-  std::vector<std::string> names;
-  for (const auto& [name, entry] : table.models) {
-    if (names.size() == 20) {
-      names.push_back("others");
-      break;
-    }
-    names.push_back(name);
-  }
-  return names.empty() ? "there are none" : "there is " + join_and(names);
+  std::vector<std::string_view> names;
+  for (const auto& [name, entry] : table.models) names.push_back(name);
+  return names.empty() ? "there are none" : "there is " + name_list(names, kShownModels);
 }
 
 Failure no_default(const ServingTable& table) {
@@ -36,7 +33,7 @@ Failure no_version(const ModelEntry& entry, std::string_view version) {
   for (const auto& known : entry.versions) names.push_back(known.name.str());
   return not_found("unknown_version", "model '" + entry.name.str() + "' has no version '" +
                                           printable(version) + "'" +
-                                          (names.empty() ? "" : "; it has " + join_and(names)));
+                                          (names.empty() ? "" : "; it has " + name_list(names)));
 }
 
 Failure not_ready(const std::string& what) {

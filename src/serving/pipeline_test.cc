@@ -108,9 +108,9 @@ TEST(Pipeline, WhatIsNotThereIsNamed) {
   const auto model = fixture.pipeline.aim(request, "x", "");
   ASSERT_FALSE(model);
   EXPECT_EQ(model.error().code, Code::kNotFound);
-  EXPECT_NE(model.error().message.find("there is m"), std::string::npos);
+  EXPECT_NE(model.error().message.find("there is 'm'"), std::string::npos);
   const auto version = fixture.pipeline.aim(request, "m", "7");
-  EXPECT_NE(version.error().message.find("it has v1 and v2"), std::string::npos);
+  EXPECT_NE(version.error().message.find("it has 'v1' and 'v2'"), std::string::npos);
   EXPECT_EQ(fixture.pipeline.aim(request, "", "").error().reason, "unknown_model");
 }
 
@@ -142,7 +142,7 @@ TEST(OutputPlan, MistakesInModelYamlAreNamed) {
   signature.outputs.push_back({"probs", DType::kFloat32, {-1, 3}, Role::kUnknown});
   ModelConfig config;
   config.output.prediction = "label";
-  EXPECT_NE(make_output_plan(signature, config).error().message.find("outputs are probs"),
+  EXPECT_NE(make_output_plan(signature, config).error().message.find("outputs are 'probs'"),
             std::string::npos);
   config.output.prediction.clear();
   config.labels = {"a", "b"};

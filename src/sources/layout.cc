@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "base/name_list.h"
 #include "base/text.h"
 #include "config/yaml.h"
 #include "sources/manifest.h"
@@ -71,7 +72,7 @@ WantedVersion make_version(const FileTree& tree, VersionName name, const fs::pat
   WantedVersion out{
       std::move(name), (directory / files[0]).string(), directory.string(), {}, false, {}};
   if (files.size() > 1) {
-    out.problem = "it has more than one model file: " + join_and(files) + "; keep one of them";
+    out.problem = "it has more than one model file: " + name_list(files) + "; keep one of them";
   }
   out.fingerprint = tree.fingerprint(out.location);
   if (beside == nullptr) return out;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/name_list.h"
 #include "base/text.h"
 
 namespace sluice::tools::batch {
@@ -265,7 +266,7 @@ class Binder {
     return invalid("unknown_column", who + " names the column '" + printable(name) +
                                          "', which the input does not have" +
                                          did_you_mean(name, candidates) + "; it has " +
-                                         shown_names(there_) + strange_names(schema_));
+                                         name_list(there_) + strange_names(schema_));
   }
 
   Result<void> by_order(const std::vector<std::string>& columns) {
@@ -297,8 +298,8 @@ class Binder {
     if (missing.empty()) return {};
     const std::vector<std::string_view> candidates(there_.begin(), there_.end());
     return invalid("missing_feature",
-                   "the input has no column " + shown_names(missing) + ", which the model takes" +
-                       did_you_mean(missing[0], candidates) + "; it has " + shown_names(there_) +
+                   "the input has no column " + name_list(missing) + ", which the model takes" +
+                       did_you_mean(missing[0], candidates) + "; it has " + name_list(there_) +
                        strange_names(schema_) + ". " + options_.remedy);
   }
 

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/name_list.h"
 #include "base/text.h"
 
 namespace sluice::tools::batch {
@@ -23,7 +24,7 @@ Failure bad_filter(const Schema& schema, const std::string& where, std::string_v
   for (const auto& column : schema.typed) there.push_back(column.name);
   const std::vector<std::string_view> candidates(there.begin(), there.end());
   message += "it has no column '" + printable(name) + "'" + did_you_mean(name, candidates) +
-             "; it has " + shown_names(there);
+             "; it has " + name_list(there);
   if (where.contains('"' + name + '"')) message += ". A text stands in single quotes: 'text'";
   return invalid("bad_sql", std::move(message));
 }

@@ -11,7 +11,6 @@ namespace {
 using clients::sql_file;
 using clients::sql_name;
 
-constexpr std::size_t kShownNames = 10;
 using clients::sql_text;
 using clients::SqlColumn;
 using clients::TableFormat;
@@ -132,17 +131,6 @@ std::string type_of_bits(std::span<const Guess> guesses, std::size_t column) {
 }
 
 }  // namespace
-
-std::string shown_names(std::span<const std::string> names) {
-  std::vector<std::string> out;
-  for (const auto& name : names.first(std::min(names.size(), kShownNames))) {
-    out.push_back("'" + printable(name) + "'");
-  }
-  if (names.size() > kShownNames) {
-    out.push_back(std::to_string(names.size() - kShownNames) + " more");
-  }
-  return join_and(out);
-}
 
 std::string strange_names(const Schema& schema) {
   const auto own = std::span(schema.raw).first(schema.raw.size() - schema.of_partition);

@@ -31,8 +31,6 @@ struct Schema {
   static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 };
 
-// For messages: "'age', 'income' and 3 more".
-std::string shown_names(std::span<const std::string> names);
 // What messages about missing columns add where the names look as if the file were no CSV with
 // commas and a line of names; else nothing.
 std::string strange_names(const Schema& schema);

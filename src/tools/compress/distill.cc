@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 
+#include "base/name_list.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "engines/xgboost_trainer.h"
@@ -13,7 +14,6 @@
 #include "tools/compress/mixed_rows.h"
 #include "tools/compress/mlp_onnx.h"
 #include "tools/compress/model_file.h"
-#include "tools/compress/shown_names.h"
 #include "tools/compress/synthesise.h"
 
 namespace sluice::tools::compress {
@@ -184,8 +184,8 @@ class Distilling {
     out_.details["epochs"] = trained.epochs;
     out_.details["watched_loss"] = trained.loss;
     if (!written.left_out.empty()) {
-      out_.notes.push_back("the student does not have the outputs " + named(written.left_out) +
-                           ", which were not taught");
+      out_.notes.push_back("the student does not have the outputs " +
+                           name_list(written.left_out, 3) + ", which were not taught");
     }
     return {};
   }

@@ -9,10 +9,10 @@
 
 #include <algorithm>
 
+#include "base/name_list.h"
 #include "base/text.h"
 #include "tools/compress/builtin.h"
 #include "tools/compress/half_tensor.h"
-#include "tools/compress/shown_names.h"
 #include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
@@ -164,11 +164,12 @@ class Fp16 final : public Method {
           "with conversions around it, so trust only a measurement that it is faster");
     }
     if (!counts.beyond.empty()) {
-      out.notes.push_back(named(counts.beyond) + (counts.beyond.size() == 1 ? " stays" : " stay") +
+      out.notes.push_back(name_list(counts.beyond, 3) +
+                          (counts.beyond.size() == 1 ? " stays" : " stay") +
                           " FP32: numbers beyond ±65504 (`clip: true` clips them)");
     }
     if (!counts.inexact.empty()) {
-      out.notes.push_back(named(counts.inexact) +
+      out.notes.push_back(name_list(counts.inexact, 3) +
                           (counts.inexact.size() == 1 ? " stays" : " stay") +
                           " FP32: the numbers are too small for FP16's precision");
     }

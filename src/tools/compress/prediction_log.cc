@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "base/name_list.h"
 #include "base/text.h"
 #include "clients/duckdb_session.h"
 #include "tools/batch/input.h"
@@ -261,12 +262,7 @@ class LogReading {
   }
 
   std::string shown_models() const {
-    std::vector<std::string> names;
-    for (const auto& model : models_) {
-      if (names.size() < 5) names.push_back("'" + printable(model) + "'");
-    }
-    if (models_.size() > names.size()) names.emplace_back("others");
-    return join_and(names);
+    return name_list(std::vector<std::string>(models_.begin(), models_.end()), 5);
   }
 
   const DatasetOptions& options_;

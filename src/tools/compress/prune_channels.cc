@@ -6,10 +6,10 @@
 #include <numeric>
 #include <set>
 
+#include "base/text.h"
 #include "tools/compress/channel_flow.h"
 #include "tools/compress/input_scales.h"
 #include "tools/compress/prune.h"
-#include "tools/compress/shown_names.h"
 #include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
@@ -120,7 +120,7 @@ Result<std::vector<Layer>> find_layers(OnnxGraph& graph, std::vector<PrunableLay
     if (!flow.reason.empty()) {
       report["channels"] = flow.channels;
       report["left_alone"] = flow.reason;
-      made.notes.push_back(named({what.node}) + " keeps its channels: " + flow.reason);
+      made.notes.push_back("'" + printable(what.node) + "' keeps its channels: " + flow.reason);
       continue;
     }
     SLUICE_TRY(auto scores, scores_of(graph, what, flow.weight.axis));
