@@ -67,6 +67,7 @@ Stack::Stack(Registry<Engine> engines, serving::FaultTable faults, observers::Wa
       observers_(observers::make_builtin(trace_, evidence_, watch_)),
       policies_(std::make_unique<const release::Policies>(release::Policies::builtin())) {
   observers_.push_back(serving::make_shadow_observer(shadows_));
+  observers_.push_back(observers::make_finishing(watch_.finishing));  // last: all have counted
 }
 
 Stack::~Stack() = default;

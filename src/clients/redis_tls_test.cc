@@ -22,13 +22,12 @@ class RedisTls : public ::testing::Test {
   // A server with this certificate, at a port for TLS and one without.
   void start(const Certificates::Pair& pair, const std::string& wants_certificates = "no") {
     redis_.reset();
-    const auto port = std::to_string(free_port());
     redis_ =
-        RealRedis::start({"--tls-port", port, "--tls-cert-file", pair.certificate, "--tls-key-file",
-                          pair.key, "--tls-ca-cert-file", certificates_.authority(),
-                          "--tls-auth-clients", wants_certificates});
+        RealRedis::start({"--tls-port", "any", "--tls-cert-file", pair.certificate,
+                          "--tls-key-file", pair.key, "--tls-ca-cert-file",
+                          certificates_.authority(), "--tls-auth-clients", wants_certificates});
     if (!redis_) FAIL() << "no redis-server on PATH; ./dev setup installs what tests need";
-    at_ = ":" + port;
+    at_ = ":" + redis_->tls_port();
   }
   std::string url(const std::string& host) const {
     return "rediss://" + host + at_ + "?cacert=" + certificates_.authority();

@@ -199,14 +199,15 @@ TEST(RedisStoreDown, IsNotThereOrDoesNotAnswerOrIsNotReady) {
   clients::FakeRedis loading({[](clients::FakePeer& peer) {
     while (!peer.read(1).empty()) peer.write("-LOADING Redis is loading the dataset in memory\r\n");
   }});
-  const auto read = [&options](const std::string& url) {
+  const auto read = [&options](const std::string& url, std::chrono::milliseconds patience) {
     options.url = url;
     const auto made = (*open_store(options))->reader({kUser, {{"a"}}});
-    return read_rows(**made, {{"u1"}}, std::chrono::milliseconds(500));
+    return read_rows(**made, {{"u1"}}, patience);
   };
-  EXPECT_EQ(read("redis://127.0.0.1:1"), Rows{"store_unavailable"});
-  EXPECT_EQ(read(silent.url()), Rows{"store_timeout"});
-  EXPECT_EQ(read(loading.url()), Rows{"store_unavailable"});
+  constexpr std::chrono::seconds kLong(10);
+  EXPECT_EQ(read("redis://127.0.0.1:1", kLong), Rows{"store_unavailable"});
+  EXPECT_EQ(read(silent.url(), std::chrono::milliseconds(500)), Rows{"store_timeout"});
+  EXPECT_EQ(read(loading.url(), kLong), Rows{"store_unavailable"});
 }
 
 }  // namespace

@@ -162,6 +162,7 @@ void feedback(const Parts& parts, const ExchangePtr& exchange) {
 void add_release_api(Router& router, const Parts& parts) {
   const std::string release = "/api/models/{}/release";
   router.serve("GET", release, [parts](const ExchangePtr& exchange) {
+    parts.watch.finishing.settle();
     parts.releases.status(model_of(exchange), answer_to(exchange));
   });
   router.serve("PUT", release, [parts](const ExchangePtr& exchange) { put(parts, exchange); });
@@ -175,6 +176,7 @@ void add_release_api(Router& router, const Parts& parts) {
                  [parts, command](const ExchangePtr& exchange) { act(parts, exchange, command); });
   }
   router.serve("GET", "/api/models/{}/bandit", [parts](const ExchangePtr& exchange) {
+    parts.watch.finishing.settle();
     parts.releases.bandit(model_of(exchange), answer_to(exchange));
   });
   router.serve("POST", "/feedback",

@@ -123,6 +123,7 @@ void write_version(const ShadowStatus& status, JsonWriter& json) {
 }
 
 Result<std::string> tell(const Parts& parts, const ModelEntry& entry) {
+  parts.watch.finishing.settle();
   const auto shadows = parts.shadows.status(entry);
   if (shadows.empty()) {
     return not_found("no_shadow", "model '" + entry.name.str() +

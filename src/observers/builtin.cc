@@ -12,7 +12,6 @@ Observers make_builtin(const TraceControl& trace, EvidenceLog& evidence, Watcher
   out.push_back(make_trace_log(trace));
   out.push_back(make_evidence(evidence));
   if (watch.tracer.on()) out.push_back(make_spans(watch.tracer));
-  out.push_back(make_finishing(watch.finishing));  // last: the others have counted then
   return out;
 }
 

@@ -20,8 +20,9 @@ namespace sluice::observers {
 
 class Finishing {
  public:
-  // Longer than anything but a machine in distress takes, and short for those who wait.
-  static constexpr std::chrono::milliseconds kLongest{20};
+  // Nobody waits at all but where a thread has lost its processor just then; and no more than this,
+  // which only machines in distress need.
+  static constexpr std::chrono::milliseconds kLongest{200};
 
   // Of one request, on one thread: before its answer is handed over; when it has been counted.
   void begin() noexcept;

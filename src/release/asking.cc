@@ -1,5 +1,6 @@
 // What people ask of releases: the answering half of releases.h.
 #include <algorithm>
+#include <array>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -13,7 +14,9 @@ namespace sluice::release {
 namespace {
 
 constexpr std::size_t kHistory = 200;
-constexpr std::chrono::milliseconds kSecondLook{50};
+// Who is quick tells of a request before it has come to its end here: then it is looked for again.
+constexpr std::array<std::chrono::milliseconds, 2> kLookAgain = {std::chrono::milliseconds(50),
+                                                                 std::chrono::milliseconds(200)};
 constexpr int kMostWaiting = 256;
 
 Failure no_model(const std::string& model) {
@@ -352,20 +355,23 @@ void Releases::feedback(std::string model, Feedback told, Answer answer) {
   thread_.post([this, model = std::move(model), told = std::move(told),
                 answer = std::move(answer)]() mutable {
     if (link_ != nullptr) return link_->told(std::move(model), std::move(told), std::move(answer));
-    auto taken = take(model, told);
-    if (taken || taken.error().reason != "unknown_request" || waiting_ >= kMostWaiting) {
-      return answer(std::move(taken));
-    }
-    // Who is quick tells before the request has come to its end here: a second look, a moment
-    // later.
-    ++waiting_;
-    thread_.post_at(Clock::now() + kSecondLook,
-                    [this, model = std::move(model), told = std::move(told),
-                     answer = std::move(answer)]() mutable {
-                      --waiting_;
-                      answer(take(model, told));
-                    });
+    look_for(std::move(model), std::move(told), std::move(answer), 0);
   });
+}
+
+void Releases::look_for(std::string model, Feedback told, Answer answer, std::size_t looks) {
+  auto taken = take(model, told);
+  const bool unknown = !taken && taken.error().reason == "unknown_request";
+  if (!unknown || looks == kLookAgain.size() || waiting_ >= kMostWaiting) {
+    return answer(std::move(taken));
+  }
+  ++waiting_;
+  thread_.post_at(Clock::now() + kLookAgain[looks],
+                  [this, model = std::move(model), told = std::move(told),
+                   answer = std::move(answer), looks]() mutable {
+                    --waiting_;
+                    look_for(std::move(model), std::move(told), std::move(answer), looks + 1);
+                  });
 }
 
 Result<json> Releases::take(const std::string& model, const Feedback& told, std::uint64_t place) {

@@ -167,6 +167,7 @@ class Releases {
   void set_end(const ModelName& model, const Gone& gone);
   Result<json> take(const std::string& model, const Feedback& told,
                     std::uint64_t place = ~std::uint64_t{0});
+  void look_for(std::string model, Feedback told, Answer answer, std::size_t looks);
   Result<void> check_revision(const std::string& model, std::optional<std::uint64_t> given) const;
   std::uint64_t revision_of(const std::string& model) const;
   RunningRelease* find(const std::string& model);
@@ -192,7 +193,7 @@ class Releases {
   EvidenceArchive archive_;
   std::vector<std::string> busy_;  // models whose next release is being loaded
   std::vector<Outcome> outcomes_;
-  int waiting_ = 0;  // feedback that waits for a second look
+  int waiting_ = 0;  // feedback that waits to be looked for again
   bool leading_ = false;
   Clock::time_point lead_again_{};  // not before
   Clock::time_point read_{};        // what has happened

@@ -28,6 +28,7 @@ using State = HostStatus::State;
 
 constexpr int kFine = 17;
 constexpr auto kLong = 60s;
+constexpr auto kShortestPause = 100ms;  // before a process is started again
 
 // Seen by all processes that are forked from now on: how many runs have begun to hang.
 std::atomic<int>* shared_counter() {
@@ -125,8 +126,18 @@ class Hosts {
     x.data = std::as_bytes(std::span(values));
     TensorView y;
     if (auto ready = model.ready(); !ready) return words(ready.error());
+    run_began_ = Clock::now();
     if (auto ran = model.run({&x, 1}, {&y, 1}, arena); !ran) return words(ran.error());
     return show_number(y.as<float>()[0]) + " " + show_number(y.as<float>()[1]);
+  }
+  // Right after a run that ended its process. Whoever asks when the shortest pause may have passed
+  // already, on a busy machine, may find it up again.
+  void check_not_at_once(const HostedModel& model) {
+    const auto ended_after = run_began_;
+    const auto got = ask(model, 1);
+    if (Clock::now() - ended_after < kShortestPause) {
+      check(got.starts_with("host_down"), "not at once: " + got);
+    }
   }
   // Once it may be started again.
   std::string ask_when_up(const HostedModel& model, float first) {
@@ -158,6 +169,7 @@ class Hosts {
   const std::unique_ptr<Probe> probe_;
   const fs::path root_ = fs::path(testing::TempDir()) / ("hosts_" + std::to_string(::getpid()));
   std::vector<std::string> faults_;
+  inline static thread_local Clock::time_point run_began_;  // of the last one
 };
 
 class HostedVersionDeathTest : public testing::Test {
@@ -201,18 +213,23 @@ void whatever_it_does(Hosts& hosts) {
     hosts.check(host->status().ended == ++ended, "it is counted");
     hosts.equal(host->status().last_end, how, "and told");
     hosts.check(host->status().state == State::kWaiting, "it waits");
-    hosts.check(hosts.ask(*host, 1).starts_with("host_down"), "not at once");
+    hosts.check_not_at_once(*host);
     hosts.equal(hosts.ask_when_up(*host, 1), "2 6", "it is started again");
   }
 }
 TEST_F(HostedVersionDeathTest, WhateverItsEngineDoesIsAnswered) { EXPECT_FINE(whatever_it_does); }
 
 void hangs(Hosts& hosts) {
+  // The limit is by the clock, and a host has the processor only when nobody else wants it: what
+  // is to be answered has a long limit, and what has a short one is never to be answered.
+  const auto patient = hosts.host();
+  hosts.equal(hosts.ask(*patient, 1), "2 6", "a run");
   const auto host = hosts.host({.run_limit = Millis(1500), .faults = {}});
-  hosts.equal(hosts.ask(*host, 1), "2 6", "a run");
-  hosts.equal(hosts.ask(*host, -3), "host_ended: its process ended: it did not answer within 1 s",
-              "a run that hangs");
-  hosts.equal(hosts.ask_when_up(*host, 1), "2 6", "it is started again");
+  const std::string ended = "host_ended: its process ended: it did not answer within 1 s";
+  hosts.equal(hosts.ask(*host, -3), ended, "a run that hangs");
+  hosts.equal(hosts.ask_when_up(*host, -3), ended, "it is started again");
+  hosts.check(host->status().ended == 2, "both are counted");
+  hosts.equal(hosts.ask(*patient, 1), "2 6", "another host of the same file");
 }
 TEST_F(HostedVersionDeathTest, OneThatHangsIsEnded) { EXPECT_FINE(hangs); }
 
@@ -286,7 +303,9 @@ void fifty_times(Hosts& hosts) {
     hosts.equal(hosts.ask_when_up(*host, 1), "2 6", "it is started again");
     hosts.check(host->status().ended == i, "it is counted");
   }
-  hosts.check(open_descriptors() == before, "descriptors are left open");
+  const auto until = Clock::now() + kLong;  // whoever closes one may have lost its processor
+  while (open_descriptors() != before && Clock::now() < until) std::this_thread::sleep_for(1ms);
+  hosts.equal(std::to_string(open_descriptors()), std::to_string(before), "open descriptors");
 }
 TEST_F(HostedVersionDeathTest, FiftyEndsLeaveNothingBehind) { EXPECT_FINE(fifty_times); }
 

@@ -163,7 +163,7 @@ TEST(Batcher, WaitClosesWhenItIsFull) {
 TEST(Batcher, WaitClosesForADeadline) {
   Fixture fixture(wait(8, kLong));
   auto request = fixture.client.request({1});
-  request->deadline = Clock::now() + 600ms;
+  request->deadline = Clock::now() + 2s;
   fixture.push(2);
   fixture.push(std::move(request));
   ASSERT_TRUE(fixture.client.wait_for(2));

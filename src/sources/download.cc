@@ -270,6 +270,7 @@ Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece)
                                       "the way, or in the store");
   }
   if (!verdict.checked) {
+    all_checked_ = false;
     log::warn(plan_.title + ": nothing is known that the content of '" + name +
               "' could be checked against; its length is right. A manifest.sha256 beside it helps");
   }
@@ -300,8 +301,8 @@ Result<std::vector<Downloaded>> Download::run() {
   threads.clear();
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_);
   if (out) {
-    log::info(plan_.title + ": downloaded and checked, " + human_bytes(total_) + " in " +
-              std::to_string(took.count()) + " ms");
+    log::info(plan_.title + ": downloaded" + (all_checked_ ? " and checked" : "") + ", " +
+              human_bytes(total_) + " in " + std::to_string(took.count()) + " ms");
   }
   return out;
 }

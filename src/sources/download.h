@@ -95,6 +95,7 @@ class Download {
 
   // Of the calling thread.
   std::uint64_t total_ = 0;
+  bool all_checked_ = true;
   std::chrono::steady_clock::time_point began_;
   std::chrono::steady_clock::time_point told_;
 };

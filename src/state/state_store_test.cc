@@ -60,11 +60,11 @@ class StateContract : public ::testing::TestWithParam<Store> {
   void start_redis() {
     if (GetParam().scheme == "rediss") {
       const auto pair = certificates_.issue("IP:127.0.0.1");
-      const auto port = std::to_string(clients::free_port());
-      redis_ = clients::RealRedis::start({"--tls-port", port, "--tls-cert-file", pair.certificate,
+      redis_ = clients::RealRedis::start({"--tls-port", "any", "--tls-cert-file", pair.certificate,
                                           "--tls-key-file", pair.key, "--tls-ca-cert-file",
                                           certificates_.authority(), "--tls-auth-clients", "no"});
-      url_ = "rediss://127.0.0.1:" + port + "?cacert=" + certificates_.authority();
+      if (!redis_) return;
+      url_ = "rediss://127.0.0.1:" + redis_->tls_port() + "?cacert=" + certificates_.authority();
       return;
     }
     redis_ = clients::RealRedis::start();

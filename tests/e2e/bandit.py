@@ -115,6 +115,8 @@ def refused(report):
     with Arms() as folder:
         folder.start()
         id, _ = folder.predict(1)[0]
+        # It is noticed at the next look at what was answered.
+        wait_until(lambda: sum(arm["pending"] for arm in folder.arms().values()) == 1, 5)
         before = folder.arms()
         for what, body, expected in (
                 ("an unknown id", {"request_id": "nobody", "reward": 1}, 404),
@@ -214,6 +216,7 @@ def labels(report):
 
         with_it = ask(true_label=1)
         right = sum(body["prediction"] == 1 for body in with_it)
+        wait_until(lambda: sums()[0] == 60, 5)
         report.equal("in the request", sums(), (60, right))
         report.equal("and not once more", {status for status, _ in told(
             with_it, lambda body: 1)}, {409})

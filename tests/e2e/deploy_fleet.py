@@ -249,8 +249,13 @@ def nobody_is_left(report, servers):
 def scraped(report):
     """One is gone since one_is_killed."""
     want = {"sluice-1:8000": 1, "sluice-2:8000": 1, "sluice-3:8000": 0}
-    wait_for(lambda: query("up") == want, f"Prometheus to see who is up: {query('up')}")
-    report.equal("who is up", query("up"), want)
+    seen = []
+
+    def told():
+        seen.append(query("up"))
+        return seen[-1] == want
+    wait_for(told, "Prometheus to see who is up")
+    report.equal("who is up", seen[-1], want)
     sums = query('sum%20by%20(instance)%20(sluice_requests_total%7Boutcome="success"%7D)')
     report.check("what each has answered", sums["sluice-1:8000"] > 10, sums)
     rules = json.loads(get(PROMETHEUS, "/api/v1/rules")[1])["data"]["groups"]

@@ -28,6 +28,7 @@ import time
 import grpc
 
 from lib import rpc
+from lib.folder import wait_until
 from lib.server import Report, Server, golden
 
 ROW = golden("iris.1")[0]
@@ -35,7 +36,7 @@ BODY = json.dumps({"features": ROW["features"]})
 JSON = {"Content-Type": "application/json"}
 ROUNDS = 5
 LOAD_BEFORE = 0.4  # seconds
-LATE = 0.4  # seconds into the drain until an idle connection sends its request
+LATE = 0.2  # seconds into the drain until an idle connection sends its request
 ENDS_WITHIN = 5
 
 
@@ -203,6 +204,8 @@ def late_clients(report, load):
         report.equal("/ready while draining", (answer.status, text), (503, b'{"ready":false}'))
         report.equal("/ready while draining: Connection", answer.getheader("Connection"), "close")
         time.sleep(LATE)
+        # All have sent before any is read, however long an answer takes on a busy machine.
+        sent = []
         for what, sock, rest in (("silent until now", silent, request),
                                  ("rest of a head", half_head, request[20:]),
                                  ("rest of a body", half_body, request[-5:]),
@@ -212,6 +215,8 @@ def late_clients(report, load):
             except OSError as error:
                 report.check(what, False, repr(error))
                 continue
+            sent.append((what, sock))
+        for what, sock in sent:
             read(what, sock)
             sock.close()
 
@@ -226,6 +231,7 @@ def under_load(report):
         load.start(load.new_connections, 3)
         load.start(load.grpc_calls, 3)
         time.sleep(LOAD_BEFORE)
+        wait_until(lambda: load.answered > 100, 10)
         before = load.answered
         load.stop_server()
         later()
@@ -268,13 +274,15 @@ def waiting_in_the_queue(report):
 
 
 def nobody_there(report):
-    """Without a client there is nothing to wait for."""
-    with Server() as server:
-        began = time.monotonic()
-        server.signal()
-        report.equal("idle: exit code", server.wait(20), 0)
-        took = time.monotonic() - began
-        report.check("idle: ends within a second", took < 1, f"{took:.2f} s")
+    """Without a client there is nothing to wait for. The best of three: a machine may be busy."""
+    took = []
+    while len(took) < 3 and min(took, default=1) >= 1:
+        with Server() as server:
+            began = time.monotonic()
+            server.signal()
+            report.equal("idle: exit code", server.wait(20), 0)
+            took.append(time.monotonic() - began)
+    report.check("idle: ends within a second", min(took) < 1, took)
 
 
 def main():

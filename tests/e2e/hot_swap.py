@@ -221,6 +221,17 @@ class Swapper:
         self.settle(report)
 
 
+def settled_descriptors(pid):
+    """Once they stay the same: what clients have closed, the server closes a moment later."""
+    seen = []
+
+    def same():
+        seen.append(descriptors(pid))
+        return len(seen) >= 15 and len(set(seen[-15:])) == 1
+    wait_until(same, 5)
+    return seen[-1]
+
+
 def small_again(report, folder, swapper, before):
     """Memory, descriptors and processes are what they were. Freed memory goes back to the system
     with a model that ends, at most every five seconds; so one more is swapped then."""
@@ -233,6 +244,7 @@ def small_again(report, folder, swapper, before):
     now = server.rss_bytes()
     print(f"  RSS {before['rss'] / 1e6:.1f} MB at first, {now / 1e6:.1f} MB at the end")
     report.check(f"at most {GROWTH >> 20} MiB more", now <= limit, f"{before['rss']} to {now}")
+    wait_until(lambda: descriptors(server.pid) <= before["fds"] + 3, 5)
     count = descriptors(server.pid)
     report.check("no descriptors left open", count <= before["fds"] + 3,
                  f"{before['fds']} to {count}")
@@ -259,7 +271,7 @@ def swaps(report, seconds, every, seed):
         server = folder.serve()
         with Load(server, ledger):
             time.sleep(0.7)
-        before = {"rss": server.rss_bytes(), "fds": descriptors(server.pid)}
+        before = {"rss": server.rss_bytes(), "fds": settled_descriptors(server.pid)}
         began = time.monotonic()
         with Load(server, ledger):
             while time.monotonic() < began + seconds:

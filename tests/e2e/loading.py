@@ -2,6 +2,7 @@
 """When versions are loaded: on demand, again and again, within a bound of memory, as files come."""
 
 import json
+import statistics
 import threading
 import time
 
@@ -127,8 +128,8 @@ def waiting(report):
         wait_until(lambda: folder.state("m", "v1") == "unloaded")
         client = threading.Thread(target=lambda: answers.append(folder.ask()))
         client.start()
-        time.sleep(0.1)
-        report.equal("state", folder.state("m", "v1"), "loading")
+        took = wait_until(lambda: folder.state("m", "v1") == "loading", 5)
+        report.check("state", took is not None, folder.models())
         what()
         report.equal("it still waits", answers, [])
         client.join(30)
@@ -167,9 +168,9 @@ def lazy_and_bad(report):
             first = time.monotonic() - began
             report.check(f"{model}: the first is told why", answer[0] == 503 and word in answer[2],
                          answer)
-            began = time.monotonic()
-            answers = [folder.ask(model) for _ in range(50)]
-            took = (time.monotonic() - began) / 50
+            # The median: a pause of the machine makes one of them slow, not most.
+            answers, times = zip(*(timed(lambda: folder.ask(model)) for _ in range(50)))
+            took = statistics.median(times)
             report.check(f"{model}: 50 more are told why",
                          all(one[0] == 503 and word in one[2] for one in answers), answers[0])
             report.check(f"{model}: at once", took < max(0.01, first / 2),
@@ -182,6 +183,12 @@ def lazy_and_bad(report):
             took = wait_until(lambda: folder.ask(model) == (200, "v1", code))
             report.check(f"{model}: mended, it is loaded", took is not None,
                          (folder.ask(model), folder.models()[model]))
+
+
+def timed(call):
+    """What it answers, and the seconds that it took."""
+    began = time.monotonic()
+    return call(), time.monotonic() - began
 
 
 def lazy_newer(report):
@@ -234,11 +241,14 @@ def ttl(report):
     with Folder() as folder:
         folder.put("m", "v1", 1001)
         folder.yaml("m", "loading: {ttl: 1s}\n")
+        began = time.monotonic()
         folder.serve()
         with Asking(folder) as asking:
             time.sleep(2.6)
         lines = folder.log_lines("is replaced")
-        report.check("one or two reloads", 1 <= len(lines) <= 2, lines)
+        # The first second begins when it is loaded, later than `began`.
+        most = int(time.monotonic() - began)
+        report.check("one reload a second", 1 <= len(lines) <= most, (lines, most))
         nobody_failed(report, "reloads", asking)
 
 
@@ -371,7 +381,8 @@ def manifest(report):
         folder.manifest("m", "v2", ("model.onnx", data), ("labels.txt", labels))
         time.sleep(1)
         report.equal("not all there", folder.ask(), (200, "v1", 1001))
-        report.check("it says why", "manifest" in folder.reason("m", "v2"), folder.models())
+        report.check("it says why", wait_until(
+            lambda: "manifest" in folder.reason("m", "v2"), 2) is not None, folder.models())
         file.write_bytes(data)
         time.sleep(0.5)
         report.equal("a file is missing", folder.ask(), (200, "v1", 1001))
@@ -390,7 +401,8 @@ def manifest(report):
         folder.put("m", "v4", 4001)
         time.sleep(0.7)
         report.equal("no manifest at all", folder.ask(), (200, "v3", 3001))
-        report.check("it says so", "sha256sum" in folder.reason("m", "v4"), folder.models())
+        report.check("it says so", wait_until(
+            lambda: "sha256sum" in folder.reason("m", "v4"), 2) is not None, folder.models())
 
 
 def main():

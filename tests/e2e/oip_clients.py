@@ -239,13 +239,13 @@ class Tests:
     def stream_deadline(self, report):
         with rpc.channel(self.server.grpc) as channel:
             requests = queue.Queue()
-            answers = rpc.Oip(channel).ModelStreamInfer(iter(requests.get, None), timeout=0.5)
+            answers = rpc.Oip(channel).ModelStreamInfer(iter(requests.get, None), timeout=2)
             requests.put(iris())
             report.check("before it", is_iris(next(answers).infer_response))
             began = time.monotonic()
             code, _ = rpc.failure(lambda timeout: list(answers))
             report.equal("an idle stream at its deadline", code, "DEADLINE_EXCEEDED")
-            report.check("in time", time.monotonic() - began < 2)
+            report.check("in time", time.monotonic() - began < 4)
             requests.put(None)
 
     def cancel(self, report):

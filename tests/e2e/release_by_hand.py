@@ -142,6 +142,7 @@ def only_by_the_release(report):
                     time.sleep(0.2)
                     report.equal(f"{what}: removed", control.delete()[0], 200)
                     time.sleep(0.2)
+                wait_until(lambda: len(load.answers) > 200, 20)
             report.check(f"{what}: there was load", len(load.answers) > 200, len(load.answers))
             report.equal(f"{what}: all of it had v1", len(load.of("v1")), len(load.answers))
             report.equal(f"{what}: nothing failed", load.failed()[:3], [])

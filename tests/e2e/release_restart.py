@@ -46,6 +46,11 @@ class Kept(KeptFolder):
             time.sleep(0.1)
 
 
+def has_evidence(folder):
+    arm = folder.control.get()["arms"]["v2"]
+    return arm["requests"] > 100 and arm["errors"] > 0
+
+
 def evidence(status):
     """All that a judge goes by, and all that people see; not how long it has run."""
     out = dict(status)
@@ -61,14 +66,16 @@ def same(report, what, before, after):
 
 def well(report):
     """SIGTERM in the middle: the evidence is the same, bit by bit."""
+    # 3001 and 400 have no divisor in common, so that the bad rows are of ever other users.
     for what, make in (
             ("anonymous", lambda n: request(features=BAD if n % 400 == 3 else GOOD)),
             ("users", lambda n: request(features=BAD if n % 400 == 3 else GOOD,
-                                        user_id=f"u{n % 3000}"))):
+                                        user_id=f"u{n % 3001}"))):
         with Kept() as folder:
             folder.start(start=30, interval="60s")
             with Load(folder.server, make):
                 time.sleep(1.5)
+                wait_until(lambda: has_evidence(folder), 30)
             before = folder.settled()
             report.check(f"{what}: there is evidence", before["arms"]["v2"]["requests"] > 100 and
                          before["arms"]["v2"]["errors"] > 0, before["arms"])
@@ -119,7 +126,8 @@ def killed(report):
             with Load(folder.server, lambda n: request(features=GOOD)):
                 until = time.monotonic() + 1.2 + turn / 3
                 while time.monotonic() < until:
-                    known.append((time.monotonic(), folder.control.get()))
+                    status = folder.control.get()
+                    known.append((time.monotonic(), status))  # it may have taken its time
                     time.sleep(0.05)
                 folder.server.kill()
             now = time.monotonic()

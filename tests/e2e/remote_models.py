@@ -262,7 +262,8 @@ def store_is_down(report):
                          remote.server.stderr())
             s3.start()
             put(s3, "m", "v2", 2001)
-            remote.serves(report, "a new version as soon as the store is back", "v2", 2001)
+            remote.serves(report, "a new version as soon as the store is back", "v2", 2001,
+                          seconds=40)
             s3.stop()
             damage(remote.cache)
             remote.serve(wait=False)
@@ -271,7 +272,7 @@ def store_is_down(report):
                               "not in the cache" in remote.reason("m", "v2"), 15)
             report.check("and not served", took is not None, remote.models())
             s3.start()
-            remote.serves(report, "but downloaded again", "v2", 2001)
+            remote.serves(report, "but downloaded again", "v2", 2001, seconds=40)
             s3.stop()
         with Remote(URL, s3.env()) as remote:
             code, text = remote.refusal()

@@ -3,6 +3,7 @@
 """Traces: W3C trace context in, over every protocol, and spans out to a collector that is well, busy,
 hung or gone."""
 
+import contextlib
 import json
 import os
 import re
@@ -356,7 +357,11 @@ def last_words(report):
 
 def threads_of(server):
     tasks = Path(f"/proc/{server.pid}/task")
-    return {(tasks / task / "comm").read_text().strip() for task in os.listdir(tasks)}
+    out = set()
+    for task in os.listdir(tasks):
+        with contextlib.suppress(OSError):  # one that ends just now
+            out.add((tasks / task / "comm").read_text().strip())
+    return out
 
 
 def switches(report):

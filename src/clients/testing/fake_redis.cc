@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 
 #include "clients/redis.h"
@@ -38,6 +40,18 @@ int bind_free(int& port) {
   }
   port = ntohs(address.sin_port);
   return out;
+}
+
+// Each only once: whoever got one may not listen at it yet.
+int free_port() {
+  static std::mutex mutex;
+  static std::set<int> given;
+  const std::lock_guard lock(mutex);
+  while (true) {
+    int out = 0;
+    ::close(bind_free(out));
+    if (given.insert(out).second) return out;
+  }
 }
 
 int connect_to(int port) {
@@ -105,14 +119,17 @@ void FakeRedis::run() {
   }
 }
 
-int free_port() {
-  int out = 0;
-  ::close(bind_free(out));
-  return out;
+std::unique_ptr<RealRedis> RealRedis::start(const std::vector<std::string>& options, int port) {
+  return listening([&] { return once(options, port == 0 ? free_port() : port); });
 }
 
-std::unique_ptr<RealRedis> RealRedis::start(const std::vector<std::string>& options, int port) {
-  if (port == 0) port = free_port();
+std::unique_ptr<RealRedis> RealRedis::once(std::vector<std::string> options, int port) {
+  int tls_port = 0;
+  for (std::size_t i = 1; i < options.size(); ++i) {
+    if (options[i - 1] != "--tls-port" || options[i] != "any") continue;
+    tls_port = free_port();
+    options[i] = std::to_string(tls_port);
+  }
   std::vector<std::string> words = {
       "redis-server", "--bind", "127.0.0.1", "--port",   std::to_string(port), "--save", "",
       "--appendonly", "no",     "--logfile", "/dev/null"};
@@ -120,23 +137,33 @@ std::unique_ptr<RealRedis> RealRedis::start(const std::vector<std::string>& opti
   // Where copies lay down what they get; a server reads it at its start.
   auto directory = new_directory();
   words.insert(words.end(), {"--dir", directory.string()});
-  return spawn(std::move(words), port, std::move(directory));
+  return spawn(std::move(words), port, tls_port, std::move(directory));
 }
 
 std::unique_ptr<RealRedis> RealRedis::start_sentinel(const std::string& primary,
                                                      const std::string& port) {
-  const int own = free_port();
-  auto directory = new_directory();
-  // It writes down there what it comes to know.
-  const auto file = directory / "sentinel.conf";
-  std::ofstream(file) << "bind 127.0.0.1\nport " << own << "\nlogfile /dev/null\n"
-                      << "sentinel monitor " << primary << " 127.0.0.1 " << port << " 1\n"
-                      << "sentinel down-after-milliseconds " << primary << " 500\n"
-                      << "sentinel failover-timeout " << primary << " 3000\n";
-  return spawn({"redis-server", file.string(), "--sentinel"}, own, std::move(directory));
+  return listening([&] {
+    const int own = free_port();
+    auto directory = new_directory();
+    // It writes down there what it comes to know.
+    const auto file = directory / "sentinel.conf";
+    std::ofstream(file) << "bind 127.0.0.1\nport " << own << "\nlogfile /dev/null\n"
+                        << "sentinel monitor " << primary << " 127.0.0.1 " << port << " 1\n"
+                        << "sentinel down-after-milliseconds " << primary << " 2000\n"
+                        << "sentinel failover-timeout " << primary << " 3000\n";
+    return spawn({"redis-server", file.string(), "--sentinel"}, own, 0, std::move(directory));
+  });
 }
 
-std::unique_ptr<RealRedis> RealRedis::spawn(std::vector<std::string> words, int port,
+std::unique_ptr<RealRedis> RealRedis::listening(const Spawning& spawning) {
+  for (int i = 0; i < 10; ++i) {
+    auto out = spawning();
+    if (!out || out->listens()) return out;
+  }
+  throw std::runtime_error("redis-server ends at once, however often it is started");
+}
+
+std::unique_ptr<RealRedis> RealRedis::spawn(std::vector<std::string> words, int port, int tls_port,
                                             std::filesystem::path directory) {
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
@@ -146,21 +173,32 @@ std::unique_ptr<RealRedis> RealRedis::spawn(std::vector<std::string> words, int 
     std::filesystem::remove_all(directory);
     return nullptr;
   }
-  std::unique_ptr<RealRedis> out(new RealRedis(process, port, std::move(directory)));
+  return std::unique_ptr<RealRedis>(new RealRedis(process, port, tls_port, std::move(directory)));
+}
+
+bool RealRedis::listens() {
   for (int i = 0; i < 500; ++i) {
-    if (const int socket = connect_to(port); socket >= 0) {
-      ::close(socket);
-      return out;
-    }
+    const int socket = connect_to(port_);
+    if (socket >= 0) ::close(socket);
+    // Asked behind it: where it has ended, somebody else listens there.
+    if (has_ended()) return false;
+    if (socket >= 0) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   throw std::runtime_error("redis-server does not answer");
 }
 
+bool RealRedis::has_ended() {
+  if (!ended_) ended_ = ::waitpid(process_, nullptr, WNOHANG) == process_;
+  return ended_;
+}
+
 RealRedis::~RealRedis() {
-  go_on();
-  ::kill(process_, SIGTERM);
-  ::waitpid(process_, nullptr, 0);
+  if (!ended_) {
+    go_on();
+    ::kill(process_, SIGTERM);
+    ::waitpid(process_, nullptr, 0);
+  }
   std::filesystem::remove_all(directory_);
 }
 

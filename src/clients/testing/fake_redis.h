@@ -59,18 +59,17 @@ class FakeRedis {
   std::thread thread_;
 };
 
-// Of this machine, as long as nobody else takes it.
-int free_port();
-
-// redis-server on a port of this machine, without persistence; ended with this object.
+// redis-server on a port of this machine, without persistence; ended with this object. One that
+// ends at once, because somebody else has taken its port meanwhile, is started again at another.
 class RealRedis {
  public:
   // Null where there is no redis-server on PATH. `options` are its flags ("--requirepass", "x").
-  // `port`: of one that was ended, so that it is there again; 0: any.
+  // `port`: of one that was ended, so that it is there again; 0: any. "--tls-port" "any" is a port
+  // for TLS beside it.
   static std::unique_ptr<RealRedis> start(const std::vector<std::string>& options = {},
                                           int port = 0);
   // The same program as a sentinel, which calls the server at `port` `primary` and takes it for
-  // gone after half a second.
+  // gone after two seconds.
   static std::unique_ptr<RealRedis> start_sentinel(const std::string& primary,
                                                    const std::string& port);
   ~RealRedis();
@@ -78,6 +77,7 @@ class RealRedis {
   RealRedis& operator=(const RealRedis&) = delete;
 
   std::string port() const { return std::to_string(port_); }
+  std::string tls_port() const { return std::to_string(tls_port_); }
   std::string url() const { return "redis://127.0.0.1:" + port(); }
   // The first line of the reply, ":1".
   std::string run(std::initializer_list<std::string_view> words) const;
@@ -86,13 +86,23 @@ class RealRedis {
   void go_on() const;
 
  private:
-  RealRedis(pid_t process, int port, std::filesystem::path directory)
-      : process_(process), port_(port), directory_(std::move(directory)) {}
-  static std::unique_ptr<RealRedis> spawn(std::vector<std::string> words, int port,
+  using Spawning = std::function<std::unique_ptr<RealRedis>()>;
+
+  RealRedis(pid_t process, int port, int tls_port, std::filesystem::path directory)
+      : process_(process), port_(port), tls_port_(tls_port), directory_(std::move(directory)) {}
+  static std::unique_ptr<RealRedis> once(std::vector<std::string> options, int port);
+  static std::unique_ptr<RealRedis> spawn(std::vector<std::string> words, int port, int tls_port,
                                           std::filesystem::path directory);
+  // Of several tries the first that listens.
+  static std::unique_ptr<RealRedis> listening(const Spawning& spawning);
+  // False: its process has ended.
+  bool listens();
+  bool has_ended();
 
   const pid_t process_;
+  bool ended_ = false;  // and is buried: its number may be somebody else's
   const int port_;
+  const int tls_port_;
   const std::filesystem::path directory_;  // of its own; goes with it
 };
 

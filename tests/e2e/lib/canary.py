@@ -4,10 +4,11 @@ import re
 
 from . import tiny_onnx
 from .folder import Folder, wait_until
-from .release import Control, by_time, code, request, seconds_of
+from .release import Control, by_time, code, decision, request, seconds_of
 
 # The bound of the contract: no request that is sent so long after the decision has the canary.
 AFTER = 0.1  # seconds
+ENOUGH = 60  # requests after that, so that there is something to see
 BAD = (0.5, 9)  # the row that makes a fragile version fail
 GOOD = (0.5, 0)
 CANARY = {"policy": "canary", "stable": "v1", "canary": "v2"}
@@ -67,6 +68,15 @@ def explained(report, what, status):
         if entry["by"] == "judge":
             report.check(f"{what}: {entry['decision']} says the numbers",
                          re.search(r"\d", reason), reason)
+
+
+def load_after(control, load):
+    """Until there was load after the canary was taken back, where it was."""
+    entry = decision(control.get(), "rollback")
+    if entry is None:
+        return
+    since = seconds_of(entry) + AFTER
+    wait_until(lambda: sum(one.sent > since for one in load.answers) >= ENOUGH, 20)
 
 
 def nobody_after(report, what, load, entry, version):

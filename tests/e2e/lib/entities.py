@@ -9,10 +9,13 @@ from .folder import Folder
 
 
 class Entities(Folder):
-    """Model m takes [age, income] and answers age + 1000; `features` goes into its model.yaml."""
+    """Model m takes [age, income] and answers age + 1000; `features` goes into its model.yaml.
+    `patient`: where it names no timeout, one that a busy machine keeps too, not the 50 ms of the
+    server."""
 
-    def __init__(self, features, *extra, stores="", versions=1, more=""):
+    def __init__(self, features, *extra, stores="", versions=1, more="", patient=True):
         super().__init__()
+        self.patient = patient
         for number in range(1, versions + 1):
             self.put("m", f"v{number}", tiny_onnx.model(1000 * number))
         self.put("plain", "v1", tiny_onnx.model(0))  # is ready, whatever becomes of m
@@ -23,6 +26,8 @@ class Entities(Folder):
         self.serve()
 
     def features(self, text, more=""):
+        if self.patient and "timeout:" not in text:
+            text = text.strip() + "\ntimeout: 20s"
         indented = "".join(f"  {line}\n" for line in text.strip().splitlines())
         self.yaml("m", f"features:\n{indented}{more}")
 

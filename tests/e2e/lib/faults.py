@@ -10,17 +10,36 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 PIECE = 64 << 10
 
 
+class Listener(ThreadingHTTPServer):
+    """More may come at once than the five that it would let wait."""
+
+    request_queue_size = 128
+
+
 class Web:
     """`with Web(answer) as web:` calls answer(handler) for each GET, HEAD, POST and PUT. Without a
     port the system picks one."""
 
     def __init__(self, answer, port=0):
         web = self
+        self.lock = threading.Lock()
+        self.working = 0  # requests that are being answered
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body are two writes: the second must not wait for an acknowledgement.
+            disable_nagle_algorithm = True
 
             def do_GET(self):
+                with web.lock:
+                    web.working += 1
+                try:
+                    self.serve()
+                finally:
+                    with web.lock:
+                        web.working -= 1
+
+            def serve(self):
                 length = int(self.headers.get("Content-Length") or 0)
                 if web.before_body(self, length):
                     self.close_connection = True
@@ -42,7 +61,7 @@ class Web:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server = Listener(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_port
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
@@ -54,6 +73,13 @@ class Web:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+
+    def quiet(self, seconds=30):
+        """Until nothing is answered any more."""
+        until = time.monotonic() + seconds
+        time.sleep(0.2)  # what a client has sent may not have been read yet
+        while self.working and time.monotonic() < until:
+            time.sleep(0.02)
 
     def before_body(self, _handler, _length):
         """True ends the connection before the request has been read."""
@@ -88,7 +114,6 @@ class FaultProxy(Web):
     def __init__(self, port):
         super().__init__(self.forward)
         self.upstream = port
-        self.lock = threading.Lock()
         self.calm()
         self.log = []  # (path, first byte asked for, bytes sent)
         self.puts = []  # (path, bytes) of bodies that came whole, and as they were sent

@@ -3,6 +3,7 @@ can be cut."""
 
 import http.client
 import re
+import time
 
 from . import tiny_onnx
 from .folder import LOOKING, Folder, wait_until
@@ -10,6 +11,19 @@ from .redis import Redis
 from .release import Control, code
 from .server import Server
 from .way import Way
+
+
+class PatientControl(Control):
+    """503 says that the others cannot be asked just now: then again, as a person would."""
+
+    def call(self, method, path, body=None, headers=None):
+        until = time.monotonic() + 10
+        while True:
+            status, answer = super().call(method, path, body, headers)
+            if status != 503 or time.monotonic() > until:
+                return status, answer
+            print(f"  a replica says that the others cannot be asked: {answer}", flush=True)
+            time.sleep(0.2)
 
 
 class Replicas(Folder):
@@ -47,7 +61,11 @@ class Replicas(Folder):
             *LOOKING, "--state", f"redis://127.0.0.1:{self.ways[number].port}/0"])
 
     def control(self, number):
-        return Control(self.servers[number])
+        return PatientControl(self.servers[number])
+
+    def lease(self):
+        """Who decides, as Redis has it: its reply."""
+        return self.redis.call(["GET", "sluice:{state}:lease"])
 
     def metric(self, number, name):
         connection = http.client.HTTPConnection(self.servers[number].management, timeout=20)

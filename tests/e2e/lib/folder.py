@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -154,6 +155,17 @@ class Suspects(Folder):
                      (state == "absent" or reason) and all(word in reason for word in words),
                      (state, reason))
 
+    def becomes_refused(self, report, model, version, *words):
+        """State and reason are taken together: what was killed is soon tried again, and then its
+        state is another one."""
+        seen = []
+
+        def refused():
+            seen[:] = self.models().get(model, {}).get(version, ("absent", ""))
+            return seen[0] == "failed" and all(word in seen[1] for word in words)
+
+        report.check(f"{words[0]} is refused with a reason", wait_until(refused) is not None, seen)
+
 
 class Asking:
     """Somebody who asks one model all the time, and notes what comes."""
@@ -174,7 +186,10 @@ class Asking:
     def ask(self):
         while not self.stop.is_set():
             for model in self.models:
-                self.outcomes.append(self.folder.ask(model))
+                try:
+                    self.outcomes.append(self.folder.ask(model))
+                except Exception as error:  # a connection that broke is a failed request
+                    self.outcomes.append((0, None, repr(error)))
             time.sleep(0.002)
 
     def failed(self):
@@ -212,6 +227,12 @@ def children(pid):
         if int(parent) == pid:
             out[int(entry)] = (name, state)
     return out
+
+
+def catches(pid, number):
+    """Whether the process has a handler of its own for a signal."""
+    caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())[1]
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def cpu_seconds(pid):

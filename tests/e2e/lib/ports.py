@@ -6,6 +6,7 @@ from pathlib import Path
 
 LOWEST = 10240
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+given = set()  # by this process: whoever got one may not listen yet
 
 
 def free_port():
@@ -15,9 +16,12 @@ def free_port():
     chance = random.SystemRandom()  # suites that seed 'random' would meet
     while True:
         port = chance.randrange(LOWEST, end)
+        if port in given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
                 continue
+        given.add(port)
+        return port

@@ -29,7 +29,9 @@ const server = new S3rver({
   configureBuckets: [{ name: bucket }],
 });
 
-// And an upload in parts can be given up, and is not there afterwards.
+// And an upload in parts can be given up, and is not there afterwards, also where a part of it was
+// just on its way.
+const dropped = new Set();
 server.middleware.unshift(async (ctx, next) => {
   const { uploadId } = ctx.query;
   if (!uploadId) return next();
@@ -38,10 +40,15 @@ server.middleware.unshift(async (ctx, next) => {
     ctx.status = 404;
     ctx.body = '<Error><Code>NoSuchUpload</Code></Error>';
   } else if (ctx.method === 'DELETE') {
+    dropped.add(uploadId);
     fs.rmSync(folder, { recursive: true });
     ctx.status = 204;
   } else {
-    await next();
+    try {
+      await next();
+    } finally {
+      if (dropped.has(uploadId)) fs.rmSync(folder, { recursive: true, force: true });
+    }
   }
 });
 

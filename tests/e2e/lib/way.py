@@ -29,8 +29,14 @@ class Way:
             except OSError:
                 inner.close()
                 continue
-            with self.lock:
-                self.pairs.append((inner, outer))
+            with self.lock:  # or one would be kept that a cut has not seen
+                whole = self.open
+                if whole:
+                    self.pairs.append((inner, outer))
+            if not whole:
+                inner.close()
+                outer.close()
+                continue
             for source, sink, answers in ((inner, outer, False), (outer, inner, True)):
                 threading.Thread(target=self._pump, args=(source, sink, answers),
                                  daemon=True).start()
@@ -49,8 +55,8 @@ class Way:
                 pass
 
     def cut(self):
-        self.open = False
         with self.lock:
+            self.open = False
             for pair in self.pairs:
                 for end in pair:
                     try:
