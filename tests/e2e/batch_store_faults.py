@@ -136,7 +136,8 @@ def killed_in_download(report, large):
     proxy.rate, before = 0, proxy.poured("in.csv")
     succeeds(report, "goes on", case.run(f"{URL}/in.csv", f"{URL}/out.csv", "--resume"))
     more = proxy.poured("in.csv") - before
-    report.check("with the rest", more <= large.source.stat().st_size - PART, (before, more))
+    # Its last 4 MiB are not noted, and what lies in sockets.
+    report.check("with the rest", more <= large.source.stat().st_size - PART // 2, (before, more))
     report.check("the same bytes", case.s3.get("out.csv") == large.want)
 
 

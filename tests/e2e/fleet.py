@@ -4,6 +4,7 @@
 twice or is lost, whoever is killed, cut off or stopped."""
 
 import http.client
+import itertools
 import json
 import shutil
 import tempfile
@@ -131,11 +132,11 @@ class Everybody(threading.Thread):
 
     def run(self):
         pipes = {}
-        turn = 0
-        while not self.ending.is_set():
-            for user in self.users:
-                turn += 1
-                number = turn % len(self.fleet.servers)
+        for turn in itertools.count():  # each user asks another one the next time
+            if self.ending.is_set():
+                break
+            for place, user in enumerate(self.users, turn):
+                number = place % len(self.fleet.servers)
                 if number in self.left_out:
                     pipes.pop(number, None)
                     continue

@@ -231,7 +231,7 @@ def resumed(report):
         with Remote(URL, s3.env(proxy.port)) as remote:
             proxy.rate = 12 * MIB
             remote.serve(wait=False)
-            took = wait_until(lambda: proxy.poured("model.onnx") >= 32 * MIB, 30)
+            took = wait_until(lambda: proxy.poured("model.onnx") >= 40 * MIB, 30)
             report.check("half of it has come", took is not None, proxy.log)
             remote.stop()
             remote.serve(wait=False)
@@ -244,7 +244,8 @@ def resumed(report):
                          (200, "v1", 1001))
             remote.says(report, "it goes on", "goes on after")
             more = proxy.poured("model.onnx") - before
-            report.check("and does not begin anew", more <= 2 * LARGE - 30 * MIB, (before, more))
+            # Of each of two pieces the last 4 MiB are not noted, and what lies in sockets.
+            report.check("and does not begin anew", more <= 2 * LARGE - 20 * MIB, (before, more))
 
 
 def store_is_down(report):

@@ -115,7 +115,7 @@ class FaultProxy(Web):
         super().__init__(self.forward)
         self.upstream = port
         self.calm()
-        self.log = []  # (path, first byte asked for, bytes sent)
+        self.log = []  # [path, first byte asked for, bytes sent so far]
         self.puts = []  # (path, bytes) of bodies that came whole, and as they were sent
 
     def calm(self):
@@ -196,6 +196,9 @@ class FaultProxy(Web):
         flip = large and self.take("flips")
         stall = large and self.take("stalls")
         asked = handler.headers.get("Range", "bytes=0-")
+        entry = [handler.path, int(asked.removeprefix("bytes=").split("-")[0]), 0]
+        with self.lock:
+            self.log.append(entry)
         sent, began = 0, time.monotonic()
         while sent < limit:
             piece = bytearray(answer.read(min(PIECE, limit - sent)))
@@ -207,11 +210,9 @@ class FaultProxy(Web):
                 time.sleep(30)
                 break
             handler.wfile.write(piece)
-            sent += len(piece)
+            sent = entry[2] = sent + len(piece)
             if self.rate:
                 time.sleep(max(0, began + sent / self.rate - time.monotonic()))
-        with self.lock:
-            self.log.append((handler.path, int(asked.removeprefix("bytes=").split("-")[0]), sent))
         if sent < length:
             handler.close_connection = True
 
