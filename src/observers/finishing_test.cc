@@ -64,19 +64,5 @@ TEST(Finishing, NobodyWaitsForEver) {
   finishing.end();
 }
 
-TEST(Finishing, ThoseThatBeginLaterAreNotWaitedFor) {
-  Finishing finishing;
-  std::atomic<bool> over{false};
-  std::thread busy([&] {
-    while (!over) {
-      finishing.begin();
-      finishing.end();
-    }
-  });
-  for (int i = 0; i < 1000; ++i) finishing.settle();
-  over = true;
-  busy.join();
-}
-
 }  // namespace
 }  // namespace sluice::observers

@@ -244,8 +244,7 @@ TEST(ObjectDigest, ManyParts) {
   }
 }
 
-// AWS's and Google's own examples of the headers' values: of "hello" in crc32c by Google's page on
-// hashes, of "123456789" by the catalogues of CRCs.
+// All of "123456789", whose CRCs the catalogues print; in base64 as AWS and Google write them.
 TEST(Checksum, ByHeaders) {
   const auto found = [](const clients::HttpHeaders& headers) {
     const auto checksum = checksum_of(headers);

@@ -118,7 +118,23 @@ def post_once(server, request_id):
         connection.close()
 
 
-class Everybody(threading.Thread):
+class Beside(threading.Thread):
+    """Runs beside a `with` block, until `ending` is set at its end."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.ending = threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.join()
+
+
+class Everybody(Beside):
     """Users who ask one replica after the other, one at a time; what each of them had, in order."""
 
     def __init__(self, fleet, users, make=None):
@@ -127,7 +143,7 @@ class Everybody(threading.Thread):
         self.make = make or (lambda user: request(user_id=user))
         self.seen = {user: [] for user in users}
         self.changed = {}  # when each had another version for the last time
-        self.answered, self.failed, self.ending = 0, [], threading.Event()
+        self.answered, self.failed = 0, []
         self.left_out = set()  # replicas that are not asked
 
     def run(self):
@@ -165,14 +181,6 @@ class Everybody(threading.Thread):
             return
         seen.append(version)
         self.changed[user] = now
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ending.set()
-        self.join()
 
 
 def steps_at_the_same_time(report):
@@ -339,26 +347,18 @@ def one_is_cut_off(report):
         report.equal("counted exactly", fleet.settled(asked, at=leader), asked)
 
 
-class Stalls(threading.Thread):
+class Stalls(Beside):
     """How long this process got no processor, at most."""
 
     def __init__(self):
-        super().__init__(daemon=True)
-        self.longest, self.ending = 0, threading.Event()
+        super().__init__()
+        self.longest = 0
 
     def run(self):
         before = time.monotonic()
         while not self.ending.wait(0.01):
             now = time.monotonic()
             self.longest, before = max(self.longest, now - before), now
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ending.set()
-        self.join()
 
 
 def cut_off_before_a_step(report):
