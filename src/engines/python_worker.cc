@@ -19,11 +19,16 @@ namespace sluice::engines {
 namespace {
 
 // As in sklearn_worker.py.
-enum Said : std::uint32_t { kRun = 1, kRemap = 2 };
+enum Said : std::uint32_t { kRun = 1, kRunInNewMemory = 2, kRing = 3 };
 enum Heard : std::uint32_t { kHello = 1, kLoaded = 2, kRefused = 3, kDone = 4, kRaisedError = 5 };
 enum Raised : std::uint32_t { kInputError = 1, kOtherError = 2, kMemoryError = 3 };
 
+// How long who waits looks for the other's message before it sleeps: as long as a small model
+// takes, and as long as it takes to answer and ask again. On an idle machine being woken up takes
+// as long as the model.
 constexpr std::chrono::microseconds kWaitAwake{150};
+constexpr std::uint32_t kWorkerAwake = 50;
+constexpr int kLooks = 64;  // between two looks at the clock
 
 constexpr std::size_t kFirstMemory = std::size_t{1} << 20;
 // More is not kept for the next run.
@@ -33,6 +38,13 @@ constexpr std::size_t kMaxText = 1000;  // of an exception
 
 constexpr std::string_view kBootstrap =
     "import os; exec(compile(os.pread(4, 1 << 20, 0), '<sluice>', 'exec'))";
+
+// For who looks again and again at what another processor writes.
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
 
 constexpr std::size_t aligned(std::size_t size) { return (size + 63) / 64 * 64; }
 
@@ -63,17 +75,8 @@ std::vector<std::string> environment(int threads) {
   return out;
 }
 
-Fd make_memory(std::size_t size) {
-  Fd fd(::memfd_create("sluice-tensors", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd || ::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return {};
-  // A mapping of memory that somebody else has cut off would end the server.
-  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-  if (::fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) return {};
-  return fd;
-}
-
 Fd make_program() {
-  Fd fd(::memfd_create("sluice-worker", MFD_CLOEXEC));
+  Fd fd(::memfd_create("sluice-program", MFD_CLOEXEC));
   const auto size = static_cast<ssize_t>(kSklearnWorker.size());
   if (!fd || ::write(fd.get(), kSklearnWorker.data(), kSklearnWorker.size()) != size) return {};
   return fd;
@@ -153,41 +156,39 @@ Result<std::unique_ptr<PythonWorker>> PythonWorker::start(const WorkerOrder& ord
   const Fd theirs(ends[1]);
   const Fd program = make_program();
   const Fd model = reopened(order.model);
-  if (!out->map_memory(kFirstMemory) || !program || !model) {
+  auto mailbox = WorkerMailbox::make(kWorkerAwake);
+  auto memory = SharedMemory::make(kFirstMemory);
+  if (!mailbox || !memory || !program || !model) {
     return unavailable("no_process", "there is no memory to share with a process");
   }
+  out->mailbox_ = std::move(*mailbox);
+  out->memory_ = std::move(*memory);
   const ProcessOrder process{{order.python, "-c", std::string(kBootstrap), "sluice-worker"},
                              environment(order.threads),
-                             {theirs.get(), program.get(), model.get(), out->memory_fd_.get()},
+                             {theirs.get(), program.get(), model.get(),
+                              out->memory_.descriptor().get(), out->mailbox_.descriptor().get()},
                              order.memory,
                              order.own_user};
   SLUICE_TRY(out->process_, WorkerProcess::start(process));
   return out;
 }
 
-bool PythonWorker::map_memory(std::size_t size) {
-  Fd fd = make_memory(size);
-  if (!fd) return false;
-  void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  if (at == MAP_FAILED) return false;
-  mapping_ = std::shared_ptr<const void>(
-      at, [size](const void* mapped) { ::munmap(const_cast<void*>(mapped), size); });
-  memory_ = {static_cast<std::byte*>(at), size};
-  memory_fd_ = std::move(fd);
-  return true;
-}
-
-bool PythonWorker::make_room(std::size_t size) {
-  const bool spare = memory_.size() > kKeptMemory && size < memory_.size() / 8;
-  if (size <= memory_.size() && !spare) return true;
+PythonWorker::Room PythonWorker::make_room(std::size_t size) {
+  const auto has = memory_.bytes().size();
+  const bool spare = has > kKeptMemory && size < has / 8;
+  if (size <= has && !spare) return Room::kThere;
   std::size_t next = kFirstMemory;
   while (next < size) next *= 2;
-  const Message notice{kRemap, 0, next, {}};
-  return map_memory(next) && send(notice) && send(notice, &memory_fd_);
+  auto made = SharedMemory::make(next);
+  if (!made) return Room::kNone;
+  memory_ = std::move(*made);
+  return Room::kNew;
 }
 
-bool PythonWorker::send(const Message& message, const Fd* with) {
-  iovec part{const_cast<Message*>(&message), sizeof(message)};
+// Wakes the worker, which looks for itself what there is; or sends it a descriptor.
+bool PythonWorker::ring(const Fd* with) {
+  Message message{kRing, 0, 0, {}};
+  iovec part{&message, sizeof(message)};
   msghdr head{};
   head.msg_iov = &part;
   head.msg_iovlen = 1;
@@ -210,8 +211,8 @@ bool PythonWorker::send(const Message& message, const Fd* with) {
 }
 
 std::string PythonWorker::text_of(const Message& message) const {
-  const auto size = std::min<std::size_t>(message.rows, memory_.size());
-  return {reinterpret_cast<const char*>(memory_.data()), size};
+  const auto size = std::min<std::size_t>(message.rows, memory_.bytes().size());
+  return {reinterpret_cast<const char*>(memory_.bytes().data()), size};
 }
 
 WorkerNews PythonWorker::news(std::string& said) {
@@ -226,6 +227,7 @@ WorkerNews PythonWorker::news(std::string& said) {
 }
 
 void PythonWorker::limit_runs(Millis limit) {
+  limit_ = limit;
   const timeval most{limit.count() / 1000, limit.count() % 1000 * 1000};
   ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
 }
@@ -238,43 +240,70 @@ WorkerOutcome PythonWorker::run(const WorkerJob& job, std::string& said) {
     size += aligned(job.outputs[i].size());
   }
   if (size > kMostMemory) return WorkerOutcome::kTooMuch;
-  if (!make_room(std::max(size, kMaxText))) return WorkerOutcome::kUnsent;
-  write_inputs(job.inputs, memory_);
+  const auto room = make_room(std::max(size, kMaxText));
+  if (room == Room::kNone) return WorkerOutcome::kUnsent;
+  if (room == Room::kNew) message.kind = kRunInNewMemory;
+  write_inputs(job.inputs, memory_.bytes());
   const auto& first = job.inputs[0].shape;
   message.detail = first.rank() < 2 ? 1 : static_cast<std::uint32_t>(first[1]);
-  if (!send(message)) return WorkerOutcome::kUnsent;
-  return answered(job, message, said);
+  // First the question, then what it speaks of: who sleeps and is woken takes no descriptor.
+  if (mailbox_.ask(message) && !ring()) return WorkerOutcome::kUnsent;
+  if (room == Room::kNew && !ring(&memory_.descriptor())) return WorkerOutcome::kUnsent;
+  Message got;
+  const auto outcome = answer(got, job.alone);
+  return outcome == WorkerOutcome::kDone ? read(got, job, message, said) : outcome;
 }
 
-// Where nobody else runs, the answer is looked for again and again for as long as a small model
-// takes: on an idle machine being woken up takes as long as the model.
-ssize_t PythonWorker::receive(Message& answer, bool awake) const {
-  const auto until = std::chrono::steady_clock::now() + kWaitAwake;
-  while (awake && std::chrono::steady_clock::now() < until) {
-    const auto got = ::recv(socket_.get(), &answer, sizeof(answer), MSG_DONTWAIT);
-    if (got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) return got;
+// Where nobody else runs, it stays awake for a while.
+WorkerOutcome PythonWorker::answer(Message& out, bool awake) {
+  using Clock = std::chrono::steady_clock;
+  const auto until = Clock::now() + kWaitAwake;
+  while (WorkerMailbox::kOrdered && awake && Clock::now() < until) {
+    for (int look = 0; look < kLooks; ++look) {
+      if (const auto got = mailbox_.answer()) {
+        out = *got;
+        return WorkerOutcome::kDone;
+      }
+      relax();
+    }
   }
-  return ::recv(socket_.get(), &answer, sizeof(answer), 0);
+  mailbox_.fall_asleep();
+  const auto outcome = ring_or_answer(out);
+  mailbox_.wake_up();
+  return outcome;
 }
 
-WorkerOutcome PythonWorker::answered(const WorkerJob& job, const Message& sent, std::string& said) {
-  Message answer;
-  ssize_t got = 0;
-  do {
-    got = receive(answer, job.alone);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return WorkerOutcome::kLate;
-  if (got != static_cast<ssize_t>(sizeof(answer))) return WorkerOutcome::kDied;
+// Rings that came too late, and whatever a model writes to our socket, wake us for nothing.
+WorkerOutcome PythonWorker::ring_or_answer(Message& out) {
+  const auto begin = std::chrono::steady_clock::now();
+  while (true) {
+    if (const auto got = mailbox_.answer()) {
+      out = *got;
+      return WorkerOutcome::kDone;
+    }
+    const bool late = limit_.count() > 0 && std::chrono::steady_clock::now() - begin > limit_;
+    if (late) return WorkerOutcome::kLate;
+    Message rung;
+    const auto got = ::recv(socket_.get(), &rung, sizeof(rung), 0);
+    if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN))) continue;
+    if (mailbox_.answer()) continue;  // it ended after its answer
+    return mailbox_.taken() ? WorkerOutcome::kDied : WorkerOutcome::kUnsent;
+  }
+}
+
+WorkerOutcome PythonWorker::read(const Message& answer, const WorkerJob& job, const Message& asked,
+                                 std::string& said) const {
   if (answer.kind == kRaisedError) {
     said = text_of(answer).substr(0, kMaxText);
     if (answer.detail == kMemoryError) return WorkerOutcome::kNoMemory;
     return answer.detail == kInputError ? WorkerOutcome::kBadInput : WorkerOutcome::kRaised;
   }
-  // A model that writes to our socket is answered as one that died.
+  // A model that writes into our mailbox is answered as one that died.
   if (answer.kind != kDone || answer.rows != job.rows) return WorkerOutcome::kDied;
   for (std::size_t i = 0; i < job.outputs.size(); ++i) {
     if (job.outputs[i].empty()) continue;
-    std::memcpy(job.outputs[i].data(), memory_.data() + sent.places[i], job.outputs[i].size());
+    std::memcpy(job.outputs[i].data(), memory_.bytes().data() + asked.places[i],
+                job.outputs[i].size());
   }
   return WorkerOutcome::kDone;
 }

@@ -1,18 +1,16 @@
 // One process of the user's Python that has a model loaded, and how to talk to it.
 //
-// Tensors go through memory that both map; what travels over the socket are messages of 32 bytes
-// that say how many rows there are and where. The memory is sealed against shrinking, and what
-// comes out of it is copied before it is looked at: the process is not trusted. The other side is
-// engines/sklearn_worker.py.
+// Tensors go through memory that both map; how many rows there are and where is said in a mailbox
+// (engines/worker_mailbox.h), and over the socket go what is said before the first run, rings for
+// whoever sleeps, and other memory. What comes out of the memory is copied before it is looked at:
+// the process is not trusted. The other side is engines/sklearn_worker.py.
 //
 // Thread-safety: until it is ready it belongs to its supervisor; then `run` is for one thread at a
 // time, `hang_up` for any.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,6 +18,8 @@
 #include "base/file.h"
 #include "base/option.h"
 #include "core/tensor.h"
+#include "engines/shared_memory.h"
+#include "engines/worker_mailbox.h"
 #include "engines/worker_process.h"
 
 namespace sluice::engines {
@@ -72,27 +72,25 @@ class PythonWorker {
   void hang_up();
 
  private:
-  struct Message {
-    std::uint32_t kind = 0;
-    std::uint32_t detail = 0;
-    std::uint64_t rows = 0;
-    std::array<std::uint64_t, 2> places{};
-  };
-  static_assert(sizeof(Message) == 32);
+  using Message = WorkerMessage;
+  // Of the memory that a run needs: it is there; it is, and the worker has to be sent it; there is
+  // none.
+  enum class Room { kThere, kNew, kNone };
 
   PythonWorker() = default;
-  bool map_memory(std::size_t size);
-  bool make_room(std::size_t size);
-  bool send(const Message& message, const Fd* with = nullptr);
-  ssize_t receive(Message& answer, bool awake) const;
+  Room make_room(std::size_t size);
+  bool ring(const Fd* with = nullptr);
+  WorkerOutcome answer(Message& out, bool awake);
+  WorkerOutcome ring_or_answer(Message& out);
   std::string text_of(const Message& message) const;
-  WorkerOutcome answered(const WorkerJob& job, const Message& sent, std::string& said);
+  WorkerOutcome read(const Message& answer, const WorkerJob& job, const Message& asked,
+                     std::string& said) const;
 
   std::unique_ptr<WorkerProcess> process_;
   Fd socket_;
-  Fd memory_fd_;
-  std::shared_ptr<const void> mapping_;
-  std::span<std::byte> memory_;
+  WorkerMailbox mailbox_;
+  SharedMemory memory_;
+  Millis limit_{0};  // of a run; none
 };
 
 }  // namespace sluice::engines

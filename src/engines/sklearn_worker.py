@@ -1,13 +1,16 @@
 """The program of a worker: unpickles one scikit-learn model and predicts with it.
 
 It runs in the user's own Python (3.8 or later), started by Sluice, with five descriptors beside the
-usual three: 3 is the socket of messages, 4 this text, 5 the model file, 6 the shared memory. What
+usual three: 3 is a socket, 4 this text, 5 the model file, 6 the shared memory, 7 the mailbox. What
 the model prints goes to 1 and 2, which Sluice logs; neither is part of the protocol.
 
-Messages are 32 bytes: kind, a number that depends on it, rows, and where the outputs go. Features
-lie in the shared memory, are looked at there, and results are written into it: nothing is pickled
-or copied for a request. The C++ side is engines/python_worker.cc.
+Messages are 32 bytes: kind, a number that depends on it, rows, and where the outputs go. Before the
+first run they go over the socket; runs and their answers lie in the mailbox, and the socket rings
+for whoever sleeps (engines/worker_mailbox.h says why that loses none). Features lie in the shared
+memory, are looked at there, and results are written into it: nothing is pickled or copied for a
+request. The C++ side is engines/python_worker.cc.
 """
+import _thread
 import ctypes
 import gc
 import json
@@ -20,14 +23,18 @@ import struct
 import sys
 import warnings
 import zlib
+from math import isfinite
 from time import perf_counter
 
-SOCKET, MODEL, MEMORY = 3, 5, 6
-MESSAGE = struct.Struct("=IIQQQ")
-RUN, REMAP = 1, 2                                    # Sluice says
+SOCKET, MODEL, MEMORY, MAILBOX = 3, 5, 6, 7
+MESSAGE, DESCRIPTOR, LABEL = struct.Struct("=IIQQQ"), struct.Struct("i"), struct.Struct("<q")
+RUN, RUN_IN_NEW_MEMORY, RING = 1, 2, 3                # Sluice says
 HELLO, LOADED, REFUSED, DONE, RAISED = 1, 2, 3, 4, 5  # the worker says
 INPUT_ERROR, OTHER_ERROR, MEMORY_ERROR = 1, 2, 3      # what was raised
-WAIT_AWAKE = 50e-6                                    # seconds, for the next run
+# The mailbox: words of 32 bits, of which Sluice writes the first three, and bytes for the messages.
+ASKED, SLUICE_SLEEPS, AWAKE_US, ANSWERED, SLEEPS, TAKEN = 0, 1, 2, 32, 33, 34
+QUESTION, ANSWER = 32, 160
+LOOKS = range(50)                                     # into it, between two looks at the clock
 
 # Classifiers of scikit-learn whose `predict` answers the class of the largest probability, or of
 # the largest score of which the probability is a rising function. Where one probability is larger
@@ -114,10 +121,6 @@ def column_kinds(estimator, count):
 
 def places_of_largest(scores):
     """Of each row; None where in some row two are the largest."""
-    if len(scores) == 1:  # several times faster than numpy for a row
-        row = scores[0].tolist()
-        largest = max(row)
-        return [row.index(largest)] if row.count(largest) == 1 else None
     largest = scores.max(axis=1, keepdims=True)
     if numpy.count_nonzero(scores == largest) != len(scores):
         return None
@@ -127,18 +130,30 @@ def places_of_largest(scores):
 class Worker:
     def __init__(self):
         self.socket = socket.socket(fileno=SOCKET)
-        self.memory = mmap.mmap(MEMORY, os.fstat(MEMORY).st_size)
-        os.close(MEMORY)
+        self.memory = mapped(MEMORY)
+        self.mailbox = mapped(MAILBOX)
+        self.words = memoryview(self.mailbox).cast("I")
+        self.barrier = _thread.allocate_lock()  # a locked instruction; nobody else has it
 
-    def say(self, kind, detail=0, size=0):
-        self.socket.send(MESSAGE.pack(kind, detail, size, 0, 0))
+    def say(self, kind, size=0):
+        self.socket.send(MESSAGE.pack(kind, 0, size, 0, 0))
 
-    def say_text(self, kind, text, detail=0):
+    def reply(self, kind, detail, size):
+        """To the question that was taken last."""
+        words = self.words
+        MESSAGE.pack_into(self.mailbox, ANSWER, kind, detail, size, 0, 0)
+        words[ANSWERED] = words[TAKEN]
+        with self.barrier:
+            pass
+        if words[SLUICE_SLEEPS]:
+            self.socket.send(MESSAGE.pack(RING, 0, 0, 0, 0))
+
+    def put_text(self, text):
         data = text.encode("utf-8", "replace")
         if len(data) > len(self.memory):
             data = data[:1000]
         self.memory[:len(data)] = data
-        self.say(kind, detail, len(data))
+        return len(data)
 
     def load(self):
         """Answers what the model takes and gives, for the C++ side's signature."""
@@ -217,6 +232,7 @@ class Worker:
         out["classes"] = [str(label) for label in labels.tolist()]
         self.classes = classes
         self.labels = numpy.arange(len(classes)) if self.names_classes else labels
+        self.row = struct.Struct(f"<{len(classes)}d")
         out["outputs"] = [{"name": "label", "dtype": "BYTES" if self.names_classes else "INT64",
                            "columns": 0, "role": "label"}]
         self.answer = self.predict_label
@@ -240,7 +256,7 @@ class Worker:
             return numpy.zeros(1)
 
     def take_numbers(self, rows, width):
-        return numpy.frombuffer(self.memory, self.dtype, rows * width).reshape(rows, width)
+        return numpy.ndarray((rows, width), self.dtype, self.memory)
 
     def column(self, place, rows):
         """One column of a table: where it lies is said at the front of the memory."""
@@ -297,46 +313,83 @@ class Worker:
 
     def predict_by_probability(self, table, rows, place, second):
         scores = numpy.asarray(self.model.predict_proba(table))
-        self.write(second, "<f8", self.check(scores, (rows, len(self.classes))))
+        self.check(scores, (rows, len(self.classes)))
+        if rows == 1:
+            return self.write_row(scores[0].tolist(), table, place, second)
+        self.write(second, "<f8", scores)
         indexes = places_of_largest(scores)
         if indexes is None:  # two are equal, perhaps by rounding: the model itself decides
             self.predict_label(table, rows, place, second)
         else:
             self.write_labels(indexes, rows, place)
 
+    def write_row(self, scores, table, place, second):
+        """The same for a single row, for which numpy takes several times as long."""
+        self.row.pack_into(self.memory, second, *scores)
+        largest = max(scores)
+        if scores.count(largest) == 1 and isfinite(sum(scores)):
+            LABEL.pack_into(self.memory, place, self.labels.item(scores.index(largest)))
+        else:
+            self.predict_label(table, 1, place, second)
+
     def serve(self):
-        buffer = bytearray(MESSAGE.size)
-        while self.receive(buffer) == MESSAGE.size:
-            kind, width, rows, first, second = MESSAGE.unpack(buffer)
-            if kind == REMAP:
+        while self.next():
+            kind, width, rows, first, second = MESSAGE.unpack_from(self.mailbox, QUESTION)
+            if kind == RUN_IN_NEW_MEMORY:
                 self.remap()
-                continue
             try:
                 self.answer(self.take(rows, width), rows, first, second)
-                self.say(DONE, 0, rows)
+                self.reply(DONE, 0, rows)
             except MemoryError:
-                self.say_text(RAISED, "MemoryError", MEMORY_ERROR)
+                self.reply(RAISED, MEMORY_ERROR, self.put_text("MemoryError"))
             except ValueError as error:
-                self.say_text(RAISED, str(error), INPUT_ERROR)
+                self.reply(RAISED, INPUT_ERROR, self.put_text(str(error)))
             except Exception as error:
-                self.say_text(RAISED, f"{type(error).__name__}: {error}", OTHER_ERROR)
+                text = f"{type(error).__name__}: {error}"
+                self.reply(RAISED, OTHER_ERROR, self.put_text(text))
 
-    def receive(self, buffer):
+    def next(self):
+        """Takes the next question; false when Sluice has hung up."""
+        words = self.words
+        last = words[TAKEN]
+        if not self.is_asked(last):
+            words[SLEEPS] = 1
+            with self.barrier:
+                pass
+            while words[ASKED] == last:
+                if not self.socket.recv(MESSAGE.size):
+                    return False
+        if words[AWAKE_US]:
+            words[SLEEPS] = 0
+        words[TAKEN] = words[ASKED]
+        return True
+
+    def is_asked(self, last):
         """Stays awake for a moment, letting others run: being woken up takes longer than that."""
-        until = perf_counter() + WAIT_AWAKE
+        words = self.words
+        until = perf_counter() + 1e-6 * words[AWAKE_US]
         while perf_counter() < until:
-            try:
-                return self.socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                os.sched_yield()
-        return self.socket.recv_into(buffer)
+            for _ in LOOKS:
+                if words[ASKED] != last:
+                    return True
+            os.sched_yield()
+        return False
 
     def remap(self):
-        """The next message brings another memory."""
-        _, descriptors, _, _ = socket.recv_fds(self.socket, MESSAGE.size, 1)
+        """Another memory comes over the socket, perhaps behind rings that are late."""
+        brought = []
+        while not brought:
+            data, brought, _, _ = self.socket.recvmsg(MESSAGE.size, socket.CMSG_LEN(DESCRIPTOR.size))
+            if not data:
+                sys.exit()
         # No close(): a model may still look at the old one, which goes with the last look.
-        self.memory = mmap.mmap(descriptors[0], os.fstat(descriptors[0]).st_size)
-        os.close(descriptors[0])
+        self.memory = mapped(DESCRIPTOR.unpack(brought[0][2])[0])
+
+
+def mapped(descriptor):
+    memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+    os.close(descriptor)
+    return memory
 
 
 def read_model():
@@ -394,10 +447,10 @@ def main():
     try:
         found = worker.load()
     except BaseException as error:  # SystemExit, too: a pickle may raise what it likes
-        return worker.say_text(REFUSED, explain(error))
+        return worker.say(REFUSED, worker.put_text(explain(error)))
     gc.collect()
     gc.freeze()  # the model's objects are never garbage: no collection walks over them
-    worker.say_text(LOADED, json.dumps(found))
+    worker.say(LOADED, worker.put_text(json.dumps(found)))
     worker.serve()
 
 

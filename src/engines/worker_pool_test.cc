@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -73,6 +73,50 @@ TEST(WorkerPool, DescribesAndAnswers) {
   EXPECT_EQ(said["outputs"][0]["role"], "value");
   EXPECT_GT((*pool)->memory(), std::uint64_t{10} << 20);
   for (double x = 0; x < 20; ++x) EXPECT_EQ(reason_of(ask(**pool, x)), std::to_string(2 * x));
+}
+
+// The worker falls asleep 50 µs after an answer, and whoever waits for one after 150 µs: the next
+// question and the answer come just before, then and after.
+TEST(WorkerPool, NothingIsLostWhileSomebodyFallsAsleep) {
+  auto options = options_for(model("(time.sleep(X[0, 0] / 1e6), X[:, 0])[1]"));
+  options.run_limit = Millis(20'000);  // after which who waits looks for himself
+  const auto pool = WorkerPool::start(std::move(options));
+  ASSERT_TRUE(pool) << pool.error().message;
+  using Clock = std::chrono::steady_clock;
+  for (int i = 0; i < 4000; ++i) {
+    const double takes = i % 11 * 12;  // and 50 that the system's timers take
+    const auto begin = Clock::now();
+    ASSERT_EQ(reason_of(ask(**pool, takes)), std::to_string(takes)) << "run " << i;
+    ASSERT_LT(Clock::now() - begin, std::chrono::seconds(15)) << "a ring was lost in run " << i;
+    const auto until = Clock::now() + std::chrono::microseconds(i % 101);
+    while (Clock::now() < until) continue;
+  }
+}
+
+TEST(WorkerPool, WhatAModelWritesToOurSocketIsNoAnswer) {
+  const auto pool = WorkerPool::start(options_for(
+      model("(X[0, 0] and (os.write(3, b'x' * 32), os.write(3, b'x'), time.sleep(0.001)), "
+            "X[:, 0])[1]")));
+  ASSERT_TRUE(pool) << pool.error().message;
+  for (double x = 1; x < 50; ++x) EXPECT_EQ(reason_of(ask(**pool, x)), std::to_string(x));
+}
+
+// 1 MiB at first; more is kept up to 64.
+TEST(WorkerPool, MemoryGrowsAndShrinksWithTheRuns) {
+  const auto pool = WorkerPool::start(options_for(model("X[:, 0] + 1")));
+  ASSERT_TRUE(pool) << pool.error().message;
+  for (const std::size_t rows : {1UZ, 1UZ << 18, 3UZ, 1UZ << 23, 5UZ, 1UZ << 20, 1UZ}) {
+    std::vector<double> in(rows, 7.0);
+    std::vector<double> out(rows);
+    in.back() = 8.0;
+    const TensorView input{
+        DType::kFloat64, {static_cast<std::int64_t>(rows), 1}, std::as_bytes(std::span(in)), {}};
+    const std::span<std::byte> output = std::as_writable_bytes(std::span(out));
+    const auto ran = (*pool)->run({{&input, 1}, rows, {&output, 1}});
+    ASSERT_TRUE(ran) << ran.error().message;
+    EXPECT_EQ(out.front(), rows == 1 ? 9.0 : 8.0);
+    EXPECT_EQ(out.back(), 9.0);
+  }
 }
 
 TEST(WorkerPool, ARunThatEndsTwoWorkersIsToBlame) {
