@@ -11,8 +11,10 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/priority.h"
 #include "base/text.h"
 #include "sources/object_tree.h"
+#include "sources/piece_writer.h"
 #include "sources/retry.h"
 
 namespace sluice::sources {
@@ -31,17 +33,6 @@ Failure disk_failure(int error) {
   const bool full = error == ENOSPC || error == EDQUOT;
   return unavailable(full ? "disk_full" : "disk_failed",
                      std::string("the cache cannot be written: ") + std::strerror(error));
-}
-
-bool write_at(const Fd& fd, std::span<const std::byte> bytes, std::uint64_t offset) {
-  while (!bytes.empty()) {
-    const auto put = ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return false;
-    bytes = bytes.subspan(static_cast<std::size_t>(put));
-    offset += static_cast<std::uint64_t>(put);
-  }
-  return true;
 }
 
 ObjectDigest::Verdict check_against(const Checksum& checksum, std::span<const std::byte> bytes) {
@@ -131,32 +122,30 @@ void Download::note(const Piece& piece, std::string_view remark) {
 }
 
 // What was received before a cut is kept: the next try asks for the rest.
-Result<Fetched> Download::fetch(std::size_t index) {
+Result<Fetched> Download::fetch(std::size_t index, std::span<std::byte> buffer) {
   const auto object = pieces_[index].object;
   const auto range = pieces_[index].range;
-  std::uint64_t got = pieces_[index].arrived;  // noted by a process before this one
-  std::uint64_t told = got;
-  int written = 0;
-  const auto& file = files_[object];
+  std::uint64_t told = pieces_[index].arrived;  // noted by a process before this one
+  PieceWriter writer(*files_[object].fd, range.offset, told, buffer);
+  const auto take = [&](std::span<const std::byte> bytes) {
+    if (!writer.add(bytes)) return false;
+    received_ += bytes.size();
+    // Without ranges another try writes all of it anew: what was digested must stay.
+    if (store_.has_ranges() && writer.written() >= told + kStep) {
+      tell_arrived(index, told = writer.written());
+    }
+    return true;
+  };
   auto fetched = with_retries(stop_, [&]() -> Result<Fetched> {
-    if (!store_.has_ranges()) received_ -= std::exchange(got, 0);
-    const auto take = [&](std::span<const std::byte> bytes) {
-      if (!write_at(*file.fd, bytes, range.offset + got)) {
-        written = errno == 0 ? EIO : errno;
-        return false;
-      }
-      got += bytes.size();
-      received_ += bytes.size();
-      // Without ranges another try writes all of it anew: what was digested must stay.
-      if (store_.has_ranges() && got >= told + kStep) tell_arrived(index, told = got);
-      return true;
-    };
-    auto result =
-        store_.fetch(plan_.objects[object], {range.offset + got, range.length - got}, take, stop_);
-    if (written != 0) return fail(Code::kAborted, "disk_failed", "");
+    if (!store_.has_ranges()) received_ -= writer.restart();
+    const auto had = writer.written();
+    const Range rest{range.offset + had, range.length - had};
+    auto result = store_.fetch(plan_.objects[object], rest, take, stop_);
+    if (writer.error() == 0) writer.flush();
+    if (writer.error() != 0) return fail(Code::kAborted, "disk_failed", "");
     return result;
   });
-  if (written != 0) return disk_failure(written);
+  if (writer.error() != 0) return disk_failure(writer.error());
   return fetched;
 }
 
@@ -192,11 +181,13 @@ void Download::finish_piece(std::size_t index, const Result<Fetched>& fetched) {
 
 void Download::work() {
   pthread_setname_np(pthread_self(), "download");
+  lower_priority();  // those that answer requests go first
+  std::vector<std::byte> buffer(PieceWriter::kBuffer);
   while (!stop_) {
     const auto index = next_++;
     if (index >= pieces_.size()) return;
     if (pieces_[index].done) continue;  // noted before any of these threads began
-    finish_piece(index, fetch(index));
+    finish_piece(index, fetch(index, buffer));
   }
 }
 

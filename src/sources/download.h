@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -70,7 +71,7 @@ class Download {
   void read_notes();
   void note(const Piece& piece, std::string_view remark);
   void work();
-  Result<Fetched> fetch(std::size_t index);
+  Result<Fetched> fetch(std::size_t index, std::span<std::byte> buffer);
   void tell_arrived(std::size_t index, std::uint64_t bytes);
   void finish_piece(std::size_t index, const Result<Fetched>& fetched);
   std::optional<std::uint64_t> wait_for(std::size_t index, std::uint64_t at);

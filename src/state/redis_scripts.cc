@@ -95,12 +95,13 @@ end
 
 // --- what replicas say to each other
 
-// A lease's token is the time where that is more than one above the last: it rises also when Redis
-// has lost the last one.
+// A lease's token is the time, in microseconds, where that is more than one above the last: it
+// rises also when Redis has lost the last one, and has a new leader in the same millisecond.
 constexpr const char* kBeat = R"(
 local replica, heard = ARGV[1], ARGV[3]
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local fine = clock[1] * 1000000 + clock[2]
 if call('HEXISTS', counts, 'life') == 0 then new_life(replica) end
 know('number', heard, replica)
 
@@ -109,7 +110,7 @@ local leader = call('GET', lease)
 if ARGV[2] == '1' and (not leader or leader == replica) then
   if not leader then
     local last = tonumber(call('HGET', counts, 'token') or '0')
-    call('HSET', counts, 'token', text(math.max(last + 1, now)))
+    call('HSET', counts, 'token', text(math.max(last + 1, fine)))
   end
   call('SET', lease, replica, 'PX', ARGV[6])
   leader = replica

@@ -1,0 +1,75 @@
+#include "sources/piece_writer.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <string>
+
+namespace sluice::sources {
+namespace {
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+class Writer : public testing::Test {
+ protected:
+  std::string file() const {
+    std::string out(100, '\0');
+    const auto got = ::pread(fd_.get(), out.data(), out.size(), 0);
+    out.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+    return out;
+  }
+
+  const Fd fd_{::memfd_create("test", MFD_CLOEXEC)};
+  std::array<std::byte, 8> buffer_{};
+};
+
+TEST_F(Writer, WritesWhereThePieceIs) {
+  ASSERT_EQ(::pwrite(fd_.get(), "abcdefghijklmnopqrstuvwxyz", 26, 0), 26);
+  PieceWriter writer(fd_, 4, 2, buffer_);
+  EXPECT_TRUE(writer.add(bytes_of("12345")));
+  EXPECT_EQ(writer.written(), 2U) << "it is held";
+  EXPECT_TRUE(writer.add(bytes_of("67890ABC")));
+  EXPECT_EQ(writer.written(), 10U);
+  EXPECT_EQ(file(), "abcdef12345678opqrstuvwxyz");
+  EXPECT_TRUE(writer.flush());
+  EXPECT_EQ(writer.written(), 15U);
+  EXPECT_EQ(file(), "abcdef1234567890ABCtuvwxyz");
+  EXPECT_TRUE(writer.flush());
+  EXPECT_EQ(writer.written(), 15U);
+}
+
+TEST_F(Writer, TakesMoreThanItsBufferAtOnce) {
+  PieceWriter writer(fd_, 0, 0, buffer_);
+  EXPECT_TRUE(writer.add(bytes_of("abcdefghijklmnopqrstuvwxyz")));
+  EXPECT_TRUE(writer.flush());
+  EXPECT_EQ(file(), "abcdefghijklmnopqrstuvwxyz");
+}
+
+TEST_F(Writer, BeginsAgain) {
+  PieceWriter writer(fd_, 0, 0, buffer_);
+  EXPECT_TRUE(writer.add(bytes_of("0123456789")));
+  EXPECT_TRUE(writer.flush());
+  EXPECT_EQ(writer.restart(), 10U);
+  EXPECT_TRUE(writer.add(bytes_of("abc")));
+  EXPECT_TRUE(writer.flush());
+  EXPECT_EQ(writer.written(), 3U);
+  EXPECT_EQ(file(), "abc3456789");
+}
+
+TEST_F(Writer, SaysWhyTheDiskTakesNoMore) {
+  const Fd full(::open("/dev/full", O_RDWR | O_CLOEXEC));
+  PieceWriter writer(full, 0, 0, buffer_);
+  EXPECT_TRUE(writer.add(bytes_of("abc")));
+  EXPECT_FALSE(writer.add(bytes_of("defghijkl")));
+  EXPECT_EQ(writer.error(), ENOSPC);
+  EXPECT_EQ(writer.written(), 0U);
+}
+
+}  // namespace
+}  // namespace sluice::sources
