@@ -1,15 +1,18 @@
 #include "engines/python_worker.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "base/checked.h"
 #include "base/text.h"
@@ -18,15 +21,15 @@
 namespace sluice::engines {
 namespace {
 
-// As in sklearn_worker.py.
-enum Said : std::uint32_t { kRun = 1, kRunInNewMemory = 2, kRing = 3 };
+// As in worker_channel.py.
+enum Said : std::uint32_t { kRun = 1, kRunInNewMemory = 2 };
+constexpr std::uint32_t kRing = 9;
 enum Heard : std::uint32_t { kHello = 1, kLoaded = 2, kRefused = 3, kDone = 4, kRaisedError = 5 };
 enum Raised : std::uint32_t { kInputError = 1, kOtherError = 2, kMemoryError = 3 };
 
-// How long who waits looks for the other's message before it sleeps: as long as a small model
-// takes, and as long as it takes to answer and ask again. On an idle machine being woken up takes
-// as long as the model.
-constexpr std::chrono::microseconds kWaitAwake{150};
+// How long who waits looks for the other's message before it sleeps: a small model's run, and what
+// it takes to answer and ask again. On an idle machine being woken up takes as long as the model.
+constexpr std::chrono::microseconds kWaitAwake{300};
 constexpr std::uint32_t kWorkerAwake = 50;
 constexpr int kLooks = 64;  // between two looks at the clock
 
@@ -157,7 +160,7 @@ Result<std::unique_ptr<PythonWorker>> PythonWorker::start(const WorkerOrder& ord
   const Fd program = make_program();
   const Fd model = reopened(order.model);
   auto mailbox = WorkerMailbox::make(kWorkerAwake);
-  auto memory = SharedMemory::make(kFirstMemory);
+  auto memory = WorkerMemory::make(kFirstMemory);
   if (!mailbox || !memory || !program || !model) {
     return unavailable("no_process", "there is no memory to share with a process");
   }
@@ -179,15 +182,16 @@ PythonWorker::Room PythonWorker::make_room(std::size_t size) {
   if (size <= has && !spare) return Room::kThere;
   std::size_t next = kFirstMemory;
   while (next < size) next *= 2;
-  auto made = SharedMemory::make(next);
+  auto made = WorkerMemory::make(next);
   if (!made) return Room::kNone;
   memory_ = std::move(*made);
   return Room::kNew;
 }
 
-// Wakes the worker, which looks for itself what there is; or sends it a descriptor.
+// Wakes the worker, which looks for itself what there is; or sends it a descriptor. A socket that
+// is full of rings needs no other.
 bool PythonWorker::ring(const Fd* with) {
-  Message message{kRing, 0, 0, {}};
+  Message message{kRing, 0, mailbox_.number(), {}};
   iovec part{&message, sizeof(message)};
   msghdr head{};
   head.msg_iov = &part;
@@ -203,11 +207,13 @@ bool PythonWorker::ring(const Fd* with) {
     const int fd = with->get();
     std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
   }
+  const int flags = MSG_NOSIGNAL | (with == nullptr ? MSG_DONTWAIT : 0);
   ssize_t sent = 0;
   do {
-    sent = ::sendmsg(socket_.get(), &head, MSG_NOSIGNAL);
+    sent = ::sendmsg(socket_.get(), &head, flags);
   } while (sent < 0 && errno == EINTR);
-  return sent == static_cast<ssize_t>(sizeof(message));
+  const bool full = sent < 0 && errno == EAGAIN;
+  return full || sent == static_cast<ssize_t>(sizeof(message));
 }
 
 std::string PythonWorker::text_of(const Message& message) const {
@@ -224,12 +230,6 @@ WorkerNews PythonWorker::news(std::string& said) {
   said = text_of(message);
   if (message.kind == kLoaded) return WorkerNews::kLoaded;
   return message.kind == kRefused ? WorkerNews::kRefused : WorkerNews::kGone;
-}
-
-void PythonWorker::limit_runs(Millis limit) {
-  limit_ = limit;
-  const timeval most{limit.count() / 1000, limit.count() % 1000 * 1000};
-  ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
 }
 
 WorkerOutcome PythonWorker::run(const WorkerJob& job, std::string& said) {
@@ -254,19 +254,30 @@ WorkerOutcome PythonWorker::run(const WorkerJob& job, std::string& said) {
   return outcome == WorkerOutcome::kDone ? read(got, job, message, said) : outcome;
 }
 
-// Where nobody else runs, it stays awake for a while.
-WorkerOutcome PythonWorker::answer(Message& out, bool awake) {
-  using Clock = std::chrono::steady_clock;
-  const auto until = Clock::now() + kWaitAwake;
-  while (WorkerMailbox::kOrdered && awake && Clock::now() < until) {
+// Where nobody else runs, it stays awake for a while, unless that was not enough the last time.
+WorkerOutcome PythonWorker::answer(Message& out, bool alone) {
+  const auto begin = Clock::now();
+  const bool awake = WorkerMailbox::kOrdered && alone && last_run_ < kWaitAwake;
+  const auto outcome =
+      awake && looked_for(out, begin + kWaitAwake) ? WorkerOutcome::kDone : slept_for(out);
+  last_run_ = Clock::now() - begin;
+  return outcome;
+}
+
+bool PythonWorker::looked_for(Message& out, Clock::time_point until) const {
+  while (Clock::now() < until) {
     for (int look = 0; look < kLooks; ++look) {
       if (const auto got = mailbox_.answer()) {
         out = *got;
-        return WorkerOutcome::kDone;
+        return true;
       }
       relax();
     }
   }
+  return false;
+}
+
+WorkerOutcome PythonWorker::slept_for(Message& out) {
   mailbox_.fall_asleep();
   const auto outcome = ring_or_answer(out);
   mailbox_.wake_up();
@@ -275,20 +286,34 @@ WorkerOutcome PythonWorker::answer(Message& out, bool awake) {
 
 // Rings that came too late, and whatever a model writes to our socket, wake us for nothing.
 WorkerOutcome PythonWorker::ring_or_answer(Message& out) {
-  const auto begin = std::chrono::steady_clock::now();
+  const auto deadline = Clock::now() + limit_;
+  // Where memory keeps no order, an answer counts once its ring has come.
+  bool told = WorkerMailbox::kOrdered;
+  bool gone = false;
   while (true) {
-    if (const auto got = mailbox_.answer()) {
+    if (const auto got = told ? mailbox_.answer() : std::nullopt) {
       out = *got;
       return WorkerOutcome::kDone;
     }
-    const bool late = limit_.count() > 0 && std::chrono::steady_clock::now() - begin > limit_;
-    if (late) return WorkerOutcome::kLate;
+    if (gone) return mailbox_.taken() ? WorkerOutcome::kDied : WorkerOutcome::kUnsent;
+    if (!wait_for_ring(deadline)) return WorkerOutcome::kLate;
     Message rung;
-    const auto got = ::recv(socket_.get(), &rung, sizeof(rung), 0);
-    if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN))) continue;
-    if (mailbox_.answer()) continue;  // it ended after its answer
-    return mailbox_.taken() ? WorkerOutcome::kDied : WorkerOutcome::kUnsent;
+    const auto got = ::recv(socket_.get(), &rung, sizeof(rung), MSG_DONTWAIT);
+    gone = got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN);
+    told = told || gone || (got == sizeof(rung) && rung.rows == mailbox_.number());
   }
+}
+
+// False when the time is over.
+bool PythonWorker::wait_for_ring(Clock::time_point deadline) const {
+  int most = -1;
+  if (limit_.count() > 0) {
+    const auto left = std::chrono::ceil<Millis>(deadline - Clock::now()).count();
+    if (left <= 0) return false;
+    most = static_cast<int>(std::min<Millis::rep>(left, std::numeric_limits<int>::max()));
+  }
+  pollfd rings{socket_.get(), POLLIN, 0};
+  return ::poll(&rings, 1, most) != 0 || most < 0;
 }
 
 WorkerOutcome PythonWorker::read(const Message& answer, const WorkerJob& job, const Message& asked,
@@ -298,7 +323,7 @@ WorkerOutcome PythonWorker::read(const Message& answer, const WorkerJob& job, co
     if (answer.detail == kMemoryError) return WorkerOutcome::kNoMemory;
     return answer.detail == kInputError ? WorkerOutcome::kBadInput : WorkerOutcome::kRaised;
   }
-  // A model that writes into our mailbox is answered as one that died.
+  // That is no answer: the model has written into the mailbox.
   if (answer.kind != kDone || answer.rows != job.rows) return WorkerOutcome::kDied;
   for (std::size_t i = 0; i < job.outputs.size(); ++i) {
     if (job.outputs[i].empty()) continue;

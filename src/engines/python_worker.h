@@ -3,23 +3,23 @@
 // Tensors go through memory that both map; how many rows there are and where is said in a mailbox
 // (engines/worker_mailbox.h), and over the socket go what is said before the first run, rings for
 // whoever sleeps, and other memory. What comes out of the memory is copied before it is looked at:
-// the process is not trusted. The other side is engines/sklearn_worker.py.
+// the process is not trusted. The other side is engines/worker_channel.py.
 //
 // Thread-safety: until it is ready it belongs to its supervisor; then `run` is for one thread at a
 // time, `hang_up` for any.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "base/file.h"
 #include "base/option.h"
 #include "core/tensor.h"
-#include "engines/shared_memory.h"
 #include "engines/worker_mailbox.h"
+#include "engines/worker_memory.h"
 #include "engines/worker_process.h"
 
 namespace sluice::engines {
@@ -65,13 +65,14 @@ class PythonWorker {
   // What it has said since, without waiting; `said` is its text.
   WorkerNews news(std::string& said);
   // How long a run may take.
-  void limit_runs(Millis limit);
+  void limit_runs(Millis limit) { limit_ = limit; }
   // `said`: the exception, of kBadInput and kRaised.
   WorkerOutcome run(const WorkerJob& job, std::string& said);
   // Whoever waits for an answer gets none.
   void hang_up();
 
  private:
+  using Clock = std::chrono::steady_clock;
   using Message = WorkerMessage;
   // Of the memory that a run needs: it is there; it is, and the worker has to be sent it; there is
   // none.
@@ -80,8 +81,11 @@ class PythonWorker {
   PythonWorker() = default;
   Room make_room(std::size_t size);
   bool ring(const Fd* with = nullptr);
-  WorkerOutcome answer(Message& out, bool awake);
+  WorkerOutcome answer(Message& out, bool alone);
+  bool looked_for(Message& out, Clock::time_point until) const;
+  WorkerOutcome slept_for(Message& out);
   WorkerOutcome ring_or_answer(Message& out);
+  bool wait_for_ring(Clock::time_point deadline) const;
   std::string text_of(const Message& message) const;
   WorkerOutcome read(const Message& answer, const WorkerJob& job, const Message& asked,
                      std::string& said) const;
@@ -89,8 +93,9 @@ class PythonWorker {
   std::unique_ptr<WorkerProcess> process_;
   Fd socket_;
   WorkerMailbox mailbox_;
-  SharedMemory memory_;
+  WorkerMemory memory_;
   Millis limit_{0};  // of a run; none
+  Clock::duration last_run_{0};
 };
 
 }  // namespace sluice::engines

@@ -1,41 +1,22 @@
 """The program of a worker: unpickles one scikit-learn model and predicts with it.
 
-It runs in the user's own Python (3.8 or later), started by Sluice, with five descriptors beside the
-usual three: 3 is a socket, 4 this text, 5 the model file, 6 the shared memory, 7 the mailbox. What
-the model prints goes to 1 and 2, which Sluice logs; neither is part of the protocol.
-
-Messages are 32 bytes: kind, a number that depends on it, rows, and where the outputs go. Before the
-first run they go over the socket; runs and their answers lie in the mailbox, and the socket rings
-for whoever sleeps (engines/worker_mailbox.h says why that loses none). Features lie in the shared
-memory, are looked at there, and results are written into it: nothing is pickled or copied for a
-request. The C++ side is engines/python_worker.cc.
+It runs in the user's own Python (3.9 or later), started by Sluice. worker_channel.py stands in front
+of it and says what the descriptors are. What the model prints goes to 1 and 2, which Sluice logs;
+neither is part of the protocol.
 """
-import _thread
 import ctypes
 import gc
 import json
-import mmap
 import os
 import pickle
 import re
-import socket
 import struct
 import sys
 import warnings
 import zlib
 from math import isfinite
-from time import perf_counter
 
-SOCKET, MODEL, MEMORY, MAILBOX = 3, 5, 6, 7
-MESSAGE, DESCRIPTOR, LABEL = struct.Struct("=IIQQQ"), struct.Struct("i"), struct.Struct("<q")
-RUN, RUN_IN_NEW_MEMORY, RING = 1, 2, 3                # Sluice says
-HELLO, LOADED, REFUSED, DONE, RAISED = 1, 2, 3, 4, 5  # the worker says
-INPUT_ERROR, OTHER_ERROR, MEMORY_ERROR = 1, 2, 3      # what was raised
-# The mailbox: words of 32 bits, of which Sluice writes the first three, and bytes for the messages.
-ASKED, SLUICE_SLEEPS, AWAKE_US, ANSWERED, SLEEPS, TAKEN = 0, 1, 2, 32, 33, 34
-QUESTION, ANSWER = 32, 160
-LOOKS = range(50)                                     # into it, between two looks at the clock
-
+LABEL = struct.Struct("<q")
 # Classifiers of scikit-learn whose `predict` answers the class of the largest probability, or of
 # the largest score of which the probability is a rising function. Where one probability is larger
 # than all others, that is the answer, and one call does for both. SVC(probability=True) is none:
@@ -120,40 +101,16 @@ def column_kinds(estimator, count):
 
 
 def places_of_largest(scores):
-    """Of each row; None where in some row two are the largest."""
+    """Of each row; None where in some row two are the largest, or one is no number."""
     largest = scores.max(axis=1, keepdims=True)
-    if numpy.count_nonzero(scores == largest) != len(scores):
+    if numpy.count_nonzero(scores == largest) != len(scores) or not isfinite(largest.sum()):
         return None
     return scores.argmax(axis=1)
 
 
 class Worker:
-    def __init__(self):
-        self.socket = socket.socket(fileno=SOCKET)
-        self.memory = mapped(MEMORY)
-        self.mailbox = mapped(MAILBOX)
-        self.words = memoryview(self.mailbox).cast("I")
-        self.barrier = _thread.allocate_lock()  # a locked instruction; nobody else has it
-
-    def say(self, kind, size=0):
-        self.socket.send(MESSAGE.pack(kind, 0, size, 0, 0))
-
-    def reply(self, kind, detail, size):
-        """To the question that was taken last."""
-        words = self.words
-        MESSAGE.pack_into(self.mailbox, ANSWER, kind, detail, size, 0, 0)
-        words[ANSWERED] = words[TAKEN]
-        with self.barrier:
-            pass
-        if words[SLUICE_SLEEPS]:
-            self.socket.send(MESSAGE.pack(RING, 0, 0, 0, 0))
-
-    def put_text(self, text):
-        data = text.encode("utf-8", "replace")
-        if len(data) > len(self.memory):
-            data = data[:1000]
-        self.memory[:len(data)] = data
-        return len(data)
+    def __init__(self, channel):
+        self.channel = channel
 
     def load(self):
         """Answers what the model takes and gives, for the C++ side's signature."""
@@ -256,15 +213,16 @@ class Worker:
             return numpy.zeros(1)
 
     def take_numbers(self, rows, width):
-        return numpy.ndarray((rows, width), self.dtype, self.memory)
+        return numpy.ndarray((rows, width), self.dtype, self.channel.memory)
 
     def column(self, place, rows):
         """One column of a table: where it lies is said at the front of the memory."""
-        start = struct.unpack_from("=Q", self.memory, 8 * place)[0]
+        memory = self.channel.memory
+        start = struct.unpack_from("=Q", memory, 8 * place)[0]
         if self.kinds[place] == "number":
-            return numpy.frombuffer(self.memory, "<f8", rows, start)
-        ends = numpy.frombuffer(self.memory, "<u8", rows + 1, start).tolist()
-        return [str(self.memory[a:b], "utf-8", "replace") for a, b in zip(ends, ends[1:])]
+            return numpy.frombuffer(memory, "<f8", rows, start)
+        ends = numpy.frombuffer(memory, "<u8", rows + 1, start).tolist()
+        return [str(memory[a:b], "utf-8", "replace") for a, b in zip(ends, ends[1:])]
 
     def take_documents(self, rows, _):
         return self.column(0, rows)
@@ -282,7 +240,7 @@ class Worker:
 
     def write(self, place, dtype, values):
         data = numpy.asarray(values, dtype).tobytes()
-        self.memory[place:place + len(data)] = data
+        self.channel.memory[place:place + len(data)] = data
 
     def check(self, values, shape):
         if values.shape != shape:
@@ -325,71 +283,27 @@ class Worker:
 
     def write_row(self, scores, table, place, second):
         """The same for a single row, for which numpy takes several times as long."""
-        self.row.pack_into(self.memory, second, *scores)
+        self.row.pack_into(self.channel.memory, second, *scores)
         largest = max(scores)
         if scores.count(largest) == 1 and isfinite(sum(scores)):
-            LABEL.pack_into(self.memory, place, self.labels.item(scores.index(largest)))
+            LABEL.pack_into(self.channel.memory, place, self.labels.item(scores.index(largest)))
         else:
             self.predict_label(table, 1, place, second)
 
     def serve(self):
-        while self.next():
-            kind, width, rows, first, second = MESSAGE.unpack_from(self.mailbox, QUESTION)
-            if kind == RUN_IN_NEW_MEMORY:
-                self.remap()
+        channel = self.channel
+        while question := channel.next():
+            _, width, rows, first, second = question
             try:
                 self.answer(self.take(rows, width), rows, first, second)
-                self.reply(DONE, 0, rows)
+                channel.reply(DONE, 0, rows)
             except MemoryError:
-                self.reply(RAISED, MEMORY_ERROR, self.put_text("MemoryError"))
+                channel.reply(RAISED, MEMORY_ERROR, channel.put_text("MemoryError"))
             except ValueError as error:
-                self.reply(RAISED, INPUT_ERROR, self.put_text(str(error)))
+                channel.reply(RAISED, INPUT_ERROR, channel.put_text(str(error)))
             except Exception as error:
                 text = f"{type(error).__name__}: {error}"
-                self.reply(RAISED, OTHER_ERROR, self.put_text(text))
-
-    def next(self):
-        """Takes the next question; false when Sluice has hung up."""
-        words = self.words
-        last = words[TAKEN]
-        if not self.is_asked(last):
-            words[SLEEPS] = 1
-            with self.barrier:
-                pass
-            while words[ASKED] == last:
-                if not self.socket.recv(MESSAGE.size):
-                    return False
-        if words[AWAKE_US]:
-            words[SLEEPS] = 0
-        words[TAKEN] = words[ASKED]
-        return True
-
-    def is_asked(self, last):
-        """Stays awake for a moment, letting others run: being woken up takes longer than that."""
-        words = self.words
-        until = perf_counter() + 1e-6 * words[AWAKE_US]
-        while perf_counter() < until:
-            for _ in LOOKS:
-                if words[ASKED] != last:
-                    return True
-            os.sched_yield()
-        return False
-
-    def remap(self):
-        """Another memory comes over the socket, perhaps behind rings that are late."""
-        brought = []
-        while not brought:
-            data, brought, _, _ = self.socket.recvmsg(MESSAGE.size, socket.CMSG_LEN(DESCRIPTOR.size))
-            if not data:
-                sys.exit()
-        # No close(): a model may still look at the old one, which goes with the last look.
-        self.memory = mapped(DESCRIPTOR.unpack(brought[0][2])[0])
-
-
-def mapped(descriptor):
-    memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
-    os.close(descriptor)
-    return memory
+                channel.reply(RAISED, OTHER_ERROR, channel.put_text(text))
 
 
 def read_model():
@@ -441,16 +355,17 @@ def explain(error):
 
 
 def main():
-    worker = Worker()
+    channel = Channel()
+    worker = Worker(channel)
     keep_apart()
-    worker.say(HELLO)
+    channel.say(HELLO)
     try:
         found = worker.load()
     except BaseException as error:  # SystemExit, too: a pickle may raise what it likes
-        return worker.say(REFUSED, worker.put_text(explain(error)))
+        return channel.say(REFUSED, channel.put_text(explain(error)))
     gc.collect()
     gc.freeze()  # the model's objects are never garbage: no collection walks over them
-    worker.say(LOADED, worker.put_text(json.dumps(found)))
+    channel.say(LOADED, channel.put_text(json.dumps(found)))
     worker.serve()
 
 

@@ -1,13 +1,14 @@
 #include "engines/worker_mailbox.h"
 
 #include <cstring>
+#include <utility>
 
 namespace sluice::engines {
 
 std::optional<WorkerMailbox> WorkerMailbox::make(std::uint32_t awake_us) {
   constexpr std::size_t kSize = 4096;
   static_assert(sizeof(Page) <= kSize);
-  auto memory = SharedMemory::make(kSize);
+  auto memory = WorkerMemory::make(kSize);
   if (!memory) return {};
   WorkerMailbox out;
   out.memory_ = std::move(*memory);

@@ -10,9 +10,10 @@
 //
 // Python has no barriers of its own. On x86 loads and stores keep their order but for a load that
 // overtakes a store, and any lock taken in between, Python's own too, is a full barrier. Elsewhere
-// both say for good that they sleep, and ring each time: then the socket keeps the order.
+// both say for good that they sleep, ring each time, and believe what they find there once its ring
+// has come: then the socket keeps the order.
 //
-// Where what lies is said in sklearn_worker.py as well. The worker is not trusted: what comes from
+// Where what lies is said in worker_channel.py as well. The worker is not trusted: what comes from
 // it is copied before it is looked at, and is no more than a message.
 //
 // Thread-safety: one thread at a time on this side.
@@ -23,7 +24,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "engines/shared_memory.h"
+#include "engines/worker_memory.h"
 
 namespace sluice::engines {
 
@@ -51,6 +52,8 @@ class WorkerMailbox {
 
   // Puts a question. True: the worker may be asleep; ring.
   bool ask(const WorkerMessage& question);
+  // Of the last question.
+  std::uint32_t number() const { return asked_; }
   // The worker has looked at the last question.
   bool taken() const;
   // Its answer, if there is one by now.
@@ -81,7 +84,7 @@ class WorkerMailbox {
   static_assert(Word::is_always_lock_free);
   Page& page() const { return *reinterpret_cast<Page*>(memory_.bytes().data()); }
 
-  SharedMemory memory_;
+  WorkerMemory memory_;
   std::uint32_t asked_ = 0;
 };
 

@@ -11,7 +11,7 @@
 namespace sluice::engines {
 namespace {
 
-// As sklearn_worker.py numbers the words.
+// As worker_channel.py numbers the words.
 enum Word { kAsked, kOurSleep, kAwake, kAnswered = 32, kTheirSleep, kTaken };
 
 class Mailbox : public testing::Test {

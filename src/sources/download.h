@@ -49,7 +49,7 @@ class Download {
   // Errors: the store's; kCancelled when broken off; kUnavailable/`damaged` where a digest is
   // wrong: then nothing that came may be kept. kUnavailable/`disk_full`.
   Result<std::vector<Downloaded>> run();
-  // Bytes that are there by now. Of any thread.
+  // Bytes that have come by now. Of any thread.
   std::uint64_t received() const { return received_; }
 
  private:

@@ -37,6 +37,9 @@ bool PieceWriter::add(std::span<const std::byte> bytes) {
 
 bool PieceWriter::flush() { return put(buffer_.first(std::exchange(held_, 0))); }
 
-std::uint64_t PieceWriter::restart() { return std::exchange(written_, 0); }
+std::uint64_t PieceWriter::restart() {
+  held_ = 0;
+  return std::exchange(written_, 0);
+}
 
 }  // namespace sluice::sources

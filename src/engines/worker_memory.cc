@@ -1,4 +1,4 @@
-#include "engines/shared_memory.h"
+#include "engines/worker_memory.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -6,8 +6,8 @@
 
 namespace sluice::engines {
 
-std::optional<SharedMemory> SharedMemory::make(std::size_t size) {
-  SharedMemory out;
+std::optional<WorkerMemory> WorkerMemory::make(std::size_t size) {
+  WorkerMemory out;
   out.descriptor_ = Fd(::memfd_create("sluice-worker", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   const int fd = out.descriptor_.get();
   if (fd < 0 || ::ftruncate(fd, static_cast<off_t>(size)) != 0) return {};

@@ -15,11 +15,11 @@
 
 namespace sluice::engines {
 
-class SharedMemory {
+class WorkerMemory {
  public:
-  SharedMemory() = default;
+  WorkerMemory() = default;
   // None where the system gives no memory or no descriptor.
-  static std::optional<SharedMemory> make(std::size_t size);
+  static std::optional<WorkerMemory> make(std::size_t size);
 
   const Fd& descriptor() const { return descriptor_; }
   std::span<std::byte> bytes() const { return bytes_; }
