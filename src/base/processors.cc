@@ -1,5 +1,7 @@
 #include "base/processors.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <fstream>
 #include <optional>
@@ -40,10 +42,19 @@ Share share_of(const fs::path& group, GroupVersion version) {
   return out;
 }
 
+// Of the calling thread, which its children inherit (taskset, a container's set of processors). The
+// standard library answers how many there are, whoever may use them.
+std::int64_t allowed_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1U, std::thread::hardware_concurrency());  // more than a thousand
+}
+
 }  // namespace
 
 unsigned usable_processors(const fs::path& proc, const fs::path& groups) {
-  std::int64_t out = std::max(1u, std::thread::hardware_concurrency());
+  std::int64_t out = allowed_processors();
   for_each_group(proc, groups, "cpu", [&](const fs::path& group, GroupVersion version) {
     const auto share = share_of(group, version);
     if (!share.quota || !share.period || *share.quota < 1 || *share.period < 1) return;

@@ -1,6 +1,7 @@
 #include "base/processors.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -26,7 +27,13 @@ class Processors : public ::testing::Test {
   }
   unsigned found() const { return usable_processors(root_ / "proc", root_ / "groups"); }
 
-  const unsigned all_ = std::max(1u, std::thread::hardware_concurrency());
+  static unsigned allowed() {
+    cpu_set_t set;
+    EXPECT_EQ(::sched_getaffinity(0, sizeof(set), &set), 0);
+    return static_cast<unsigned>(CPU_COUNT(&set));
+  }
+
+  const unsigned all_ = allowed();
   fs::path root_;
 };
 
@@ -60,6 +67,18 @@ TEST_F(Processors, AreFoundInVersionOne) {
   EXPECT_EQ(found(), 1U);
   write("groups/cpu/box/cpu.cfs_quota_us", "-1\n");
   EXPECT_EQ(found(), all_);
+}
+
+TEST_F(Processors, AreThoseThatTheThreadMayRunOn) {
+  unsigned one = 0;
+  std::thread([&] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<unsigned>(::sched_getcpu()), &set);
+    ASSERT_EQ(::sched_setaffinity(0, sizeof(set), &set), 0);
+    one = found();
+  }).join();
+  EXPECT_EQ(one, 1U);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include <limits>
 
 #include "base/checked.h"
+#include "base/processors.h"
 #include "base/text.h"
 #include "sklearn_worker.h"
 
@@ -159,7 +160,9 @@ Result<std::unique_ptr<PythonWorker>> PythonWorker::start(const WorkerOrder& ord
   const Fd theirs(ends[1]);
   const Fd program = make_program();
   const Fd model = reopened(order.model);
-  auto mailbox = WorkerMailbox::make(kWorkerAwake);
+  // Where there is one processor for both, whoever looks keeps the other from answering.
+  out->may_look_ = WorkerMailbox::kOrdered && usable_processors() > 1;
+  auto mailbox = WorkerMailbox::make(out->may_look_ ? kWorkerAwake : 0);
   auto memory = WorkerMemory::make(kFirstMemory);
   if (!mailbox || !memory || !program || !model) {
     return unavailable("no_process", "there is no memory to share with a process");
@@ -257,7 +260,7 @@ WorkerOutcome PythonWorker::run(const WorkerJob& job, std::string& said) {
 // Where nobody else runs, it stays awake for a while, unless that was not enough the last time.
 WorkerOutcome PythonWorker::answer(Message& out, bool alone) {
   const auto begin = Clock::now();
-  const bool awake = WorkerMailbox::kOrdered && alone && last_run_ < kWaitAwake;
+  const bool awake = may_look_ && alone && last_run_ < kWaitAwake;
   const auto outcome =
       awake && looked_for(out, begin + kWaitAwake) ? WorkerOutcome::kDone : slept_for(out);
   last_run_ = Clock::now() - begin;

@@ -94,7 +94,8 @@ class PythonWorker {
   Fd socket_;
   WorkerMailbox mailbox_;
   WorkerMemory memory_;
-  Millis limit_{0};  // of a run; none
+  Millis limit_{0};        // of a run; none
+  bool may_look_ = false;  // there is a processor for it besides the worker's
   Clock::duration last_run_{0};
 };
 
