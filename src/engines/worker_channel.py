@@ -76,8 +76,8 @@ class Channel:
         return False
 
     def sleep(self, last):
-        """Until there is a question. Without AWAKE_US the memory keeps no order: its ring has to
-        have come. False when Sluice has hung up."""
+        """Until there is a question. Without AWAKE_US memory may keep no order, and each question
+        rings: its own ring has to have come. False when Sluice has hung up."""
         words = self.words
         ordered, rung = words[AWAKE_US] > 0, last
         while (words[ASKED] if ordered else rung) == last:

@@ -45,8 +45,8 @@ class WorkerMailbox {
 #endif
 
   WorkerMailbox() = default;
-  // For a worker that stays awake for `awake_us` microseconds after each answer. None where the
-  // system gives no memory.
+  // For a worker that stays awake for `awake_us` microseconds after each answer; 0: it never does,
+  // and is rung for each question. None where the system gives no memory.
   static std::optional<WorkerMailbox> make(std::uint32_t awake_us);
   const Fd& descriptor() const { return memory_.descriptor(); }
 

@@ -3,6 +3,7 @@
 #include "sources/download.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <fstream>
 
@@ -36,6 +37,7 @@ class MemoryStore final : public ObjectStore {
   Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
                         const std::atomic<bool>&) override {
     ++fetches;
+    least_nice = std::min<int>(least_nice, ::getpriority(PRIO_PROCESS, 0));  // of this thread
     const auto& content = contents.at(object.key);
     const bool breaks = broken-- > 0;
     const auto length = breaks ? range.length / 2 : range.length;
@@ -64,6 +66,7 @@ class MemoryStore final : public ObjectStore {
   bool lies = false;
   std::atomic<int> broken{0};
   std::atomic<int> fetches{0};
+  std::atomic<int> least_nice{99};
   std::atomic<std::uint64_t> fetched{0};
 };
 
@@ -95,6 +98,17 @@ std::string pattern(std::size_t size) {
   std::string out(size, '\0');
   for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<char>(i * i % 251);
   return out;
+}
+
+TEST(Download, LetsThoseThatAnswerGoFirst) {
+  const TempDirectory temp;
+  MemoryStore store;
+  store.contents = {{"m/v1/model.onnx", pattern(10'500)}};
+  Download download(store, plan_for(store, temp.path()), [] { return true; });
+  const int own = ::getpriority(PRIO_PROCESS, 0);
+  ASSERT_TRUE(download.run());
+  EXPECT_EQ(store.least_nice, std::min(own + 10, 19));
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), own) << "the thread that loads is as it was";
 }
 
 TEST(Download, PiecesAndCuts) {
