@@ -26,7 +26,9 @@ class Asked:
     def __init__(self, line):
         at, status, replicas, statuses, self.request_id, self.path = line.split("|")
         self.at, self.status = float(at), int(status)
-        self.replicas, self.statuses = replicas.split(", "), statuses.split(", ")
+        # A colon is between those of one location and those of the next.
+        self.replicas, self.statuses = (text.replace(" : ", ", ").split(", ")
+                                        for text in (replicas, statuses))
 
 
 class Tail:

@@ -101,6 +101,18 @@ def predicted(one):
     return sum(int(number) for outcome, number in lines if outcome == "success")
 
 
+def refused(one):
+    """How many predictions it had no model for."""
+    return sum(int(number) for number in re.findall(
+        r"^sluice_unserved_requests_total\{.*\} (\d+)$", get(one.http, "/metrics")[1], re.M))
+
+
+def load(one, model):
+    connection = http.client.HTTPConnection(one.management, timeout=10)
+    connection.request("POST", f"/v2/repository/models/{model}/load", "{}")
+    assert connection.getresponse().status == 200
+
+
 class Asking(threading.Thread):
     """Asks until it is told to stop; `bad` is whatever was not a right answer."""
 
@@ -144,10 +156,13 @@ def over_grpc():
     return lambda: call(request, timeout=10).label
 
 
+CLIENTS = [("REST", over_rest), ("REST", over_rest), ("gRPC", over_grpc), ("gRPC", over_grpc)]
+
+
 @contextlib.contextmanager
-def asked(report, who):
-    """Clients of both protocols, all the time that the block lasts."""
-    askers = [Asking(make()) for make in (over_rest, over_rest, over_grpc, over_grpc)]
+def asked(report, what, clients=CLIENTS):
+    """By clients, all the time that the block lasts."""
+    askers = [Asking(over()) for _, over in clients]
     for each in askers:
         each.start()
     try:
@@ -157,8 +172,8 @@ def asked(report, who):
             each.over.set()
         for each in askers:
             each.join()
-    for each, protocol in zip(askers, ("REST", "REST", "gRPC", "gRPC")):
-        report.check(f"{who}: {protocol}, no failure of {each.asked}",
+    for each, (protocol, _) in zip(askers, clients):
+        report.check(f"{what}: {protocol}, no failure of {each.asked}",
                      each.asked > 20 and not each.bad, each.bad[:3])
 
 
@@ -174,6 +189,7 @@ def fleet(report):
         with nginx(), prometheus():
             everybody_answers(report, servers)
             one_drains(report, servers)
+            one_comes_up(report, servers)
             one_is_killed(report, servers)
             paths(report)
             scraped(report)
@@ -197,9 +213,18 @@ def one_drains(report, servers):
         servers["sluice-2"].signal()
         report.equal("it ends with 0", servers["sluice-2"].wait(), 0)
         more(askers)
-        servers["sluice-2"] = server("sluice-2")
-        # nginx tries it again after fail_timeout.
-        wait_for(lambda: predicted(servers["sluice-2"]) > 10, "the new one to be asked")
+
+
+def one_comes_up(report, servers):
+    """It answers, but has no models yet, which nginx does not ask; over gRPC its clients hear so."""
+    new = server("sluice-2", extra=("--model-control", "explicit"), wait=False)
+    servers["sluice-2"] = new
+    with asked(report, "one comes up", CLIENTS[:2]) as askers:
+        # nginx tries the address again after fail_timeout.
+        wait_for(lambda: refused(new) > 500, "it to be asked too early")
+        report.equal("it has answered none", predicted(new), 0)
+        load(new, "iris")
+        wait_for(lambda: predicted(new) > 10, "it to be asked")
         more(askers)
 
 
