@@ -20,6 +20,10 @@ using Clock = std::chrono::steady_clock;
 // Its answer is there: better without an explanation than too late.
 constexpr std::chrono::milliseconds kNear{300};
 
+// More places than may wait: one that is just being emptied cannot be filled yet, and who is put
+// back must find room.
+constexpr std::size_t kPlaces = 4 * Explainer::kMostWaiting;
+
 // Those that wait are looked at by `sweep` too.
 constexpr std::chrono::milliseconds kIdle{1000};
 
@@ -50,7 +54,7 @@ void fill(Request& request, const Background* background) {
 }  // namespace
 
 struct Explainer::Line {
-  explicit Line(const Background* rows) : background(rows), queue(kMostWaiting) {}
+  explicit Line(const Background* rows) : background(rows), queue(kPlaces) {}
 
   const Background* const background;
   BoundedQueue<RequestPtr> queue;
@@ -69,6 +73,12 @@ struct Explainer::Line {
     return out;
   }
 
+  // By the idle thread, which must not stop for others in the middle of it.
+  RequestPtr take_soon() {
+    const Hurry hurry;
+    return take();
+  }
+
   // False: there is no room, and the request is as it was.
   bool put(RequestPtr& request) {
     if (waiting.fetch_add(1, std::memory_order_relaxed) < kMostWaiting && queue.push(request)) {
@@ -82,7 +92,7 @@ struct Explainer::Line {
     while (!closed.load(std::memory_order_acquire)) {
       queue.wait(kIdle);
       while (!closed.load(std::memory_order_acquire)) {
-        auto request = take();
+        auto request = take_soon();
         if (request == nullptr) break;
         handle(std::move(request));
       }

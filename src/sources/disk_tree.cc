@@ -1,10 +1,15 @@
 #include "sources/disk_tree.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <memory>
+#include <system_error>
 
 #include "sources/manifest.h"
 
@@ -21,31 +26,53 @@ bool passes(int error) {
   return std::ranges::count(kPassing, error) > 0;
 }
 
+Error unreadable(int error) {
+  return {Code::kUnavailable,
+          "unreadable",
+          "a directory cannot be looked into: " + std::generic_category().message(error),
+          {}};
+}
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+using Directory = std::unique_ptr<DIR, CloseDirectory>;
+
+// Null, with errno: it cannot be read.
+Directory open_listing(const Fd& root, const fs::path& directory) {
+  const int fd = ::openat(root.get(), directory.empty() ? "." : directory.c_str(),
+                          O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return nullptr;
+  Directory out(::fdopendir(fd));
+  if (out == nullptr) ::close(fd);
+  return out;
+}
+
+// Or leads to one.
+bool is_directory(DIR* in, const dirent& entry) {
+  if (entry.d_type != DT_LNK && entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR;
+  struct stat info {};
+  return ::fstatat(::dirfd(in), entry.d_name, &info, 0) == 0 && S_ISDIR(info.st_mode);
+}
+
 }  // namespace
 
-Result<void> DiskTree::begin() {
-  trouble_.reset();
-  std::error_code error;
-  if (fs::is_directory(root_, error)) return {};
+Result<DiskTree> DiskTree::open(const fs::path& root) {
+  Fd fd(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (fd) return DiskTree(std::move(fd));
+  if (passes(errno)) return Failure(unreadable(errno));
   return not_found("no_such_path", "the models' directory does not exist any more");
 }
 
 Names DiskTree::list(const fs::path& directory) const {
   Names out;
-  std::error_code error;
-  for (fs::directory_iterator it(root_ / directory, error), end; !error && it != end;
-       it.increment(error)) {
-    const auto name = it->path().filename().string();
-    if (name.starts_with('.')) continue;
-    std::error_code ignored;
-    (it->is_directory(ignored) ? out.directories : out.files).push_back(name);
+  const auto listing = open_listing(root_, directory);
+  const dirent* entry = nullptr;
+  while (listing != nullptr && (errno = 0, entry = ::readdir(listing.get())) != nullptr) {
+    if (entry->d_name[0] == '.') continue;
+    (is_directory(listing.get(), *entry) ? out.directories : out.files).push_back(entry->d_name);
   }
-  if (passes(error.value())) {
-    trouble_ = Error{Code::kUnavailable,
-                     "unreadable",
-                     "a directory cannot be looked into: " + error.message(),
-                     {}};
-  }
+  if (passes(errno)) trouble_ = unreadable(errno);
   std::ranges::sort(out.files);
   std::ranges::sort(out.directories);
   return out;
@@ -53,7 +80,7 @@ Names DiskTree::list(const fs::path& directory) const {
 
 std::string DiskTree::fingerprint(const fs::path& file) const {
   struct stat info {};
-  if (::stat((root_ / file).c_str(), &info) != 0) return "none";
+  if (::fstatat(root_.get(), file.c_str(), &info, 0) != 0) return "none";
   std::string out;
   for (const std::int64_t part :
        {static_cast<std::int64_t>(info.st_size), static_cast<std::int64_t>(info.st_ino),
@@ -66,8 +93,7 @@ std::string DiskTree::fingerprint(const fs::path& file) const {
 
 // Wherever links lead, but not out of the repository.
 Result<std::string> DiskTree::read(const fs::path& file, std::string_view what) const {
-  SLUICE_TRY(const auto root, open_directory(root_));
-  SLUICE_TRY(const auto fd, open_beneath(root, file));
+  SLUICE_TRY(const auto fd, open_beneath(root_, file));
   return read_text(fd, kMaxConfig, what);
 }
 

@@ -1,6 +1,6 @@
 // A directory on a disk as a FileTree, and opening what was found in one.
 //
-// Thread-safety: one thread at a time; `open_version` any number.
+// Thread-safety: a tree is one thread's at a time; `open_version` any number.
 #pragma once
 
 #include <optional>
@@ -13,11 +13,12 @@ namespace sluice::sources {
 
 class DiskTree final : public FileTree {
  public:
-  explicit DiskTree(std::filesystem::path root) : root_(std::move(root)) {}
+  // For one look: what is moved away or replaced meanwhile is seen as it was, not as gone.
+  // Errors: kNotFound/`no_such_path` when there is no such directory; kUnavailable/`unreadable`
+  // when it cannot be told.
+  static Result<DiskTree> open(const std::filesystem::path& root);
 
-  // Before each look. Errors: kNotFound when the directory is not there any more.
-  Result<void> begin();
-  // What kept the look that began last from seeing everything; it may pass.
+  // What kept the look from seeing everything; it may pass.
   const std::optional<Error>& trouble() const { return trouble_; }
 
   Names list(const std::filesystem::path& directory) const override;
@@ -25,7 +26,9 @@ class DiskTree final : public FileTree {
   Result<std::string> read(const std::filesystem::path& file, std::string_view what) const override;
 
  private:
-  const std::filesystem::path root_;
+  explicit DiskTree(Fd root) : root_(std::move(root)) {}
+
+  Fd root_;
   mutable std::optional<Error> trouble_;
 };
 

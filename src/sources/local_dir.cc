@@ -19,15 +19,15 @@ class LocalDir final : public Source {
  public:
   // `file`: only this one, a path below `root`.
   LocalDir(fs::path root, std::optional<fs::path> file, Layout layout)
-      : root_(root), file_(std::move(file)), layout_(std::move(layout)), tree_(std::move(root)) {}
+      : root_(std::move(root)), file_(std::move(file)), layout_(std::move(layout)) {}
 
   Result<std::vector<WantedModel>> list() override {
-    SLUICE_CHECK(tree_.begin());
+    SLUICE_TRY(const auto tree, DiskTree::open(root_));
     const auto name = root_.filename().string();
-    auto listed = file_ ? layout_.find_file(tree_, *file_, name)
-                        : Result<std::vector<WantedModel>>(layout_.find(tree_, name));
+    auto listed = file_ ? layout_.find_file(tree, *file_, name)
+                        : Result<std::vector<WantedModel>>(layout_.find(tree, name));
     // What could not be looked into is not gone.
-    if (const auto& trouble = tree_.trouble(); listed && trouble) return Failure(*trouble);
+    if (const auto& trouble = tree.trouble(); listed && trouble) return Failure(*trouble);
     return listed;
   }
 
@@ -45,7 +45,6 @@ class LocalDir final : public Source {
   const fs::path root_;
   const std::optional<fs::path> file_;
   const Layout layout_;
-  DiskTree tree_;
   std::optional<DirectoryWatcher> watcher_;
 };
 

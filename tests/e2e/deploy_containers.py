@@ -58,9 +58,10 @@ def compose(report):
                  asked["scrape_configs"][0]["static_configs"][0]["targets"],
                  [f"{name}:8000" for name in servers])
     nginx = (DEPLOY / "compose/nginx.conf").read_text()
-    for port in (8000, 50051):
-        report.equal(f"nginx knows each server, {port}",
-                     re.findall(rf"server (\S+):{port} ", nginx), servers)
+    for upstream, port in (("rest", 8000), ("another", 8000), ("grpc", 50051)):
+        block = re.search(rf"upstream {upstream} {{(.*?)}}", nginx, re.S)[1]
+        report.equal(f"nginx knows each server, {upstream}",
+                     re.findall(r"server (\S+) ", block), [f"{name}:{port}" for name in servers])
 
 
 def prometheus_reads_it(report):

@@ -221,7 +221,7 @@ def one_comes_up(report, servers):
     servers["sluice-2"] = new
     with asked(report, "one comes up", CLIENTS[:2]) as askers:
         # nginx tries the address again after fail_timeout.
-        wait_for(lambda: refused(new) > 500, "it to be asked too early")
+        wait_for(lambda: refused(new) > 500, "it to be asked too early", 120)
         report.equal("it has answered none", predicted(new), 0)
         load(new, "iris")
         wait_for(lambda: predicted(new) > 10, "it to be asked")
