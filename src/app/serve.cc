@@ -230,6 +230,7 @@ int serve(Reloader& reloader) {
   while (loading.wait_for(Millis(0)) != std::future_status::ready) {
     signal = std::max(signal, signal_within(Millis(20)));
     if (!stops(signal)) continue;
+    if (!(*stack)->tables().get()->loading) break;  // just now: it ends as one that is ready
     let_interrupt();
     log::info("stopped, while models were still being loaded: what is in flight is answered");
     (*stack)->announce_drain();

@@ -183,8 +183,8 @@ void FleetLink::take(const BeatHeard& heard, Clock::time_point asked, Clock::tim
     clock_ = {asked + (now - asked) / 2, heard.now};
   }
   if (!life_.empty() && life_ != heard.life) {
+    // Events go on being numbered: the new life may have one of them already, or all but the last.
     heard_ = 0;
-    sequence_ = event_.empty() ? 0 : 1;
     if (leader_ != replica_) patient_until_ = now + kPatience;
   }
   life_ = heard.life;

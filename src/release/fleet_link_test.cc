@@ -276,6 +276,26 @@ TEST_F(FleetLinks, AfterALossWhoeverLedLeadsOn) {
   EXPECT_FALSE(b.link->leads(FleetLink::Clock::now()));
 }
 
+TEST_F(FleetLinks, AfterALossNothingIsTakenForSaidAgain) {
+  auto a = replica("a");
+  auto b = replica("b");
+  beat(a);
+  beat(b);
+  for (int i = 0; i < 5; ++i) {
+    b.link->happened(outcomes(1));
+    beat(b);
+  }
+  EXPECT_EQ(read(a), 5U);
+  shared_.lose_everything();
+  for (int i = 0; i < 5; ++i) {  // the first of them meets the new life
+    b.link->happened(outcomes(2));
+    beat(b);
+    beat(a);
+  }
+  EXPECT_EQ(b.link->view().waiting, 0U);
+  EXPECT_EQ(read(a), 10U);
+}
+
 TEST_F(FleetLinks, AReplicaThatEndsHandsItsLeaseOn) {
   auto a = replica("a");
   auto b = replica("b");

@@ -313,6 +313,20 @@ def redis_forgets(report):
         report.check("users stay", arms[0] == arms[1] == arms[2] == before)
         report.equal("the leader's count goes on", fleet.settled(1200), 1200)
 
+        # The same while users ask. What was on its way then is lost, and nothing that comes later.
+        with Everybody(fleet, USERS[:50]) as users:
+            time.sleep(2)
+            fleet.redis.call(["FLUSHALL"])
+            time.sleep(2)
+        report.equal("nobody notices", users.failed, [])
+        time.sleep(1.5)
+        counted = fleet.settled(0)
+        report.check("most are counted", counted > 1200 + users.answered / 3,
+                     (counted, users.answered))
+        arms_of(fleet.servers[1], USERS)
+        arms_of(fleet.servers[2], USERS)
+        report.equal("all that comes later is counted", fleet.settled(counted + 600), counted + 600)
+
 
 def one_is_cut_off(report):
     with Replicas() as fleet:

@@ -166,7 +166,8 @@ def slow_within_a_millisecond(report):
             back = folder.reaches("rolled_back", 20)
         arms = folder.control.get()["arms"]
         told = {name: (arm["requests"], arm["p50"], arm["p95"]) for name, arm in arms.items()}
-        report.check("it is slower than it may be", told["v6"][2] > 2 * told["v1"][2], told)
+        # By the median: the slowest of few hundred wait for a processor, whichever version they ask.
+        report.check("it is slower than it may be", told["v6"][1] > 2 * told["v1"][1], told)
         report.check("rolled back", back, f"(requests, p50, p95 in ms): {told}; "
                      f"{folder.control.get()['summary']['verdict_reason']}")
 

@@ -120,11 +120,11 @@ def goes_on(report, what, folder):
 def killed(report):
     """kill -9 in the middle of steps: decisions are all there, and it goes on to its promotion."""
     with Kept() as folder:
-        folder.start(start=10, step=10, interval="400ms")
-        known = []  # (when, status)
-        for turn in range(3):
+        folder.start(start=10, step=10, interval="800ms")
+        for turn, seconds in enumerate((1.2, 1.5, KEPT + 1)):
+            known = []  # (when, status); what the last kill has lost is not in it
             with Load(folder.server, lambda n: request(features=GOOD)):
-                until = time.monotonic() + 1.2 + turn / 3
+                until = time.monotonic() + seconds
                 while time.monotonic() < until:
                     status = folder.control.get()
                     known.append((time.monotonic(), status))  # it may have taken its time
@@ -146,6 +146,7 @@ def killed(report):
                 report.check(f"{turn}: no more than the last second is lost", all(
                     after["arms"][name]["requests"] >= arm["requests"]
                     for name, arm in kept[-1]["arms"].items()), (kept[-1]["arms"], after["arms"]))
+            report.check(f"{turn}: there was something to keep", kept or seconds < KEPT)
         with Load(folder.server, lambda n: request(features=GOOD)) as load:
             done = wait_until(lambda: folder.control.get()["state"] == "promoted", 60)
         status = folder.control.get()
