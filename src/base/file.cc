@@ -11,16 +11,15 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/passing_errors.h"
+
 namespace sluice {
 namespace {
 
 // The system's words for an error number never contain a path.
 Failure system_failure(std::string_view what, int error) {
   Code code = error == ENOENT || error == ENOTDIR ? Code::kNotFound : Code::kInvalidArgument;
-  // Of the machine's state and not of the file: another try may go better.
-  for (const int passing : {EMFILE, ENFILE, ENOMEM, ENOSPC, EIO, EAGAIN, ESTALE}) {
-    if (error == passing) code = Code::kUnavailable;
-  }
+  if (is_passing(error)) code = Code::kUnavailable;
   const std::string_view reason = error == EXDEV || error == ELOOP ? "unsafe_path" : "unreadable";
   std::string why = std::strerror(error);
   if (error == EXDEV || error == ELOOP) why = "it leads outside its directory";

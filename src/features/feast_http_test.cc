@@ -4,17 +4,17 @@
 
 #include <nlohmann/json.hpp>
 
+#include "clients/testing/scripted_http.h"
 #include "features/testing/places.h"
-#include "features/testing/scripted_http.h"
 
 namespace sluice::features {
 namespace {
 
+using clients::testing::Scripted;
+using clients::testing::ScriptedHttp;
 using nlohmann::json;
 using testing::ask;
 using testing::Entity;
-using testing::Scripted;
-using testing::ScriptedHttp;
 
 const std::vector<EntityKey> kKeys = {{"driver_id", KeyType::kInt64}};
 constexpr std::int64_t kTen = 1'795'687'200'000'000'000;  // 2026-11-26T10:00:00Z

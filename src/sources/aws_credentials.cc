@@ -12,12 +12,18 @@ namespace sluice::sources {
 namespace {
 
 using nlohmann::json;
+using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
 constexpr std::size_t kMaxFile = 1 << 20;
 constexpr std::chrono::minutes kBeforeExpiry{5};
 // A machine that had no credentials may be given some.
 constexpr std::chrono::minutes kAskAgain{5};
+// After a failure, while what is held is valid: a service that does not answer costs whoever asks a
+// second, for which all others wait.
+constexpr std::chrono::seconds kAskSoon{10};
+// And where it is not valid any more: nothing works until there are others.
+constexpr std::chrono::seconds kAskNext{1};
 constexpr std::string_view kContainer = "the container's credentials";
 constexpr std::string_view kMachine = "the machine's credentials";
 
@@ -54,6 +60,14 @@ clients::HttpRequest quick(std::string url) {
   out.timeout = std::chrono::seconds(5);
   out.max_body = 1 << 20;
   return out;
+}
+
+Error expired() {
+  return {Code::kUnavailable,
+          "bad_credentials",
+          "the temporary credentials have expired, and the machine's metadata service gives no new "
+          "ones; check that it answers and that the machine still has its role",
+          {}};
 }
 
 }  // namespace
@@ -201,24 +215,34 @@ AwsCredentialChain::Found AwsCredentialChain::look() const {
 }
 
 bool AwsCredentialChain::is_fresh() const {
-  if (!known_) return false;
-  if (!held_) return std::chrono::steady_clock::now() - held_at_ < kAskAgain;
+  if (!held_) return known_ && steady_clock::now() - looked_ < kAskAgain;
   return !held_->expires || system_clock::now() + kBeforeExpiry < *held_->expires;
+}
+
+bool AwsCredentialChain::is_valid() const {
+  return held_ && (!held_->expires || system_clock::now() < *held_->expires);
+}
+
+// A metadata service that does not answer looks like none. Where it has answered before, it is one
+// that cannot be reached: what is not signed would be refused by the store.
+void AwsCredentialChain::renew() {
+  auto found = look();
+  const auto now = steady_clock::now();
+  if (!found || (held_ && !*found)) {
+    failure_ = found ? expired() : std::move(found).error();
+    if (held_) ask_after_ = now + (is_valid() ? kAskSoon : kAskNext);
+    return;
+  }
+  failure_.reset();
+  held_ = *std::move(found);
+  known_ = true;
+  looked_ = now;
 }
 
 Result<std::optional<AwsCredentials>> AwsCredentialChain::get() {
   const std::lock_guard lock(mutex_);
-  if (is_fresh()) return held_;
-  auto found = look();
-  if (!found) {
-    // What is held may do for the minutes that are left.
-    const bool valid = known_ && held_ && held_->expires && system_clock::now() < *held_->expires;
-    if (valid) return held_;
-    return found;
-  }
-  held_ = *found;
-  known_ = true;
-  held_at_ = std::chrono::steady_clock::now();
+  if (!is_fresh() && steady_clock::now() >= ask_after_) renew();
+  if (failure_ && !is_valid()) return Failure(*failure_);
   return held_;
 }
 

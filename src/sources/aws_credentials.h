@@ -2,7 +2,9 @@
 // credentials and config files, the container's endpoint, the machine's (IMDSv2). Where there are
 // none, requests are anonymous.
 //
-// Temporary ones are fetched again five minutes before they expire.
+// Temporary ones are fetched again five minutes before they expire. Where that fails they go on
+// until they do, and it is tried again every ten seconds. A machine that had some is not anonymous
+// afterwards, whatever its metadata service says.
 //
 // Thread-safety: any number of threads.
 #pragma once
@@ -40,7 +42,8 @@ class AwsCredentialChain {
  public:
   explicit AwsCredentialChain(Environment environment = process_environment);
 
-  // Nothing: anonymous. Errors: some are named, but cannot be had.
+  // Nothing: anonymous. Errors: some are named, but cannot be had; kUnavailable/`bad_credentials`
+  // where those that there were have expired.
   Result<std::optional<AwsCredentials>> get();
   // From the environment or the profile; empty where neither says.
   std::string region() const;
@@ -56,15 +59,19 @@ class AwsCredentialChain {
   Found from_machine() const;
   Found look() const;
   bool is_fresh() const;
+  bool is_valid() const;
+  void renew();
 
   const Environment environment_;
   std::map<std::string, std::string> profile_;  // both files' settings of the profile
   const clients::HttpClient client_;
 
   std::mutex mutex_;
-  bool known_ = false;                               // guarded by mutex_
-  std::optional<AwsCredentials> held_;               // guarded by mutex_
-  std::chrono::steady_clock::time_point held_at_{};  // guarded by mutex_
+  bool known_ = false;                                 // guarded by mutex_
+  std::optional<AwsCredentials> held_;                 // guarded by mutex_
+  std::optional<Error> failure_;                       // of the last look; guarded by mutex_
+  std::chrono::steady_clock::time_point looked_{};     // successfully; guarded by mutex_
+  std::chrono::steady_clock::time_point ask_after_{};  // guarded by mutex_
 };
 
 }  // namespace sluice::sources

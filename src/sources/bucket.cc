@@ -14,42 +14,56 @@ constexpr std::chrono::seconds kListTimeout{60};
 
 }  // namespace
 
-Result<clients::HttpRequest> Bucket::prepare(const Ask& ask) const {
+std::shared_ptr<const BucketAddress> Bucket::address() const {
+  const std::lock_guard lock(mutex_);
+  return address_;
+}
+
+Result<clients::HttpRequest> Bucket::prepare(const Ask& ask, const BucketAddress& address) const {
   ToSign to_sign;
   to_sign.method = ask.method;
-  to_sign.host = place_.host;
+  to_sign.host = address.host;
   // A bucket in the path has no slash behind it, as the SDKs write it.
-  to_sign.path = ask.key.empty() && !place_.path.empty()
-                     ? place_.path
-                     : place_.path + "/" + clients::percent_encode(ask.key, true);
+  to_sign.path = ask.key.empty() && !address.path.empty()
+                     ? address.path
+                     : address.path + "/" + clients::percent_encode(ask.key, true);
   to_sign.query = ask.query;
   to_sign.headers = ask.headers;
   to_sign.payload = ask.payload;
   clients::HttpRequest request;
   request.method = ask.method;
-  request.url = place_.origin + to_sign.path;
+  request.url = address.origin + to_sign.path;
   if (!ask.query.empty()) request.url += "?" + canonical_query(ask.query);
   request.headers = ask.headers;
   SLUICE_CHECK(authorize_(to_sign, request.headers));
   return request;
 }
 
-// S3 says so where a bucket is in another region than the request was signed for.
-bool Bucket::is_elsewhere(const clients::HttpAnswer& answer) const {
+// S3 says so where a bucket is in another region than the request was signed for. Of threads that
+// are told so at the same time the first changes the address, and all of them have a new one to
+// ask.
+bool Bucket::is_elsewhere(const clients::HttpAnswer& answer,
+                          const std::shared_ptr<const BucketAddress>& asked) {
   const auto* region = clients::find_header(answer.headers, "x-amz-bucket-region");
-  return answer.status >= 300 && answer.status < 500 && region != nullptr && on_region_ &&
-         on_region_(*region);
+  if (answer.status < 300 || answer.status >= 500 || region == nullptr || !on_region_) return false;
+  const std::lock_guard lock(mutex_);
+  if (address_ != asked) return true;
+  auto other = on_region_(*region);
+  if (!other) return false;
+  // A new one also where it says the same: the region that is signed for is another by now.
+  address_ = std::make_shared<const BucketAddress>(*std::move(other));
+  return true;
 }
 
-Result<ListingPage> Bucket::page(const std::string& prefix, const std::string& token) const {
+Result<ListingPage> Bucket::page(const std::string& prefix, const std::string& token) {
   Ask ask{"GET", "", {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", prefix}}, {}, ""};
   if (!token.empty()) ask.query.emplace_back("continuation-token", token);
   SLUICE_TRY(const auto answer,
              send(ask, [](clients::HttpRequest& request) { request.timeout = kListTimeout; }));
-  if (answer.status == 404) return not_found("no_such_path", place_.title + " does not exist");
-  SLUICE_CHECK(check_status(answer, place_.title));
+  if (answer.status == 404) return not_found("no_such_path", title_ + " does not exist");
+  SLUICE_CHECK(check_status(answer, title_));
   auto read = read_listing(answer.body);
-  if (!read) return Failure(named(std::move(read).error(), place_.title));
+  if (!read) return Failure(named(std::move(read).error(), title_));
   return read;
 }
 
@@ -57,22 +71,22 @@ Result<std::vector<Object>> Bucket::list_below(const std::string& prefix) {
   const std::atomic<bool> never = false;
   std::vector<Object> out;
   std::string token;
-  const auto wanted = place_.prefix + prefix;
+  const auto wanted = prefix_ + prefix;
   do {
     SLUICE_TRY(auto found, with_retries(never, [&] { return page(wanted, token); }));
     for (auto& object : found.objects) {
       // A key that ends with a slash is what some tools make for a directory.
       if (!object.key.starts_with(wanted) || object.key.ends_with('/')) continue;
-      object.key.erase(0, place_.prefix.size());
+      object.key.erase(0, prefix_.size());
       out.push_back(std::move(object));
     }
     if (out.size() > kMaxObjects) {
       return fail(Code::kResourceExhausted, "too_many",
-                  place_.title + " has more than " + std::to_string(kMaxObjects) +
+                  title_ + " has more than " + std::to_string(kMaxObjects) +
                       " objects below this prefix; name one that holds fewer");
     }
     if (!found.next.empty() && found.next == token) {
-      return unavailable("not_a_store", place_.title + " lists the same page again and again");
+      return unavailable("not_a_store", title_ + " lists the same page again and again");
     }
     token = std::move(found.next);
   } while (!token.empty());
@@ -81,11 +95,11 @@ Result<std::vector<Object>> Bucket::list_below(const std::string& prefix) {
 
 Result<Fetched> Bucket::fetch(const Object& object, Range range, const ByteSink& sink,
                               const std::atomic<bool>& stop) {
-  SLUICE_TRY(auto request,
-             prepare({"GET", place_.prefix + object.key, {}, range_headers(object, range), ""}));
+  SLUICE_TRY(
+      auto request,
+      prepare({"GET", prefix_ + object.key, {}, range_headers(object, range), ""}, *address()));
   request.stop = &stop;
-  SLUICE_TRY(const auto answer,
-             fetch_range(client_, std::move(request), range, place_.title, sink));
+  SLUICE_TRY(const auto answer, fetch_range(client_, std::move(request), range, title_, sink));
   return Fetched{etag_counts(answer.headers)};
 }
 
@@ -93,7 +107,8 @@ Details Bucket::details(const Object& object) {
   auto headers = range_headers(object, {});
   headers.emplace_back(kChecksumMode);
   Details out;
-  if (auto request = prepare({"HEAD", place_.prefix + object.key, {}, std::move(headers), ""})) {
+  if (auto request =
+          prepare({"HEAD", prefix_ + object.key, {}, std::move(headers), ""}, *address())) {
     request->timeout = kListTimeout;
     const auto answer = client_.send(*request);
     if (answer && answer->status == 200) out.checksum = checksum_of(answer->headers);
@@ -104,7 +119,7 @@ Details Bucket::details(const Object& object) {
 
 // HEAD of part 1, where the store knows parts.
 std::uint64_t Bucket::part_size(const Object& object) const {
-  auto request = prepare({"HEAD", place_.prefix + object.key, {{"partNumber", "1"}}, {}, ""});
+  auto request = prepare({"HEAD", prefix_ + object.key, {{"partNumber", "1"}}, {}, ""}, *address());
   if (!request) return 0;
   request->timeout = kListTimeout;
   const auto answer = client_.send(*request);

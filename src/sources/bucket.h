@@ -6,8 +6,9 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "clients/http.h"
 #include "sources/object_store.h"
@@ -16,18 +17,24 @@
 
 namespace sluice::sources {
 
-struct BucketPlace {
-  std::string title;   // "the S3 bucket"
+// Whom to ask for a bucket.
+struct BucketAddress {
   std::string origin;  // "https://host:port"
   std::string host;    // as the Host header has it
   std::string path;    // "/bucket", or empty where the host has the bucket's name
-  std::string prefix;  // of the keys; empty, or with a slash at its end
+};
+
+struct BucketPlace {
+  std::string title;      // "the S3 bucket"
+  BucketAddress address;  // until an answer says that the bucket is elsewhere
+  std::string prefix;     // of the keys; empty, or with a slash at its end
 };
 
 // Adds what lets a request in. Errors: where no credentials can be had.
 using Authorize = std::function<Result<void>(const ToSign& request, clients::HttpHeaders& headers)>;
-// Told of the region that the bucket is really in; true: another try makes sense.
-using OnRegion = std::function<bool(const std::string& region)>;
+// Told of the region that the bucket is really in, by one thread at a time. Answers the address to
+// ask instead; nothing: no other try makes sense.
+using OnRegion = std::function<std::optional<BucketAddress>(const std::string& region)>;
 
 std::unique_ptr<WritableStore> make_bucket(BucketPlace place, Authorize authorize,
                                            OnRegion on_region = nullptr);

@@ -3,6 +3,8 @@
 // Thread-safety: that of WritableStore.
 #pragma once
 
+#include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,11 +16,13 @@ namespace sluice::sources {
 class Bucket final : public WritableStore {
  public:
   Bucket(BucketPlace place, Authorize authorize, OnRegion on_region)
-      : place_(std::move(place)),
+      : title_(std::move(place.title)),
+        prefix_(std::move(place.prefix)),
         authorize_(std::move(authorize)),
-        on_region_(std::move(on_region)) {}
+        on_region_(std::move(on_region)),
+        address_(std::make_shared<const BucketAddress>(std::move(place.address))) {}
 
-  std::string_view name() const override { return place_.title; }
+  std::string_view name() const override { return title_; }
   Result<std::vector<Object>> list() override { return list_below(""); }
   Result<std::vector<Object>> list_below(const std::string& prefix) override;
   Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
@@ -47,20 +51,26 @@ class Bucket final : public WritableStore {
     std::string payload;  // the body's SHA-256; empty: there is none
   };
 
-  Result<clients::HttpRequest> prepare(const Ask& ask) const;
+  std::shared_ptr<const BucketAddress> address() const;
+  Result<clients::HttpRequest> prepare(const Ask& ask, const BucketAddress& address) const;
   // With another try where the bucket is in another region than was thought. `more` adds what is
   // not signed: the body, limits of time.
   template <class More>
-  Result<clients::HttpAnswer> send(const Ask& ask, More more) const;
+  Result<clients::HttpAnswer> send(const Ask& ask, More more);
   std::uint64_t part_size(const Object& object) const;
   Result<Stored> send_payload(Ask ask, const Payload& payload, const std::atomic<bool>& stop);
-  Result<ListingPage> page(const std::string& prefix, const std::string& token) const;
-  bool is_elsewhere(const clients::HttpAnswer& answer) const;
+  Result<ListingPage> page(const std::string& prefix, const std::string& token);
+  // Whether there is another address by now than the one that was asked.
+  bool is_elsewhere(const clients::HttpAnswer& answer,
+                    const std::shared_ptr<const BucketAddress>& asked);
 
-  const BucketPlace place_;
+  const std::string title_;
+  const std::string prefix_;
   const Authorize authorize_;
   const OnRegion on_region_;
   const clients::HttpClient client_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const BucketAddress> address_;  // never null; guarded by mutex_
 };
 
 // Whether an object's ETag can be a digest of it, by the headers of an answer about it.
@@ -70,17 +80,18 @@ bool etag_counts(const clients::HttpHeaders& headers);
 std::string quoted_etag(const clients::HttpHeaders& headers);
 
 template <class More>
-Result<clients::HttpAnswer> Bucket::send(const Ask& ask, More more) const {
+Result<clients::HttpAnswer> Bucket::send(const Ask& ask, More more) {
   for (int tries = 0;; ++tries) {
-    SLUICE_TRY(auto request, prepare(ask));
+    const auto asked = address();
+    SLUICE_TRY(auto request, prepare(ask, *asked));
     more(request);
     auto answer = client_.send(request);
     if (!answer) {
       auto error = std::move(answer).error();
-      error.message = place_.title + ": " + error.message;
+      error.message = title_ + ": " + error.message;
       return Failure(std::move(error));
     }
-    if (tries > 0 || !is_elsewhere(*answer)) return answer;
+    if (tries > 0 || !is_elsewhere(*answer, asked)) return answer;
   }
 }
 

@@ -38,12 +38,12 @@ std::string quoted_etag(const clients::HttpHeaders& headers) {
 }
 
 Result<std::optional<Object>> Bucket::look(const std::string& key) {
-  SLUICE_TRY(const auto answer, send({"HEAD", place_.prefix + key, {}, {}, ""}, answer_soon));
+  SLUICE_TRY(const auto answer, send({"HEAD", prefix_ + key, {}, {}, ""}, answer_soon));
   if (answer.status == 404) return std::optional<Object>();
-  SLUICE_CHECK(check_status(answer, place_.title));
+  SLUICE_CHECK(check_status(answer, title_));
   const auto* length = clients::find_header(answer.headers, "Content-Length");
   const auto size = length == nullptr ? std::nullopt : parse_uint(*length);
-  if (!size) return unavailable("not_a_store", place_.title + " does not say an object's size");
+  if (!size) return unavailable("not_a_store", title_ + " does not say an object's size");
   Object out;
   out.key = key;
   out.size = *size;
@@ -60,34 +60,34 @@ Result<Stored> Bucket::send_payload(Ask ask, const Payload& payload,
                request.stall_time = kStallTime;
                request.stop = &stop;
              }));
-  SLUICE_CHECK(check_written(answer, place_.title));
+  SLUICE_CHECK(check_written(answer, title_));
   return Stored{quoted_etag(answer.headers), etag_counts(answer.headers)};
 }
 
 Result<Stored> Bucket::put(const std::string& key, const Payload& payload,
                            const std::atomic<bool>& stop) {
-  return send_payload({"PUT", place_.prefix + key, {}, {}, ""}, payload, stop);
+  return send_payload({"PUT", prefix_ + key, {}, {}, ""}, payload, stop);
 }
 
 Result<void> Bucket::remove(const std::string& key) {
-  SLUICE_TRY(const auto answer, send({"DELETE", place_.prefix + key, {}, {}, ""}, answer_soon));
+  SLUICE_TRY(const auto answer, send({"DELETE", prefix_ + key, {}, {}, ""}, answer_soon));
   if (answer.status == 404) return {};
-  return check_status(answer, place_.title);
+  return check_status(answer, title_);
 }
 
 Result<std::string> Bucket::begin_parts(const std::string& key) {
   SLUICE_TRY(const auto answer,
-             send({"POST", place_.prefix + key, {{"uploads", ""}}, {}, ""}, answer_soon));
-  SLUICE_CHECK(check_written(answer, place_.title));
+             send({"POST", prefix_ + key, {{"uploads", ""}}, {}, ""}, answer_soon));
+  SLUICE_CHECK(check_written(answer, title_));
   auto read = read_upload_id(answer.body);
-  if (!read) return Failure(named(std::move(read).error(), place_.title));
+  if (!read) return Failure(named(std::move(read).error(), title_));
   return read;
 }
 
 Result<Stored> Bucket::put_part(const std::string& key, const std::string& upload, int number,
                                 const Payload& payload, const std::atomic<bool>& stop) {
   return send_payload({"PUT",
-                       place_.prefix + key,
+                       prefix_ + key,
                        {{"partNumber", std::to_string(number)}, {"uploadId", upload}},
                        {},
                        ""},
@@ -98,7 +98,7 @@ Result<Stored> Bucket::end_parts(const std::string& key, const std::string& uplo
                                  const std::vector<UploadedPart>& parts) {
   const auto body = write_completion(parts);
   const Ask ask{"POST",
-                place_.prefix + key,
+                prefix_ + key,
                 {{"uploadId", upload}},
                 {{"Content-Type", "application/xml"}},
                 sha256_hex(body)};
@@ -107,18 +107,18 @@ Result<Stored> Bucket::end_parts(const std::string& key, const std::string& uplo
                request.timeout = kPutTogether;
                request.stall_rate = 0;
              }));
-  SLUICE_CHECK(check_written(answer, place_.title));
+  SLUICE_CHECK(check_written(answer, title_));
   auto etag = read_completion(answer.body);
-  if (!etag) return Failure(named(std::move(etag).error(), place_.title));
+  if (!etag) return Failure(named(std::move(etag).error(), title_));
   return Stored{*std::move(etag), etag_counts(answer.headers)};
 }
 
 Result<void> Bucket::drop_parts(const std::string& key, const std::string& upload) {
   SLUICE_TRY(const auto answer,
-             send({"DELETE", place_.prefix + key, {{"uploadId", upload}}, {}, ""}, answer_soon));
+             send({"DELETE", prefix_ + key, {{"uploadId", upload}}, {}, ""}, answer_soon));
   // It may have ended by itself meanwhile.
   if (answer.status == 404) return {};
-  return check_status(answer, place_.title);
+  return check_status(answer, title_);
 }
 
 }  // namespace sluice::sources

@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <memory>
 #include <system_error>
 
+#include "base/passing_errors.h"
 #include "sources/manifest.h"
 
 namespace sluice::sources {
@@ -19,12 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxConfig = 1 << 20;
-
-// Of a full table or a network that hangs; what cannot be read for want of a right is not there.
-bool passes(int error) {
-  constexpr std::array kPassing = {EMFILE, ENFILE, ENOMEM, EIO, ESTALE, ENOTCONN, ETIMEDOUT, EINTR};
-  return std::ranges::count(kPassing, error) > 0;
-}
 
 Error unreadable(int error) {
   return {Code::kUnavailable,
@@ -60,7 +54,7 @@ bool is_directory(DIR* in, const dirent& entry) {
 Result<DiskTree> DiskTree::open(const fs::path& root) {
   Fd fd(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (fd) return DiskTree(std::move(fd));
-  if (passes(errno)) return Failure(unreadable(errno));
+  if (is_passing(errno)) return Failure(unreadable(errno));
   return not_found("no_such_path", "the models' directory does not exist any more");
 }
 
@@ -72,7 +66,7 @@ Names DiskTree::list(const fs::path& directory) const {
     if (entry->d_name[0] == '.') continue;
     (is_directory(listing.get(), *entry) ? out.directories : out.files).push_back(entry->d_name);
   }
-  if (passes(errno)) trouble_ = unreadable(errno);
+  if (is_passing(errno)) trouble_ = unreadable(errno);
   std::ranges::sort(out.files);
   std::ranges::sort(out.directories);
   return out;
@@ -97,7 +91,8 @@ Result<std::string> DiskTree::read(const fs::path& file, std::string_view what) 
   return read_text(fd, kMaxConfig, what);
 }
 
-Result<ModelFile> open_version(const Fd& root, const WantedVersion& version) {
+Result<ModelFile> open_version(const fs::path& path, const WantedVersion& version) {
+  SLUICE_TRY(const auto root, open_directory(path));
   const fs::path location(version.location);
   SLUICE_TRY(const auto fd, open_beneath(root, location));
   ModelFile out;

@@ -34,6 +34,6 @@ class DiskTree final : public FileTree {
 
 // The version's file, copied aside, and its directory, opened beneath `root`. Checks the manifest
 // where there is one.
-Result<ModelFile> open_version(const Fd& root, const WantedVersion& version);
+Result<ModelFile> open_version(const std::filesystem::path& root, const WantedVersion& version);
 
 }  // namespace sluice::sources

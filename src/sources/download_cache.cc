@@ -25,7 +25,9 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxListing = std::size_t{1} << 30;
 constexpr std::size_t kMaxRecord = std::size_t{64} << 20;
+constexpr std::size_t kMaxReserved = 32;
 constexpr const char* kRecord = "record.json";
+constexpr const char* kReserved = "reserved";
 
 Failure disk_failure(int error) {
   return unavailable("disk_failed",
@@ -57,9 +59,22 @@ Fd open_locked(const fs::path& directory, int how) {
   return same ? std::move(fd) : Fd();
 }
 
+// Waits for others who make room. Without an effect where the disk knows no locks: then two that do
+// so at the same time may both find the same room.
+Fd lock_root(const fs::path& root) {
+  Fd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  while (fd && ::flock(fd.get(), LOCK_EX) != 0 && errno == EINTR) continue;
+  return fd;
+}
+
 bool is_whole(const fs::path& entry) {
   std::error_code ignored;
   return fs::exists(entry / kRecord, ignored) && fs::exists(entry / "files", ignored);
+}
+
+std::uint64_t reserved_for(const fs::path& entry) {
+  const auto text = read_text(entry / kReserved, kMaxReserved, "a reservation of the cache");
+  return text ? parse_uint(*text).value_or(0) : 0;
 }
 
 struct Used {
@@ -79,6 +94,7 @@ Used measure(const fs::path& entry) {
       out.bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
     }
   }
+  if (!is_whole(entry)) out.bytes = std::max(out.bytes, reserved_for(entry));
   std::error_code none;
   const auto record = fs::last_write_time(entry / kRecord, none);
   out.last = none ? fs::last_write_time(entry, error) : record;
@@ -107,6 +123,23 @@ bool remove_entry(const fs::path& path) {
   fs::remove(path / kRecord, error);
   fs::remove_all(path, error);
   return !error;
+}
+
+// Until all but `filled` take no more than `most`. False: what is left is in use.
+bool remove_oldest(const fs::path& root, const fs::path& filled, std::uint64_t most) {
+  const auto entries = measure_all(root);
+  std::uint64_t used = 0;
+  for (const auto& entry : entries) {
+    if (entry.path != filled) used += entry.bytes;
+  }
+  for (const auto& entry : entries) {
+    if (used <= most) break;
+    if (entry.path == filled || !remove_entry(entry.path)) continue;
+    used -= entry.bytes;
+    log::info("a downloaded version of " + human_bytes(entry.bytes) +
+              " was removed from the cache, to make room");
+  }
+  return used <= most;
 }
 
 bool check_file(const fs::path& path, std::uint64_t size, const std::string& record) {
@@ -179,26 +212,20 @@ Result<DownloadCache::Entry> DownloadCache::enter(const std::string& id,
 }
 
 Result<void> DownloadCache::make_room(const Entry& filled, std::uint64_t bytes) const {
-  const auto no_room = [&](std::string_view why) {
-    return fail(Code::kResourceExhausted, "no_room",
-                "the version takes " + human_bytes(bytes) + ", and the cache may have " +
-                    human_bytes(limit_) + std::string(why) + "; raise --cache-size");
-  };
-  if (bytes > limit_) return no_room("");
-  const auto entries = measure_all(root_);
-  std::uint64_t used = 0;
-  for (const auto& entry : entries) {
-    if (entry.path != filled.directory) used += entry.bytes;
+  const auto what =
+      "the version takes " + human_bytes(bytes) + ", and the cache may have " + human_bytes(limit_);
+  if (bytes > limit_) {
+    return fail(Code::kResourceExhausted, "no_room", what + "; raise --cache-size");
   }
-  for (const auto& entry : entries) {
-    if (used <= limit_ - bytes) return {};
-    if (entry.path == filled.directory || !remove_entry(entry.path)) continue;
-    used -= entry.bytes;
-    log::info("a downloaded version of " + human_bytes(entry.bytes) +
-              " was removed from the cache, to make room");
+  const Fd turn = lock_root(root_);
+  if (!remove_oldest(root_, filled.directory, limit_ - bytes)) {
+    // Passes by itself: others are done with loading, or let go of what they have mapped.
+    return unavailable("no_room", what +
+                                      ", most of which is in use; raise --cache-size, or wait "
+                                      "until less of it is");
   }
-  if (used <= limit_ - bytes) return {};
-  return no_room(", most of which is in use");
+  if (!write_file(filled.directory / kReserved, std::to_string(bytes))) return disk_failure(EIO);
+  return {};
 }
 
 Result<std::filesystem::path> DownloadCache::begin(const Entry& entry) const {
@@ -211,6 +238,7 @@ Result<std::filesystem::path> DownloadCache::begin(const Entry& entry) const {
   return part;
 }
 
+// Not what is reserved: it is fetched again.
 void DownloadCache::discard(const Entry& entry) const {
   std::error_code ignored;
   for (const char* name : {kRecord, "pieces", "part", "files"}) {
@@ -238,6 +266,7 @@ Result<void> DownloadCache::complete(Entry& entry, const std::vector<Downloaded>
   if (error) return disk_failure(error.value());
   if (!write_file(entry.directory / kRecord, record.dump())) return disk_failure(EIO);
   fs::remove(entry.directory / "pieces", error);
+  fs::remove(entry.directory / kReserved, error);
   {
     const std::lock_guard lock(mutex_);
     checked_.insert(entry.id);

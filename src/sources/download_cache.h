@@ -1,6 +1,7 @@
 // Where downloaded versions lie on the disk.
 //
 //   <root>/<store>/listing.json       what the store had when it was last asked
+//   <root>/<store>/<entry>/reserved   bytes that it will take, until it is whole
 //   <root>/<store>/<entry>/part/      files that are being fetched
 //   <root>/<store>/<entry>/pieces     what is there of them
 //   <root>/<store>/<entry>/files/     all of them, checked
@@ -9,7 +10,9 @@
 // An entry is named by the keys, sizes and ETags of its objects, so that its content never changes.
 // `part` is renamed to `files` when all is there and checked: an entry is whole or not there.
 // Whoever reads one holds a shared lock on its directory, whoever fills or removes it an exclusive
-// one, so that any number of processes may use the same cache.
+// one, so that any number of processes may use the same cache. Room is made under a lock on the
+// root, by one at a time, who leaves a reservation: files that are being fetched have holes, and
+// the next would find room where there is none.
 //
 // Thread-safety: any number of threads and processes.
 #pragma once
@@ -49,10 +52,11 @@ class DownloadCache {
   // Waits while another fills it. Errors: kCancelled when `wanted` says no; those of the disk.
   Result<Entry> enter(const std::string& id, const std::function<bool()>& wanted) const;
 
-  // Removes what was used longest ago until `filled` fits with so many bytes. Errors:
-  // kResourceExhausted/`no_room`.
+  // Removes what was used longest ago until `filled` fits with so many bytes, and reserves them.
+  // Errors: kResourceExhausted/`no_room` for more than the cache may have, kUnavailable/`no_room`
+  // while the rest is in use; those of the disk.
   Result<void> make_room(const Entry& filled, std::uint64_t bytes) const;
-  // The directory that an entry's files are fetched into.
+  // The directory that an entry's files are fetched into. What is reserved stays so.
   Result<std::filesystem::path> begin(const Entry& entry) const;
   // Starts a download anew: what came was wrong.
   void discard(const Entry& entry) const;

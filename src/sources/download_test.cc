@@ -297,6 +297,47 @@ TEST(DownloadCache, MakesRoomButNotOfWhatIsUsed) {
   EXPECT_EQ(room.error().reason, "no_room");
 }
 
+// What is being fetched has holes: how much is on the disk says nothing of what will be.
+TEST(DownloadCache, RoomIsGivenAwayOnce) {
+  const TempDirectory temp;
+  constexpr std::size_t kSize = 6 << 20;
+  const auto cache = DownloadCache::open(temp.path(), 10 << 20, "store");
+  ASSERT_TRUE(cache);
+  const auto wanted = [] { return true; };
+  auto first = (*cache)->enter("first", wanted);
+  const auto second = (*cache)->enter("second", wanted);
+  ASSERT_TRUE(first && second);
+  ASSERT_TRUE((*cache)->make_room(*first, kSize));
+  ASSERT_TRUE((*cache)->make_room(*first, kSize)) << "its own does not stand in its way";
+  const auto part = (*cache)->begin(*first);
+  ASSERT_TRUE(part);
+  const auto refused = (*cache)->make_room(*second, kSize);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnavailable) << "the repository tries again";
+  EXPECT_EQ(refused.error().reason, "no_room");
+  const auto never = (*cache)->make_room(*second, 11 << 20);
+  ASSERT_FALSE(never);
+  EXPECT_EQ(never.error().code, Code::kResourceExhausted);
+  std::ofstream(*part / "a", std::ios::binary) << pattern(kSize);
+  ASSERT_TRUE((*cache)->complete(*first, {{"a", kSize, ""}}));
+  EXPECT_FALSE(fs::exists(first->directory / "reserved"));
+  first->lock.reset();
+  EXPECT_TRUE((*cache)->make_room(*second, kSize));
+}
+
+TEST(DownloadCache, WhatNobodyFetchesAnyMoreMakesRoom) {
+  const TempDirectory temp;
+  const auto left = temp.path() / "store/left";
+  fs::create_directories(left);
+  std::ofstream(left / "reserved") << (9 << 20);
+  const auto cache = DownloadCache::open(temp.path(), 10 << 20, "store");
+  ASSERT_TRUE(cache);
+  const auto entry = (*cache)->enter("a", [] { return true; });
+  ASSERT_TRUE(entry);
+  EXPECT_TRUE((*cache)->make_room(*entry, 6 << 20));
+  EXPECT_FALSE(fs::exists(left));
+}
+
 TEST(DownloadCache, DamageIsFound) {
   const TempDirectory temp;
   constexpr std::size_t kSize = 10'000;

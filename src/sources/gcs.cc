@@ -46,10 +46,8 @@ Result<BucketAccess> access_gcs(std::string_view url, const Environment& environ
   SLUICE_TRY(const auto origin, clients::parse_http_url(endpoint));
   BucketAccess out;
   out.place.title = "the Google bucket";
-  out.place.origin = origin.origin();
-  out.place.host = host_header(origin);
-  out.place.path = "/" + path.bucket;
-  out.identity = "gs " + out.place.origin + out.place.path + "/";
+  out.place.address = {origin.origin(), host_header(origin), "/" + path.bucket};
+  out.identity = "gs " + out.place.address.origin + out.place.address.path + "/";
   out.path = std::move(path);
   const Key key{environment("GS_ACCESS_KEY_ID").value_or(""),
                 environment("GS_SECRET_ACCESS_KEY").value_or("")};

@@ -18,6 +18,9 @@ using std::chrono::steady_clock;
 constexpr std::size_t kMaxFile = 1 << 20;
 constexpr std::chrono::minutes kBeforeExpiry{5};
 constexpr std::chrono::minutes kAskAgain{5};
+// After a failure: while the token is valid, and when it is not (aws_credentials.cc says why).
+constexpr std::chrono::seconds kAskSoon{10};
+constexpr std::chrono::seconds kAskNext{1};
 constexpr std::string_view kRead = "https://www.googleapis.com/auth/devstorage.read_only";
 constexpr std::string_view kReadWrite = "https://www.googleapis.com/auth/devstorage.read_write";
 constexpr std::string_view kTokens = "Google's token service";
@@ -36,6 +39,14 @@ clients::HttpRequest quick(std::string url) {
   out.timeout = std::chrono::seconds(15);
   out.max_body = 1 << 20;
   return out;
+}
+
+Error expired() {
+  return {Code::kUnavailable,
+          "bad_credentials",
+          "the token for Google's store has expired, and nothing gives another; check that the "
+          "machine's metadata server answers and that the machine still has its service account",
+          {}};
 }
 
 }  // namespace
@@ -124,17 +135,33 @@ GoogleToken::Found GoogleToken::look() const {
   return from_machine();
 }
 
+bool GoogleToken::is_fresh() const {
+  const auto now = steady_clock::now();
+  if (!held_) return known_ && now - looked_ < kAskAgain;
+  return now < held_->until - kBeforeExpiry;
+}
+
+bool GoogleToken::is_valid() const { return held_ && steady_clock::now() < held_->until; }
+
+// A metadata server that does not answer looks like none, also where it has answered before.
+void GoogleToken::renew() {
+  auto found = look();
+  const auto now = steady_clock::now();
+  if (!found || (held_ && !*found)) {
+    failure_ = found ? expired() : std::move(found).error();
+    if (held_) ask_after_ = now + (is_valid() ? kAskSoon : kAskNext);
+    return;
+  }
+  failure_.reset();
+  held_ = *std::move(found);
+  known_ = true;
+  looked_ = now;
+}
+
 Result<std::optional<std::string>> GoogleToken::get() {
   const std::lock_guard lock(mutex_);
-  const auto now = steady_clock::now();
-  const bool fresh = held_ ? held_->until - kBeforeExpiry > now : now - looked_ < kAskAgain;
-  if (!known_ || !fresh) {
-    auto found = look();
-    if (!found && (!held_ || held_->until < now)) return Failure(std::move(found).error());
-    if (found) held_ = std::move(*found);
-    known_ = true;
-    looked_ = now;
-  }
+  if (!is_fresh() && steady_clock::now() >= ask_after_) renew();
+  if (failure_ && !is_valid()) return Failure(*failure_);
   if (!held_) return std::nullopt;
   return held_->text;
 }

@@ -36,6 +36,27 @@ std::optional<std::string> digest_of(std::string_view text) {
   return hex ? std::optional<std::string>(text) : std::nullopt;
 }
 
+// What changes with the content, as far as the server says.
+std::string tag_of(const clients::HttpAnswer& answer) {
+  for (const char* name : {"ETag", "Last-Modified"}) {
+    if (const auto* tag = clients::find_header(answer.headers, name)) return *tag;
+  }
+  return {};
+}
+
+std::string_view without_weak(std::string_view etag) {
+  return etag.starts_with("W/") ? etag.substr(2) : etag;
+}
+
+// Where there is no digest nothing else shows that pieces are of two versions.
+bool is_same(const Object& object, const clients::HttpAnswer& head) {
+  if (!object.sha256.empty()) return true;
+  const auto total = range_total(head);
+  if (total && *total != object.size) return false;
+  const auto tag = tag_of(head);
+  return tag.empty() || object.etag.empty() || without_weak(tag) == without_weak(object.etag);
+}
+
 class WebServer : public ObjectStore {
  public:
   // `base`: everything before the files' paths, with a slash at its end. `query` goes with each.
@@ -50,7 +71,8 @@ class WebServer : public ObjectStore {
     auto request = request_of("GET", url_of(object.key));
     if (has_ranges()) request.headers = range_headers(object, range);
     request.stop = &stop;
-    SLUICE_CHECK(fetch_range(client_, std::move(request), range, kTitle, sink));
+    const SameObject same = [&](const clients::HttpAnswer& head) { return is_same(object, head); };
+    SLUICE_CHECK(fetch_range(client_, std::move(request), range, kTitle, sink, same));
     return Fetched{false};  // a web server's ETag is no digest
   }
 
@@ -78,11 +100,9 @@ class WebServer : public ObjectStore {
                                             " answers with a web page, or does not say how large "
                                             "the file is");
     }
-    const auto* etag = clients::find_header(answer.headers, "ETag");
-    const auto* modified = clients::find_header(answer.headers, "Last-Modified");
     const auto* ranges = clients::find_header(answer.headers, "Accept-Ranges");
     ranges_ = ranges != nullptr && ranges->find("bytes") != std::string::npos;
-    return Object{key, *size, etag ? *etag : modified ? *modified : std::string(), {}, {}};
+    return Object{key, *size, tag_of(answer), {}, {}};
   }
 
   // A small text; nothing where there is no such file.
@@ -129,18 +149,25 @@ class OneFile final : public WebServer {
  private:
   Result<std::string> beside() {
     auto text = text_of(file_ + ".sha256", 1 << 16);
-    // Servers that answer everything with a page have no such file either.
-    if (!text && text.error().reason == "not_a_store") return std::string();
+    if (!text && is_absence(text.error())) return std::string();
     if (!text) return Failure(std::move(text).error());
     if (!*text) return std::string();
     const auto digest = digest_of(trim(**text));
+    had_digest_ = digest.has_value();
     if (digest) return *digest;
     return fail(Code::kFailedPrecondition, "bad_manifest",
                 "the .sha256 file beside the model is not of the form that sha256sum writes");
   }
 
+  // Servers that answer everything with a page have no such file; buckets refuse what is not there
+  // to those who may not list, though they may read the model.
+  bool is_absence(const Error& error) const {
+    return error.reason == "not_a_store" || (error.code == Code::kPermissionDenied && !had_digest_);
+  }
+
   const std::string file_;
   const std::string sha256_;
+  bool had_digest_ = false;
   bool warned_ = false;
 };
 
@@ -157,7 +184,7 @@ class WebTree final : public WebServer {
                                            " has no manifest.sha256 there; write one with "
                                            "sha256sum, for all files below it");
     }
-    SLUICE_TRY(const auto lines, read_manifest(*text, true));
+    SLUICE_TRY(const auto lines, read_manifest(*text));
     std::vector<Object> out;
     std::map<std::string, Object> seen;
     for (const auto& line : lines) {

@@ -50,7 +50,7 @@ std::string read_config(const FileTree& tree, const fs::path& path, const Names&
   const auto name = ours ? kModelYaml : kTritonConfig;
   const auto text = tree.read(path / name, name);
   if (!text) {
-    if (ours) model.problem = text.error().message;
+    model.problem = text.error().message;
     return {};
   }
   model.fingerprint = *text;

@@ -32,8 +32,12 @@ class LocalDir final : public Source {
   }
 
   Result<ModelFile> open(const WantedVersion& version) override {
-    SLUICE_TRY(const auto top, open_directory(root_));
-    return open_version(top, version);
+    auto opened = open_version(root_, version);
+    // It was there a moment ago; if it stays away, the next look sees that.
+    if (!opened && opened.error().code == Code::kNotFound) {
+      return unavailable(opened.error().reason, opened.error().message);
+    }
+    return opened;
   }
 
   void watch(const std::function<void()>& changed) override {

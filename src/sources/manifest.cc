@@ -19,7 +19,7 @@ Failure unfinished(const std::string& file) {
 
 }  // namespace
 
-Result<std::vector<ManifestLine>> read_manifest(std::string_view text, bool nested) {
+Result<std::vector<ManifestLine>> read_manifest(std::string_view text) {
   constexpr std::size_t kDigits = 64;
   std::vector<ManifestLine> out;
   std::size_t number = 0;
@@ -34,10 +34,7 @@ Result<std::vector<ManifestLine>> read_manifest(std::string_view text, bool nest
     // After the digest comes a space, and a second one or a star.
     const auto between = hex ? line.substr(kDigits, 2) : std::string_view();
     const auto file = line.size() > kDigits + 2 ? line.substr(kDigits + 2) : std::string_view();
-    const bool plain = nested ? is_safe_key(file)
-                              : !file.empty() && file.find('/') == std::string_view::npos &&
-                                    file != "." && file != "..";
-    if (!plain || (between != "  " && between != " *")) {
+    if (!is_safe_key(file) || (between != "  " && between != " *")) {
       return invalid("bad_manifest", "manifest.sha256: line " + std::to_string(number) +
                                          " is not of the form that sha256sum writes");
     }

@@ -21,9 +21,9 @@ struct ManifestLine {
   std::string file;
 };
 
-// Errors: kInvalidArgument/`bad_manifest` for a line of another form, or a name with a directory
-// unless `nested` allows it.
-Result<std::vector<ManifestLine>> read_manifest(std::string_view text, bool nested = false);
+// Files may lie in folders below the manifest. Errors: kInvalidArgument/`bad_manifest` for a line
+// of another form.
+Result<std::vector<ManifestLine>> read_manifest(std::string_view text);
 
 // Whether the copied model and the files beside it are what the manifest in `directory` says.
 // Errors: those of reading it; kUnavailable/`unfinished` where one is not, or the model is not in

@@ -17,6 +17,13 @@ void sort_out(std::vector<std::string>& names) {
   names.erase(rest.begin(), rest.end());
 }
 
+// Of the look, which another may not have. What else keeps one file from being read (it is
+// encrypted with a key of others, was moved to an archive) is its model's own.
+bool is_trouble(const Error& error) {
+  return error.code == Code::kUnavailable || error.code == Code::kNotFound ||
+         error.code == Code::kCancelled;
+}
+
 bool is_digits_version(std::string_view name) {
   if (name.starts_with('v') || name.starts_with('V')) name.remove_prefix(1);
   return !name.empty() && name[0] >= '0' && name[0] <= '9';
@@ -83,8 +90,14 @@ Result<std::string> ObjectTree::read(const std::filesystem::path& file,
     return invalid("too_large", std::string(what) + " is larger than 1 MiB");
   }
   auto text = read_(*object);
-  if (!text && !trouble_) trouble_ = text.error();
-  return text;
+  if (text) return text;
+  if (is_trouble(text.error())) {
+    if (!trouble_) trouble_ = text.error();
+    return text;
+  }
+  auto error = std::move(text).error();
+  error.message = std::string(what) + " cannot be read: " + error.message;
+  return Failure(std::move(error));
 }
 
 FilePath split_file(std::string_view path, const Layout& layout) {

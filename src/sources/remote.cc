@@ -82,9 +82,15 @@ class Remote final : public Source {
   // On loader threads.
   // The newest listing, where it still has this version as it is here; else null.
   std::shared_ptr<const Listing> listing_with(const WantedVersion& version) const;
+  // What lies beside the file that this was opened for may be other models.
+  bool is_one_of_many(const Listing& listing) const;
   Result<void> fetch(DownloadCache::Entry& entry, const WantedVersion& version,
-                     std::vector<Object> objects);
-  Result<void> read_manifest_of(const WantedVersion& version, std::vector<Object>& objects);
+                     const Listing& listing, std::vector<Object> objects);
+  Result<std::vector<Downloaded>> download(const DownloadCache::Entry& entry,
+                                           const WantedVersion& version, const Listing& listing,
+                                           std::vector<Object> objects);
+  Result<void> read_manifest_of(const WantedVersion& version, const Listing& listing,
+                                std::vector<Object>& objects);
   static Result<ModelFile> read_entry(const DownloadCache::Entry& entry,
                                       const WantedVersion& version);
 
@@ -269,37 +275,36 @@ std::shared_ptr<const Listing> Remote::listing_with(const WantedVersion& version
   return same && !stop_ ? listing : nullptr;
 }
 
-// The manifest's word on each file is worth more than the store's.
-Result<void> Remote::read_manifest_of(const WantedVersion& version, std::vector<Object>& objects) {
-  const auto below = version.directory.empty() ? std::string() : version.directory + "/";
-  const auto manifest = std::ranges::find(objects, below + std::string(kManifest), &Object::key);
-  if (manifest == objects.end()) return {};
-  SLUICE_TRY(const auto text, read_object(*located_.store, *manifest, kMaxText));
-  SLUICE_TRY(const auto lines, read_manifest(text));
-  const auto unfinished = [](const std::string& file) {
-    return unavailable("unfinished", "'" + printable(file) +
-                                         "' is in manifest.sha256 or should be, but not both there "
-                                         "and in the store: not all of the version is there yet");
-  };
-  for (const auto& line : lines) {
-    const auto object = std::ranges::find(objects, below + line.file, &Object::key);
-    if (object == objects.end()) return unfinished(line.file);
-    object->sha256 = line.digest;
-  }
-  const auto model = std::ranges::find(objects, version.location, &Object::key);
-  if (model == objects.end() || model->sha256.empty()) {
-    return unfinished(version.location.substr(version.location.rfind('/') + 1));
-  }
-  return {};
+bool Remote::is_one_of_many(const Listing& listing) const {
+  if (located_.file.empty()) return listing.models.size() > 1;
+  // A pipeline needs what its steps name, whatever it is called.
+  if (located_.file.ends_with(".yaml")) return false;
+  return std::ranges::any_of(listing.objects, [&](const Object& object) {
+    return object.key != located_.file && object.key.find('/') == std::string::npos &&
+           layout_.knows(object.key);
+  });
 }
 
-Result<void> Remote::fetch(DownloadCache::Entry& entry, const WantedVersion& version,
-                           std::vector<Object> objects) {
-  if (!reachable_) {
-    return unavailable("unreachable",
-                       "it is not in the cache, and the store cannot be reached now");
-  }
-  SLUICE_CHECK(read_manifest_of(version, objects));
+// The manifest's word on each file is worth more than the store's.
+Result<void> Remote::read_manifest_of(const WantedVersion& version, const Listing& listing,
+                                      std::vector<Object>& objects) {
+  const auto below = version.directory.empty() ? std::string() : version.directory + "/";
+  // One that lies beside many models is not about this one alone.
+  const bool shared = version.directory.empty() && is_one_of_many(listing);
+  if (shared && located_.file.empty()) return {};
+  const auto manifest =
+      std::ranges::find(listing.objects, below + std::string(kManifest), &Object::key);
+  if (manifest == listing.objects.end()) return {};
+  SLUICE_TRY(const auto text, read_object(*located_.store, *manifest, kMaxText));
+  SLUICE_TRY(const auto lines, read_manifest(text));
+  return heed_manifest(lines, version, !shared, objects);
+}
+
+Result<std::vector<Downloaded>> Remote::download(const DownloadCache::Entry& entry,
+                                                 const WantedVersion& version,
+                                                 const Listing& listing,
+                                                 std::vector<Object> objects) {
+  SLUICE_CHECK(read_manifest_of(version, listing, objects));
   std::uint64_t bytes = 0;
   for (const auto& object : objects) {
     const auto sum = checked_add(bytes, object.size);
@@ -315,7 +320,16 @@ Result<void> Remote::fetch(DownloadCache::Entry& entry, const WantedVersion& ver
   plan.connections = options_.connections;
   Download download(*located_.store, std::move(plan),
                     [&] { return listing_with(version) != nullptr; });
-  auto downloaded = download.run();
+  return download.run();
+}
+
+Result<void> Remote::fetch(DownloadCache::Entry& entry, const WantedVersion& version,
+                           const Listing& listing, std::vector<Object> objects) {
+  if (!reachable_) {
+    return unavailable("unreachable",
+                       "it is not in the cache, and the store cannot be reached now");
+  }
+  auto downloaded = download(entry, version, listing, std::move(objects));
   if (downloaded) return cache_->complete(entry, *downloaded);
   const auto& error = downloaded.error();
   if (error.reason == "damaged" || error.reason == "changing") cache_->discard(entry);
@@ -352,7 +366,7 @@ Result<ModelFile> Remote::read_entry(const DownloadCache::Entry& entry,
 Result<ModelFile> Remote::open(const WantedVersion& version) {
   const auto listing = listing_with(version);
   if (!listing) return unavailable("changing", "the store has other files of it by now");
-  auto objects = objects_of(listing->objects, version, listing->models.size() > 1);
+  auto objects = objects_of(listing->objects, version, is_one_of_many(*listing));
   std::string all;
   for (const auto& object : objects) {
     all += object.key + '\n' + std::to_string(object.size) + '\n' + object.etag + '\n' +
@@ -366,7 +380,7 @@ Result<ModelFile> Remote::open(const WantedVersion& version) {
     cache_->set_aside(entry);
     SLUICE_TRY(entry, cache_->enter(id, wanted));
   }
-  if (!entry.whole) SLUICE_CHECK(fetch(entry, version, std::move(objects)));
+  if (!entry.whole) SLUICE_CHECK(fetch(entry, version, *listing, std::move(objects)));
   return read_entry(entry, version);
 }
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "sources/json_fields.h"
-#include "sources/manifest.h"
 
 namespace sluice::sources {
 namespace {
@@ -84,6 +84,29 @@ std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedV
   }
   std::ranges::sort(out, {}, &Object::key);
   return out;
+}
+
+Result<void> heed_manifest(const std::vector<ManifestLine>& lines, const WantedVersion& version,
+                           bool whole, std::vector<Object>& objects) {
+  const auto unfinished = [](const std::string& file) {
+    return unavailable("unfinished", "'" + printable(file) +
+                                         "' is in manifest.sha256 or should be, but not both there "
+                                         "and in the store: not all of the version is there yet");
+  };
+  const auto below = version.directory.empty() ? std::string() : version.directory + "/";
+  for (const auto& line : lines) {
+    const auto object = std::ranges::find(objects, below + line.file, &Object::key);
+    if (object != objects.end()) {
+      object->sha256 = line.digest;
+    } else if (whole) {
+      return unfinished(line.file);
+    }
+  }
+  const auto model = std::ranges::find(objects, version.location, &Object::key);
+  if (whole && (model == objects.end() || model->sha256.empty())) {
+    return unfinished(version.location.substr(version.location.rfind('/') + 1));
+  }
+  return {};
 }
 
 // What is gone stays while its successor is held back: somebody has to answer meanwhile.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/source.h"
+#include "sources/manifest.h"
 #include "sources/object_store.h"
 
 namespace sluice::sources {
@@ -31,6 +32,11 @@ bool read_kept_listing(const std::string& text, std::vector<Object>& objects, Kn
 // (`flat`), there are the file and what is called like it.
 std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedVersion& version,
                                bool flat);
+
+// Gives the version's objects the digests that its manifest says. `whole`: it is about this version
+// alone, and all of it. Errors: kUnavailable/`unfinished` where that and the objects differ.
+Result<void> heed_manifest(const std::vector<ManifestLine>& lines, const WantedVersion& version,
+                           bool whole, std::vector<Object>& objects);
 
 // Holds back versions that are still being uploaded.
 class Settling {

@@ -1,7 +1,9 @@
 // s3://bucket/prefix
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "sources/aws_credentials.h"
 #include "sources/bucket.h"
@@ -11,6 +13,15 @@ namespace sluice::sources {
 namespace {
 
 constexpr std::string_view kTitle = "the S3 bucket";
+
+// An answer's region becomes a part of a host's name, and what is signed goes there: it must not be
+// able to name another host than Amazon's.
+bool is_region(const std::string& text) {
+  constexpr std::size_t kLongest = 63;  // of a name's part
+  return !text.empty() && text.size() <= kLongest && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
 
 // Signs with whatever credentials are valid now, or not at all where there are none.
 class Signer {
@@ -30,6 +41,7 @@ class Signer {
     return {};
   }
 
+  // False: it signs for that region already.
   bool move_to(const std::string& region) {
     const std::lock_guard lock(mutex_);
     if (region == region_) return false;
@@ -51,10 +63,10 @@ class Signer {
 };
 
 // The bucket's name is a part of the host only at Amazon's, and only where TLS knows such a name.
-Result<BucketPlace> place_of(const std::string& bucket, const std::string& endpoint,
-                             const std::string& region) {
-  BucketPlace out;
-  out.title = kTitle;
+// An endpoint of one's own is the same in all regions.
+Result<BucketAddress> address_of(const std::string& bucket, const std::string& endpoint,
+                                 const std::string& region) {
+  BucketAddress out;
   if (!endpoint.empty()) {
     SLUICE_TRY(const auto url, clients::parse_http_url(endpoint));
     out.origin = url.origin();
@@ -70,22 +82,34 @@ Result<BucketPlace> place_of(const std::string& bucket, const std::string& endpo
   return out;
 }
 
+// Of a bucket that is said to be in another region.
+std::optional<BucketAddress> moved(Signer& signer, const std::string& bucket,
+                                   const std::string& region) {
+  if (!is_region(region) || !signer.move_to(region)) return std::nullopt;
+  auto address = address_of(bucket, signer.chain().endpoint(), region);
+  if (!address) return std::nullopt;
+  return *std::move(address);
+}
+
 }  // namespace
 
 Result<BucketAccess> access_s3(std::string_view url, const Environment& environment) {
   constexpr std::string_view kScheme = "s3://";
   SLUICE_TRY(auto path, split_bucket(url.substr(kScheme.size()), "s3"));
   const auto signer = std::make_shared<Signer>(environment);
-  const auto endpoint = signer->chain().endpoint();
-  SLUICE_TRY(auto place, place_of(path.bucket, endpoint, signer->region()));
+  SLUICE_TRY(auto address, address_of(path.bucket, signer->chain().endpoint(), signer->region()));
   BucketAccess out;
-  out.identity = "s3 " + place.origin + place.path + "/";
-  out.place = std::move(place);
+  // Of where it is asked first: its place in the cache stays, wherever the bucket turns out to be.
+  out.identity = "s3 " + address.origin + address.path + "/";
+  out.place.title = kTitle;
+  out.place.address = std::move(address);
   out.path = std::move(path);
   out.authorize = [signer](const ToSign& request, clients::HttpHeaders& headers) {
     return signer->sign(request, headers);
   };
-  out.on_region = [signer](const std::string& region) { return signer->move_to(region); };
+  out.on_region = [signer, bucket = out.path.bucket](const std::string& region) {
+    return moved(*signer, bucket, region);
+  };
   return out;
 }
 

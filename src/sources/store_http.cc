@@ -38,6 +38,13 @@ std::optional<std::uint64_t> range_start(const clients::HttpAnswer& answer) {
 
 }  // namespace
 
+std::optional<std::uint64_t> range_total(const clients::HttpAnswer& answer) {
+  const auto* text = clients::find_header(answer.headers, "Content-Range");
+  const auto slash = text == nullptr ? std::string::npos : text->rfind('/');
+  return slash == std::string::npos ? std::nullopt
+                                    : parse_uint(std::string_view(*text).substr(slash + 1));
+}
+
 Result<void> check_status(const clients::HttpAnswer& answer, std::string_view what) {
   const int status = answer.status;
   if (status >= 200 && status < 300) return {};
@@ -71,15 +78,18 @@ clients::HttpHeaders range_headers(const Object& object, Range range) {
 
 Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
                                         clients::HttpRequest request, Range range,
-                                        std::string_view what, const ByteSink& sink) {
+                                        std::string_view what, const ByteSink& sink,
+                                        const SameObject& same) {
   std::uint64_t left = range.length;
   std::optional<std::uint64_t> skip;
   bool misplaced = false;
+  bool other = false;
   const auto take = [&](const clients::HttpAnswer& head, std::span<const std::byte> piece) {
     if (!skip) {
       const auto start = head.status == 206 ? range_start(head) : std::optional<std::uint64_t>(0);
       misplaced = !start || *start > range.offset;
-      if (misplaced) return false;
+      other = same && head.status / 100 == 2 && !same(head);
+      if (misplaced || other) return false;
       skip = range.offset - *start;
     }
     // More than was asked for: the rest of a whole object. A body that ends here ends by itself,
@@ -95,6 +105,7 @@ Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
   auto answer = client.send(request, take);
   if (!answer) return Failure(named(std::move(answer).error(), what));
   SLUICE_CHECK(check_status(*answer, what));
+  if (other) return unavailable("changing", std::string(what) + " " + refusal(412));
   if (misplaced) {
     return fail(Code::kFailedPrecondition, "strange_answer",
                 std::string(what) + " answers with another range than the one asked for");

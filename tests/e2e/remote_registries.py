@@ -268,10 +268,13 @@ def google(report):
 
 
 def web(report):
-    files = {}
+    files, forbidden = {}, set()
 
     def answer(handler):
-        data = files.get(query_of(handler)[0])
+        path = query_of(handler)[0]
+        data = files.get(path)
+        if path in forbidden:
+            return reply(handler, b"no", 403, "text/plain")
         if data is None:
             return reply(handler, b"no such page", 404, "text/plain")
         reply(handler, data, etag=f'"{hashlib.sha1(data).hexdigest()}"', accept_ranges="bytes")
@@ -295,6 +298,11 @@ def web(report):
             remote.serve()
             report.check("without one: a warning", remote.log_lines("warn", "#sha256"),
                          remote.server.stderr())
+        forbidden.add("/m.onnx.sha256")
+        with Remote(url, {}) as remote:
+            remote.serve()
+            report.equal("a bucket that hides what it lacks", remote.ask(), (200, "1", 1001))
+        forbidden.clear()
         files["/m.onnx.sha256"] = f"{digest(first)}  m.onnx\n".encode()
         with Remote(url, {}) as remote:
             remote.serve()
@@ -326,5 +334,29 @@ def web(report):
                 report.check(what, got == code and word in text, (got, text))
 
 
+def replaced_meanwhile(report):
+    """A web server that knows dates alone, whose file is replaced after its first piece was fetched."""
+    first, second = (tiny_onnx.model(code, ballast=60 << 20) for code in (1001, 2001))
+    assert len(first) == len(second)
+    pieces = []
+
+    def answer(handler):
+        if query_of(handler)[0] != "/m.onnx":
+            return reply(handler, b"no such page", 404, "text/plain")
+        data = second if pieces else first
+        day = "Mon, 02 Nov 2026" if pieces else "Sun, 01 Nov 2026"
+        if handler.command == "GET":
+            pieces.append(handler.headers.get("Range"))
+        reply(handler, data, accept_ranges="bytes", last_modified=f"{day} 00:00:00 GMT")
+
+    with Web(answer) as site, Remote(f"{site.url}/m.onnx", {}) as remote:
+        remote.serve(wait=False)
+        remote.serves(report, "the new one, and no mixture", "1", 2001)
+        report.check("it is said", remote.log_lines("has another object by now"),
+                     remote.server.stderr())
+        report.check("all of it was fetched again", len(pieces) >= 3, pieces)
+
+
 if __name__ == "__main__":
-    Report("remote_registries").run(mlflow, mlflow_refusals, mlflow_on_s3, google, web)
+    Report("remote_registries").run(mlflow, mlflow_refusals, mlflow_on_s3, google, web,
+                                    replaced_meanwhile)

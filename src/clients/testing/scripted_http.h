@@ -18,12 +18,13 @@
 #include "base/file.h"
 #include "base/text.h"
 
-namespace sluice::features::testing {
+namespace sluice::clients::testing {
 
 struct Scripted {
   int status = 200;
   std::string body;
-  bool silent = false;  // says nothing until the other side has gone
+  bool silent = false;    // says nothing until the other side has gone
+  std::string headers{};  // more of them: whole lines, each with its \r\n
 };
 
 class ScriptedHttp {
@@ -71,24 +72,26 @@ class ScriptedHttp {
       const auto text =
           "HTTP/1.1 " + std::to_string(answer.status) +
           " X\r\nConnection: close\r\nContent-Length: " + std::to_string(answer.body.size()) +
-          "\r\n\r\n" + answer.body;
+          "\r\n" + answer.headers + "\r\n" + answer.body;
       ::send(peer.get(), text.data(), text.size(), MSG_NOSIGNAL);
     }
   }
 
-  static std::string read_request(const Fd& peer) {
+  // As the head says, which ends there. A request that does not say it (a GET) has no body.
+  static std::size_t body_size(std::string_view request, std::size_t end) {
     constexpr std::string_view kLength = "Content-Length: ";
+    const auto length = request.substr(0, end).find(kLength);
+    if (length == std::string_view::npos) return 0;
+    const auto from = length + kLength.size();
+    return parse_uint(request.substr(from, request.find('\r', from) - from)).value_or(0);
+  }
+
+  static std::string read_request(const Fd& peer) {
     std::string out;
     char buffer[4096];
     while (true) {
       const auto end = out.find("\r\n\r\n");
-      const auto length = out.find(kLength);
-      if (end != std::string::npos && length != std::string::npos) {
-        const auto from = length + kLength.size();
-        const auto size =
-            parse_uint(std::string_view(out).substr(from, out.find('\r', from) - from)).value_or(0);
-        if (out.size() >= end + 4 + size) return out;
-      }
+      if (end != std::string::npos && out.size() >= end + 4 + body_size(out, end)) return out;
       const auto got = ::recv(peer.get(), buffer, sizeof(buffer), 0);
       if (got <= 0) return out;
       out.append(buffer, static_cast<std::size_t>(got));
@@ -103,4 +106,4 @@ class ScriptedHttp {
   std::jthread thread_;
 };
 
-}  // namespace sluice::features::testing
+}  // namespace sluice::clients::testing

@@ -1,0 +1,132 @@
+// A store in this process as a source of models.
+
+#include "sources/remote.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <map>
+#include <set>
+
+#include "base/digest.h"
+
+namespace sluice::sources {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Store final : public ObjectStore {
+ public:
+  std::string_view name() const override { return "the store"; }
+  Result<std::vector<Object>> list() override {
+    std::vector<Object> out;
+    for (const auto& [key, content] : contents) {
+      out.push_back({key, content.size(), '"' + content + '"', {}, {}});
+    }
+    return out;
+  }
+  Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
+                        const std::atomic<bool>&) override {
+    fetched.insert(object.key);
+    if (forbidden.contains(object.key)) {
+      return fail(Code::kPermissionDenied, "refused", "the store refuses access");
+    }
+    sink(std::as_bytes(std::span(contents.at(object.key)).subspan(range.offset, range.length)));
+    return Fetched{false};
+  }
+
+  std::map<std::string, std::string> contents;
+  std::set<std::string> forbidden;
+  std::set<std::string> fetched;  // or asked for
+};
+
+class RemoteModels : public testing::Test {
+ protected:
+  RemoteModels() {
+    std::string pattern = testing::TempDir() + "remoteXXXXXX";
+    cache_ = ::mkdtemp(pattern.data());
+  }
+  ~RemoteModels() override { fs::remove_all(cache_); }
+
+  // Whole, or only this file of it.
+  std::vector<WantedModel> open(const std::string& file = "") {
+    auto store = std::make_unique<Store>(store_);
+    asked_ = store.get();
+    RemoteOptions options;
+    options.cache_directory = cache_;
+    options.connections = 1;
+    source_ = *make_remote({std::move(store), "models", file, "test"}, Layout({".onnx"}), options);
+    auto listed = source_->list();
+    EXPECT_TRUE(listed) << listed.error().message;
+    return listed.value_or(std::vector<WantedModel>());
+  }
+  static std::string manifest_line(const std::string& content, const std::string& file) {
+    return sha256_hex(std::string_view(content)) + "  " + file + "\n";
+  }
+
+  Store store_;             // as it is opened
+  Store* asked_ = nullptr;  // the one that is open
+  std::unique_ptr<Source> source_;
+  fs::path cache_;
+};
+
+TEST_F(RemoteModels, AConfigurationThatMayNotBeReadIsItsModelsTroubleAlone) {
+  for (const char* config : {"b/model.yaml", "b/config.pbtxt"}) {
+    store_ = {};
+    store_.contents = {{"a/1/model.onnx", "a"}, {config, "x: y"}, {"b/1/model.onnx", "b"}};
+    store_.forbidden = {config};
+    const auto models = open();
+    ASSERT_EQ(models.size(), 2U) << config;
+    EXPECT_EQ(models[0].problem, "");
+    EXPECT_NE(models[1].problem.find("refuses access"), std::string::npos) << models[1].problem;
+    EXPECT_TRUE(source_->open(models[0].versions.at(0)));
+  }
+}
+
+TEST_F(RemoteModels, AFileThatLiesBesideOthersComesWithWhatIsCalledLikeIt) {
+  store_.contents = {{"a.onnx", "a"}, {"a.onnx.data", "weights"}, {"b.onnx", "b"}};
+  const auto models = open("a.onnx");
+  ASSERT_EQ(models.size(), 1U);
+  ASSERT_TRUE(source_->open(models[0].versions.at(0)));
+  EXPECT_EQ(asked_->fetched, (std::set<std::string>{"a.onnx", "a.onnx.data"}));
+}
+
+TEST_F(RemoteModels, TheManifestBesideManyFilesSaysTheDigestOfOne) {
+  store_.contents = {{"a.onnx", "a"}, {"b.onnx", "b"}};
+  store_.contents["manifest.sha256"] = manifest_line("b", "b.onnx") + manifest_line("z", "a.onnx");
+  const auto models = open("a.onnx");
+  ASSERT_EQ(models.size(), 1U);
+  const auto opened = source_->open(models[0].versions.at(0));
+  ASSERT_FALSE(opened) << "its content is another";
+  EXPECT_EQ(opened.error().reason, "damaged");
+  EXPECT_FALSE(asked_->fetched.contains("b.onnx"));
+}
+
+TEST_F(RemoteModels, AManifestMayNameWhatIsInFolders) {
+  store_.contents = {{"m/v1/model.onnx", "a"}, {"m/v1/weights/w.bin", "w"}};
+  store_.contents["m/v1/manifest.sha256"] =
+      manifest_line("a", "model.onnx") + manifest_line("w", "weights/w.bin");
+  const auto models = open();
+  ASSERT_EQ(models.size(), 1U);
+  const auto opened = source_->open(models[0].versions.at(0));
+  EXPECT_TRUE(opened) << opened.error().message;
+}
+
+TEST_F(RemoteModels, WhatMayNotBeReadIsAskedForAgain) {
+  for (const char* what : {"m/v1/manifest.sha256", "m/v1/model.onnx"}) {
+    store_ = {};
+    store_.contents = {{"m/v1/model.onnx", what}};  // which the cache does not have
+    store_.contents["m/v1/manifest.sha256"] = manifest_line(what, "model.onnx");
+    store_.forbidden = {what};
+    const auto models = open();
+    ASSERT_EQ(models.size(), 1U);
+    const auto opened = source_->open(models[0].versions.at(0));
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, Code::kUnavailable) << what;
+    asked_->forbidden.clear();
+    EXPECT_TRUE(source_->open(models[0].versions.at(0))) << what;
+  }
+}
+
+}  // namespace
+}  // namespace sluice::sources
