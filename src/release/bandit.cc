@@ -199,14 +199,24 @@ class Bandit final : public ReleasePolicy {
       const auto place = std::ranges::find(arms_, arms[i]);
       if (place == arms_.end()) continue;
       const auto arm = static_cast<std::size_t>(place - arms_.begin());
-      from_json_state(part_of(from[i], "rewards"), state_[arm].rewards);
-      from_json_state(part_of(from[i], "off_policy"), off_policy_[arm]);
       pulls_[arm] = count_in(from[i], "pulls");
+      RewardSums rewards;
+      from_json_state(part_of(from[i], "rewards"), rewards);
+      if (!takes(rewards)) continue;
+      state_[arm].rewards = rewards;
+      from_json_state(part_of(from[i], "off_policy"), off_policy_[arm]);
     }
     learned_ = true;
   }
 
  private:
+  // Rewards of an algorithm that takes any are no evidence for one that takes 0 to 1.
+  bool takes(const RewardSums& sums) const {
+    const double rounding = 1e-9 * sums.count;
+    return !algorithm_.unit_rewards(options_) ||
+           (0 <= sums.squares && sums.squares <= sums.sum + rounding &&
+            sums.sum <= sums.count + rounding);
+  }
   std::vector<double> shares() {
     auto out = algorithm_.shares(state_, options_, pulled_, random_);
     const auto count = static_cast<double>(out.size());

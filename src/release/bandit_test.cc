@@ -111,6 +111,19 @@ TEST_F(BanditTest, WhatWasLearnedOfAnArmIsInherited) {
   EXPECT_EQ(after->evidence(1)["rewards"], 0.0);
 }
 
+TEST_F(BanditTest, RewardsThatAnAlgorithmDoesNotTakeAreNotInherited) {
+  for (const double reward : {-5.0, 3.0}) {
+    const auto before = make({{"algorithm", "epsilon_greedy"}});
+    for (int i = 0; i < 3; ++i) pull(*before, 0, reward);
+    for (int i = 0; i < 3; ++i) pull(*before, 1, 0.5);
+    const auto after = make({{"algorithm", "thompson"}});
+    after->inherit(before->arms(), before->state());
+    EXPECT_EQ(after->evidence(0)["rewards"], 0.0);
+    EXPECT_EQ(after->evidence(1)["rewards"], 3.0);
+    EXPECT_EQ(shares(*after).size(), 2U);
+  }
+}
+
 TEST_F(BanditTest, WhatItCannotBeIsSaid) {
   for (const auto& [options, part] :
        std::vector<std::pair<json, std::string>>{{{{"arms", {"v1"}}}, "at least two"},

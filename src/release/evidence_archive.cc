@@ -10,6 +10,8 @@ namespace {
 constexpr std::string_view kEvidence = "evidence";
 constexpr std::string_view kUsers = "users";
 constexpr std::string_view kFeedback = "feedback";
+// In the evidence: up to when what waited has expired, and was paid where that is worth anything.
+constexpr const char* kExpired = "expired_before";
 
 // Of a piece of what waits for feedback: a few megabytes.
 constexpr std::size_t kMostInPiece = 80'000;  // entries
@@ -18,6 +20,12 @@ std::vector<std::string_view> parts_of(std::string_view news) {
   constexpr std::size_t kMost = kMostInPiece * FeedbackBook::kEntryBytes;
   std::vector<std::string_view> out;
   for (std::size_t at = 0; at < news.size(); at += kMost) out.push_back(news.substr(at, kMost));
+  return out;
+}
+
+json evidence_of(RunningRelease& release) {
+  auto out = release.evidence();
+  out[kExpired] = static_cast<std::uint64_t>(release.book().expired_before());
   return out;
 }
 
@@ -34,7 +42,7 @@ Result<void> EvidenceArchive::save(RunningRelease& release, WallMillis now) {
   for (std::size_t i = 0; i < parts.size(); ++i) {
     with.push_back({kFeedback, pieces.next_feedback + i, parts[i]});
   }
-  SLUICE_CHECK(store_.save(kEvidence, name, text_of(release.evidence()), with));
+  SLUICE_CHECK(store_.save(kEvidence, name, text_of(evidence_of(release)), with));
   for (const auto part : parts) {
     keep(pieces, {pieces.next_feedback, now, FeedbackBook::entries(part)});
   }
@@ -68,11 +76,11 @@ void EvidenceArchive::drop_old(const RunningRelease& release, Pieces& pieces, Wa
   (void)store_.drop_blobs(kFeedback, release.model().str(), below);
 }
 
-Result<void> EvidenceArchive::restore(RunningRelease& release, const json& document,
-                                      WallMillis now) {
+Result<void> EvidenceArchive::restore(RunningRelease& release, const json& document) {
   const auto& name = release.model().str();
   SLUICE_TRY(const auto saved, store_.saved(kEvidence, name));
-  release.restore(document, saved ? parsed(*saved) : json());
+  const json evidence = saved ? parsed(*saved) : json();
+  release.restore(document, evidence);
   Pieces& pieces = pieces_[name] = {};
   SLUICE_TRY(const auto users, store_.blobs(kUsers, name));
   for (const auto& blob : users) {
@@ -82,8 +90,11 @@ Result<void> EvidenceArchive::restore(RunningRelease& release, const json& docum
   SLUICE_TRY(const auto feedback, store_.blobs(kFeedback, name));
   for (const auto& blob : feedback) {
     release.book().restore(blob.bytes);
-    keep(pieces, {blob.number, now, FeedbackBook::entries(blob.bytes)});
+    keep(pieces,
+         {blob.number, FeedbackBook::newest(blob.bytes), FeedbackBook::entries(blob.bytes)});
   }
+  // The evidence has what came of these: they are not paid again.
+  release.book().expire(static_cast<WallMillis>(count_in(evidence, kExpired)));
   return {};
 }
 

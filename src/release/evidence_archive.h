@@ -28,7 +28,7 @@ class EvidenceArchive {
   // Errors: the store's.
   Result<void> save(RunningRelease& release, WallMillis now);
   // Takes up what was saved. `document`: what the release was begun with. Errors: the store's.
-  Result<void> restore(RunningRelease& release, const json& document, WallMillis now);
+  Result<void> restore(RunningRelease& release, const json& document);
 
   // Another release begins for the model: users and feedback are forgotten, evidence is replaced by
   // the next save.
@@ -41,7 +41,7 @@ class EvidenceArchive {
  private:
   struct Piece {
     std::uint64_t number;
-    WallMillis at;
+    WallMillis at;  // none of its requests came later
     std::size_t entries;
   };
   // Of a model.

@@ -1,11 +1,14 @@
 #include "release/feedback_book.h"
 
+#include <algorithm>
 #include <cstring>
 #include <type_traits>
 
 namespace sluice::release {
 
-void FeedbackBook::add(const RequestKey& id, const Waiting& waiting) {
+void FeedbackBook::add(const RequestKey& id, Waiting waiting) {
+  // So that after a restart it is told apart from what had expired when it came.
+  waiting.at = std::max(waiting.at, expired_before_);
   if (waiting.arm >= pending_.size() || !waiting_.try_emplace(id, waiting).second) return;
   order_.emplace_back(id, waiting.at);
   news_.push_back({id, waiting});
@@ -38,12 +41,13 @@ void FeedbackBook::forget_oldest() {
   order_.pop_front();
 }
 
-std::vector<std::uint64_t> FeedbackBook::expire(WallMillis before) {
-  std::vector<std::uint64_t> out(pending_.size());
+std::vector<Waiting> FeedbackBook::expire(WallMillis before) {
+  expired_before_ = std::max(expired_before_, before);
+  std::vector<Waiting> out;
   // Ordered by arrival: a clock that was set back delays an end, and never brings it forward.
   while (!order_.empty() && order_.front().second < before) {
     const auto* waiting = find(order_.front().first);
-    if (waiting != nullptr && waiting->answered == 0) ++out[waiting->arm];
+    if (waiting != nullptr && waiting->answered == 0) out.push_back(*waiting);
     forget_oldest();
   }
   return out;
@@ -57,6 +61,7 @@ std::string FeedbackBook::news() const {
 }
 
 void FeedbackBook::adopt(FeedbackBook& other, const std::vector<std::size_t>& arms) {
+  expired_before_ = std::max(expired_before_, other.expired_before_);
   for (const auto& [id, at] : other.order_) {
     const Waiting* waiting = other.find(id);
     if (waiting == nullptr || arms[waiting->arm] == kGone) continue;
@@ -79,6 +84,16 @@ void FeedbackBook::restore(const std::string& news) {
     }
   }
   news_.clear();
+}
+
+WallMillis FeedbackBook::newest(std::string_view news) {
+  WallMillis out = 0;
+  for (std::size_t at = 0; at + sizeof(Entry) <= news.size(); at += sizeof(Entry)) {
+    Entry entry;
+    std::memcpy(&entry, news.data() + at, sizeof(Entry));
+    out = std::max(out, entry.waiting.at);
+  }
+  return out;
 }
 
 }  // namespace sluice::release

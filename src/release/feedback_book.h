@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/outcome.h"
@@ -40,14 +41,19 @@ class FeedbackBook {
 
   explicit FeedbackBook(std::size_t arms, std::size_t most = kMost) : most_(most), pending_(arms) {}
 
-  // An id that waits already is left as it is.
-  void add(const RequestKey& id, const Waiting& waiting);
+  // An id that waits already is left as it is. What comes with a time that has expired already, as
+  // where the clock was set back, waits as if it had come at `expired_before()`.
+  void add(const RequestKey& id, Waiting waiting);
   // Null: unknown, or given up.
   const Waiting* find(const RequestKey& id) const;
   // Its reward has come. It must be there and not answered.
   void answer(const RequestKey& id);
-  // Forgets those from before `before`; answers what waited still, by arm.
-  std::vector<std::uint64_t> expire(WallMillis before);
+  // Forgets those from before `before`; answers what waited still, by arrival.
+  std::vector<Waiting> expire(WallMillis before);
+  // The latest of all `before` that there were; 0: none. It belongs to what is stored: the pieces
+  // of `news` do not say what has expired. Whoever restores them all, and expires the book up to
+  // it, has what waits now.
+  WallMillis expired_before() const { return expired_before_; }
 
   const std::vector<double>& pending() const { return pending_; }
   std::uint64_t given_up() const { return given_up_; }
@@ -62,6 +68,8 @@ class FeedbackBook {
   // Of another process' life; what cannot be read is skipped.
   void restore(const std::string& news);
   static std::size_t entries(std::string_view news) { return news.size() / kEntryBytes; }
+  // When the last of its requests came; 0: it has none.
+  static WallMillis newest(std::string_view news);
 
  private:
   struct Hash {
@@ -80,6 +88,7 @@ class FeedbackBook {
   std::vector<double> pending_;
   std::vector<Entry> news_;
   std::uint64_t given_up_ = 0;
+  WallMillis expired_before_ = 0;
 };
 
 }  // namespace sluice::release

@@ -36,19 +36,63 @@ TEST(FeedbackBook, TheOldestAreGivenUpFirst) {
   EXPECT_EQ(book.pending(), std::vector<double>{3});
 }
 
-TEST(FeedbackBook, WhatExpiresIsCountedByArm) {
+TEST(FeedbackBook, WhatExpiresIsAnswered) {
   FeedbackBook book(2);
   book.add(key(1), waiting(0, 10));
   book.add(key(2), waiting(1, 20));
   book.add(key(3), waiting(1, 21));
   book.add(key(4), waiting(1, 30));
   book.answer(key(3));
-  EXPECT_EQ(book.expire(30), (std::vector<std::uint64_t>{1, 1})) << "the answered one is no loss";
+  const auto missed = book.expire(30);
+  ASSERT_EQ(missed.size(), 2U) << "the answered one is no loss";
+  EXPECT_EQ(missed[0].arm, 0U);
+  EXPECT_EQ(missed[0].at, 10);
+  EXPECT_EQ(missed[0].probability, 0.5F);
+  EXPECT_EQ(missed[1].arm, 1U);
+  EXPECT_EQ(missed[1].at, 20);
   EXPECT_EQ(book.find(key(1)), nullptr);
   EXPECT_NE(book.find(key(4)), nullptr);
   EXPECT_EQ(book.pending(), (std::vector<double>{0, 1}));
   // A clock that was set back brings no end forward.
-  EXPECT_EQ(book.expire(5), (std::vector<std::uint64_t>{0, 0}));
+  EXPECT_TRUE(book.expire(5).empty());
+  EXPECT_EQ(book.expired_before(), 30);
+}
+
+TEST(FeedbackBook, WhatHasExpiredIsNotThereAfterARestart) {
+  FeedbackBook before(1);
+  before.add(key(1), waiting(0, 10));
+  before.add(key(2), waiting(0, 40));
+  const auto news = before.news();
+  EXPECT_EQ(FeedbackBook::newest(news), 40);
+  EXPECT_EQ(before.expire(30).size(), 1U);
+  FeedbackBook after(1);
+  after.restore(news);
+  EXPECT_EQ(after.expire(before.expired_before()).size(), 1U);
+  EXPECT_EQ(after.find(key(1)), nullptr);
+  EXPECT_NE(after.find(key(2)), nullptr);
+  EXPECT_EQ(after.expired_before(), 30);
+}
+
+TEST(FeedbackBook, WhatComesAfterTheClockWasSetBackIsThereAfterARestart) {
+  FeedbackBook before(1);
+  before.add(key(1), waiting(0, 10));
+  before.expire(30);
+  before.add(key(2), waiting(0, 5));
+  FeedbackBook after(1);
+  after.restore(before.news());
+  after.expire(before.expired_before());
+  EXPECT_EQ(after.find(key(1)), nullptr);
+  EXPECT_NE(after.find(key(2)), nullptr);
+}
+
+TEST(FeedbackBook, WhoTakesAnothersOverKnowsWhatHasExpiredThere) {
+  FeedbackBook before(1);
+  before.expire(30);
+  before.add(key(1), waiting(0, 40));
+  FeedbackBook after(1);
+  after.adopt(before, {0});
+  EXPECT_EQ(after.expired_before(), 30);
+  EXPECT_EQ(after.find(key(1))->at, 40);
 }
 
 TEST(FeedbackBook, IsTheSameAfterARestart) {

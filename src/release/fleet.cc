@@ -85,16 +85,16 @@ void Releases::beat() {
       if (std::exchange(heard_life_, link_->life()) != link_->life()) {
         newest_heard_ = 0;
         preparing_.clear();
+        retell_ = true;
       }
+      // Before it follows what whoever leads by now has published.
+      end_leading(now);
       for (const auto& published : heard->published) follow(published);
       say_heard();
       for (const auto& question : heard->questions) answer_question(question);
     }
   }
-  if (leading_ && (!link_->leads(now) || link_->life() != life_)) {
-    leading_ = false;
-    log::info("this replica decides no longer");
-  }
+  end_leading(now);
   if (!leading_ && link_->leads(now) && now >= lead_again_) {
     if (auto led = lead(); !led) step_down(led.error());
   }
@@ -107,6 +107,12 @@ void Releases::beat() {
     save();
   }
   begin_awaited();
+}
+
+void Releases::end_leading(Clock::time_point now) {
+  if (!leading_ || (link_->leads(now) && link_->life() == life_)) return;
+  leading_ = false;
+  log::info("this replica decides no longer");
 }
 
 // --- leading ------------------------------------------------------------------------------------
@@ -127,9 +133,12 @@ Result<void> Releases::lead() {
   const bool nothing = all->empty() && gone_.empty();
   if (nothing && (!releases_.empty() || !ended.empty())) {
     gone_ = std::move(ended);
-    return store_again();
+    SLUICE_CHECK(store_again());
+    retell_ = !leading_;
+    return {};
   }
   log::info("this replica decides for all replicas that share its state");
+  SLUICE_CHECK(hold_to_what_was_said(*all));
   for (auto& [name, release] : *all) {
     const auto known = followed_.find(name);
     const auto text = known == followed_.end() ? json() : parsed(known->second.text);
@@ -137,21 +146,105 @@ Result<void> Releases::lead() {
     auto& kept = keep(std::move(release));
     // Who knows of no other has nobody to wait for.
     if (known == followed_.end()) repository_.set_route(kept.model(), kept.route());
-    if (same_shares(kept, text)) {
+    if (same_shares(kept, text) && !retell_) {
       kept.published = known->second.number;
     } else {
       route(kept);
+      if (!leading_) return {};  // it could not be stored
     }
   }
+  forget_ended();
   for (const auto& [name, gone] : gone_) {
     const auto known = followed_.find(name);
     const bool told = known != followed_.end() &&
                       count_in(parsed(known->second.text), "revision") == gone.revision;
-    if (told) continue;
+    if (told && !retell_) continue;
     const auto model = *ModelName::parse(name);
     set_end(model, gone);
     publish_end(model, gone);
   }
+  for (auto& [name, release] : releases_) {
+    if (!all->contains(name)) SLUICE_CHECK(store_again(*release));
+  }
+  retell_ = !leading_;
+  return {};
+}
+
+// Those that the store has as ended: whoever ended them died before anybody was told, say.
+void Releases::forget_ended() {
+  const auto before = releases_.size();
+  for (const auto& [name, gone] : gone_) {
+    const auto* release = find(name);
+    if (release == nullptr) continue;
+    by_id_.erase(release->id());
+    releases_.erase(name);
+    archive_.forget(name);
+  }
+  if (releases_.size() != before) tell();
+}
+
+// A store that is a copy which was behind (a failover) knows less than was said and is followed:
+// what somebody was told of holds, and is stored again.
+Result<void> Releases::hold_to_what_was_said(std::map<std::string, ReleasePtr>& stored) {
+  const auto followed = followed_;
+  for (const auto& [name, published] : followed) {
+    const auto text = parsed(published.text);
+    const auto there = stored.find(name);
+    const auto ended = gone_.find(name);
+    const std::uint64_t revision = there != stored.end()  ? there->second->revision
+                                   : ended != gone_.end() ? ended->second.revision
+                                                          : 0;
+    if (revision == 0 || count_in(text, "revision") <= revision) continue;
+    log::warn("model " + name +
+              ": the replicas' shared state has an older revision of its release than this "
+              "replica; what this replica knows is stored again");
+    if (!flag_in(text, "gone")) {
+      auto anew = from_document(*ModelName::parse(name), part_of(text, "document"), revision);
+      if (!anew) continue;  // nobody can follow it
+      SLUICE_CHECK(hold_to(part_of(text, "document"), *std::move(anew), stored[name]));
+    } else if (there != stored.end()) {
+      SLUICE_CHECK(hold_to_end(text, *there->second));
+      stored.erase(there);
+    }
+    // The others are told in any case.
+    followed_.erase(name);
+  }
+  return {};
+}
+
+// `release`: as it was stored; none: as ended. `anew`: as it was begun.
+Result<void> Releases::hold_to(const json& document, ReleasePtr anew, ReleasePtr& release) {
+  // Of the same one the evidence, and what that has seen, are those that are stored.
+  const bool same = release != nullptr && release->id() == anew->id();
+  const std::uint64_t place = same ? release->place : 0;
+  if (!same) {
+    archive_.begin_anew(anew->model().str());
+    release = std::move(anew);
+  }
+  release->restore(document, json());
+  release->place = place;
+  const Decision kept{"kept",
+                      "The replicas' shared state had lost what was decided last: it holds as a "
+                      "replica knew it.",
+                      release->state(),
+                      {}};
+  SLUICE_CHECK(write(*release, entry_of(*release, kept, "fleet", release->weights())));
+  return same ? Result<void>() : save(*release);
+}
+
+Result<void> Releases::hold_to_end(const json& text, const RunningRelease& release) {
+  const auto& name = release.model().str();
+  const Decision kept{"kept",
+                      "The replicas' shared state had lost that this release was removed: it is.",
+                      State::kRunning,
+                      {}};
+  Gone gone{0, text_in(text, "declared")};
+  const auto body = text_of(json{{"removed", true}, {"declared", gone.declared}});
+  const auto entry = text_of(entry_of(release, kept, "fleet", json::object()));
+  SLUICE_TRY(gone.revision, store_->put("release", name, body, release.revision,
+                                        JournalEntry{"release", name, entry}));
+  archive_.forget(name);
+  gone_[name] = std::move(gone);
   return {};
 }
 
@@ -159,25 +252,34 @@ Result<void> Releases::store_again() {
   log::warn(
       "the replicas' shared state had lost all that it had; what this replica knows is "
       "stored again");
-  for (auto& [name, release] : releases_) {
-    release->revision = 0;
-    release->place = 0;
-    release->dirty = true;
-    archive_.store_lost(name);
-    const Decision kept{"kept",
-                        "The replicas' shared state had lost this release: it goes on as a replica "
-                        "knew it.",
-                        release->state(),
-                        {}};
-    SLUICE_CHECK(save(*release));
-    SLUICE_CHECK(write(*release, entry_of(*release, kept, "fleet", release->weights())));
-    route(*release);
-  }
+  for (auto& [name, release] : releases_) SLUICE_CHECK(store_again(*release));
   for (auto& [name, gone] : gone_) {
     const auto text = text_of(json{{"removed", true}, {"declared", gone.declared}});
     SLUICE_TRY(gone.revision, store_->put("release", name, text, 0, std::nullopt));
     publish_end(*ModelName::parse(name), gone);
   }
+  return {};
+}
+
+// One that is there and cannot be read stays as it is.
+Result<void> Releases::store_again(RunningRelease& release) {
+  const auto& name = release.model().str();
+  SLUICE_TRY(const auto there, store_->document("release", name));
+  if (there) return {};
+  // Revisions begin anew: that of what is followed says nothing from here on.
+  followed_.erase(name);
+  release.revision = 0;
+  release.place = 0;
+  release.dirty = true;
+  archive_.store_lost(name);
+  const Decision kept{"kept",
+                      "The replicas' shared state had lost this release: it goes on as a replica "
+                      "knew it.",
+                      release.state(),
+                      {}};
+  SLUICE_CHECK(save(release));
+  SLUICE_CHECK(write(release, entry_of(release, kept, "fleet", release.weights())));
+  route(release);
   return {};
 }
 

@@ -177,7 +177,7 @@ void FleetLink::take(const BeatHeard& heard, Clock::time_point asked, Clock::tim
   questions_.clear();
   answers_.clear();
   // The quicker the answer the nearer its time; what is old counts less and less.
-  nearest_ += nearest_ / 64;
+  if (nearest_ != Clock::duration::max()) nearest_ += nearest_ / 64;
   if (now - asked <= nearest_) {
     nearest_ = now - asked;
     clock_ = {asked + (now - asked) / 2, heard.now};

@@ -60,6 +60,14 @@ TEST_F(FleetLinks, TheFirstThatBeatsLeads) {
   EXPECT_TRUE(a.link->view().leads);
 }
 
+TEST_F(FleetLinks, KnowsTheStoresTimeFromTheFirstBeatOn) {
+  shared_.advance(100h);
+  auto a = replica("a");
+  const auto there = beat(a).now;
+  const auto here = a.link->now(FleetLink::Clock::now());
+  EXPECT_LT(here > there ? here - there : there - here, 1000);
+}
+
 TEST_F(FleetLinks, WhatHasHappenedIsHeardOnceHoweverOftenItIsSaid) {
   auto a = replica("a");
   auto b = replica("b");

@@ -21,6 +21,20 @@ constexpr Millis kLastWord{400};
 // How long a release that begins waits for replicas that load its versions.
 constexpr Millis kLoading{10'000};
 constexpr Millis kLookAgain{250};
+// After the store has lost the newest of what it had: whoever leads then has told by that time what
+// holds.
+constexpr Millis kToldAgain{4000};
+
+// Of a store that is a copy which was behind.
+bool is_older(const Published& published, const Published& known) {
+  if (published.number >= known.number) return false;
+  const auto text = parsed(published.text);
+  const auto followed = parsed(known.text);
+  const auto revision = count_in(text, "revision");
+  const auto newest = count_in(followed, "revision");
+  return revision < newest ||
+         (revision == newest && count_in(text, "epoch") < count_in(followed, "epoch"));
+}
 
 }  // namespace
 
@@ -119,6 +133,7 @@ void Releases::follow(const Published& published) {
   Published& known = followed_[published.model];
   const bool first = known.text.empty();
   if (leading_ || (known.number == published.number && known.text == published.text)) return;
+  if (is_older(published, known)) return follow_later(published);
   known = published;
   const auto text = parsed(published.text);
   const auto model = ModelName::parse(published.model);
@@ -164,6 +179,20 @@ void Releases::follow(const Published& published) {
               " of its " + kept.spec().policy + ", " + std::string(word_of(kept.state())));
   }
   route_at(at, kept.model(), kept.route());
+}
+
+// What this replica follows is newer: it is what holds if this one leads next, and else whoever
+// leads may know it too.
+void Releases::follow_later(const Published& published) {
+  const auto number = followed_[published.model].number;
+  thread_.post_at(Clock::now() + kToldAgain, [this, published, number] {
+    const auto known = followed_.find(published.model);
+    if (leading_ || closing_ || known == followed_.end() || known->second.number != number) return;
+    // While the store is away everybody goes on with what he follows.
+    if (!link_->connected()) return follow_later(published);
+    known->second.number = 0;  // then it is newer
+    follow(published);
+  });
 }
 
 // At that time of the store, unless something newer has been published by then.

@@ -58,7 +58,7 @@ Result<Releases::ReleasePtr> Releases::rebuild(const StoredDocument& stored) {
   const auto document = parsed(stored.body);
   SLUICE_TRY(auto model, ModelName::parse(stored.key));
   SLUICE_TRY(auto out, from_document(std::move(model), document, stored.revision));
-  SLUICE_CHECK(archive_.restore(*out, document, now_millis()));
+  SLUICE_CHECK(archive_.restore(*out, document));
   return out;
 }
 

@@ -102,13 +102,23 @@ class Releases {
   bool leads() const { return link_ == nullptr || leading_; }
   Result<void> join();
   void beat();
+  // Where the lease is over, or another life of the store has begun.
+  void end_leading(Clock::time_point now);
   Result<void> lead();
   void step_down(const Error& why);
   void stumble(const Error& why);
   Result<std::map<std::string, ReleasePtr>> rebuild_all();
   // The store had lost everything: what this replica knows is stored again.
   Result<void> store_again();
+  // It had lost this one.
+  Result<void> store_again(RunningRelease& release);
+  void forget_ended();
+  Result<void> hold_to_what_was_said(std::map<std::string, ReleasePtr>& stored);
+  Result<void> hold_to(const nlohmann::ordered_json& document, ReleasePtr anew,
+                       ReleasePtr& release);
+  Result<void> hold_to_end(const nlohmann::ordered_json& text, const RunningRelease& release);
   void follow(const Published& published);
+  void follow_later(const Published& published);
   void follow_end(const ModelName& model, const Gone& gone, WallMillis at);
   // A release is to begin with these versions: all replicas load them, then `then` is called, in
   // any case after a while.
@@ -210,6 +220,7 @@ class Releases {
   std::set<std::uint64_t> preparing_;  // numbers of what was published
   std::uint64_t newest_heard_ = 0;
   std::string heard_life_;
+  bool retell_ = false;  // what was published in the store's last life may be there no more
   // To feedback that was taken and is not stored yet.
   struct LateReply {
     std::string replica;

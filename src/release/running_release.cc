@@ -117,8 +117,7 @@ void RunningRelease::set_shares(std::vector<double> shares) {
 
 void RunningRelease::observe(const Outcome& outcome, WallMillis now) {
   const std::size_t arm = outcome.choice.arm;
-  const auto shares = shares_at(outcome.choice.epoch);
-  if (arm >= arms_.size() || shares.empty()) return;
+  if (arm >= arms_.size()) return;
   dirty = true;
   ArmStatistics& seen = arms_[arm];
   switch (outcome.ending) {
@@ -131,13 +130,20 @@ void RunningRelease::observe(const Outcome& outcome, WallMillis now) {
       if (outcome.ending == Ending::kAnswered) seen.latency.add(outcome.millis);
       break;
   }
-  const std::uint64_t unit = outcome.choice.unit;
+  const auto shares = shares_at(outcome.choice.epoch);
+  // Of a replica that was cut off for long it is not known any more what shares it was chosen by:
+  // it has happened all the same.
+  if (!shares.empty()) compare(arm, outcome.choice.unit, shares);
+  policy_->observe(outcome, shares.size() > 1 ? shares[1] : 0);
+  learn(outcome, now);
+}
+
+// Whether the arms get the users that they should.
+void RunningRelease::compare(std::size_t arm, std::uint64_t unit, std::span<const double> shares) {
   const bool alone = unit == 0 || !policy_->sticky();
   const bool counts = alone || (!units_.full() && units_.add(unit));
   if (counts) ratio_.add(arm, shares);
   if (counts && !alone) new_users_.push_back(unit);
-  policy_->observe(outcome, shares.size() > 1 ? shares[1] : 0);
-  learn(outcome, now);
 }
 
 // What may still be said of it, or was said with it.
@@ -210,11 +216,7 @@ void RunningRelease::expire(WallMillis now) {
   const auto missed = book_.expire(now - policy_->reward_ttl().count());
   const auto worth = policy_->default_reward();
   if (!worth) return;
-  for (std::size_t arm = 0; arm < missed.size(); ++arm) {
-    for (std::uint64_t i = 0; i < missed[arm]; ++i) {
-      pay(arm, {.probability = static_cast<float>(shares_[arm])}, *worth, std::nullopt);
-    }
-  }
+  for (const auto& waiting : missed) pay(waiting.arm, waiting, *worth, std::nullopt);
 }
 
 Standing RunningRelease::standing(std::chrono::milliseconds passed) const {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -119,10 +120,12 @@ class RunningRelease {
   bool patient = false;
 
  private:
+  // Empty: they are not known any more.
   std::span<const double> shares_at(std::uint32_t epoch) const;
   void set_shares(std::vector<double> shares);
   void restore_shares(const json& from);
   Standing standing(std::chrono::milliseconds passed) const;
+  void compare(std::size_t arm, std::uint64_t unit, std::span<const double> shares);
   void learn(const Outcome& outcome, WallMillis now);
   void pay(std::size_t arm, const Waiting& waiting, double reward, std::optional<bool> right);
   std::optional<bool> judged(double prediction, double label) const;

@@ -194,6 +194,34 @@ TEST(RunningRelease, ARewardThatNeverCameIsWorthItsDefault) {
   EXPECT_EQ(release->bandit()["v1"]["avg_reward"], 0.2);
 }
 
+TEST(RunningRelease, ADefaultRewardWeighsAsMuchAsOneThatIsTold) {
+  auto release =
+      release_of(R"({"policy":"bandit","arms":["v1","v2"],"reward_ttl":"1s","default_reward":0})");
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    auto seldom = outcome(0, i);
+    seldom.choice.probability = 0.25F;
+    release->observe(seldom, 1000);
+  }
+  ASSERT_TRUE(release->feedback({"r0", {}, 1.0}, 1500));
+  release->expire(2001);
+  EXPECT_EQ(release->bandit()["v1"]["off_policy"]["estimate"], 0.25) << "one of four";
+}
+
+// As of a replica that was cut off for a while.
+TEST(RunningRelease, WhatWasChosenByForgottenSharesCountsButIsNotCompared) {
+  auto release = release_of(R"({"policy":"bandit","arms":["v1","v2"]})");
+  for (int i = 0; i < 300; ++i) {
+    Next next;
+    next.shares = std::vector{0.5, 0.5};
+    release->apply(next);
+  }
+  release->observe(outcome(0, 1), 1000);
+  EXPECT_EQ(release->status()["arms"]["v1"]["requests"], 1);
+  EXPECT_EQ(release->status()["sample_ratio"]["units"]["v1"], 0.0);
+  EXPECT_TRUE(release->feedback({"r1", {}, 1.0}, 1001));
+  EXPECT_EQ(release->bandit()["v1"]["rewards"], 1.0);
+}
+
 TEST(RunningRelease, ACanaryIsRaisedStepByStepAndNotOnAnOldClock) {
   auto release = release_of(kCanary);
   EXPECT_FALSE(release->next(900ms).decision);

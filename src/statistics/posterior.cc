@@ -75,7 +75,8 @@ double beta_below(double a, double b, double x) {
 }
 
 double draw_bernoulli_mean(const RewardSums& sums, Random& random) {
-  std::gamma_distribution<double> successes(1 + sums.sum);
+  // A distribution without a positive shape ends the process; what was stored may be anything.
+  std::gamma_distribution<double> successes(1 + std::max(0.0, sums.sum));
   std::gamma_distribution<double> failures(1 + std::max(0.0, sums.count - sums.sum));
   const double a = successes(random);
   const double b = failures(random);
@@ -89,7 +90,7 @@ double draw_gaussian_mean(const RewardSums& sums, Random& random) {
 }
 
 Interval bernoulli_interval(const RewardSums& sums, double mass) {
-  const double a = 1 + sums.sum;
+  const double a = 1 + std::max(0.0, sums.sum);
   const double b = 1 + std::max(0.0, sums.count - sums.sum);
   const auto below = [&](double x) { return beta_below(a, b, x); };
   return {inverse(0, 1, (1 - mass) / 2, below), inverse(0, 1, (1 + mass) / 2, below)};

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# takes: 60 s
+# takes: 80 s
 """Replicas that share their state: one decides for all, all follow at the same time, nothing counts
 twice or is lost, whoever is killed, cut off or stopped."""
 
@@ -328,6 +328,62 @@ def redis_forgets(report):
         report.equal("all that comes later is counted", fleet.settled(counted + 600), counted + 600)
 
 
+def a_leader_dies_while_it_removes(report):
+    """The store has the release as removed, and nobody was told."""
+    with Replicas() as fleet:
+        leader = fleet.led()
+        status, body = fleet.control(leader).put(SPLIT)
+        report.equal("started", (status, body.get("revision")), (200, 1))
+        time.sleep(HOLDS)
+        fleet.redis.call(["HINCRBY", "sluice:{state}:revisions:release", "m", 1],
+                         ["HSET", "sluice:{state}:documents:release", "m",
+                          '2 {"removed":true,"declared":""}'])
+        fleet.servers[leader].kill()
+        after = fleet.led(15)
+        report.check("another decides", after not in (None, leader), after)
+        told = fleet.control(after).get()
+        report.equal("it is removed", (told["policy"], told["revision"]), ("none", 2))
+        time.sleep(HOLDS)
+        left = [i for i in range(3) if i != leader]
+        report.equal("everywhere", set.union(
+            *(set(arms_of(fleet.servers[i], USERS[:50]).values()) for i in left)), {"v4"})
+        status, body = fleet.control(after).put(SPLIT)
+        report.equal("another begins", (status, body.get("revision")), (200, 3))
+
+
+COPY = """
+for _, key in ipairs(redis.call('KEYS', ARGV[2] .. '*')) do redis.call('DEL', key) end
+for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
+  redis.call('RESTORE', ARGV[2] .. string.sub(key, #ARGV[1] + 1), 0, redis.call('DUMP', key))
+end
+return 'copied'
+"""
+
+
+def redis_is_behind(report):
+    """A failover to a copy that lacks the newest: what was answered holds all the same."""
+    with Replicas() as fleet:
+        fleet.led()
+        status, _ = fleet.control(0).put({**CANARY, "start": 50, "interval": "60s"})
+        report.equal("started", status, 200)
+        time.sleep(HOLDS)
+
+        def copy(one, other):
+            reply = fleet.redis.call(["EVAL", COPY, 0, one, other])
+            report.check("copied", b"copied" in reply, reply)
+        copy("sluice:{state}:", "behind:{state}:")
+        report.equal("taken back", fleet.control(1).act("rollback")[0], 200)
+        time.sleep(HOLDS)
+        copy("behind:{state}:", "sluice:{state}:")
+        report.check("it is stored again", wait_until(
+            lambda: "kept" in words(fleet.control(1).get()), 10) is not None,
+            fleet.control(1).get()["history"])
+        report.equal("it stays taken back", fleet.control(2).get()["state"], "rolled_back")
+        time.sleep(HOLDS)
+        report.equal("everywhere", set.union(
+            *(set(arms_of(server, USERS[:50]).values()) for server in fleet.servers)), {"v1"})
+
+
 def one_is_cut_off(report):
     with Replicas() as fleet:
         leader = fleet.led()
@@ -437,5 +493,6 @@ def answers_get_lost(report):
 if __name__ == "__main__":
     Report("fleet").run(one_decides, feedback_anywhere, steps_at_the_same_time,
                         a_start_waits_for_everybody, a_bad_canary,
-                        a_leader_is_killed, redis_ends, redis_forgets, one_is_cut_off,
+                        a_leader_is_killed, redis_ends, redis_forgets,
+                        a_leader_dies_while_it_removes, redis_is_behind, one_is_cut_off,
                         cut_off_before_a_step, answers_get_lost)
