@@ -194,6 +194,26 @@ Result<void> check_single(const Stack& stack) {
   return {};
 }
 
+void tell_what_serves(const Stack& stack) {
+  const auto table = stack.tables().get();
+  const auto serving = std::ranges::count_if(
+      table->models, [](const auto& model) { return model.second->can_serve(); });
+  log::info("serving " + std::to_string(serving) + " of " + std::to_string(table->models.size()) +
+            (table->models.size() == 1 ? " model" : " models"));
+  if (table->models.empty())
+    log::warn("there are no models here yet; every prediction answers 404");
+}
+
+// A load cannot be broken off but by the end of the process.
+[[noreturn]] void end_while_loading(Stack& stack, Frontends& frontends, Millis drain_timeout) {
+  let_interrupt();
+  log::info("stopped, while models were still being loaded: what is in flight is answered");
+  stack.announce_drain();
+  frontends.drain(drain_timeout);
+  stack.keep_log();
+  std::_Exit(kSuccess);
+}
+
 int serve(Reloader& reloader) {
   const ServeOptions options = reloader.now();
   set_up_memory();
@@ -205,6 +225,8 @@ int serve(Reloader& reloader) {
     engines::register_builtin(registry, engine_options);
   });
   if (!probe) return complain(probe.error());
+  // After it: what tries models keeps the limit that it was started with.
+  transport::raise_descriptor_limit();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   auto repository = repository_options(options);
   auto remote = remote_options(options, repository.live.poll);
@@ -231,12 +253,7 @@ int serve(Reloader& reloader) {
     signal = std::max(signal, signal_within(Millis(20)));
     if (!stops(signal)) continue;
     if (!(*stack)->tables().get()->loading) break;  // just now: it ends as one that is ready
-    let_interrupt();
-    log::info("stopped, while models were still being loaded: what is in flight is answered");
-    (*stack)->announce_drain();
-    frontends.drain(reloader.now().drain_timeout);
-    (*stack)->keep_log();
-    std::_Exit(kSuccess);
+    end_while_loading(**stack, frontends, reloader.now().drain_timeout);
   }
   auto loaded = loading.get();
   // A client may have set another since the server was ready: then that one stays.
@@ -248,13 +265,7 @@ int serve(Reloader& reloader) {
     (*stack)->keep_log();
     std::_Exit(code);
   }
-  const auto table = (*stack)->tables().get();
-  const auto serving = std::ranges::count_if(
-      table->models, [](const auto& model) { return model.second->can_serve(); });
-  log::info("serving " + std::to_string(serving) + " of " + std::to_string(table->models.size()) +
-            (table->models.size() == 1 ? " model" : " models"));
-  if (table->models.empty())
-    log::warn("there are no models here yet; every prediction answers 404");
+  tell_what_serves(**stack);
   for (; !stops(signal); signal = signal_within(std::chrono::hours(1))) {
     if (signal == SIGHUP) reloader.reload(**stack, frontends.settings());
   }

@@ -36,14 +36,14 @@ Result<void> begin_rest(transport::Exchange& exchange, Request& request) {
   SLUICE_CHECK(check_name(names[1], "version"));
   SLUICE_TRY(request.deadline, read_deadline(head, request.arrived));
   if (const auto id = head.find("x-request-id"); id && id->size() <= kMaxId) {
-    request.request_id = *id;
+    request.request_id = request.arena.copy(*id);  // who looks back at it does so without the head
   }
   return read_user(head, request);
 }
 
 Result<void> read_user(const transport::RequestHead& head, Request& request) {
   const auto user = head.find("x-user-id");
-  return user ? set_user(request, *user) : Result<void>();
+  return user ? set_user(request, request.arena.copy(*user)) : Result<void>();
 }
 
 Result<std::string_view> asked_version(const transport::RequestHead& head, std::string_view named,

@@ -61,6 +61,33 @@ Result<void> check_type(const RequestHead& head, BodyKind kind) {
   return unsupported("the body must be JSON: send Content-Type: application/json");
 }
 
+std::string_view without_port(std::string_view authority, std::string_view port) {
+  if (authority.ends_with(port)) authority.remove_suffix(port.size());
+  return authority;
+}
+
+// Whether a browser says that the request comes from a page of another host or port. The scheme may
+// differ: a proxy in front may speak TLS.
+bool is_foreign(std::string_view origin, std::string_view host) {
+  const auto scheme = origin.find("://");
+  if (scheme == std::string_view::npos) return true;  // "null": a page that has no origin
+  const std::string_view usual = iequals(origin.substr(0, scheme), "https") ? ":443" : ":80";
+  return !iequals(without_port(origin.substr(scheme + 3), usual), without_port(host, usual));
+}
+
+// Whoever reaches the management listener may change things; the web pages that his browser shows
+// may not, and a browser sends some requests for them without asking.
+Result<void> check_origin(const RequestHead& head) {
+  if (!head.management || head.method == "GET" || head.method == "HEAD") return {};
+  if (head.method == "OPTIONS") return {};
+  const auto origin = head.find("origin");
+  if (!origin || !is_foreign(*origin, head.find("host").value_or(std::string_view()))) return {};
+  return fail(Code::kPermissionDenied, "foreign_origin",
+              "the request comes from a web page of another origin ('" + printable(*origin) +
+                  "'), which may change nothing here: send it without the header Origin, or from "
+                  "a page of the address that its Host header names");
+}
+
 Error not_found_error() {
   return Error{Code::kNotFound,
                "no_such_route",
@@ -151,6 +178,7 @@ bool Router::serves(const Endpoint& endpoint) const {
 
 Result<void> Router::admit_route(const Route& route, const RequestHead& head,
                                  Admission& out) const {
+  SLUICE_CHECK(check_origin(head));
   const Endpoint& endpoint = *route.endpoint;
   if (endpoint.surface == Surface::kModelControl && !options_.model_control) {
     return unavailable("not_enabled",

@@ -2,8 +2,8 @@
 //
 // A front end gives a handler for each of its lines; a connection asks `admit` with a head, which
 // decides everything that can be known before the body: the route, who may call it, the method, the
-// media type and coding, the size. What is refused is told in the form of the API that the path
-// belongs to.
+// page that a browser sends it for, the media type and coding, the size. What is refused is told in
+// the form of the API that the path belongs to.
 //
 // Thread-safety: handlers are given before the server starts; afterwards read-only.
 #pragma once

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace sluice::transport {
@@ -68,5 +69,21 @@ class Buffer {
   std::size_t end_ = 0;
   std::size_t capacity_ = 0;
 };
+
+// Of output whose first `sent` bytes have left: gives these up once they are much, since a backlog
+// that never ends would keep all that was ever sent. Moves at most as many bytes as it gives up.
+inline void drop_sent(std::string& out, std::size_t& sent) {
+  constexpr std::size_t kFew = std::size_t{64} << 10;
+  constexpr std::size_t kMostKept = std::size_t{1} << 20;
+  if (sent == out.size()) {
+    out.clear();
+    if (out.capacity() > kMostKept) out.shrink_to_fit();
+  } else if (sent >= kFew && sent >= out.size() - sent) {
+    out.erase(0, sent);
+  } else {
+    return;
+  }
+  sent = 0;
+}
 
 }  // namespace sluice::transport

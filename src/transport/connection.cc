@@ -130,6 +130,7 @@ bool Connection::send_all() {
         ::send(socket_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
     if (bytes >= 0) {
       sent_ += static_cast<std::size_t>(bytes);
+      drop_sent(out_, sent_);
       continue;
     }
     if (errno == EINTR) continue;
@@ -137,7 +138,6 @@ bool Connection::send_all() {
     if (!write_waits_) close();
     return false;
   }
-  if (sent_ > 0) on_flushed();
   return true;
 }
 
@@ -148,12 +148,6 @@ void Connection::begin_linger() {
   in_.clear();
   if (eof_) return close();
   read_on();
-}
-
-void Connection::on_flushed() {
-  sent_ = 0;
-  out_.clear();
-  if (out_.capacity() > kMaxUnsent) out_.shrink_to_fit();
 }
 
 void Connection::on_writable() {

@@ -55,7 +55,6 @@ class Connection final : public EventLoop::Watcher,
   void on_eof();
   bool send_all();
   void begin_linger();
-  void on_flushed();
   void on_writable();
 
   IoThread& io_;

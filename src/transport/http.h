@@ -30,10 +30,12 @@ struct HttpLimits {
   std::size_t body = std::size_t{64} << 20;
   std::size_t chunks = 65536;
   std::size_t chunk_extension = 256;
-  std::size_t connections = 10000;
+  std::size_t connections = 10000;              // of the public listeners
+  std::size_t output = std::size_t{256} << 20;  // of an HTTP/2 connection, not yet taken
   std::chrono::milliseconds head_timeout{10'000};
   std::chrono::milliseconds body_timeout{10'000};  // without a byte
   std::chrono::milliseconds idle_timeout{75'000};
+  std::chrono::milliseconds unread_timeout{60'000};  // HTTP/2: without a byte taken
 };
 
 struct Header {

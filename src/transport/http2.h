@@ -5,7 +5,8 @@
 //
 // Floods are bounded: streams per connection, header bytes and fields, resets a second in either
 // direction (CVE-2023-44487, CVE-2025-8671), acknowledgements that wait; CONTINUATION frames are
-// bounded by nghttp2 itself (CVE-2024-28182) and by the header limit here.
+// bounded by nghttp2 itself (CVE-2024-28182) and by the header limit here; answers that the client
+// does not take, by their bytes and by time.
 //
 // Thread-safety: lives on its I/O thread.
 #pragma once
@@ -44,6 +45,17 @@ class Http2 final : public Protocol {
   void reset(std::int32_t stream, std::uint32_t code);
   void ready(std::shared_ptr<Http2Stream> stream) { ready_.push_back(std::move(stream)); }
 
+  // Bytes of answers that all streams together hold and the session has not taken.
+  std::size_t waiting_output() const { return waiting_output_; }
+  void output_added(std::size_t bytes) { waiting_output_ += bytes; }
+  void output_dropped(std::size_t bytes) { waiting_output_ -= bytes; }
+  void output_taken(std::size_t bytes) {
+    waiting_output_ -= bytes;
+    last_taken_ = connection_.io().loop().now();
+  }
+  // When the session last took some, of whatever stream.
+  std::chrono::steady_clock::time_point last_taken() const { return last_taken_; }
+
  private:
   friend struct Http2Callbacks;
 
@@ -60,6 +72,8 @@ class Http2 final : public Protocol {
   bool in_read_ = false;
   bool send_planned_ = false;
   bool failed_ = false;
+  std::size_t waiting_output_ = 0;
+  std::chrono::steady_clock::time_point last_taken_{};
 
   std::chrono::steady_clock::time_point resets_since_{};
   int resets_ = 0;

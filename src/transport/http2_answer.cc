@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/text.h"
 #include "transport/connection.h"
 #include "transport/gzip.h"
 #include "transport/http2.h"
@@ -23,8 +24,6 @@ ssize_t read_callback(nghttp2_session*, std::int32_t, std::uint8_t* to, std::siz
                       std::uint32_t* flags, nghttp2_data_source* source, void*) {
   return static_cast<Http2Stream*>(source->ptr)->read_output(to, room, flags);
 }
-
-constexpr std::size_t kMaxBufferedOutput = std::size_t{256} << 20;
 
 }  // namespace
 
@@ -91,7 +90,10 @@ void Http2Stream::write_response(Response response) {
     more.emplace_back(lower, std::move(value));
   }
   const bool with_body = !response.body.empty() && head_.method != "HEAD";
-  out_ = std::move(response.body);
+  if (with_body) {
+    out_ = std::move(response.body);
+    output_added(out_.size());
+  }
   out_complete_ = true;
   submit_headers(response.status, more, with_body);
 }
@@ -126,9 +128,14 @@ void Http2Stream::submit_grpc_headers() {
 void Http2Stream::write_message(std::string_view message) {
   if (call_ended_ || http2_ == nullptr) return;
   if (!headers_sent_) submit_grpc_headers();
-  if (out_.size() - out_sent_ + message.size() > kMaxBufferedOutput) {
-    return end_call(Code::kResourceExhausted, "the client does not read its answers");
+  const std::size_t limit = connection_->io().services().limits.output;
+  if (message.size() > limit) {
+    return end_call(Code::kResourceExhausted,
+                    "the answer is larger than " + human_bytes(limit) + ", which is the limit");
   }
+  // One answer may always wait; more of them while all streams together hold little enough.
+  if (unsent() > 0 && http2_->waiting_output() + message.size() > limit) return give_up();
+  const std::size_t before = out_.size();
   if (response_gzip_) {
     const auto small = gzip(message);
     append_grpc_prefix(out_, true, small.size());
@@ -137,6 +144,7 @@ void Http2Stream::write_message(std::string_view message) {
     append_grpc_prefix(out_, false, message.size());
     out_ += message;
   }
+  output_added(out_.size() - before);
   if (deferred_) {
     deferred_ = false;
     nghttp2_session_resume_data(http2_->session(), id_);
@@ -173,6 +181,34 @@ void Http2Stream::submit_trailers() {
   nghttp2_submit_trailer(http2_->session(), id_, trailers.data(), status_text_.empty() ? 1 : 2);
 }
 
+// Just now, to what waits.
+void Http2Stream::output_added(std::size_t bytes) {
+  if (unsent() == bytes) last_taken_ = connection_->io().loop().now();
+  http2_->output_added(bytes);
+}
+
+// The client has taken nothing of what waits, and sent nothing, for long. Where the stream's own
+// window is open, others may only have been before it: then any byte that left is a good sign.
+bool Http2Stream::unread(std::chrono::steady_clock::time_point now) const {
+  if (unsent() == 0) return false;
+  auto moved = std::max(last_taken_, last_data_);
+  if (nghttp2_session_get_stream_remote_window_size(http2_->session(), id_) > 0) {
+    moved = std::max(moved, http2_->last_taken());
+  }
+  return now - moved > connection_->io().services().limits.unread_timeout;
+}
+
+// What waits goes at once: the reset may itself have to wait for a client that does not read.
+void Http2Stream::give_up() {
+  answered_ = true;
+  call_ended_ = true;
+  gone_ = true;
+  http2_->output_dropped(unsent());
+  out_sent_ = out_.size();
+  drop_sent(out_, out_sent_);
+  http2_->reset(id_, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 ssize_t Http2Stream::read_output(std::uint8_t* to, std::size_t room, std::uint32_t* flags) {
   const std::size_t left = out_.size() - out_sent_;
   if (left == 0 && !out_complete_) {
@@ -182,6 +218,8 @@ ssize_t Http2Stream::read_output(std::uint8_t* to, std::size_t room, std::uint32
   const std::size_t bytes = std::min(left, room);
   std::memcpy(to, out_.data() + out_sent_, bytes);
   out_sent_ += bytes;
+  http2_->output_taken(bytes);
+  last_taken_ = http2_->last_taken();
   if (bytes == left && out_complete_) {
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (kind_ == Kind::kGrpc) {
@@ -189,10 +227,8 @@ ssize_t Http2Stream::read_output(std::uint8_t* to, std::size_t room, std::uint32
       submit_trailers();
     }
   }
-  if (bytes == left) {
-    out_.clear();
-    out_sent_ = 0;
-  }
+  // What is complete grows no more: moving it would gain nothing.
+  if (bytes == left || !out_complete_) drop_sent(out_, out_sent_);
   return static_cast<ssize_t>(bytes);
 }
 

@@ -111,6 +111,8 @@ bool Http2Stream::parse_pseudo_headers() {
     if (name == ":authority") authority = value;
     if (!name.starts_with(':')) head_.headers.push_back({name, value});
   }
+  // Over this version it replaces Host (RFC 9113, section 8.3.1); whoever asks finds it first.
+  if (!authority.empty()) head_.headers.insert(head_.headers.begin(), Header{"host", authority});
   if (target.size() > connection_->io().services().limits.request_line) {
     refuse_http(414, "target_too_long", "the path is longer than 8 KiB");
     return false;
@@ -226,8 +228,9 @@ std::optional<std::string> Http2Stream::take_message(std::string_view frame) {
   return std::move(*plain);
 }
 
-// A request that stopped in its middle: told once, then cut off.
+// A request that stopped in its middle: told once, then cut off. So is an answer that nobody takes.
 void Http2Stream::tick(std::chrono::steady_clock::time_point now) {
+  if (unread(now)) return give_up();
   if (ended_ || stream_ != nullptr) return;
   if (now - last_data_ <= connection_->io().services().limits.body_timeout) return;
   if (over()) return http2_->reset(id_, NGHTTP2_NO_ERROR);
@@ -270,6 +273,7 @@ void Http2Stream::dispatch() {
 }
 
 void Http2Stream::session_lost() {
+  http2_->output_dropped(unsent());
   http2_ = nullptr;
   gone_ = true;
   if (const auto stream = std::move(stream_); stream != nullptr && !call_ended_) {

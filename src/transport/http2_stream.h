@@ -80,6 +80,10 @@ class Http2Stream final : public Exchange,
   void write_response(Response response);
   void write_message(std::string_view message);
   void end_call(Code code, std::string_view message);
+  std::size_t unsent() const { return out_.size() - out_sent_; }
+  void output_added(std::size_t bytes);
+  bool unread(std::chrono::steady_clock::time_point now) const;
+  void give_up();
   std::string_view target() const;
   void refuse_http(int status, std::string_view reason, std::string_view message);
 
@@ -131,6 +135,8 @@ class Http2Stream final : public Exchange,
   // Answer bytes that the session has not taken yet.
   std::string out_;
   std::size_t out_sent_ = 0;
+  // When it last took some, or the first of what waits came.
+  std::chrono::steady_clock::time_point last_taken_{};
   bool out_complete_ = false;
   bool deferred_ = false;
 };

@@ -1,11 +1,36 @@
 #include "transport/server.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <thread>
 
 #include "transport/listener.h"
 
 namespace sluice::transport {
+namespace {
+
+constexpr std::size_t kMostManagement = 1000;  // connections
+// What public connections leave for the management listener, models and files of the server's own,
+// unless there are so few that they need them all.
+constexpr rlim_t kSpareDescriptors = 64;
+constexpr rlim_t kFewDescriptors = 256;
+
+// The system gives the lowest number that is free: a high one says that few are left.
+bool among_the_last(const Fd& socket) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= kFewDescriptors) return false;
+  return static_cast<rlim_t>(socket.get()) + kSpareDescriptors >= limit.rlim_cur;
+}
+
+}  // namespace
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 Server::Server(Services services, int io_threads) : services_(std::move(services)) {
   services_.draining = &draining_;
@@ -26,7 +51,7 @@ Result<Address> Server::listen(const Address& address, Origin origin, std::strin
   // being accepted.
   SLUICE_TRY(auto listening, listen_on(address, what));
   auto give = [this, origin](Fd socket) {
-    if (open_connections() >= services_.limits.connections) return;  // which closes it
+    if (!has_room(socket, origin.management)) return;  // which closes it
     least_loaded(origin.management).adopt(std::move(socket), origin);
   };
   listeners_.push_back(std::make_shared<Listener>(management_->loop(), std::move(listening.socket),
@@ -40,10 +65,19 @@ IoThread& Server::least_loaded(bool management) {
       io_, {}, [](const std::unique_ptr<IoThread>& io) { return io->connections(); });
 }
 
-std::size_t Server::open_connections() const {
-  std::size_t sum = management_->connections();
+bool Server::has_room(const Fd& socket, bool management) const {
+  if (management) return management_->connections() < kMostManagement;
+  return public_connections() < services_.limits.connections && !among_the_last(socket);
+}
+
+std::size_t Server::public_connections() const {
+  std::size_t sum = 0;
   for (const auto& io : io_) sum += io->connections();
   return sum;
+}
+
+std::size_t Server::open_connections() const {
+  return public_connections() + management_->connections();
 }
 
 void Server::start() {

@@ -4,7 +4,7 @@
 // connection to the I/O thread that has the fewest. (SO_REUSEPORT would spread them by a hash: with
 // two gRPC connections both land on one core half of the time, and a second server on the same port
 // would go unnoticed.) Connections of the management listener stay on its thread, so that it
-// answers under overload.
+// answers under overload; they are counted apart, and public ones leave it some descriptors.
 //
 // Thread-safety: one owner, who calls listen, start and drain_and_stop in this order.
 #pragma once
@@ -22,6 +22,9 @@
 namespace sluice::transport {
 
 class Listener;
+
+// As many descriptors for this process as the system lets it have.
+void raise_descriptor_limit();
 
 class Server {
  public:
@@ -46,6 +49,8 @@ class Server {
 
  private:
   IoThread& least_loaded(bool management);
+  bool has_room(const Fd& socket, bool management) const;
+  std::size_t public_connections() const;
   std::size_t open_connections() const;
 
   std::atomic<bool> draining_{false};
