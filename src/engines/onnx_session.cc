@@ -137,7 +137,10 @@ Result<TensorView> unzip(const OrtValue* raw, const std::vector<std::string>& cl
   Ort::AllocatorWithDefaultOptions allocator;
   const Ort::ConstValue sequence{raw};
   const std::size_t rows = sequence.GetCount();
-  auto out = arena.array<float>(rows * classes.size());
+  TensorView view;
+  view.shape = {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(classes.size())};
+  SLUICE_TRY(const auto count, element_count(view.shape.dims()));
+  auto out = arena.array<float>(count);
   std::ranges::fill(out, 0.0F);
   for (std::size_t row = 0; row < rows; ++row) {
     const Ort::Value map = sequence.GetValue(static_cast<int>(row), allocator);
@@ -154,8 +157,6 @@ Result<TensorView> unzip(const OrtValue* raw, const std::vector<std::string>& cl
       out[row * classes.size() + index] = static_cast<float>(number_at(value_tensor, i));
     }
   }
-  TensorView view;
-  view.shape = {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(classes.size())};
   view.data = std::as_bytes(out);
   return view;
 }
@@ -165,15 +166,12 @@ bool rows_then_fixed(const TensorSpec& spec) {
          std::ranges::all_of(spec.row_dims(), [](std::int64_t dim) { return dim > 0; });
 }
 
-// An uninitialised tensor of `spec` with `rows` rows.
-TensorView allocate(const TensorSpec& spec, std::int64_t rows, Arena& arena) {
+// An uninitialised tensor of `spec` with `rows` rows. Errors: more than a tensor may hold.
+Result<TensorView> allocate(const TensorSpec& spec, std::int64_t rows, Arena& arena) {
   TensorView out;
   out.dtype = spec.dtype;
-  std::size_t count = 1;
-  for (const auto dim : spec.dims) {
-    out.shape.push(dim == -1 ? rows : dim);
-    count *= static_cast<std::size_t>(dim == -1 ? rows : dim);
-  }
+  for (const auto dim : spec.dims) out.shape.push(dim == -1 ? rows : dim);
+  SLUICE_TRY(const auto count, element_count(out.shape.dims()));
   out.data = arena.array<std::byte>(count * size_of(spec.dtype));
   return out;
 }
@@ -269,7 +267,9 @@ void OnnxModel::learn_output_shapes() {
   std::vector<TensorView> inputs;
   for (const auto& spec : signature_.inputs) {
     if (spec.dtype == DType::kString) return;
-    inputs.push_back(allocate(spec, 2, arena));
+    const auto input = allocate(spec, 2, arena);
+    if (!input) return;
+    inputs.push_back(*input);
     std::memset(const_cast<std::byte*>(inputs.back().data.data()), 0, inputs.back().data.size());
   }
   std::vector<TensorView> outputs(signature_.outputs.size());
@@ -303,7 +303,7 @@ Result<void> OnnxModel::run_on(Memory memory, std::span<const TensorView> inputs
     for (std::size_t i = 0; i < inputs.size(); ++i) wrap(inputs[i], memory_, &in[i]);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (!kinds_[i].preallocate) continue;
-      outputs[i] = allocate(signature_.outputs[i], inputs[0].shape[0], arena);
+      SLUICE_TRY(outputs[i], allocate(signature_.outputs[i], inputs[0].shape[0], arena));
       if (memory == Memory::kDirty) {
         std::memset(const_cast<std::byte*>(outputs[i].data.data()), 0xA5, outputs[i].data.size());
       }

@@ -133,11 +133,12 @@ class XgboostModel final : public Model {
     const TensorView& rows = inputs[0];
     if (trees_) {
       const auto count = static_cast<std::size_t>(rows.shape[0]);
-      auto answers = arena.array<float>(count * trees_->groups());
+      outputs[0].shape = {rows.shape[0], static_cast<std::int64_t>(trees_->groups())};
+      SLUICE_TRY(const auto values, element_count(outputs[0].shape.dims()));
+      auto answers = arena.array<float>(values);
       trees_->predict({reinterpret_cast<const float*>(rows.data.data()), count * columns_},
                       answers);
       outputs[0].dtype = DType::kFloat32;
-      outputs[0].shape = {rows.shape[0], static_cast<std::int64_t>(trees_->groups())};
       outputs[0].data = std::as_bytes(answers);
       return {};
     }

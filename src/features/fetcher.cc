@@ -119,6 +119,7 @@ bool Fetcher::join(const RowKey& key, Waiter waiter) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
   const auto [flight, made] = shard.flights.try_emplace(key);
+  flight->second.until = std::max(flight->second.until, waiter.gathering->due);
   if (made) {
     flight->second.first = std::move(waiter);
   } else {
@@ -141,7 +142,7 @@ Fetcher::Began Fetcher::fetch(const std::shared_ptr<Gathering>& gathering,
   std::vector<Task> tasks;
   for (auto& want : wants) {
     if (join(want.key, {gathering, want.place})) continue;
-    tasks.push_back({std::move(want.lookup), want.key, std::move(want.entity), gathering->due});
+    tasks.push_back({std::move(want.lookup), want.key, std::move(want.entity)});
   }
   mine.bump(&Counters::joined, wants.size() - tasks.size());
   enqueue(std::move(tasks));
@@ -219,14 +220,11 @@ void Fetcher::work() {
 void Fetcher::run(std::vector<Task> tasks) {
   std::vector<std::shared_ptr<Gathering>> ready;
   const auto began = Clock::now();
+  auto until = began;
   // Nobody waits for these any more: a store that was slow would never catch up with them.
-  std::erase_if(tasks, [&](const Task& task) {
-    const bool late = task.until < began;
-    if (late) land(task, nullptr, Trouble::kLate, ready);
-    return late;
-  });
+  std::erase_if(tasks, [&](const Task& task) { return landed_late(task, began, until, ready); });
   if (!tasks.empty()) {
-    auto rows = read(tasks, began);
+    auto rows = read(tasks, began, until);
     for (std::size_t i = 0; i < tasks.size(); ++i) {
       if (!rows) {
         land(tasks[i], nullptr, trouble_of(rows.error()), ready);
@@ -244,17 +242,36 @@ void Fetcher::run(std::vector<Task> tasks) {
   if (!ready.empty()) ended_(std::move(ready));
 }
 
-Result<std::vector<FeatureRow>> Fetcher::read(const std::vector<Task>& tasks, TimePoint began) {
+bool Fetcher::landed_late(const Task& task, TimePoint now, TimePoint& until,
+                          std::vector<std::shared_ptr<Gathering>>& ready) {
+  Flight flight;
+  {
+    // Looked at and taken out under one lock: who comes in between would be late with the others.
+    Shard& shard = shard_of(task.key);
+    const std::lock_guard lock(shard.mutex);
+    const auto found = shard.flights.find(task.key);
+    if (found == shard.flights.end()) return true;
+    if (found->second.until >= now) {
+      until = std::max(until, found->second.until);
+      return false;
+    }
+    flight = std::move(found->second);
+    shard.flights.erase(found);
+  }
+  settle_all(std::move(flight), nullptr, Trouble::kLate, ready);
+  return true;
+}
+
+Result<std::vector<FeatureRow>> Fetcher::read(const std::vector<Task>& tasks, TimePoint began,
+                                              TimePoint until) {
   const std::size_t keys = tasks[0].lookup->lookup.keys.size();
   std::vector<std::string_view> values;
   values.reserve(tasks.size() * keys);
   std::vector<EntityValues> entities;
   entities.reserve(tasks.size());
-  auto until = began;
   for (const auto& task : tasks) {
     unpack(task.entity, values);
     entities.emplace_back(values.data() + entities.size() * keys, keys);
-    until = std::max(until, task.until);
   }
   std::vector<FeatureRow> rows(tasks.size());
   auto read = tasks[0].lookup->reader->read(entities, rows, until + kGrace);
@@ -292,6 +309,11 @@ void Fetcher::land(const Task& task, const std::shared_ptr<const KeptRow>& row, 
     flight = std::move(found->second);
     shard.flights.erase(found);
   }
+  settle_all(std::move(flight), row, trouble, ready);
+}
+
+void Fetcher::settle_all(Flight flight, const std::shared_ptr<const KeptRow>& row, Trouble trouble,
+                         std::vector<std::shared_ptr<Gathering>>& ready) {
   settle(std::move(flight.first), row, trouble, ready);
   for (auto& waiter : flight.others) settle(std::move(waiter), row, trouble, ready);
 }

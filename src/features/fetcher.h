@@ -125,13 +125,13 @@ class Fetcher {
   struct Flight {
     Waiter first;
     std::vector<Waiter> others;
+    TimePoint until;  // the longest that one of them waits; whoever joins may raise it
   };
   // One entity that is to be asked for.
   struct Task {
     std::shared_ptr<const ReadLookup> lookup;
     RowKey key;
     std::string entity;
-    TimePoint until;  // the longest that somebody waits for it
   };
   struct alignas(64) Shard {
     std::mutex mutex;
@@ -159,8 +159,15 @@ class Fetcher {
   // Takes what goes in one call: of one look-up, as many as a reader takes.
   std::vector<Task> take(std::unique_lock<std::mutex>& lock);
   void run(std::vector<Task> tasks);
-  // The rows of these tasks, or why there are none.
-  Result<std::vector<FeatureRow>> read(const std::vector<Task>& tasks, TimePoint began);
+  // True: nobody waits for it any more, and its flight has landed. Else `until` is raised to the
+  // longest that somebody does.
+  bool landed_late(const Task& task, TimePoint now, TimePoint& until,
+                   std::vector<std::shared_ptr<Gathering>>& ready);
+  // The rows of these tasks, for which somebody waits `until` then, or why there are none.
+  Result<std::vector<FeatureRow>> read(const std::vector<Task>& tasks, TimePoint began,
+                                       TimePoint until);
+  static void settle_all(Flight flight, const std::shared_ptr<const KeptRow>& row, Trouble trouble,
+                         std::vector<std::shared_ptr<Gathering>>& ready);
   static void settle(Waiter waiter, const std::shared_ptr<const KeptRow>& row, Trouble trouble,
                      std::vector<std::shared_ptr<Gathering>>& ready);
   void land(const Task& task, const std::shared_ptr<const KeptRow>& row, Trouble trouble,

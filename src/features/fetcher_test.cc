@@ -194,6 +194,41 @@ TEST_F(Fetching, NobodyWaitsLongerThanTheirTime) {
   EXPECT_EQ(fetcher_.counts().late, 1U);
 }
 
+TEST_F(Fetching, WhoJoinsOneWithLessTimeHasItsOwn) {
+  store_->hold();
+  begin({"u2"}, kWaits);
+  store_->wait_for_calls(1);
+  const auto hasty = begin({"u1"}, kWaits, 50ms);
+  const auto patient = begin({"u1"}, kWaits);
+  // The hasty one's time is over before the store's thread comes to it.
+  EXPECT_EQ(ended(1)[0], hasty);
+  EXPECT_EQ(hasty->trouble.load(), Trouble::kLate);
+  store_->let_go();
+  ended(2);
+  EXPECT_EQ(patient->trouble.load(), Trouble::kNone);
+  ASSERT_NE(patient->arrived[0], nullptr);
+  EXPECT_TRUE(patient->arrived[0]->known);
+  const auto calls = store_->calls();
+  ASSERT_EQ(calls.size(), 2U);
+  EXPECT_EQ(calls[1], (std::vector<std::string>{"u1"}));
+  EXPECT_EQ(fetcher_.counts().joined, 1U);
+}
+
+TEST_F(Fetching, WhatNobodyWaitsForAnyMoreIsNotAskedFor) {
+  store_->hold();
+  begin({"u2"}, kWaits);
+  store_->wait_for_calls(1);
+  begin({"u1"}, kWaits, 20ms);
+  begin({"u1"}, kWaits, 10ms);
+  for (const auto& each : ended(2)) EXPECT_EQ(each->trouble.load(), Trouble::kLate);
+  store_->let_go();
+  ended(1);
+  // Whether this one joins those or comes after them, it is the first that the store hears of.
+  begin({"u1"}, kWaits);
+  EXPECT_EQ(ended(1)[0]->trouble.load(), Trouble::kNone);
+  EXPECT_EQ(store_->calls().size(), 2U);
+}
+
 TEST_F(Fetching, AStoreThatFailsIsLeftAlone) {
   terms_ = {0ms, 0ms};  // each is asked for, however often
   bool shown = false;

@@ -58,6 +58,7 @@ Result<void> place_table(Plan& plan, Signature& signature, bool declared) {
       return bad("names has " + std::to_string(names.size()) + " features, and the model takes " +
                  std::to_string(width));
     }
+    signature.inputs[0].dims[1] = static_cast<std::int64_t>(names.size());
     signature.columns = names;
   }
   SLUICE_TRY(const auto features, match(plan, signature.columns, declared));

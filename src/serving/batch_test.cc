@@ -98,6 +98,35 @@ TEST(LoopBatching, AModelThatMixesRowsIsLeftAlone) {
   EXPECT_EQ(fixture.model->sizes(), (Sizes{2, 1, 1, 1, 1})) << "from now on everybody runs alone";
 }
 
+TEST(LoopBatching, WantOfMemoryEndsRequestsAndNothingElse) {
+  Fixture fixture;
+  fixture.ask({1});
+  fixture.ask({-2});
+  fixture.turn();
+  EXPECT_EQ(fixture.values(0), Floats{2});
+  EXPECT_EQ(fixture.client.answer(1).reason, "out_of_memory");
+}
+
+TEST(FailedBatch, WhereNoRowIsToBlameNobodyRunsAgain) {
+  const Doubling doubling;
+  Client client;
+  std::array members = {client.request({1}), client.request({-3})};
+  doubling.execution->run(members);
+  EXPECT_EQ(doubling.model->sizes(), Sizes{2});
+  for (const auto& member : members) EXPECT_EQ(member->reply.error->reason, "away");
+}
+
+TEST(FailedBatch, WhoIsLateDoesNotRunAgain) {
+  const Doubling doubling;
+  Client client;
+  std::array members = {client.request({-1}), client.request({1})};
+  members[1]->deadline = Clock::now() - 1ms;
+  doubling.execution->run(members);
+  EXPECT_EQ(doubling.model->sizes(), (Sizes{2, 1}));
+  EXPECT_EQ(members[0]->reply.error->message, "a bad row");
+  EXPECT_EQ(members[1]->reply.error->code, Code::kDeadlineExceeded);
+}
+
 TEST(LoopBatching, RequestsThatNobodyFlushesAreAnsweredOnce) {
   auto fixture = std::make_unique<Fixture>();
   fixture->ask({1});

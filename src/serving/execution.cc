@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <new>
 
 #include "core/sample.h"
 #include "core/tensor_rows.h"
 #include "serving/batch.h"
+#include "serving/late.h"
 
 namespace sluice::serving {
 namespace {
@@ -20,6 +22,7 @@ Result<void> put_row(TensorView& whole, const TensorView& part, std::size_t row,
   if (row == 0) {
     whole = part;
     if (whole.shape.rank() > 0) whole.shape[0] *= static_cast<std::int64_t>(rows);
+    SLUICE_CHECK(element_count(whole.shape.dims()));
     whole.data = {};
     whole.strings = {};
     if (part.dtype == DType::kString) {
@@ -46,6 +49,18 @@ Result<void> put_row(TensorView& whole, const TensorView& part, std::size_t row,
   return {};
 }
 
+// What an engine throws for want of memory ends the request, not the process.
+template <class Run>
+auto within_memory(Run run) -> decltype(run()) {
+  try {
+    return run();
+  } catch (const std::bad_alloc&) {
+    return unavailable("out_of_memory",
+                       "there is not enough memory to run the model on this input; send fewer rows "
+                       "at once");
+  }
+}
+
 }  // namespace
 
 Execution::Execution(std::unique_ptr<Model> loaded, Signature signature, OutputPlan plan,
@@ -70,14 +85,12 @@ void Execution::run(std::span<RequestPtr> members) const {
   {
     const auto turn = take_turn();
     if (fault_ != nullptr) fault_->strike();
-    ran = run_batch(*loaded_, members, rows, *arena);
+    ran = within_memory([&] { return run_batch(*loaded_, members, rows, *arena); });
   }
   const auto ended = Clock::now();
   if (!ran) {
-    // A row that the model cannot take spoils the batch: each for itself, only the guilty fails.
     if (ran.error().reason == "not_batchable") batchable_ = false;
-    for (auto& member : members) run_alone(*member);
-    return;
+    return run_apart(members, ran.error());
   }
   costs_.observe(rows, ended - began);
   tally_->executed(rows, ended - began);
@@ -87,6 +100,21 @@ void Execution::run(std::span<RequestPtr> members) const {
     member->run_rows = rows;
     member->kept = arena;
     conclude(*member, {});
+  }
+}
+
+// A row that the model cannot take spoils the batch: each for itself, only the guilty fails. Where
+// no row is to blame each would only wait again, behind the others.
+void Execution::run_apart(std::span<RequestPtr> members, const Error& error) const {
+  const bool nobody = error.code == Code::kUnavailable && error.reason != "out_of_memory";
+  for (auto& member : members) {
+    if (nobody) {
+      conclude(*member, Failure(error));
+    } else if (is_late(*member, Clock::now())) {
+      member->reply.error = late_error(*member);
+    } else {
+      run_alone(*member);
+    }
   }
 }
 
@@ -130,7 +158,7 @@ Result<void> Execution::run_aside(Request& request) const {
 
 Result<Attributions> Execution::explain(std::span<const TensorView> inputs, Arena& arena) const {
   const auto turn = take_turn();
-  return loaded_->explain(inputs, arena);
+  return within_memory([&] { return loaded_->explain(inputs, arena); });
 }
 
 void Execution::run_on(const HostedModel& model, Request& request) const {
@@ -151,8 +179,9 @@ void Execution::conclude(Request& request, Result<void> ran) const {
 
 Result<void> Execution::predict(Request& request) const {
   if (!request.wants_prediction) return {};
-  SLUICE_TRY(request.reply.prediction,
-             interpret(plan_, request.reply.outputs, request.rows, request.arena));
+  SLUICE_TRY(request.reply.prediction, within_memory([&] {
+               return interpret(plan_, request.reply.outputs, request.rows, request.arena);
+             }));
   return {};
 }
 
@@ -164,8 +193,10 @@ Result<void> Execution::run_model(const Model& model, Request& request) const {
   request.reply.outputs = request.arena.array<TensorView>(signature_.outputs.size());
   std::ranges::fill(request.reply.outputs, TensorView{});
   const bool row_by_row = request.rows > 1 && takes_single_rows();
-  return row_by_row ? run_rows(model, request)
-                    : model.run(request.inputs, request.reply.outputs, request.arena);
+  return within_memory([&] {
+    return row_by_row ? run_rows(model, request)
+                      : model.run(request.inputs, request.reply.outputs, request.arena);
+  });
 }
 
 bool Execution::takes_single_rows() const {

@@ -60,6 +60,8 @@ class Execution {
 
  private:
   void run_alone(Request& request) const;
+  // After a batch that failed.
+  void run_apart(std::span<RequestPtr> members, const Error& error) const;
   Result<void> run_model(const Model& model, Request& request) const;
   Result<void> run_rows(const Model& model, Request& request) const;
   void conclude(Request& request, Result<void> ran) const;

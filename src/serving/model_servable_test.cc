@@ -276,6 +276,16 @@ TEST(ModelServable, NorBesideWhatIsAskedAside) {
   }
 }
 
+// Else a column more would be a way past the bounds of the others.
+TEST(ModelServable, NamedColumnsSayHowManyThereAre) {
+  ModelConfig config;
+  config.inputs.resize(2);
+  config.inputs[0].name = "age";
+  config.inputs[1].name = "income";
+  const Fixture fixture(config);
+  EXPECT_EQ(fixture.servable->signature().inputs[0].dims, (std::vector<std::int64_t>{-1, 2}));
+}
+
 TEST(ModelServable, WarmUpRunsAsOftenAsSaid) {
   for (const int times : {0, 3}) {
     ModelConfig config;

@@ -110,8 +110,9 @@ void Pipeline::find_or_load(std::string_view model, std::string_view version, Ti
 void Pipeline::take_aim(Request& request, std::shared_ptr<const Servable> servable,
                         std::string_view version) const {
   request.servable = std::move(servable);
-  if (!version.empty()) request.version = request.servable->version().str();
-  request.model = request.servable->model().str();
+  // Copies: another version may answer, and this one end before the request does.
+  if (!version.empty()) request.version = request.arena.copy(request.servable->version().str());
+  request.model = request.arena.copy(request.servable->model().str());
 }
 
 Result<void> Pipeline::aim(Request& request, std::string_view model,

@@ -1,5 +1,7 @@
 #include "serving/testing/fakes.h"
 
+#include <new>
+
 #include "base/snapshot.h"
 
 namespace sluice::serving::testing {
@@ -33,7 +35,10 @@ Result<void> Doubler::run(std::span<const TensorView> inputs, std::span<TensorVi
     --inside_;
     changed_.notify_all();
   }
-  if (std::ranges::find(in, -1.0F) != in.end()) return internal("a bad row");
+  const auto has = [&](float value) { return std::ranges::find(in, value) != in.end(); };
+  if (has(-1)) return internal("a bad row");
+  if (has(-2)) throw std::bad_alloc();
+  if (has(-3)) return unavailable("away", "its process is away");
   auto out = arena.array<float>(in.size());
   std::ranges::transform(in, out.begin(), [](float x) { return 2 * x; });
   outputs[0] = inputs[0];

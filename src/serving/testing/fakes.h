@@ -37,7 +37,8 @@ struct DoublerOptions {
   std::chrono::microseconds takes{0};  // sleeps so long in each run
 };
 
-// x[N,L] → y[N,L] = 2x. Refuses a run that has -1 in it.
+// x[N,L] → y[N,L] = 2x. Refuses a run that has -1 in it, has no memory for one with -2, and is away
+// for one with -3.
 class Doubler final : public Model {
  public:
   struct Run {
