@@ -58,6 +58,12 @@ Failure cold(const std::string& model) {
   return unavailable("cold", "model '" + model + "' is loaded with its first prediction");
 }
 
+// The name is the servable's own: it ends with it.
+void put_on(Request& request, std::shared_ptr<const Servable> servable) {
+  request.servable = std::move(servable);
+  request.model = request.servable->model().str();
+}
+
 }  // namespace
 
 RequestPtr Pipeline::new_request() const {
@@ -109,10 +115,9 @@ void Pipeline::find_or_load(std::string_view model, std::string_view version, Ti
 
 void Pipeline::take_aim(Request& request, std::shared_ptr<const Servable> servable,
                         std::string_view version) const {
-  request.servable = std::move(servable);
-  // Copies: another version may answer, and this one end before the request does.
+  put_on(request, std::move(servable));
+  // A copy: another version may answer in its place.
   if (!version.empty()) request.version = request.arena.copy(request.servable->version().str());
-  request.model = request.arena.copy(request.servable->model().str());
 }
 
 Result<void> Pipeline::aim(Request& request, std::string_view model,
@@ -172,7 +177,7 @@ struct Stages {
       return refuse(request,
                     internal("the routing policy chose a version that is not there").error());
     }
-    request->servable = entry->ready[request->choice.version];
+    put_on(*request, entry->ready[request->choice.version]);
     // Shared only where it is looked at again, after the answer.
     if (!entry->policy->shadows().empty())
       request->shadowed = table.models.find(request->model)->second;
@@ -317,7 +322,7 @@ struct Stages {
     request.warnings.push_back("version '" + std::string(version) +
                                "' answered instead: " + request.reply.error->message);
     request.lead = nullptr;  // who waits for the same answer runs for itself
-    request.servable = found->servable;
+    put_on(request, found->servable);
     request.reply = {};
     return Step::kAgain;
   }
