@@ -25,8 +25,10 @@ Ending ending_of(const Request& request) {
     case Code::kUnknown:
     case Code::kDataLoss: return Ending::kFailed;
     case Code::kUnavailable:
-      // A model whose processes end at fault itself; no room is everybody's.
-      return error->reason == "no_worker" ? Ending::kFailed : Ending::kShed;
+      // A model whose processes end is at fault itself, and so is one that needs more memory than
+      // there is; no room is everybody's.
+      return error->reason == "no_worker" || error->reason == "out_of_memory" ? Ending::kFailed
+                                                                              : Ending::kShed;
     case Code::kDeadlineExceeded:
     case Code::kCancelled:
     case Code::kResourceExhausted: return Ending::kShed;

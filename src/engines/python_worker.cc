@@ -219,8 +219,8 @@ bool PythonWorker::ring(const Fd* with) {
   return full || sent == static_cast<ssize_t>(sizeof(message));
 }
 
-std::string PythonWorker::text_of(const Message& message) const {
-  const auto size = std::min<std::size_t>(message.rows, memory_.bytes().size());
+std::string PythonWorker::text_of(const Message& message, std::size_t most) const {
+  const auto size = std::min<std::size_t>({message.rows, memory_.bytes().size(), most});
   return {reinterpret_cast<const char*>(memory_.bytes().data()), size};
 }
 
@@ -322,7 +322,7 @@ bool PythonWorker::wait_for_ring(Clock::time_point deadline) const {
 WorkerOutcome PythonWorker::read(const Message& answer, const WorkerJob& job, const Message& asked,
                                  std::string& said) const {
   if (answer.kind == kRaisedError) {
-    said = text_of(answer).substr(0, kMaxText);
+    said = text_of(answer, kMaxText);
     if (answer.detail == kMemoryError) return WorkerOutcome::kNoMemory;
     return answer.detail == kInputError ? WorkerOutcome::kBadInput : WorkerOutcome::kRaised;
   }

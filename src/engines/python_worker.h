@@ -86,7 +86,7 @@ class PythonWorker {
   WorkerOutcome slept_for(Message& out);
   WorkerOutcome ring_or_answer(Message& out);
   bool wait_for_ring(Clock::time_point deadline) const;
-  std::string text_of(const Message& message) const;
+  std::string text_of(const Message& message, std::size_t most = SIZE_MAX) const;
   WorkerOutcome read(const Message& answer, const WorkerJob& job, const Message& asked,
                      std::string& said) const;
 

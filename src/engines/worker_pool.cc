@@ -82,14 +82,26 @@ Result<void> WorkerPool::run(WorkerJob job) {
     SLUICE_TRY(const auto lent, take());
     std::string said;
     job.alone = lent.alone;
-    const auto outcome = lent.worker->run(job, said);
-    give_back(lent, outcome);
+    const auto outcome = run_on(lent, job, said);
     if (outcome == WorkerOutcome::kDone) return {};
     // Perhaps it was somebody else who ended it; twice is no accident.
     if (outcome == WorkerOutcome::kDied && ++ended < 2) continue;
     if (outcome == WorkerOutcome::kUnsent && ++unsent < kUnsentTries) continue;
     return failure(outcome, said);
   }
+}
+
+// It is given back whatever happens: where memory is wanting in the middle of it, to be ended.
+WorkerOutcome WorkerPool::run_on(const Lent& lent, const WorkerJob& job, std::string& said) {
+  struct Lending {
+    WorkerPool& pool;
+    const Lent& lent;
+    WorkerOutcome outcome = WorkerOutcome::kDied;
+    ~Lending() { pool.give_back(lent, outcome); }
+  };
+  Lending lending{*this, lent};
+  lending.outcome = lent.worker->run(job, said);
+  return lending.outcome;
 }
 
 Failure WorkerPool::failure(WorkerOutcome outcome, const std::string& said) const {

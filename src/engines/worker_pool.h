@@ -85,6 +85,7 @@ class WorkerPool {
   Failure failure(WorkerOutcome outcome, const std::string& said) const;
   Result<Lent> take();
   void give_back(const Lent& lent, WorkerOutcome outcome);
+  WorkerOutcome run_on(const Lent& lent, const WorkerJob& job, std::string& said);
   Slot* free_slot();
   bool hopeless() const;
 

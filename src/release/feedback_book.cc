@@ -5,10 +5,16 @@
 #include <type_traits>
 
 namespace sluice::release {
+namespace {
+
+// A clock that was set back by more than this was wrong before.
+constexpr WallMillis kSetBack = 3'600'000;
+
+}  // namespace
 
 void FeedbackBook::add(const RequestKey& id, Waiting waiting) {
   // So that after a restart it is told apart from what had expired when it came.
-  waiting.at = std::max(waiting.at, expired_before_);
+  if (expired_before_ - waiting.at < kSetBack) waiting.at = std::max(waiting.at, expired_before_);
   if (waiting.arm >= pending_.size() || !waiting_.try_emplace(id, waiting).second) return;
   order_.emplace_back(id, waiting.at);
   news_.push_back({id, waiting});
@@ -42,7 +48,8 @@ void FeedbackBook::forget_oldest() {
 }
 
 std::vector<Waiting> FeedbackBook::expire(WallMillis before) {
-  expired_before_ = std::max(expired_before_, before);
+  expired_before_ =
+      before + kSetBack < expired_before_ ? before : std::max(expired_before_, before);
   std::vector<Waiting> out;
   // Ordered by arrival: a clock that was set back delays an end, and never brings it forward.
   while (!order_.empty() && order_.front().second < before) {

@@ -184,14 +184,18 @@ void Releases::follow(const Published& published) {
 // What this replica follows is newer: it is what holds if this one leads next, and else whoever
 // leads may know it too.
 void Releases::follow_later(const Published& published) {
-  const auto number = followed_[published.model].number;
-  thread_.post_at(Clock::now() + kToldAgain, [this, published, number] {
-    const auto known = followed_.find(published.model);
-    if (leading_ || closing_ || known == followed_.end() || known->second.number != number) return;
+  const bool planned = put_off_.contains(published.model);
+  put_off_[published.model] = {published, followed_[published.model].number};
+  if (planned) return;
+  thread_.post_at(Clock::now() + kToldAgain, [this, model = published.model] {
+    const auto put_off = put_off_.extract(model).mapped();
+    const auto known = followed_.find(model);
+    const bool same = known != followed_.end() && known->second.number == put_off.followed;
+    if (leading_ || closing_ || !same) return;
     // While the store is away everybody goes on with what he follows.
-    if (!link_->connected()) return follow_later(published);
+    if (!link_->connected()) return follow_later(put_off.published);
     known->second.number = 0;  // then it is newer
-    follow(published);
+    follow(put_off.published);
   });
 }
 

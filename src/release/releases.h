@@ -211,6 +211,11 @@ class Releases {
   std::uint64_t place_ = 0;         // of the last happening that was taken into account
   std::size_t unsaved_ = 0;         // outcomes that were, since the last time that was stored
   std::map<std::string, Published> followed_;
+  struct PutOff {
+    Published published;
+    std::uint64_t followed = 0;  // the number of what is followed meanwhile
+  };
+  std::map<std::string, PutOff> put_off_;  // by model: the last
   struct Awaited {
     std::uint64_t number;
     Clock::time_point until;

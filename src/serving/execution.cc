@@ -90,6 +90,7 @@ void Execution::run(std::span<RequestPtr> members) const {
   const auto ended = Clock::now();
   if (!ran) {
     if (ran.error().reason == "not_batchable") batchable_ = false;
+    arena->reset();  // for want of which it may have failed
     return run_apart(members, ran.error());
   }
   costs_.observe(rows, ended - began);

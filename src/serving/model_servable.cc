@@ -267,8 +267,10 @@ Result<void> name_columns(Signature& signature, const ModelConfig& config) {
                                      " columns, but the model takes " + std::to_string(width));
   }
   // Where the model leaves it open, the names say how many: one column more is a mistake of the
-  // client's, and no way past the bounds of the others.
-  signature.inputs[0].dims[1] = static_cast<std::int64_t>(config.inputs.size());
+  // client's, and no way past the bounds of the others. What is padded is no list of columns.
+  if (!config.batching || !config.batching->pad) {
+    signature.inputs[0].dims[1] = static_cast<std::int64_t>(config.inputs.size());
+  }
   signature.columns.clear();
   for (const auto& column : config.inputs) signature.columns.push_back(column.name);
   return {};

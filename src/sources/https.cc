@@ -48,13 +48,18 @@ std::string_view without_weak(std::string_view etag) {
   return etag.starts_with("W/") ? etag.substr(2) : etag;
 }
 
+bool is_etag(std::string_view tag) { return without_weak(tag).starts_with('"'); }
+
 // Where there is no digest nothing else shows that pieces are of two versions.
 bool is_same(const Object& object, const clients::HttpAnswer& head) {
   if (!object.sha256.empty()) return true;
   const auto total = range_total(head);
   if (total && *total != object.size) return false;
   const auto tag = tag_of(head);
-  return tag.empty() || object.etag.empty() || without_weak(tag) == without_weak(object.etag);
+  // Some servers say a date to HEAD and an ETag to GET.
+  const bool comparable =
+      !tag.empty() && !object.etag.empty() && is_etag(tag) == is_etag(object.etag);
+  return !comparable || without_weak(tag) == without_weak(object.etag);
 }
 
 class WebServer : public ObjectStore {

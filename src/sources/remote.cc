@@ -84,6 +84,7 @@ class Remote final : public Source {
   std::shared_ptr<const Listing> listing_with(const WantedVersion& version) const;
   // What lies beside the file that this was opened for may be other models.
   bool is_one_of_many(const Listing& listing) const;
+  const Object* manifest_of(const WantedVersion& version, const Listing& listing) const;
   Result<void> fetch(DownloadCache::Entry& entry, const WantedVersion& version,
                      const Listing& listing, std::vector<Object> objects);
   Result<std::vector<Downloaded>> download(const DownloadCache::Entry& entry,
@@ -104,7 +105,8 @@ class Remote final : public Source {
   // Of the listing thread.
   Settling settling_;
   KnownTexts texts_;
-  std::vector<Object> kept_;  // as the cache has them
+  bool texts_changed_ = false;  // since they were kept
+  std::vector<Object> kept_;    // as the cache has them
   std::string last_trouble_;
 
   mutable std::mutex mutex_;
@@ -181,10 +183,10 @@ Result<void> Remote::look() {
   std::ranges::sort(objects, {}, &Object::key);
   SLUICE_TRY(auto models, find(objects, [this](const Object& object) { return text_of(object); }));
   // What is not there any more is not remembered.
-  std::erase_if(texts_, [&](const auto& known) {
+  const auto gone = std::erase_if(texts_, [&](const auto& known) {
     return !std::ranges::binary_search(objects, known.first, {}, &Object::key);
   });
-  if (objects != kept_) {
+  if (objects != kept_ || gone > 0 || std::exchange(texts_changed_, false)) {
     cache_->keep_listing(write_listing(objects, texts_));
     kept_ = objects;
   }
@@ -235,6 +237,7 @@ Result<std::string> Remote::text_of(const Object& object) {
   }
   SLUICE_TRY(auto text, read_object(*located_.store, object, kMaxText));
   texts_[object.key] = {version, text};
+  texts_changed_ = true;
   return text;
 }
 
@@ -245,7 +248,10 @@ Result<void> Remote::start_from_cache(const Error& why) {
   if (!text || !read_kept_listing(*text, listing.objects, texts)) return Failure(why);
   auto models = find(listing.objects, [&](const Object& object) -> Result<std::string> {
     const auto known = texts.find(object.key);
-    if (known == texts.end()) return not_found("unreadable", "not in the cache");
+    if (known == texts.end()) {  // it could not be read when the listing was kept
+      return fail(Code::kFailedPrecondition, "unreadable",
+                  "it is not in the cache, and the store cannot be reached now");
+    }
     return known->second.text;
   });
   if (!models) return Failure(why);
@@ -279,25 +285,28 @@ bool Remote::is_one_of_many(const Listing& listing) const {
   if (located_.file.empty()) return listing.models.size() > 1;
   // A pipeline needs what its steps name, whatever it is called.
   if (located_.file.ends_with(".yaml")) return false;
-  return std::ranges::any_of(listing.objects, [&](const Object& object) {
-    return object.key != located_.file && object.key.find('/') == std::string::npos &&
-           layout_.knows(object.key);
-  });
+  return has_another_like(listing.objects, located_.file);
+}
+
+// Null: there is none, or it lies beside many models and is not about one of them.
+const Object* Remote::manifest_of(const WantedVersion& version, const Listing& listing) const {
+  const bool shared = version.directory.empty() && is_one_of_many(listing);
+  if (shared && located_.file.empty()) return nullptr;
+  const auto below = version.directory.empty() ? std::string() : version.directory + "/";
+  const auto found =
+      std::ranges::find(listing.objects, below + std::string(kManifest), &Object::key);
+  return found == listing.objects.end() ? nullptr : &*found;
 }
 
 // The manifest's word on each file is worth more than the store's.
 Result<void> Remote::read_manifest_of(const WantedVersion& version, const Listing& listing,
                                       std::vector<Object>& objects) {
-  const auto below = version.directory.empty() ? std::string() : version.directory + "/";
-  // One that lies beside many models is not about this one alone.
-  const bool shared = version.directory.empty() && is_one_of_many(listing);
-  if (shared && located_.file.empty()) return {};
-  const auto manifest =
-      std::ranges::find(listing.objects, below + std::string(kManifest), &Object::key);
-  if (manifest == listing.objects.end()) return {};
+  const auto* manifest = manifest_of(version, listing);
+  if (manifest == nullptr) return {};
   SLUICE_TRY(const auto text, read_object(*located_.store, *manifest, kMaxText));
   SLUICE_TRY(const auto lines, read_manifest(text));
-  return heed_manifest(lines, version, !shared, objects);
+  const bool whole = !version.directory.empty() || !is_one_of_many(listing);
+  return heed_manifest(lines, version, whole, objects);
 }
 
 Result<std::vector<Downloaded>> Remote::download(const DownloadCache::Entry& entry,
@@ -367,12 +376,7 @@ Result<ModelFile> Remote::open(const WantedVersion& version) {
   const auto listing = listing_with(version);
   if (!listing) return unavailable("changing", "the store has other files of it by now");
   auto objects = objects_of(listing->objects, version, is_one_of_many(*listing));
-  std::string all;
-  for (const auto& object : objects) {
-    all += object.key + '\n' + std::to_string(object.size) + '\n' + object.etag + '\n' +
-           object.sha256 + '\n';
-  }
-  const auto id = sha256_hex(all).substr(0, 32);
+  const auto id = entry_id(objects, manifest_of(version, *listing));
   const auto wanted = [&] { return listing_with(version) != nullptr; };
   SLUICE_TRY(auto entry, cache_->enter(id, wanted));
   if (entry.whole && !cache_->check(entry)) {

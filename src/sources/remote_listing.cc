@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/digest.h"
 #include "base/text.h"
 #include "sources/json_fields.h"
 
@@ -84,6 +85,26 @@ std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedV
   }
   std::ranges::sort(out, {}, &Object::key);
   return out;
+}
+
+bool has_another_like(const std::vector<Object>& objects, const std::string& file) {
+  const auto ending = std::filesystem::path(file).extension();
+  return std::ranges::any_of(objects, [&](const Object& object) {
+    return object.key != file && object.key.find('/') == std::string::npos &&
+           std::filesystem::path(object.key).extension() == ending;
+  });
+}
+
+std::string entry_id(const std::vector<Object>& objects, const Object* manifest) {
+  std::string all;
+  const auto add = [&](const Object& object) {
+    all += object.key + '\n' + std::to_string(object.size) + '\n' + object.etag + '\n' +
+           object.sha256 + '\n';
+  };
+  std::ranges::for_each(objects, add);
+  const bool apart = manifest != nullptr && std::ranges::find(objects, *manifest) == objects.end();
+  if (apart) add(*manifest);
+  return sha256_hex(all).substr(0, 32);
 }
 
 Result<void> heed_manifest(const std::vector<ManifestLine>& lines, const WantedVersion& version,

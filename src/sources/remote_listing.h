@@ -33,6 +33,14 @@ bool read_kept_listing(const std::string& text, std::vector<Object>& objects, Kn
 std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedVersion& version,
                                bool flat);
 
+// Whether there is another file of this one's ending at the top. What has another ending may be a
+// part of the same model: config.json, whatever engines read JSON.
+bool has_another_like(const std::vector<Object>& objects, const std::string& file);
+
+// What a version's entry in the cache is called: by all that it consists of. `manifest`: its own,
+// which need not be among them; may be null.
+std::string entry_id(const std::vector<Object>& objects, const Object* manifest);
+
 // Gives the version's objects the digests that its manifest says. `whole`: it is about this version
 // alone, and all of it. Errors: kUnavailable/`unfinished` where that and the objects differ.
 Result<void> heed_manifest(const std::vector<ManifestLine>& lines, const WantedVersion& version,

@@ -19,6 +19,7 @@ class Store final : public ObjectStore {
  public:
   std::string_view name() const override { return "the store"; }
   Result<std::vector<Object>> list() override {
+    if (away) return unavailable("away", "the store is away");
     std::vector<Object> out;
     for (const auto& [key, content] : contents) {
       out.push_back({key, content.size(), '"' + content + '"', {}, {}});
@@ -35,6 +36,7 @@ class Store final : public ObjectStore {
     return Fetched{false};
   }
 
+  bool away = false;
   std::map<std::string, std::string> contents;
   std::set<std::string> forbidden;
   std::set<std::string> fetched;  // or asked for
@@ -55,10 +57,16 @@ class RemoteModels : public testing::Test {
     RemoteOptions options;
     options.cache_directory = cache_;
     options.connections = 1;
-    source_ = *make_remote({std::move(store), "models", file, "test"}, Layout({".onnx"}), options);
+    source_ = *make_remote({std::move(store), "models", file, "test"}, Layout({".onnx", ".json"}),
+                           options);
     auto listed = source_->list();
     EXPECT_TRUE(listed) << listed.error().message;
     return listed.value_or(std::vector<WantedModel>());
+  }
+  // Whether the only model of it opens.
+  bool source_of(const std::string& file) {
+    const auto models = open(file);
+    return models.size() == 1 && source_->open(models[0].versions.at(0)).has_value();
   }
   static std::string manifest_line(const std::string& content, const std::string& file) {
     return sha256_hex(std::string_view(content)) + "  " + file + "\n";
@@ -81,6 +89,45 @@ TEST_F(RemoteModels, AConfigurationThatMayNotBeReadIsItsModelsTroubleAlone) {
     EXPECT_NE(models[1].problem.find("refuses access"), std::string::npos) << models[1].problem;
     EXPECT_TRUE(source_->open(models[0].versions.at(0)));
   }
+}
+
+// Also where it could be read later: the cache has what is known by then.
+TEST_F(RemoteModels, WithoutTheStoreAModelWhoseConfigurationWasNeverReadIsAlone) {
+  store_.contents = {
+      {"a/1/model.onnx", "a"}, {"b/model.yaml", "warmup: 1"}, {"b/1/model.onnx", "b"}};
+  store_.forbidden = {"b/model.yaml"};
+  for (const auto& model : open()) {
+    EXPECT_TRUE(source_->open(model.versions.at(0)));
+  }
+  store_.away = true;
+  auto models = open();
+  ASSERT_EQ(models.size(), 2U);
+  EXPECT_EQ(models[0].problem, "");
+  EXPECT_TRUE(source_->open(models[0].versions.at(0)));
+  EXPECT_NE(models[1].problem.find("not in the cache"), std::string::npos) << models[1].problem;
+
+  store_.away = false;
+  store_.forbidden = {};
+  open();
+  store_.away = true;
+  models = open();
+  ASSERT_EQ(models.size(), 2U);
+  EXPECT_EQ(models[1].problem, "");
+}
+
+TEST_F(RemoteModels, AFileComesWithAllThatIsNoModelOfItsKind) {
+  store_.contents = {{"a.onnx", "a"}, {"weights.bin", "weights"}, {"config.json", "{}"}};
+  const auto models = open("a.onnx");
+  ASSERT_EQ(models.size(), 1U);
+  ASSERT_TRUE(source_->open(models[0].versions.at(0)));
+  EXPECT_EQ(asked_->fetched.size(), 3U);
+}
+
+TEST_F(RemoteModels, AManifestThatComesLaterIsHeeded) {
+  store_.contents = {{"a.onnx", "a"}, {"b.onnx", "b"}};
+  EXPECT_TRUE(source_of("a.onnx"));
+  store_.contents["manifest.sha256"] = manifest_line("z", "a.onnx");
+  EXPECT_FALSE(source_of("a.onnx"));
 }
 
 TEST_F(RemoteModels, AFileThatLiesBesideOthersComesWithWhatIsCalledLikeIt) {

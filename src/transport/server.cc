@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/log.h"
 #include "transport/listener.h"
 
 namespace sluice::transport {
@@ -51,7 +52,7 @@ Result<Address> Server::listen(const Address& address, Origin origin, std::strin
   // being accepted.
   SLUICE_TRY(auto listening, listen_on(address, what));
   auto give = [this, origin](Fd socket) {
-    if (!has_room(socket, origin.management)) return;  // which closes it
+    if (!has_room(socket, origin.management)) return tell_full();  // the socket is closed
     least_loaded(origin.management).adopt(std::move(socket), origin);
   };
   listeners_.push_back(std::make_shared<Listener>(management_->loop(), std::move(listening.socket),
@@ -68,6 +69,17 @@ IoThread& Server::least_loaded(bool management) {
 bool Server::has_room(const Fd& socket, bool management) const {
   if (management) return management_->connections() < kMostManagement;
   return public_connections() < services_.limits.connections && !among_the_last(socket);
+}
+
+// On the management thread alone.
+void Server::tell_full() {
+  constexpr std::chrono::seconds kTellEvery{10};
+  const auto now = management_->loop().now();
+  if (now - told_full_ < kTellEvery) return;
+  told_full_ = now;
+  log::warn(
+      "connections are closed unanswered: as many are open as may be, or as the limit of open "
+      "files allows");
 }
 
 std::size_t Server::public_connections() const {

@@ -50,6 +50,7 @@ class Server {
  private:
   IoThread& least_loaded(bool management);
   bool has_room(const Fd& socket, bool management) const;
+  void tell_full();
   std::size_t public_connections() const;
   std::size_t open_connections() const;
 
@@ -57,6 +58,7 @@ class Server {
   Services services_;
   std::vector<std::unique_ptr<IoThread>> io_;
   std::unique_ptr<IoThread> management_;
+  std::chrono::steady_clock::time_point told_full_{};
   std::vector<std::shared_ptr<Listener>> listeners_;
 };
 
