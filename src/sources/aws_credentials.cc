@@ -12,20 +12,14 @@ namespace sluice::sources {
 namespace {
 
 using nlohmann::json;
-using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
 constexpr std::size_t kMaxFile = 1 << 20;
-constexpr std::chrono::minutes kBeforeExpiry{5};
-// A machine that had no credentials may be given some.
-constexpr std::chrono::minutes kAskAgain{5};
-// After a failure, while what is held is valid: a service that does not answer costs whoever asks a
-// second, for which all others wait.
-constexpr std::chrono::seconds kAskSoon{10};
-// And where it is not valid any more: nothing works until there are others.
-constexpr std::chrono::seconds kAskNext{1};
 constexpr std::string_view kContainer = "the container's credentials";
 constexpr std::string_view kMachine = "the machine's credentials";
+constexpr auto kExpired =
+    "the temporary credentials have expired, and the machine's metadata service gives no new "
+    "ones; check that it answers and that the machine still has its role";
 
 // As containers and machines answer.
 Result<std::optional<AwsCredentials>> read_json(const std::string& text, std::string_view what) {
@@ -60,14 +54,6 @@ clients::HttpRequest quick(std::string url) {
   out.timeout = std::chrono::seconds(5);
   out.max_body = 1 << 20;
   return out;
-}
-
-Error expired() {
-  return {Code::kUnavailable,
-          "bad_credentials",
-          "the temporary credentials have expired, and the machine's metadata service gives no new "
-          "ones; check that it answers and that the machine still has its role",
-          {}};
 }
 
 }  // namespace
@@ -105,11 +91,19 @@ std::optional<system_clock::time_point> parse_utc(std::string_view text) {
   const std::string copy(text);
   const char* end = ::strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &time);
   if (end == nullptr) return std::nullopt;
-  return system_clock::from_time_t(::timegm(&time));
+  // The year 9999 is how some say never: later than the clock can count.
+  constexpr auto kLast = system_clock::time_point::max();
+  const auto seconds = ::timegm(&time);
+  return seconds < system_clock::to_time_t(kLast) ? system_clock::from_time_t(seconds) : kLast;
+}
+
+std::optional<std::chrono::nanoseconds> AwsCredentials::left() const {
+  if (!expires) return std::nullopt;
+  return *expires - system_clock::now();
 }
 
 AwsCredentialChain::AwsCredentialChain(Environment environment)
-    : environment_(std::move(environment)) {
+    : environment_(std::move(environment)), held_(kExpired) {
   const auto home = environment_("HOME").value_or("") + "/.aws/";
   const auto name = environment_("AWS_PROFILE").value_or("default");
   const auto credentials =
@@ -212,38 +206,6 @@ AwsCredentialChain::Found AwsCredentialChain::look() const {
     if (found) return found;
   }
   return std::nullopt;
-}
-
-bool AwsCredentialChain::is_fresh() const {
-  if (!held_) return known_ && steady_clock::now() - looked_ < kAskAgain;
-  return !held_->expires || system_clock::now() + kBeforeExpiry < *held_->expires;
-}
-
-bool AwsCredentialChain::is_valid() const {
-  return held_ && (!held_->expires || system_clock::now() < *held_->expires);
-}
-
-// A metadata service that does not answer looks like none. Where it has answered before, it is one
-// that cannot be reached: what is not signed would be refused by the store.
-void AwsCredentialChain::renew() {
-  auto found = look();
-  const auto now = steady_clock::now();
-  if (!found || (held_ && !*found)) {
-    failure_ = found ? expired() : std::move(found).error();
-    if (held_) ask_after_ = now + (is_valid() ? kAskSoon : kAskNext);
-    return;
-  }
-  failure_.reset();
-  held_ = *std::move(found);
-  known_ = true;
-  looked_ = now;
-}
-
-Result<std::optional<AwsCredentials>> AwsCredentialChain::get() {
-  const std::lock_guard lock(mutex_);
-  if (!is_fresh() && steady_clock::now() >= ask_after_) renew();
-  if (failure_ && !is_valid()) return Failure(*failure_);
-  return held_;
 }
 
 }  // namespace sluice::sources

@@ -1,22 +1,18 @@
 // Where AWS's own tools look for credentials, in their order: the environment, the shared
 // credentials and config files, the container's endpoint, the machine's (IMDSv2). Where there are
-// none, requests are anonymous.
-//
-// Temporary ones are fetched again five minutes before they expire. Where that fails they go on
-// until they do, and it is tried again every ten seconds. A machine that had some is not anonymous
-// afterwards, whatever its metadata service says.
+// none, requests are anonymous. Temporary ones are renewed (held_credentials.h).
 //
 // Thread-safety: any number of threads.
 #pragma once
 
 #include <chrono>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "clients/http.h"
+#include "sources/held_credentials.h"
 
 namespace sluice::sources {
 
@@ -29,6 +25,8 @@ struct AwsCredentials {
   std::string secret_key;
   std::string session_token;
   std::optional<std::chrono::system_clock::time_point> expires;
+
+  std::optional<std::chrono::nanoseconds> left() const;
 };
 
 // Sections of an INI file, as ~/.aws/config has them; "profile x" is section x.
@@ -44,7 +42,9 @@ class AwsCredentialChain {
 
   // Nothing: anonymous. Errors: some are named, but cannot be had; kUnavailable/`bad_credentials`
   // where those that there were have expired.
-  Result<std::optional<AwsCredentials>> get();
+  Result<std::optional<AwsCredentials>> get() {
+    return held_.get([this] { return look(); });
+  }
   // From the environment or the profile; empty where neither says.
   std::string region() const;
   // AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, or the profile's; empty for Amazon's own.
@@ -58,20 +58,11 @@ class AwsCredentialChain {
   Found from_container() const;
   Found from_machine() const;
   Found look() const;
-  bool is_fresh() const;
-  bool is_valid() const;
-  void renew();
 
   const Environment environment_;
   std::map<std::string, std::string> profile_;  // both files' settings of the profile
   const clients::HttpClient client_;
-
-  std::mutex mutex_;
-  bool known_ = false;                                 // guarded by mutex_
-  std::optional<AwsCredentials> held_;                 // guarded by mutex_
-  std::optional<Error> failure_;                       // of the last look; guarded by mutex_
-  std::chrono::steady_clock::time_point looked_{};     // successfully; guarded by mutex_
-  std::chrono::steady_clock::time_point ask_after_{};  // guarded by mutex_
+  HeldCredentials<AwsCredentials> held_;
 };
 
 }  // namespace sluice::sources

@@ -89,6 +89,7 @@ class Download {
   std::atomic<bool> stop_{false};
   std::atomic<std::uint64_t> received_{0};
 
+  std::mutex writing_;  // held while a file is written, and nothing else is taken
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Piece> pieces_;   // `done` and `arrived` guarded by mutex_

@@ -16,14 +16,12 @@ using nlohmann::json;
 using std::chrono::steady_clock;
 
 constexpr std::size_t kMaxFile = 1 << 20;
-constexpr std::chrono::minutes kBeforeExpiry{5};
-constexpr std::chrono::minutes kAskAgain{5};
-// After a failure: while the token is valid, and when it is not (aws_credentials.cc says why).
-constexpr std::chrono::seconds kAskSoon{10};
-constexpr std::chrono::seconds kAskNext{1};
 constexpr std::string_view kRead = "https://www.googleapis.com/auth/devstorage.read_only";
 constexpr std::string_view kReadWrite = "https://www.googleapis.com/auth/devstorage.read_write";
 constexpr std::string_view kTokens = "Google's token service";
+constexpr auto kExpired =
+    "the token for Google's store has expired, and nothing gives another; check that the machine's "
+    "metadata server answers and that the machine still has its service account";
 
 std::string base64url(std::string_view bytes) {
   auto out = encode_base64(bytes);
@@ -39,14 +37,6 @@ clients::HttpRequest quick(std::string url) {
   out.timeout = std::chrono::seconds(15);
   out.max_body = 1 << 20;
   return out;
-}
-
-Error expired() {
-  return {Code::kUnavailable,
-          "bad_credentials",
-          "the token for Google's store has expired, and nothing gives another; check that the "
-          "machine's metadata server answers and that the machine still has its service account",
-          {}};
 }
 
 }  // namespace
@@ -66,6 +56,14 @@ Result<std::string> service_account_assertion(const std::string& email, const st
     return invalid("bad_credentials", "the service account's file has no RSA key that can be used");
   }
   return text + "." + base64url(*signature);
+}
+
+GoogleToken::GoogleToken(Environment environment, GoogleScope scope)
+    : environment_(std::move(environment)), scope_(scope), held_(kExpired) {}
+
+std::optional<std::chrono::nanoseconds> GoogleToken::Token::left() const {
+  if (!until) return std::nullopt;
+  return *until - steady_clock::now();
 }
 
 GoogleToken::Found GoogleToken::exchange(const std::string& url, const std::string& form) const {
@@ -125,7 +123,7 @@ GoogleToken::Found GoogleToken::from_machine() const {
 
 GoogleToken::Found GoogleToken::look() const {
   if (const auto token = environment_("GOOGLE_OAUTH_ACCESS_TOKEN")) {
-    return Token{*token, steady_clock::time_point::max()};
+    return Token{*token, std::nullopt};
   }
   if (const auto path = environment_("GOOGLE_APPLICATION_CREDENTIALS")) return from_file(*path);
   const auto own =
@@ -135,35 +133,10 @@ GoogleToken::Found GoogleToken::look() const {
   return from_machine();
 }
 
-bool GoogleToken::is_fresh() const {
-  const auto now = steady_clock::now();
-  if (!held_) return known_ && now - looked_ < kAskAgain;
-  return now < held_->until - kBeforeExpiry;
-}
-
-bool GoogleToken::is_valid() const { return held_ && steady_clock::now() < held_->until; }
-
-// A metadata server that does not answer looks like none, also where it has answered before.
-void GoogleToken::renew() {
-  auto found = look();
-  const auto now = steady_clock::now();
-  if (!found || (held_ && !*found)) {
-    failure_ = found ? expired() : std::move(found).error();
-    if (held_) ask_after_ = now + (is_valid() ? kAskSoon : kAskNext);
-    return;
-  }
-  failure_.reset();
-  held_ = *std::move(found);
-  known_ = true;
-  looked_ = now;
-}
-
 Result<std::optional<std::string>> GoogleToken::get() {
-  const std::lock_guard lock(mutex_);
-  if (!is_fresh() && steady_clock::now() >= ask_after_) renew();
-  if (failure_ && !is_valid()) return Failure(*failure_);
-  if (!held_) return std::nullopt;
-  return held_->text;
+  SLUICE_TRY(auto token, held_.get([this] { return look(); }));
+  if (!token) return std::nullopt;
+  return std::move(token->text);
 }
 
 }  // namespace sluice::sources

@@ -1,21 +1,18 @@
 // An access token for Google's APIs, from where its own tools look: GOOGLE_OAUTH_ACCESS_TOKEN, the
 // file that GOOGLE_APPLICATION_CREDENTIALS names (a service account's key, or a user's), the user's
-// own default file, the machine's metadata server. None: anonymous.
-//
-// Tokens are fetched again five minutes before they expire. Where that fails they go on until they
-// do, and it is tried again every ten seconds. A machine that had one is not anonymous afterwards,
-// whatever its metadata server says.
+// own default file, the machine's metadata server. None: anonymous. It is renewed
+// (held_credentials.h).
 //
 // Thread-safety: any number of threads.
 #pragma once
 
 #include <chrono>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include "clients/http.h"
 #include "sources/aws_credentials.h"
+#include "sources/held_credentials.h"
 
 namespace sluice::sources {
 
@@ -30,8 +27,7 @@ Result<std::string> service_account_assertion(const std::string& email, const st
 
 class GoogleToken {
  public:
-  explicit GoogleToken(Environment environment, GoogleScope scope = GoogleScope::kRead)
-      : environment_(std::move(environment)), scope_(scope) {}
+  explicit GoogleToken(Environment environment, GoogleScope scope = GoogleScope::kRead);
 
   // Nothing: anonymous. Errors: one is named, but cannot be had; kUnavailable/`bad_credentials`
   // where the one that there was has expired.
@@ -40,26 +36,20 @@ class GoogleToken {
  private:
   struct Token {
     std::string text;
-    std::chrono::steady_clock::time_point until;
+    std::optional<std::chrono::steady_clock::time_point> until;
+
+    std::optional<std::chrono::nanoseconds> left() const;
   };
   using Found = Result<std::optional<Token>>;
   Found from_file(const std::string& path) const;
   Found from_machine() const;
   Found exchange(const std::string& url, const std::string& form) const;
   Found look() const;
-  bool is_fresh() const;
-  bool is_valid() const;
-  void renew();
 
   const Environment environment_;
   const GoogleScope scope_;
   const clients::HttpClient client_;
-  std::mutex mutex_;
-  bool known_ = false;                                 // guarded by mutex_
-  std::optional<Token> held_;                          // guarded by mutex_
-  std::optional<Error> failure_;                       // of the last look; guarded by mutex_
-  std::chrono::steady_clock::time_point looked_{};     // successfully; guarded by mutex_
-  std::chrono::steady_clock::time_point ask_after_{};  // guarded by mutex_
+  HeldCredentials<Token> held_;
 };
 
 }  // namespace sluice::sources

@@ -10,6 +10,7 @@
 namespace sluice::sources {
 
 bool PieceWriter::put(std::span<const std::byte> bytes) {
+  const std::lock_guard turn(turn_);
   while (!bytes.empty()) {
     const auto at = static_cast<off_t>(start_ + written_);
     const auto put = ::pwrite(file_.get(), bytes.data(), bytes.size(), at);

@@ -7,6 +7,9 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <future>
+#include <mutex>
 #include <string>
 
 namespace sluice::sources {
@@ -26,12 +29,13 @@ class Writer : public testing::Test {
   }
 
   const Fd fd_{::memfd_create("test", MFD_CLOEXEC)};
+  std::mutex turn_;
   std::array<std::byte, 8> buffer_{};
 };
 
 TEST_F(Writer, WritesWhereThePieceIs) {
   ASSERT_EQ(::pwrite(fd_.get(), "abcdefghijklmnopqrstuvwxyz", 26, 0), 26);
-  PieceWriter writer(fd_, 4, 2, buffer_);
+  PieceWriter writer(fd_, turn_, 4, 2, buffer_);
   EXPECT_TRUE(writer.add(bytes_of("12345")));
   EXPECT_EQ(writer.written(), 2U) << "it is held";
   EXPECT_TRUE(writer.add(bytes_of("67890ABC")));
@@ -45,14 +49,14 @@ TEST_F(Writer, WritesWhereThePieceIs) {
 }
 
 TEST_F(Writer, TakesMoreThanItsBufferAtOnce) {
-  PieceWriter writer(fd_, 0, 0, buffer_);
+  PieceWriter writer(fd_, turn_, 0, 0, buffer_);
   EXPECT_TRUE(writer.add(bytes_of("abcdefghijklmnopqrstuvwxyz")));
   EXPECT_TRUE(writer.flush());
   EXPECT_EQ(file(), "abcdefghijklmnopqrstuvwxyz");
 }
 
 TEST_F(Writer, BeginsAgain) {
-  PieceWriter writer(fd_, 0, 0, buffer_);
+  PieceWriter writer(fd_, turn_, 0, 0, buffer_);
   EXPECT_TRUE(writer.add(bytes_of("0123456789")));
   EXPECT_TRUE(writer.flush());
   EXPECT_EQ(writer.restart(), 10U);
@@ -62,9 +66,21 @@ TEST_F(Writer, BeginsAgain) {
   EXPECT_EQ(file(), "abc3456789");
 }
 
+TEST_F(Writer, WritesWhenItIsItsTurn) {
+  PieceWriter writer(fd_, turn_, 0, 0, buffer_);
+  std::unique_lock another(turn_);
+  EXPECT_TRUE(writer.add(bytes_of("abc"))) << "what is held is nobody else's business";
+  auto flushed = std::async(std::launch::async, [&] { return writer.flush(); });
+  EXPECT_EQ(flushed.wait_for(std::chrono::milliseconds(30)), std::future_status::timeout);
+  EXPECT_EQ(file(), "");
+  another.unlock();
+  EXPECT_TRUE(flushed.get());
+  EXPECT_EQ(file(), "abc");
+}
+
 TEST_F(Writer, SaysWhyTheDiskTakesNoMore) {
   const Fd full(::open("/dev/full", O_RDWR | O_CLOEXEC));
-  PieceWriter writer(full, 0, 0, buffer_);
+  PieceWriter writer(full, turn_, 0, 0, buffer_);
   EXPECT_TRUE(writer.add(bytes_of("abc")));
   EXPECT_FALSE(writer.add(bytes_of("defghijkl")));
   EXPECT_EQ(writer.error(), ENOSPC);

@@ -29,6 +29,7 @@ struct Listing {
   std::vector<WantedModel> models;  // what is believed of it
   // What the versions really are in it, by `key_of`: one that is held back is another there.
   std::map<std::string, std::string> fingerprints;
+  bool one_of_many = false;  // what lies beside the file that is opened may be other models
 };
 
 std::string key_of(const WantedVersion& version) {
@@ -41,6 +42,13 @@ void note_fingerprints(Listing& listing, const std::vector<WantedModel>& models)
       listing.fingerprints.emplace(key_of(version), version.fingerprint);
     }
   }
+}
+
+bool is_one_of_many(const Listing& listing, const std::string& file) {
+  if (file.empty()) return listing.models.size() > 1;
+  // A pipeline needs what its steps name, whatever it is called.
+  if (file.ends_with(".yaml")) return false;
+  return has_another_like(listing.objects, file);
 }
 
 class Remote final : public Source {
@@ -82,8 +90,6 @@ class Remote final : public Source {
   // On loader threads.
   // The newest listing, where it still has this version as it is here; else null.
   std::shared_ptr<const Listing> listing_with(const WantedVersion& version) const;
-  // What lies beside the file that this was opened for may be other models.
-  bool is_one_of_many(const Listing& listing) const;
   const Object* manifest_of(const WantedVersion& version, const Listing& listing) const;
   Result<void> fetch(DownloadCache::Entry& entry, const WantedVersion& version,
                      const Listing& listing, std::vector<Object> objects);
@@ -199,6 +205,7 @@ Result<void> Remote::look() {
 }
 
 void Remote::publish(Listing listing) {
+  listing.one_of_many = is_one_of_many(listing, located_.file);
   std::function<void()> changed;
   {
     const std::lock_guard lock(mutex_);
@@ -281,16 +288,9 @@ std::shared_ptr<const Listing> Remote::listing_with(const WantedVersion& version
   return same && !stop_ ? listing : nullptr;
 }
 
-bool Remote::is_one_of_many(const Listing& listing) const {
-  if (located_.file.empty()) return listing.models.size() > 1;
-  // A pipeline needs what its steps name, whatever it is called.
-  if (located_.file.ends_with(".yaml")) return false;
-  return has_another_like(listing.objects, located_.file);
-}
-
 // Null: there is none, or it lies beside many models and is not about one of them.
 const Object* Remote::manifest_of(const WantedVersion& version, const Listing& listing) const {
-  const bool shared = version.directory.empty() && is_one_of_many(listing);
+  const bool shared = version.directory.empty() && listing.one_of_many;
   if (shared && located_.file.empty()) return nullptr;
   const auto below = version.directory.empty() ? std::string() : version.directory + "/";
   const auto found =
@@ -305,7 +305,7 @@ Result<void> Remote::read_manifest_of(const WantedVersion& version, const Listin
   if (manifest == nullptr) return {};
   SLUICE_TRY(const auto text, read_object(*located_.store, *manifest, kMaxText));
   SLUICE_TRY(const auto lines, read_manifest(text));
-  const bool whole = !version.directory.empty() || !is_one_of_many(listing);
+  const bool whole = !version.directory.empty() || !listing.one_of_many;
   return heed_manifest(lines, version, whole, objects);
 }
 
@@ -375,7 +375,7 @@ Result<ModelFile> Remote::read_entry(const DownloadCache::Entry& entry,
 Result<ModelFile> Remote::open(const WantedVersion& version) {
   const auto listing = listing_with(version);
   if (!listing) return unavailable("changing", "the store has other files of it by now");
-  auto objects = objects_of(listing->objects, version, is_one_of_many(*listing));
+  auto objects = objects_of(listing->objects, version, listing->one_of_many);
   const auto id = entry_id(objects, manifest_of(version, *listing));
   const auto wanted = [&] { return listing_with(version) != nullptr; };
   SLUICE_TRY(auto entry, cache_->enter(id, wanted));

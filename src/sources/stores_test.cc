@@ -131,6 +131,7 @@ TEST(AwsCredentials, IniFiles) {
   const auto time = parse_utc("1970-01-02T00:00:01Z");
   ASSERT_TRUE(time);
   EXPECT_EQ(std::chrono::system_clock::to_time_t(*time), 86401);
+  EXPECT_GT(parse_utc("9999-12-31T23:59:59Z"), std::chrono::system_clock::now()) << "never";
   EXPECT_FALSE(parse_utc("soon"));
 }
 
