@@ -61,16 +61,18 @@ class Server:
         """The pid and its children's: nginx's and grpcio's work is spread over several."""
         pids = [self.pid]
         for pid in pids:
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                pids += [int(child) for child in (task / "children").read_text().split()]
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one that just ended
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    pids += [int(child) for child in (task / "children").read_text().split()]
         return pids
 
     def cpu_seconds(self):
-        """User and system time of all threads so far."""
+        """User and system time of all threads so far, and of the children that have ended."""
         ticks = 0
         for pid in self.tree():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += sum(int(field) for field in fields[11:15])
         return ticks / TICKS
 
     def rss_kib(self):

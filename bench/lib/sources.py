@@ -71,6 +71,7 @@ class Stores:
                                BUCKET], site.temp, env={"S3RVER_PORT": str(port := free_port())},
                     port=port)
         stack.callback(s3.stop)
+        self.servers = dict.fromkeys(NAMES, s3)
         self.ports = dict.fromkeys(NAMES, port) | {"web": free_port()}
         self.upload(file, port)
         text = (BENCH / "limits/nginx_files.conf.in").read_text()
@@ -79,6 +80,7 @@ class Stores:
         nginx = Server("nginx for files", ["nginx", "-p", f"{site.temp}/", "-c", "files.conf", "-e",
                                            "stderr"], site.temp, port=self.ports["web"])
         stack.callback(nginx.stop)
+        self.servers["web"] = nginx
 
     def upload(self, file, port):
         """In parts, by S3's three calls."""
@@ -123,17 +125,20 @@ class Stores:
         return took
 
     def sluice(self, store):
-        """Seconds to ready, and of the download."""
+        """Seconds to ready, of the download, and of the processors: this store's, and Sluice's."""
         cache = Path(self.site.temp, "cache")
         env = {**ENV, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports['parts']}"}
+        before = self.servers[store].cpu_seconds()
         began = time.monotonic()
         server = self.site.serve(f"sluice from {store}", self.model_url(store), "--cache-dir",
                                  cache, env=env)
         took = time.monotonic() - began
+        processors = {"store": self.servers[store].cpu_seconds() - before,
+                      "own": server.cpu_seconds()}
         server.stop()
         shutil.rmtree(cache)
         said = DONE.search(server.log.read_text())
-        return took, int(said[1]) / 1000 if said else took
+        return {"ready": took, "download": int(said[1]) / 1000 if said else took, **processors}
 
 
 def measure(site, rounds, size, say, stack):
@@ -143,27 +148,29 @@ def measure(site, rounds, size, say, stack):
     for number in range(1, rounds + 1):
         for store, name in NAMES.items():
             curl = stores.curl(store)
-            ready, download = stores.sluice(store)
+            ours = stores.sluice(store)
             say(f"round {number}/{rounds}  {name}: curl {curl:.2f} s, Sluice downloads in "
-                f"{download:.2f} s and is ready after {ready:.2f} s")
-            out.rounds.setdefault(store, []).append(
-                {"curl": curl, "download": download, "ready": ready})
+                f"{ours['download']:.2f} s and is ready after {ours['ready']:.2f} s")
+            out.rounds.setdefault(store, []).append({"curl": curl, **ours})
     return out
 
 
 class Sources:
-    """Seconds of each round: {store: [{curl, download, ready}]}."""
+    """Seconds of each round: {store: [{curl, download, ready, store, own}]}; the last two are of the
+    processors, while Sluice becomes ready."""
 
     def __init__(self, size):
         self.size, self.rounds = size, {}
 
     def table(self):
-        lines = [("", "curl s", "download and check s", "to ready s", "curl MB/s", "download MB/s")]
+        lines = [("", "curl s", "download and check s", "to ready s", "curl MB/s", "download MB/s",
+                  "CPU s of the store", "of Sluice")]
         for store, rounds in self.rounds.items():
             cell = {key: median(one[key] for one in rounds) for key in rounds[0]}
             rates = [f"{self.size / 1e6 / cell[key]:,.0f}" for key in ("curl", "download")]
-            lines.append((NAMES[store], *(f"{cell[key]:.2f}" for key in
-                                          ("curl", "download", "ready")), *rates))
+            seconds = {key: f"{value:.2f}" for key, value in cell.items()}
+            lines.append((NAMES[store], seconds["curl"], seconds["download"], seconds["ready"],
+                          *rates, seconds["store"], seconds["own"]))
         return (f"A model of {self.size / 1e9:.2f} GB from a store on loopback, an empty cache\n" +
                 report.aligned(lines))
 

@@ -13,7 +13,7 @@ bool PieceWriter::put(std::span<const std::byte> bytes) {
   const std::lock_guard turn(turn_);
   while (!bytes.empty()) {
     const auto at = static_cast<off_t>(start_ + written_);
-    const auto put = ::pwrite(file_.get(), bytes.data(), bytes.size(), at);
+    const auto put = ::pwrite(file_.get(), bytes.data(), std::min(bytes.size(), kWrite), at);
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) {
       error_ = put == 0 ? EIO : errno;

@@ -1,12 +1,10 @@
-// Writes what comes in small pieces (libcurl hands over 16 KiB at a time) to a file in large ones:
-// a write costs the file system a lock, a look-up and a note in its journal besides the bytes, and
-// large ones can have large pages. With 256 KiB a gigabyte takes 0.4 s of a processor instead of
-// 0.75 (`./dev bench --only sources`, ext4), what is received with it.
+// Writes what comes in small pieces (libcurl hands over 16 KiB at a time) to a file in larger ones:
+// a write costs the file system a lock, a look-up and a note in its journal besides the bytes.
 //
 // Those that write to the same file take turns: a file system lets one of them in at a time anyway,
 // and Linux lets the others burn a processor until it is their turn (ext4's i_rwsem spins on its
 // owner). Asleep they leave it to the digest, and to the server that sends where it is this
-// machine: where memory was short a gigabyte took 1.0 s of the processors and not 2.0.
+// machine.
 //
 // Thread-safety: one thread at a time.
 #pragma once
@@ -22,7 +20,13 @@ namespace sluice::sources {
 
 class PieceWriter {
  public:
-  static constexpr std::size_t kBuffer = std::size_t{256} << 10;
+  static constexpr std::size_t kBuffer = std::size_t{256} << 10;  // for one turn
+  // Of one write. The file system takes pages of up to its size: of 32 KiB (order 3) they are the
+  // largest of which Linux keeps some at hand for each processor. Larger ones may be memory that a
+  // virtual machine's host has taken back, and wants a microsecond for each 4 KiB to give again:
+  // with writes of 256 KiB a gigabyte took 0.9 to 2.2 s of the processors, with 32 KiB 1.0 to 1.3
+  // (`./dev bench --only sources`, ext4 and Linux 6.18), what is received and digested with it.
+  static constexpr std::size_t kWrite = std::size_t{32} << 10;
 
   // Of a piece that begins at `start` of the file and of which `had` bytes are there. `turn` is of
   // all that write to the file. It, `buffer` and `file` must outlive it.
