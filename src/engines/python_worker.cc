@@ -25,6 +25,7 @@ namespace {
 // As in worker_channel.py.
 enum Said : std::uint32_t { kRun = 1, kRunInNewMemory = 2 };
 constexpr std::uint32_t kRing = 9;
+constexpr auto kUnwanted = std::uint64_t(-1);  // the place of an output
 enum Heard : std::uint32_t { kHello = 1, kLoaded = 2, kRefused = 3, kDone = 4, kRaisedError = 5 };
 enum Raised : std::uint32_t { kInputError = 1, kOtherError = 2, kMemoryError = 3 };
 
@@ -239,7 +240,7 @@ WorkerOutcome PythonWorker::run(const WorkerJob& job, std::string& said) {
   Message message{kRun, 0, job.rows, {}};
   std::size_t size = inputs_size(job.inputs);
   for (std::size_t i = 0; i < job.outputs.size(); ++i) {
-    message.places[i] = size;
+    message.places[i] = job.outputs[i].empty() ? kUnwanted : size;
     size += aligned(job.outputs[i].size());
   }
   if (size > kMostMemory) return WorkerOutcome::kTooMuch;

@@ -39,7 +39,7 @@ enum class WorkerNews { kNothing, kHello, kLoaded, kRefused, kGone };
 struct WorkerJob {
   std::span<const TensorView> inputs;
   std::size_t rows = 0;
-  std::span<const std::span<std::byte>> outputs;  // at most two
+  std::span<const std::span<std::byte>> outputs;  // at most two; empty: it is not wanted
   bool alone = false;                             // no other worker of the version is running now
 };
 

@@ -1,6 +1,7 @@
 #include "engines/sklearn.h"
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -8,6 +9,7 @@
 #include "base/checked.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "engines/largest_label.h"
 #include "engines/python_finder.h"
 #include "engines/worker_pool.h"
 
@@ -105,10 +107,33 @@ Result<Signature> read_signature(const json& said) {
   return out;
 }
 
+// Of each class, where the largest probability decides; empty where the model does in its own way.
+Result<std::vector<std::int64_t>> read_labels(const json& said, const Signature& signature) {
+  std::vector<std::int64_t> out;
+  const auto labels = said.find("labels");
+  if (labels == said.end()) return out;
+  const auto wrong = [] { return invalid("bad_model", "its process describes the model wrongly"); };
+  const bool fits = labels->is_array() && labels->size() == signature.classes.size() &&
+                    signature.outputs.size() == 2 &&
+                    signature.outputs[0].dtype != DType::kFloat64 &&
+                    signature.outputs[1].dims.size() == 2 &&
+                    signature.outputs[1].dims[1] == static_cast<std::int64_t>(labels->size());
+  if (!fits) return wrong();
+  for (const auto& each : *labels) {
+    if (!each.is_number_integer()) return wrong();
+    out.push_back(each.get<std::int64_t>());
+  }
+  return out;
+}
+
 class SklearnModel final : public Model {
  public:
-  SklearnModel(std::unique_ptr<WorkerPool> pool, Signature signature, std::vector<Fact> facts)
-      : pool_(std::move(pool)), signature_(std::move(signature)), facts_(std::move(facts)) {
+  SklearnModel(std::unique_ptr<WorkerPool> pool, Signature signature,
+               std::vector<std::int64_t> labels, std::vector<Fact> facts)
+      : pool_(std::move(pool)),
+        signature_(std::move(signature)),
+        labels_(std::move(labels)),
+        facts_(std::move(facts)) {
     // In columns whenever there is a text among them: each text is a list of its own.
     by_columns_ = signature_.inputs[0].dtype == DType::kString;
   }
@@ -136,7 +161,7 @@ class SklearnModel final : public Model {
     }
     const bool split = by_columns_ && inputs.size() == 1;
     const auto columns = split ? columns_of(inputs[0], arena) : inputs;
-    SLUICE_CHECK(pool_->run({columns, static_cast<std::size_t>(rows), bytes}));
+    SLUICE_CHECK(run_workers({columns, static_cast<std::size_t>(rows), bytes}, outputs));
     for (auto& output : outputs) {
       if (output.dtype == DType::kString) SLUICE_CHECK(name_labels(output, arena));
     }
@@ -144,6 +169,19 @@ class SklearnModel final : public Model {
   }
 
  private:
+  // Where the largest probability decides, labels are found here: for a few rows it takes Python
+  // longer than handing them over. Of equals, which rounding can make, the model is asked.
+  Result<void> run_workers(const WorkerJob& job, std::span<TensorView> outputs) const {
+    if (labels_.empty()) return pool_->run(job);
+    const auto labels = job.outputs[0];
+    const std::array<std::span<std::byte>, 2> scores = {{{}, job.outputs[1]}};
+    SLUICE_CHECK(pool_->run({job.inputs, job.rows, scores}));
+    auto* first = reinterpret_cast<std::int64_t*>(labels.data());  // of an arena: aligned
+    if (largest_labels(outputs[1].as<double>(), labels_, {first, job.rows})) return {};
+    const std::array<std::span<std::byte>, 2> only_labels = {{labels, {}}};
+    return pool_->run({job.inputs, job.rows, only_labels});
+  }
+
   // A table of texts, as its columns.
   static std::span<const TensorView> columns_of(const TensorView& table, Arena& arena) {
     const auto rows = static_cast<std::size_t>(table.shape[0]);
@@ -174,6 +212,7 @@ class SklearnModel final : public Model {
 
   const std::unique_ptr<WorkerPool> pool_;
   const Signature signature_;
+  const std::vector<std::int64_t> labels_;
   const std::vector<Fact> facts_;
   bool by_columns_ = false;
 };
@@ -221,11 +260,13 @@ class SklearnEngine final : public Engine {
     const auto said = json::parse(pool->description(), nullptr, false);
     if (!said.is_object()) return invalid("bad_model", "its process describes the model wrongly");
     SLUICE_TRY(auto signature, read_signature(said));
+    SLUICE_TRY(auto labels, read_labels(said, signature));
     warn_of(name, said);
     std::vector<Fact> facts = {{"estimator", text_in(said, "estimator")},
                                {"scikit-learn", text_in(said, "sklearn")},
                                {"python", text_in(said, "python")}};
-    return std::make_unique<SklearnModel>(std::move(pool), std::move(signature), std::move(facts));
+    return std::make_unique<SklearnModel>(std::move(pool), std::move(signature), std::move(labels),
+                                          std::move(facts));
   }
 
  private:

@@ -14,13 +14,12 @@ import struct
 import sys
 import warnings
 import zlib
-from math import isfinite
 
-LABEL = struct.Struct("<q")
 # Classifiers of scikit-learn whose `predict` answers the class of the largest probability, or of
 # the largest score of which the probability is a rising function. Where one probability is larger
-# than all others, that is the answer, and one call does for both. SVC(probability=True) is none:
-# its probabilities are fitted apart, by cross-validation, and may prefer another class.
+# than all others, that is the answer: Sluice finds it, and asks for labels where two are equal,
+# perhaps by rounding. SVC(probability=True) is none: its probabilities are fitted apart, by
+# cross-validation, and may prefer another class.
 ARGMAX = set("""AdaBoostClassifier BaggingClassifier BernoulliNB CalibratedClassifierCV CategoricalNB
     ComplementNB DecisionTreeClassifier ExtraTreeClassifier ExtraTreesClassifier GaussianNB
     GradientBoostingClassifier HistGradientBoostingClassifier KNeighborsClassifier LabelPropagation
@@ -98,14 +97,6 @@ def column_kinds(estimator, count):
             if kind == "text":
                 kinds[place] = kind
     return kinds
-
-
-def places_of_largest(scores):
-    """Of each row; None where in some row two are the largest, or one is no number."""
-    largest = scores.max(axis=1, keepdims=True)
-    if numpy.count_nonzero(scores == largest) != len(scores) or not isfinite(largest.sum()):
-        return None
-    return scores.argmax(axis=1)
 
 
 class Worker:
@@ -189,13 +180,13 @@ class Worker:
         out["classes"] = [str(label) for label in labels.tolist()]
         self.classes = classes
         self.labels = numpy.arange(len(classes)) if self.names_classes else labels
-        self.row = struct.Struct(f"<{len(classes)}d")
         out["outputs"] = [{"name": "label", "dtype": "BYTES" if self.names_classes else "INT64",
                            "columns": 0, "role": "label"}]
         self.answer = self.predict_label
         if hasattr(self.model, "predict_proba"):
-            self.answer = (self.predict_by_probability if decided_by_probability(self.model)
-                           else self.predict_both)
+            self.answer = self.predict_wanted
+            if decided_by_probability(self.model):
+                out["labels"] = self.labels.tolist()
             out["outputs"].append({"name": "probabilities", "dtype": "FP64",
                                    "columns": len(classes), "role": "probabilities"})
 
@@ -254,41 +245,17 @@ class Worker:
         shape = (rows, self.columns) if self.columns else (rows,)
         self.write(place, self.values, self.check(values, shape))
 
-    def write_labels(self, indexes, rows, place):
+    def predict_label(self, table, rows, place, _):
+        # Places in `classes_`, which scikit-learn keeps sorted.
+        indexes = numpy.searchsorted(self.classes, numpy.asarray(self.model.predict(table)))
         self.write(place, "<i8", self.check(self.labels[indexes], (rows,)))
 
-    def indexes_of(self, predicted):
-        """Places in `classes_`, which scikit-learn keeps sorted."""
-        return numpy.searchsorted(self.classes, numpy.asarray(predicted))
-
-    def predict_label(self, table, rows, place, _):
-        self.write_labels(self.indexes_of(self.model.predict(table)), rows, place)
-
-    def predict_both(self, table, rows, place, second):
-        scores = numpy.asarray(self.model.predict_proba(table))
-        self.write(second, "<f8", self.check(scores, (rows, len(self.classes))))
-        self.predict_label(table, rows, place, second)
-
-    def predict_by_probability(self, table, rows, place, second):
-        scores = numpy.asarray(self.model.predict_proba(table))
-        self.check(scores, (rows, len(self.classes)))
-        if rows == 1:
-            return self.write_row(scores[0].tolist(), table, place, second)
-        self.write(second, "<f8", scores)
-        indexes = places_of_largest(scores)
-        if indexes is None:  # two are equal, perhaps by rounding: the model itself decides
+    def predict_wanted(self, table, rows, place, second):
+        if second != UNWANTED:
+            scores = numpy.asarray(self.model.predict_proba(table))
+            self.write(second, "<f8", self.check(scores, (rows, len(self.classes))))
+        if place != UNWANTED:
             self.predict_label(table, rows, place, second)
-        else:
-            self.write_labels(indexes, rows, place)
-
-    def write_row(self, scores, table, place, second):
-        """The same for a single row, for which numpy takes several times as long."""
-        self.row.pack_into(self.channel.memory, second, *scores)
-        largest = max(scores)
-        if scores.count(largest) == 1 and isfinite(sum(scores)):
-            LABEL.pack_into(self.channel.memory, place, self.labels.item(scores.index(largest)))
-        else:
-            self.predict_label(table, 1, place, second)
 
     def serve(self):
         channel = self.channel

@@ -19,6 +19,7 @@ SOCKET, MODEL, MEMORY, MAILBOX = 3, 5, 6, 7           # descriptors; 4 is this t
 MESSAGE, DESCRIPTOR = struct.Struct("=IIQQQ"), struct.Struct("i")
 RUN, RUN_IN_NEW_MEMORY = 1, 2                         # Sluice asks
 HELLO, LOADED, REFUSED, DONE, RAISED = 1, 2, 3, 4, 5  # the worker says
+UNWANTED = (1 << 64) - 1                              # the place of an output that nobody wants
 RING = 9                                              # either, with the number of what it rings for
 INPUT_ERROR, OTHER_ERROR, MEMORY_ERROR = 1, 2, 3      # what was raised
 # The mailbox: words of 32 bits, of which Sluice writes the first three, and bytes for the messages.

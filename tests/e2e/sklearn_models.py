@@ -23,6 +23,7 @@ from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -154,9 +155,9 @@ def compare(report, folder, name, what, rows, model):
 
 
 def every_classifier(report):
-    """All of scikit-learn's own: what the worker leaves out to be faster changes no answer. They
-    are asked in this process, by the worker's own code."""
-    ours = worker_module()
+    """All of scikit-learn's own: where the worker says that the largest probability decides, it
+    does. They are asked in this process, by the worker's own code."""
+    worker_type, decided = worker_module(), []
     rows, labels = datasets.load_iris(return_X_y=True)
     source = numpy.random.default_rng(7)
     asked = numpy.vstack([rows, source.uniform(-30, 60, (400, 4)), numpy.zeros((1, 4))])
@@ -169,46 +170,49 @@ def every_classifier(report):
                 wanted = model.predict(asked)
             except (TypeError, ValueError):  # of several labels, or not for such numbers
                 continue
-            got = ours.labels_of(model, asked)
-            if got is None:
+            worker = loaded(worker_type, model)
+            if worker is None:
                 continue
-            report.equal(f"{name}: labels", got.tolist(), wanted.tolist())
-            alone = [ours.labels_of(model, row[None])[0] for row in asked[::50]]
-            report.equal(f"{name}: labels of rows alone", alone,
-                         [model.predict(row[None])[0] for row in asked[::50]])
+            report.equal(f"{name}: labels", labels_of(worker, asked).tolist(), wanted.tolist())
+            if worker.decided:
+                places, single = largest(model.predict_proba(asked))
+                decided += [name] if single.any() else []
+                report.equal(f"{name}: is decided by it", worker.labels[places][single].tolist(),
+                             wanted[single].tolist())
         checked.append(name)
     report.check("there are many", len(checked) >= 25, checked)
-    hidden = numpy.array([[numpy.nan, 0.5], [0.5, 0.5]])
-    report.check("a row of no numbers hides no tie", ours.places_of_largest(hidden) is None)
-    report.equal("no tie", ours.places_of_largest(numpy.array([[0.2, 0.3]])).tolist(), [1])
-    report.check("some are decided by one call", len(ours.by_one_call) >= 12, ours.by_one_call)
+    report.check("many are decided by it, and by one call", len(decided) >= 12, decided)
+
+
+def largest(scores):
+    """Places of each row's largest, and whether it is the only one (engines/largest_label.h)."""
+    most = scores.max(axis=1, keepdims=True)
+    return scores.argmax(axis=1), numpy.isfinite(most[:, 0]) & ((scores == most).sum(axis=1) == 1)
 
 
 def worker_module():
-    """The worker's functions, without its main()."""
+    """The worker's class, without its main()."""
     engines = Path(__file__).resolve().parents[2] / "src/engines"
     text = "".join((engines / name).read_text() for name in ("worker_channel.py",
                                                              "sklearn_worker.py"))
     scope = {"__name__": "sklearn_worker"}
     exec(compile(text[:text.rindex("\nmain()")], "sklearn_worker.py", "exec"), scope)
+    return scope["Worker"]
 
-    class Ours:
-        by_one_call = set()
-        places_of_largest = staticmethod(scope["places_of_largest"])
 
-        def labels_of(self, model, rows):
-            memory, out = bytearray(100 * len(rows)), {"classes": [], "outputs": []}
-            worker = scope["Worker"](SimpleNamespace(memory=memory))
-            worker.model, worker.take = model, worker.take_numbers
-            worker.read_outputs(out)
-            if out["outputs"][0]["role"] != "label":
-                return None
-            if worker.answer == worker.predict_by_probability:
-                self.by_one_call.add(type(model).__name__)
-            worker.answer(rows, len(rows), 0, 8 * len(rows))
-            return numpy.frombuffer(memory, "<i8", len(rows))
+def loaded(worker_type, model):
+    """None where it answers no labels."""
+    worker, out = worker_type(SimpleNamespace(memory=bytearray(100_000))), {}
+    worker.model, worker.take = model, worker.take_numbers
+    worker.read_outputs(out)
+    worker.decided = "labels" in out
+    return worker if out["outputs"][0]["role"] == "label" else None
 
-    return Ours()
+
+def labels_of(worker, rows):
+    """What the model says when it is asked for labels alone."""
+    worker.answer(rows, len(rows), 0, (1 << 64) - 1)
+    return numpy.frombuffer(worker.channel.memory, "<i8", len(rows))
 
 
 def kinds_of_models(report):
@@ -230,7 +234,7 @@ def kinds_of_models(report):
         "mixed": make_pipeline(by_column, Ridge()),
         "twice": Ridge(), "clusters": KMeans(3, n_init=1, random_state=1),
         "outliers": IsolationForest(n_estimators=10, random_state=1), "no-proba": LinearSVC(max_iter=100),
-        "sevens": HistGradientBoostingClassifier(max_iter=5),
+        "sevens": HistGradientBoostingClassifier(max_iter=5), "ties": KNeighborsClassifier(2),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -242,6 +246,7 @@ def kinds_of_models(report):
         models["clusters"].fit(iris.data)
         models["outliers"].fit(iris.data)
         models["no-proba"].fit(iris.data, iris.target)
+        models["ties"].fit(iris.data, iris.target_names[iris.target])
         models["sevens"].fit(iris.data, numpy.array([7, 2, 5])[iris.target])
     with Pickles() as folder:
         for name, model in models.items():
@@ -254,6 +259,12 @@ def kinds_of_models(report):
         report.equal("no-proba: its confidence", folder.predict("no-proba", row)["confidence"], 1.0)
         got = folder.predict("sevens", row)
         report.equal("sevens", got["label"], str(models["sevens"].predict([row])[0]))
+        tied = ~largest(models["ties"].predict_proba(iris.data))[1]
+        report.check("some rows are tied, and some are not", 0 < tied.sum() < len(tied), tied)
+        for what, rows in (("all", iris.data), ("a tied one", iris.data[tied][:1]),
+                           ("one that is not", iris.data[~tied][:1])):
+            report.equal(f"ties, {what}", folder.infer("ties", rows)["label"].tolist(),
+                         models["ties"].predict(rows).tolist())
         for text in ("good", "bad thing", "größer"):
             got = folder.predict("text", [text])
             report.equal(f"text '{text}'", (got["label"], got["confidence"]),
