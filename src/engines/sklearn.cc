@@ -108,20 +108,24 @@ Result<Signature> read_signature(const json& said) {
 }
 
 // Of each class, where the largest probability decides; empty where the model does in its own way.
+// Those that are texts are places in the list of classes.
 Result<std::vector<std::int64_t>> read_labels(const json& said, const Signature& signature) {
   std::vector<std::int64_t> out;
-  const auto labels = said.find("labels");
-  if (labels == said.end()) return out;
+  const auto decided = said.find("decided");
+  if (decided == said.end() || *decided != true) return out;
+  const auto& outputs = signature.outputs;
   const auto wrong = [] { return invalid("bad_model", "its process describes the model wrongly"); };
-  const bool fits = labels->is_array() && labels->size() == signature.classes.size() &&
-                    signature.outputs.size() == 2 &&
-                    signature.outputs[0].dtype != DType::kFloat64 &&
-                    signature.outputs[1].dims.size() == 2 &&
-                    signature.outputs[1].dims[1] == static_cast<std::int64_t>(labels->size());
+  const auto& classes = signature.classes;
+  const bool fits = outputs.size() == 2 && outputs[0].role == Role::kLabel &&
+                    outputs[0].dtype != DType::kFloat64 && outputs[1].dtype == DType::kFloat64 &&
+                    outputs[1].dims.size() == 2 &&
+                    outputs[1].dims[1] == static_cast<std::int64_t>(classes.size());
   if (!fits) return wrong();
-  for (const auto& each : *labels) {
-    if (!each.is_number_integer()) return wrong();
-    out.push_back(each.get<std::int64_t>());
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    const bool is_text = outputs[0].dtype == DType::kString;
+    const auto label = is_text ? static_cast<std::int64_t>(i) : parse_int(classes[i]);
+    if (!label) return wrong();
+    out.push_back(*label);
   }
   return out;
 }

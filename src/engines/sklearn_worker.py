@@ -185,8 +185,7 @@ class Worker:
         self.answer = self.predict_label
         if hasattr(self.model, "predict_proba"):
             self.answer = self.predict_wanted
-            if decided_by_probability(self.model):
-                out["labels"] = self.labels.tolist()
+            out["decided"] = decided_by_probability(self.model)
             out["outputs"].append({"name": "probabilities", "dtype": "FP64",
                                    "columns": len(classes), "role": "probabilities"})
 

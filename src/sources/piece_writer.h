@@ -23,7 +23,7 @@ class PieceWriter {
   static constexpr std::size_t kBuffer = std::size_t{256} << 10;  // for one turn
   // Of one write. The file system takes pages of up to its size: of 32 KiB (order 3) they are the
   // largest of which Linux keeps some at hand for each processor. Larger ones may be memory that a
-  // virtual machine's host has taken back, and wants a microsecond for each 4 KiB to give again:
+  // virtual machine's host has taken back, and takes microseconds for each 4 KiB to give again:
   // with writes of 256 KiB a gigabyte took 0.9 to 2.2 s of the processors, with 32 KiB 1.0 to 1.3
   // (`./dev bench --only sources`, ext4 and Linux 6.18), what is received and digested with it.
   static constexpr std::size_t kWrite = std::size_t{32} << 10;

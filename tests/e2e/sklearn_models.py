@@ -205,7 +205,7 @@ def loaded(worker_type, model):
     worker, out = worker_type(SimpleNamespace(memory=bytearray(100_000))), {}
     worker.model, worker.take = model, worker.take_numbers
     worker.read_outputs(out)
-    worker.decided = "labels" in out
+    worker.decided = out.get("decided", False)
     return worker if out["outputs"][0]["role"] == "label" else None
 
 
