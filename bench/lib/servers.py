@@ -13,6 +13,7 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
 NAMES = ("http", "grpc", "management")
+ENDED = FileNotFoundError, ProcessLookupError  # a thread or a process, just now
 
 
 class BenchError(Exception):
@@ -61,16 +62,17 @@ class Server:
         """The pid and its children's: nginx's and grpcio's work is spread over several."""
         pids = [self.pid]
         for pid in pids:
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one that just ended
+            with contextlib.suppress(*ENDED):
                 for task in Path(f"/proc/{pid}/task").iterdir():
-                    pids += [int(child) for child in (task / "children").read_text().split()]
+                    with contextlib.suppress(*ENDED):
+                        pids += [int(child) for child in (task / "children").read_text().split()]
         return pids
 
     def cpu_seconds(self):
         """User and system time of all threads so far, and of the children that have ended."""
         ticks = 0
         for pid in self.tree():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with contextlib.suppress(*ENDED):
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 ticks += sum(int(field) for field in fields[11:15])
         return ticks / TICKS

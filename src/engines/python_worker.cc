@@ -180,9 +180,10 @@ Result<std::unique_ptr<PythonWorker>> PythonWorker::start(const WorkerOrder& ord
   return out;
 }
 
-PythonWorker::Room PythonWorker::make_room(std::size_t size) {
+// `whole`: all outputs are wanted. Where not, the next run may need more again.
+PythonWorker::Room PythonWorker::make_room(std::size_t size, bool whole) {
   const auto has = memory_.bytes().size();
-  const bool spare = has > kKeptMemory && size < has / 8;
+  const bool spare = whole && has > kKeptMemory && size < has / 8;
   if (size <= has && !spare) return Room::kThere;
   std::size_t next = kFirstMemory;
   while (next < size) next *= 2;
@@ -244,7 +245,8 @@ WorkerOutcome PythonWorker::run(const WorkerJob& job, std::string& said) {
     size += aligned(job.outputs[i].size());
   }
   if (size > kMostMemory) return WorkerOutcome::kTooMuch;
-  const auto room = make_room(std::max(size, kMaxText));
+  const bool whole = std::ranges::none_of(job.outputs, &std::span<std::byte>::empty);
+  const auto room = make_room(std::max(size, kMaxText), whole);
   if (room == Room::kNone) return WorkerOutcome::kUnsent;
   if (room == Room::kNew) message.kind = kRunInNewMemory;
   write_inputs(job.inputs, memory_.bytes());

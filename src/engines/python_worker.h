@@ -79,7 +79,7 @@ class PythonWorker {
   enum class Room { kThere, kNew, kNone };
 
   PythonWorker() = default;
-  Room make_room(std::size_t size);
+  Room make_room(std::size_t size, bool whole);
   bool ring(const Fd* with = nullptr);
   WorkerOutcome answer(Message& out, bool alone);
   bool looked_for(Message& out, Clock::time_point until) const;

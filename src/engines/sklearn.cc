@@ -117,8 +117,8 @@ Result<std::vector<std::int64_t>> read_labels(const json& said, const Signature&
   const auto wrong = [] { return invalid("bad_model", "its process describes the model wrongly"); };
   const auto& classes = signature.classes;
   const bool fits = outputs.size() == 2 && outputs[0].role == Role::kLabel &&
-                    outputs[0].dtype != DType::kFloat64 && outputs[1].dtype == DType::kFloat64 &&
-                    outputs[1].dims.size() == 2 &&
+                    outputs[0].dims.size() == 1 && outputs[0].dtype != DType::kFloat64 &&
+                    outputs[1].dtype == DType::kFloat64 && outputs[1].dims.size() == 2 &&
                     outputs[1].dims[1] == static_cast<std::int64_t>(classes.size());
   if (!fits) return wrong();
   for (std::size_t i = 0; i < classes.size(); ++i) {

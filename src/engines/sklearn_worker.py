@@ -185,7 +185,7 @@ class Worker:
         self.answer = self.predict_label
         if hasattr(self.model, "predict_proba"):
             self.answer = self.predict_wanted
-            out["decided"] = decided_by_probability(self.model)
+            out["decided"] = bool(decided_by_probability(self.model))
             out["outputs"].append({"name": "probabilities", "dtype": "FP64",
                                    "columns": len(classes), "role": "probabilities"})
 
@@ -251,7 +251,9 @@ class Worker:
 
     def predict_wanted(self, table, rows, place, second):
         if second != UNWANTED:
-            scores = numpy.asarray(self.model.predict_proba(table))
+            # Who is asked twice gets the same twice: a model may work in place.
+            first = table if place == UNWANTED else table.copy()
+            scores = numpy.asarray(self.model.predict_proba(first))
             self.write(second, "<f8", self.check(scores, (rows, len(self.classes))))
         if place != UNWANTED:
             self.predict_label(table, rows, place, second)

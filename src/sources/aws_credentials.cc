@@ -1,5 +1,6 @@
 #include "sources/aws_credentials.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -91,9 +92,9 @@ std::optional<system_clock::time_point> parse_utc(std::string_view text) {
   const std::string copy(text);
   const char* end = ::strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &time);
   if (end == nullptr) return std::nullopt;
-  // The year 9999 is how some say never: later than the clock can count.
+  // The years 1 and 9999, which mean never to some, are more than the clock can count.
   constexpr auto kLast = system_clock::time_point::max();
-  const auto seconds = ::timegm(&time);
+  const auto seconds = std::max<std::time_t>(::timegm(&time), 0);
   return seconds < system_clock::to_time_t(kLast) ? system_clock::from_time_t(seconds) : kLast;
 }
 

@@ -126,7 +126,7 @@ Result<Fetched> Download::fetch(std::size_t index, std::span<std::byte> buffer) 
   const auto object = pieces_[index].object;
   const auto range = pieces_[index].range;
   std::uint64_t told = pieces_[index].arrived;  // noted by a process before this one
-  PieceWriter writer(*files_[object].fd, writing_, range.offset, told, buffer);
+  PieceWriter writer(*files_[object].fd, *files_[object].writing, range.offset, told, buffer);
   const auto take = [&](std::span<const std::byte> bytes) {
     if (!writer.add(bytes)) return false;
     received_ += bytes.size();

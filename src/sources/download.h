@@ -62,6 +62,7 @@ class Download {
   };
   struct File {
     std::shared_ptr<const Fd> fd;
+    std::unique_ptr<std::mutex> writing = std::make_unique<std::mutex>();  // nothing else with it
     bool etag_counts = true;
   };
 
@@ -89,7 +90,6 @@ class Download {
   std::atomic<bool> stop_{false};
   std::atomic<std::uint64_t> received_{0};
 
-  std::mutex writing_;  // held while a file is written, and nothing else is taken
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Piece> pieces_;   // `done` and `arrived` guarded by mutex_

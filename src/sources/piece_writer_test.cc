@@ -11,6 +11,7 @@
 #include <future>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace sluice::sources {
 namespace {
@@ -53,6 +54,20 @@ TEST_F(Writer, TakesMoreThanItsBufferAtOnce) {
   EXPECT_TRUE(writer.add(bytes_of("abcdefghijklmnopqrstuvwxyz")));
   EXPECT_TRUE(writer.flush());
   EXPECT_EQ(file(), "abcdefghijklmnopqrstuvwxyz");
+}
+
+TEST_F(Writer, WritesMuchInSeveralWrites) {
+  std::string text(3 * PieceWriter::kWrite + 5, 'x');
+  for (std::size_t i = 0; i < text.size(); i += 7) text[i] = static_cast<char>(i % 100);
+  std::vector<std::byte> large(text.size());
+  PieceWriter writer(fd_, turn_, 3, 0, large);
+  EXPECT_TRUE(writer.add(bytes_of(text)));
+  EXPECT_TRUE(writer.flush());
+  EXPECT_EQ(writer.written(), text.size());
+  std::string read(text.size() + 1, '\0');
+  EXPECT_EQ(::pread(fd_.get(), read.data(), read.size(), 3), static_cast<ssize_t>(text.size()));
+  read.resize(text.size());
+  EXPECT_TRUE(read == text);
 }
 
 TEST_F(Writer, BeginsAgain) {

@@ -132,6 +132,8 @@ TEST(AwsCredentials, IniFiles) {
   ASSERT_TRUE(time);
   EXPECT_EQ(std::chrono::system_clock::to_time_t(*time), 86401);
   EXPECT_GT(parse_utc("9999-12-31T23:59:59Z"), std::chrono::system_clock::now()) << "never";
+  EXPECT_EQ(parse_utc("0001-01-01T00:00:00Z"), std::chrono::system_clock::time_point());
+  EXPECT_EQ(parse_utc("1700-01-01T00:00:00Z"), std::chrono::system_clock::time_point());
   EXPECT_FALSE(parse_utc("soon"));
 }
 

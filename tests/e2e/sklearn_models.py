@@ -2,6 +2,7 @@
 # takes: 50 s
 """scikit-learn's pickles in worker processes: right answers, bad pickles, deaths, limits."""
 
+import functools
 import io
 import json
 import os
@@ -23,7 +24,6 @@ from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -159,6 +159,7 @@ def every_classifier(report):
     does. They are asked in this process, by the worker's own code."""
     worker_type, decided = worker_module(), []
     rows, labels = datasets.load_iris(return_X_y=True)
+    labels = 2 * labels + 3  # other than their places
     source = numpy.random.default_rng(7)
     asked = numpy.vstack([rows, source.uniform(-30, 60, (400, 4)), numpy.zeros((1, 4))])
     checked = []
@@ -234,7 +235,9 @@ def kinds_of_models(report):
         "mixed": make_pipeline(by_column, Ridge()),
         "twice": Ridge(), "clusters": KMeans(3, n_init=1, random_state=1),
         "outliers": IsolationForest(n_estimators=10, random_state=1), "no-proba": LinearSVC(max_iter=100),
-        "sevens": HistGradientBoostingClassifier(max_iter=5), "ties": KNeighborsClassifier(2),
+        "sevens": HistGradientBoostingClassifier(max_iter=5),
+        "ties": LogisticRegression(), "grudging": LogisticRegression(), "many": LogisticRegression(),
+        "in-place": make_pipeline(StandardScaler(copy=False), SVC(probability=True)),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -246,7 +249,16 @@ def kinds_of_models(report):
         models["clusters"].fit(iris.data)
         models["outliers"].fit(iris.data)
         models["no-proba"].fit(iris.data, iris.target)
-        models["ties"].fit(iris.data, iris.target_names[iris.target])
+        models["in-place"].fit(iris.data.copy(), iris.target)
+        # Its probabilities for 1 are equal by rounding; its score is above zero.
+        for name in ("ties", "grudging"):
+            models[name].fit([[0.0], [1.0]], ["no", "yes"])
+            models[name].coef_, models[name].intercept_ = numpy.array([[1e-17]]), numpy.zeros(1)
+        models["many"].fit([[0.0], [1.0], [2.0]], [0, 1, 2])
+        models["many"].classes_ = 7919 * numpy.arange(60_000)
+        models["many"].coef_ = numpy.linspace(-1, 1, 60_000)[:, None]
+        models["many"].intercept_ = numpy.zeros(60_000)
+        models["grudging"].predict = functools.partial(int, "no number")
         models["sevens"].fit(iris.data, numpy.array([7, 2, 5])[iris.target])
     with Pickles() as folder:
         for name, model in models.items():
@@ -259,12 +271,19 @@ def kinds_of_models(report):
         report.equal("no-proba: its confidence", folder.predict("no-proba", row)["confidence"], 1.0)
         got = folder.predict("sevens", row)
         report.equal("sevens", got["label"], str(models["sevens"].predict([row])[0]))
-        tied = ~largest(models["ties"].predict_proba(iris.data))[1]
-        report.check("some rows are tied, and some are not", 0 < tied.sum() < len(tied), tied)
-        for what, rows in (("all", iris.data), ("a tied one", iris.data[tied][:1]),
-                           ("one that is not", iris.data[~tied][:1])):
-            report.equal(f"ties, {what}", folder.infer("ties", rows)["label"].tolist(),
+        tied = numpy.array([[1.0], [-1e18], [1e18]])
+        report.equal("a tie", largest(models["ties"].predict_proba(tied))[1].tolist(),
+                     [False, True, True])
+        for rows in (tied, tied[:1], tied[1:2]):
+            report.equal(f"{len(rows)} rows with ties", folder.infer("ties", rows)["label"].tolist(),
                          models["ties"].predict(rows).tolist())
+        report.equal("the largest decides", folder.predict("grudging", [1e18])["label"], "yes")
+        folder.predict("grudging", [1.0], status=500)
+        report.equal("and goes on to", folder.predict("grudging", [-1e18])["label"], "no")
+        report.equal("many classes", folder.infer("many", tied[:1] * 9)["label"].tolist(),
+                     models["many"].predict(tied[:1] * 9).tolist())
+        report.equal("in-place", folder.infer("in-place", iris.data)["label"].tolist(),
+                     models["in-place"].predict(iris.data.copy()).tolist())
         for text in ("good", "bad thing", "größer"):
             got = folder.predict("text", [text])
             report.equal(f"text '{text}'", (got["label"], got["confidence"]),
