@@ -371,6 +371,7 @@ def bad_pickles(report):
         "lies": (dumped(Runs("import socket; socket.socket(fileno=3).send(b'x' * 32)")), ""),
         "floods": (dumped(Runs("import os\nfor i in range(30000): os.write(1, b'%d\\n' % i)\n"
                                "raise ValueError('flooded')")), "flooded"),
+        "mislabels": (with_class("Mislabels"), "wrongly"),
         "closes": (dumped(Runs("import os\nfor i in range(64):\n try: os.close(i)\n"
                                " except OSError: pass")), ""),
     }
@@ -445,6 +446,21 @@ CLASSES = {
                   "time.sleep(600) if (X == 14).any() else "
                   "1 / 0 if (X == 15).any() else "
                   "n.ones(100 << 30, dtype='u1')[:1] if (X == 16).any() else X[:, 0] * 2"),
+    # Half and half, so that its label is asked for in a second run. 13 ends the process that was
+    # asked for its probabilities.
+    "Tied": ("(lambda n, os, base: type('LogisticRegression', (base,), {"
+             "'__module__': base.__module__, "
+             "'predict_proba': lambda self, X: (setattr(self, 'asked', 1), n.full((len(X), 2), .5))[1], "
+             "'predict': lambda self, X: os._exit(13) if (X == 13).any() and hasattr(self, 'asked') "
+             "else n.full(len(X), 7)})().fit([[0], [1]], [3, 7]))"
+             "(__import__('numpy'), __import__('os'), "
+             "__import__('sklearn.linear_model').linear_model.LogisticRegression)"),
+    # Its process says of a label that it has columns.
+    "Mislabels": ("(lambda main, made: (setattr(main.Worker, 'read_outputs', lambda self, out: "
+                  "out.update(classes=['a', 'b'], decided=True, outputs=["
+                  "dict(name='label', dtype='BYTES', columns=3, role='label'), "
+                  "dict(name='probabilities', dtype='FP64', columns=2, role='probabilities')])), "
+                  "made)[1])(__import__('__main__'), " + made("X") + ")"),
     "Where": made("n.array([float(os.getuid()), float(len(os.listdir('/sys/class/net'))), "
                   "float(len([f for f in os.listdir('/proc/self/fd')])), "
                   "float('SLUICE_SECRET' in os.environ or 'AWS_SECRET_ACCESS_KEY' in os.environ)])"
@@ -475,6 +491,18 @@ def moods(report):
                  if got != ((200, 2.0 * x) if x != 5 else (500, None))}
         report.equal("innocent neighbours", wrong, {})
         report.check("others now", not before & set(folder.workers()), (before, folder.workers()))
+
+
+def between_two_asks(report):
+    """Of equal probabilities the model itself is asked; its process may end just then."""
+    with Pickles() as folder:
+        folder.put_model("tied", with_class("Tied"))
+        report.check("served", folder.settled(["tied"]) is not None, folder.models())
+        before = folder.workers()
+        for x in (1, 13, 2):
+            said = folder.predict("tied", [x])
+            report.equal(f"{x}", (said["prediction"], said["confidence"]), (1, 0.5))
+        report.check("another worker", set(before) != set(folder.workers()), before)
 
 
 def many(folder, name, rows):
@@ -624,5 +652,5 @@ def old_and_absent(report):
 
 if __name__ == "__main__":
     Report("sklearn_models").run(golden, every_classifier, kinds_of_models, permission, bad_pickles,
-                                 quiet_and_chatty, moods, killed_under_load, apart, ends,
-                                 old_and_absent)
+                                 quiet_and_chatty, moods, between_two_asks, killed_under_load,
+                                 apart, ends, old_and_absent)
