@@ -1,12 +1,14 @@
 """The program of a worker: unpickles one scikit-learn model and predicts with it.
 
-It runs in the user's own Python (3.9 or later), started by Sluice. worker_channel.py stands in front
-of it and says what the descriptors are. What the model prints goes to 1 and 2, which Sluice logs;
-neither is part of the protocol.
+It runs in the user's own Python (3.9 or later), started by Sluice. In front of it stand
+worker_channel.py, which says what the descriptors are, and sklearn_columns.py. What the model prints
+goes to 1 and 2, which Sluice logs; neither is part of the protocol.
 """
+import contextlib
 import ctypes
 import gc
 import json
+import mmap
 import os
 import pickle
 import re
@@ -28,75 +30,26 @@ ARGMAX = set("""AdaBoostClassifier BaggingClassifier BernoulliNB CalibratedClass
 # They turn whatever they get into 32-bit floats themselves.
 SINGLE = {kind + role for role in ("Classifier", "Regressor") for kind in (
     "DecisionTree", "ExtraTree", "RandomForest", "ExtraTrees", "GradientBoosting")}
-CATEGORICAL = {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"}
-TEXT = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"}
 
 
-class Refusal(Exception):
-    """Why this model cannot be served."""
-
-
-def own_class(estimator):
-    """The name of a class of scikit-learn's own; empty for everybody else's."""
-    kind = type(estimator)
-    return kind.__name__ if kind.__module__.split(".")[0] == "sklearn" else ""
-
-
-def inner(estimator, which):
-    """The estimator that does the first or the last step, inside pipelines and searches."""
+def last_step(estimator):
+    """The estimator that has the last word, inside pipelines and searches."""
     while True:
-        if own_class(estimator) == "Pipeline":
-            steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
-            if not steps:
-                return estimator
-            estimator = steps[which]
+        if own_class(estimator) == "Pipeline" and steps_of(estimator):
+            estimator = steps_of(estimator)[-1]
         elif own_class(estimator) and hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
-        elif which == -1 and own_class(estimator) == "StackingClassifier":
+        elif own_class(estimator) == "StackingClassifier":
             estimator = estimator.final_estimator_
         else:
             return estimator
 
 
 def decided_by_probability(estimator):
-    last = inner(estimator, -1)
+    last = last_step(estimator)
     if own_class(last) == "VotingClassifier":
         return last.voting == "soft"
     return own_class(last) in ARGMAX
-
-
-def is_text(values):
-    return all(getattr(each, "dtype", None) is not None and each.dtype.kind in "OUS"
-               for each in values)
-
-
-def column_kinds(estimator, count):
-    """'text' or 'number' for each column that the first step takes."""
-    first = inner(estimator, 0)
-    if own_class(first) in CATEGORICAL and hasattr(first, "categories_"):
-        return ["text" if is_text([each]) else "number" for each in first.categories_]
-    kinds = ["number"] * count
-    if own_class(first) != "ColumnTransformer":
-        return kinds
-    names = list(getattr(first, "feature_names_in_", []))
-    for _, step, columns in first.transformers_:
-        if step in ("drop", "passthrough"):
-            continue
-        places = numpy.arange(count)
-        if isinstance(columns, (str, int)):
-            columns = [columns]
-        if isinstance(columns, slice):
-            if any(isinstance(end, str) for end in (columns.start, columns.stop)):
-                raise Refusal("it chooses columns by a slice of names; export it to ONNX")
-            columns = list(places[columns])
-        columns = [names.index(each) if isinstance(each, str) else each for each in columns]
-        columns = list(places[numpy.asarray(columns, dtype=None if columns else int)])
-        inside = (["text"] * len(columns) if own_class(inner(step, 0)) in TEXT
-                  else column_kinds(step, len(columns)))
-        for place, kind in zip(columns, inside):
-            if kind == "text":
-                kinds[place] = kind
-    return kinds
 
 
 class Worker:
@@ -109,8 +62,7 @@ class Worker:
             warnings.simplefilter("always")
             self.model = read_model()
         said = [str(each.message) for each in caught]
-        if not hasattr(self.model, "predict"):
-            raise Refusal(f"the file holds a {type(self.model).__name__}, which has no predict")
+        check_model(self.model)
         versions = re.findall(r"from version (\S+) when using version", "\n".join(said))
         out = {
             "estimator": describe(self.model), "sklearn": sklearn.__version__,
@@ -127,41 +79,61 @@ class Worker:
     def read_inputs(self, out):
         width = getattr(self.model, "n_features_in_", None)
         names = [str(name) for name in getattr(self.model, "feature_names_in_", [])]
-        if width is None and own_class(inner(self.model, 0)) in TEXT:
-            self.take, self.kinds = self.take_documents, ["text"]
+        if width is None and takes_documents(self.model):
+            columns = [("text", "")]
         else:
-            self.kinds = column_kinds(self.model, int(width or 0))
-            self.width = int(width) if width is not None else -1
-            self.take = self.take_table if "text" in self.kinds else self.take_numbers
-        single = self.take == self.take_numbers and own_class(self.model) in SINGLE
+            columns = columns_of(self.model, int(width or 0), names)
+        self.kinds = ["text" if each and each[0] == "text" else "number" for each in columns]
+        self.objects = any(each and each[0] == "object" for each in columns)
+        self.sample = [each[1] if each else 0.0 for each in columns]
+        self.frame = self.frame_of(names)
+        if width is None and "text" in self.kinds:
+            self.take = self.take_documents
+        elif "text" in self.kinds:
+            self.take = self.take_table
+        elif self.frame:
+            self.take = self.take_frame
+        else:
+            self.take = self.take_objects if self.objects else self.take_numbers
+        single = self.take == self.take_numbers and is_single(self.model)
         self.dtype = numpy.dtype("<f4" if single else "<f8")
-        self.frame = self.take == self.take_table and self.needs_frame(names)
         out["columns"] = names if len(names) == (width or 0) else []
         out["numbers"] = "FP32" if single else "FP64"
         out["width"] = -1 if width is None else int(width)
         out["kinds"] = self.kinds if "text" in self.kinds else []
 
-    def needs_frame(self, names):
-        """One that was fitted on a DataFrame finds its columns by their names."""
-        if not names or own_class(inner(self.model, 0)) != "ColumnTransformer":
+    def frame_of(self, names):
+        """What makes a DataFrame of columns or of a table, for one that was fitted on one and finds
+        its columns by their names; else nothing."""
+        wanted = wants_frame(self.model, names)
+        if wanted == NO:
             return None
         try:
             import pandas
         except ImportError:
+            if wanted == PERHAPS:
+                return None
             raise Refusal("it was fitted on a DataFrame and chooses columns by their names, for "
-                          "which this Python lacks pandas") from None
-        return lambda columns: pandas.DataFrame(dict(zip(names, columns)), columns=names)
+                          "which this Python lacks pandas; install it there, or name a Python "
+                          "that has it with --python") from None
+        
+        def frame(columns):
+            made = pandas.DataFrame(columns)
+            made.columns = names
+            return made
+        return frame
 
     def read_outputs(self, out):
-        classes = getattr(self.model, "classes_", None)
         out["classes"], out["outputs"] = [], []
+        tried = self.try_values(out)
+        classes = getattr(self.model, "classes_", None)
+        if isinstance(classes, list) and all(numpy.isscalar(each) for each in classes):
+            classes = numpy.array(classes)
         if sklearn.base.is_classifier(self.model) and isinstance(classes, numpy.ndarray):
-            if classes.ndim == 1 and not self.is_multilabel():
+            if classes.ndim == 1 and numpy.ndim(tried) < 2 and not self.is_multilabel():
                 return self.read_classes(classes, out)
         self.answer = self.predict_values
-        sample = self.try_values()
-        if sample.dtype.kind not in "fiub" or sample.ndim > 2:
-            raise Refusal("a prediction of it is neither a number nor a list of numbers")
+        sample = check_values(numpy.zeros(1) if tried is None else tried)
         whole = sample.dtype.kind != "f"
         self.values = numpy.dtype("<i8" if whole else "<f8")
         self.columns = sample.shape[1] if sample.ndim == 2 else 0
@@ -169,7 +141,9 @@ class Worker:
                            "columns": self.columns, "role": "value"}]
 
     def is_multilabel(self):
-        return bool(getattr(inner(self.model, -1), "multilabel_", False))
+        last = last_step(self.model)
+        kind = getattr(getattr(last, "_label_binarizer", None), "y_type_", "")
+        return bool(getattr(last, "multilabel_", False)) or str(kind).startswith("multilabel")
 
     def read_classes(self, classes, out):
         kind = classes.dtype.kind
@@ -177,9 +151,12 @@ class Worker:
             kind = "i"
         self.names_classes = kind not in "iu"
         labels = classes if self.names_classes else classes.astype("i8")
-        out["classes"] = [str(label) for label in labels.tolist()]
-        self.classes = classes
-        self.labels = numpy.arange(len(classes)) if self.names_classes else labels
+        out["classes"] = [label.decode("utf-8", "replace") if isinstance(label, bytes)
+                          else str(label) for label in labels.tolist()]
+        # scikit-learn keeps them sorted; somebody's own class may not.
+        self.order = numpy.argsort(classes, kind="stable")
+        self.sorted = classes[self.order]
+        self.labels = self.order if self.names_classes else labels[self.order]
         out["outputs"] = [{"name": "label", "dtype": "BYTES" if self.names_classes else "INT64",
                            "columns": 0, "role": "label"}]
         self.answer = self.predict_label
@@ -189,21 +166,32 @@ class Worker:
             out["outputs"].append({"name": "probabilities", "dtype": "FP64",
                                    "columns": len(classes), "role": "probabilities"})
 
-    def try_values(self):
-        """One prediction, to see its form. What zeros are refused by is taken to give numbers."""
-        width = max(1, len(self.kinds) if self.take != self.take_numbers else self.width)
+    def try_values(self, out):
+        """One prediction, to see its form; nothing where this row is refused, as zeros may be."""
         try:
             if self.take == self.take_documents:
-                return numpy.asarray(self.model.predict([""]))
+                return self.model.predict(self.sample)
             if self.take == self.take_table:
-                columns = [["" if kind == "text" else 0.0] for kind in self.kinds]
-                return numpy.asarray(self.model.predict(self.table(columns, 1)))
-            return numpy.asarray(self.model.predict(numpy.zeros((1, width), self.dtype)))
-        except (ValueError, TypeError, KeyError):
-            return numpy.zeros(1)
+                return self.model.predict(self.table([[each] for each in self.sample], 1))
+            table = numpy.array([self.sample or [0.0]], object if self.objects else self.dtype)
+            return self.model.predict(self.frame(table) if self.frame else table)
+        except sklearn.exceptions.NotFittedError:
+            raise never_fitted(self.model) from None
+        except ValueError:
+            return None
+        except Exception as error:
+            out["warnings"].append(f"a first prediction failed, and others may: "
+                                   f"{type(error).__name__}: {error}")
+            return None
 
     def take_numbers(self, rows, width):
         return numpy.ndarray((rows, width), self.dtype, self.channel.memory)
+
+    def take_objects(self, rows, width):
+        return self.take_numbers(rows, width).astype(object)
+
+    def take_frame(self, rows, width):
+        return self.frame(self.take_numbers(rows, width))
 
     def column(self, place, rows):
         """One column of a table: where it lies is said at the front of the memory."""
@@ -222,7 +210,7 @@ class Worker:
 
     def table(self, columns, rows):
         if self.frame:
-            return self.frame(columns)
+            return self.frame(dict(enumerate(columns)))
         out = numpy.empty((rows, len(columns)), dtype=object)
         for place, column in enumerate(columns):
             out[:, place] = column
@@ -245,16 +233,19 @@ class Worker:
         self.write(place, self.values, self.check(values, shape))
 
     def predict_label(self, table, rows, place, _):
-        # Places in `classes_`, which scikit-learn keeps sorted.
-        indexes = numpy.searchsorted(self.classes, numpy.asarray(self.model.predict(table)))
-        self.write(place, "<i8", self.check(self.labels[indexes], (rows,)))
+        predicted = numpy.asarray(self.model.predict(table))
+        places = numpy.searchsorted(self.sorted, predicted)
+        self.check(places, (rows,))
+        if places.max() == len(self.sorted) or not (self.sorted[places] == predicted).all():
+            raise RuntimeError("it predicts what is none of its classes_")
+        self.write(place, "<i8", self.labels[places])
 
     def predict_wanted(self, table, rows, place, second):
         if second != UNWANTED:
             # Who is asked twice gets the same twice: a model may work in place.
             first = table if place == UNWANTED else table.copy()
             scores = numpy.asarray(self.model.predict_proba(first))
-            self.write(second, "<f8", self.check(scores, (rows, len(self.classes))))
+            self.write(second, "<f8", self.check(scores, (rows, len(self.sorted))))
         if place != UNWANTED:
             self.predict_label(table, rows, place, second)
 
@@ -274,8 +265,49 @@ class Worker:
                 channel.reply(RAISED, OTHER_ERROR, channel.put_text(text))
 
 
+def check_model(model):
+    kind = type(model).__name__
+    if isinstance(model, type):
+        raise Refusal(f"the file holds the class {model.__name__} itself; write a fitted object "
+                      "of it")
+    if not hasattr(model, "predict"):
+        raise Refusal(f"the file holds a {kind}, which has no predict")
+    if own_class(last_step(model)):
+        try:
+            sklearn.utils.validation.check_is_fitted(last_step(model))
+        except sklearn.exceptions.NotFittedError:
+            raise never_fitted(model) from None
+
+
+def never_fitted(model):
+    return Refusal(f"the file holds a {describe(model)} that was never fitted; call fit() before "
+                   "writing it")
+
+
+def check_values(values):
+    """A first prediction of a model without a list of classes, as an array of numbers."""
+    if hasattr(values, "toarray"):
+        raise Refusal("it predicts sparse matrices; train it on dense arrays")
+    out = numpy.asarray(values)
+    if out.dtype.kind not in "fiub" or out.ndim > 2:
+        what = "texts" if out.dtype.kind in "US" else "objects"
+        if out.dtype.kind in "fiub":
+            what = f"arrays of {out.ndim} dimensions"
+        raise Refusal(f"it predicts {what} without one list of classes (classes_), where a number "
+                      "or a list of numbers for each row is expected; train it on numbers, or serve "
+                      "a model for each target")
+    return out
+
+
+def is_single(model):
+    """Whether it computes with 32-bit floats whatever it gets, or takes nothing else."""
+    centres = getattr(model, "cluster_centers_", None)
+    return own_class(model) in SINGLE or own_class(model).endswith("KMeans") and (
+        getattr(centres, "dtype", None) == "float32")
+
+
 def read_model():
-    with open(MODEL, "rb") as file:
+    with open(MODEL, "rb", closefd=False) as file:
         try:
             import joblib as reader
         except ImportError:
@@ -303,6 +335,29 @@ def keep_apart():
         pass
 
 
+def written_by():
+    """The version of scikit-learn that the file names; of a compressed one it cannot be seen."""
+    try:
+        with mmap.mmap(MODEL, 0, access=mmap.ACCESS_READ) as data:
+            found = re.search(rb"_sklearn_version.{0,10}?(\d+\.\d+(?:\.\w+)*)", data, re.DOTALL)
+            return found[1].decode() if found else ""
+    except (OSError, ValueError):
+        return ""  # a pickle may have closed it
+
+
+def of_another_version(error):
+    """What is to be said of versions after an exception of loading that they may explain."""
+    wrote = written_by()
+    if wrote and wrote != sklearn.__version__:
+        return (f"; it was written by scikit-learn {wrote} and this Python has "
+                f"{sklearn.__version__}: name a Python that has {wrote} with --python, or train it "
+                f"again with {sklearn.__version__}")
+    missing = str(getattr(error, "name", "") or "").split(".")[0]
+    here = {"sklearn": ("scikit-learn", sklearn), "numpy": ("numpy", numpy)}.get(missing)
+    return (f"; {here[0]} {here[1].__version__}, which this Python has, is probably another than "
+            "wrote it: name the Python that did with --python, or train it again") if here else ""
+
+
 def explain(error):
     """An exception of loading, as the end of a sentence."""
     if isinstance(error, Refusal):
@@ -310,7 +365,8 @@ def explain(error):
     if isinstance(error, MemoryError):
         return "it needs more memory than python.memory in model.yaml allows"
     if isinstance(error, ModuleNotFoundError):
-        return f"it needs the Python module '{error.name}', which this Python lacks"
+        return (f"it needs the Python module '{error.name}', which this Python lacks" +
+                of_another_version(error))
     # A number that is no key: joblib's reader does not know the byte.
     unknown = isinstance(error, KeyError) and error.args and isinstance(error.args[0], int)
     if unknown or isinstance(error, (pickle.UnpicklingError, EOFError, struct.error, zlib.error)):
@@ -319,7 +375,7 @@ def explain(error):
     if isinstance(error, AttributeError) and "__main__" in str(error):
         return ("it needs a class or function that was defined in the program that wrote it; put "
                 "it into a module that this Python can import")
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}{of_another_version(error)}"
 
 
 def main():
@@ -331,6 +387,8 @@ def main():
         found = worker.load()
     except BaseException as error:  # SystemExit, too: a pickle may raise what it likes
         return channel.say(REFUSED, channel.put_text(explain(error)))
+    with contextlib.suppress(OSError):
+        os.close(MODEL)
     gc.collect()
     gc.freeze()  # the model's objects are never garbage: no collection walks over them
     channel.say(LOADED, channel.put_text(json.dumps(found)))
@@ -339,5 +397,7 @@ def main():
 
 import numpy  # noqa: E402  what takes long comes last, so that reading errors come first
 import sklearn.base  # noqa: E402
+import sklearn.exceptions  # noqa: E402
+import sklearn.utils.validation  # noqa: E402
 
 main()

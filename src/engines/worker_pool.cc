@@ -21,10 +21,37 @@ constexpr Millis kLook{100};  // whether it is still wanted
 
 }  // namespace
 
+namespace {
+
+bool is_alphanumeric(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+// '/usr/lib' and "name='/tmp/x'>", but not 'Berlin/West'.
+bool has_path(std::string_view word) {
+  for (auto at = word.find('/'); at != std::string_view::npos; at = word.find('/', at + 1)) {
+    if (at == 0 || !is_alphanumeric(word[at - 1])) return true;
+  }
+  return false;
+}
+
+// '0x7f3a1c0b2d30>'
+bool has_address(std::string_view word) {
+  constexpr std::size_t kShort = 5;  // digits of a number that somebody chose
+  const auto at = word.find("0x");
+  if (at == std::string_view::npos) return false;
+  const auto digits = word.substr(at + 2);
+  return digits.substr(0, digits.find_first_not_of("0123456789abcdefABCDEF")).size() > kShort;
+}
+
+}  // namespace
+
 std::string without_paths(std::string_view text, std::size_t limit) {
+  std::string lines(text);
+  std::ranges::replace(lines, '\n', ' ');
   std::string out;
-  for (const auto word : split(text.substr(0, text.find('\n')), ' ')) {
-    if (word.find('/') != std::string_view::npos) continue;
+  for (const auto word : split(lines, ' ')) {
+    if (word.empty() || has_path(word) || has_address(word)) continue;
     if (!out.empty()) out += ' ';
     out += word;
   }

@@ -124,7 +124,8 @@ class WorkerPool {
   std::thread watcher_;
 };
 
-// The first line of a text that came from Python, without words that may be paths of this machine.
+// A text that came from Python in one line, without words that look like paths of this machine or
+// addresses in memory.
 std::string without_paths(std::string_view text, std::size_t limit);
 
 }  // namespace sluice::engines

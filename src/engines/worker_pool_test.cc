@@ -66,6 +66,15 @@ std::string reason_of(const Result<double>& answer) {
   return answer ? std::to_string(*answer) : std::string(answer.error().reason);
 }
 
+TEST(WithoutPaths, KeepsWhatUsersWrote) {
+  const auto of = [](std::string_view text) { return without_paths(text, 100); };
+  EXPECT_EQ(of("no category 'Berlin/West' in column 0"), "no category 'Berlin/West' in column 0");
+  EXPECT_EQ(of("dtype:\n- expected: 'a'\n- got: 'b'"), "dtype: - expected: 'a' - got: 'b'");
+  EXPECT_EQ(of("on <module 'x' from '/usr/lib/x.py'> today"), "on <module 'x' from today");
+  EXPECT_EQ(of("see file:///home/x or name='/tmp/x'> again"), "see or again");
+  EXPECT_EQ(of("<function f at 0x7f3a1c0b2d30> and 0x12"), "<function f at and 0x12");
+}
+
 TEST(WorkerPool, DescribesAndAnswers) {
   const auto pool = WorkerPool::start(options_for(model("X[:, 0] * 2")));
   ASSERT_TRUE(pool) << pool.error().message;

@@ -1,0 +1,160 @@
+"""What a fitted estimator takes: the kind of each column, and whether it wants a DataFrame. It is
+read off what the steps of scikit-learn learned. Stands in front of sklearn_worker.py in the one
+program that they make (CMakeLists.txt).
+"""
+import numbers
+
+# Each of their columns is one of the values that they learned.
+CATEGORICAL = {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"}
+# They take documents: one text a row, no table.
+VECTORIZERS = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"}
+# Each of these estimators gets the very rows that the whole of them gets.
+TOGETHER = {kind + role for kind in ("Voting", "Stacking", "MultiOutput") for role in (
+    "Classifier", "Regressor")} | {"OneVsRestClassifier", "OneVsOneClassifier",
+                                   "OutputCodeClassifier"}
+# What they learned of the same rows lies in an attribute of this name.
+WRAPPED = ("best_estimator_", "regressor_", "base_estimator_", "estimator_")
+WRAPPERS = {"TransformedTargetRegressor", "SelfTrainingClassifier", "FixedThresholdClassifier",
+            "TunedThresholdClassifierCV"}
+UNKNOWN = None  # a column of which nobody says anything
+NO, PERHAPS, YES = range(3)
+
+
+class Refusal(Exception):
+    """Why this model cannot be served."""
+
+
+def own_class(estimator):
+    """The name of a class of scikit-learn's own; empty for everybody else's."""
+    kind = type(estimator)
+    return kind.__name__ if kind.__module__.split(".")[0] == "sklearn" else ""
+
+
+def is_step(estimator):
+    return not (estimator is None or isinstance(estimator, str))  # "passthrough", "drop"
+
+
+def steps_of(pipeline):
+    return [step for _, step in pipeline.steps if is_step(step)]
+
+
+def beside(estimator):
+    """The estimators in it that get the same input as it does."""
+    kind = own_class(estimator)
+    if kind == "Pipeline":
+        return steps_of(estimator)[:1]
+    if kind == "FeatureUnion":
+        return [each for _, each in estimator.transformer_list if is_step(each)]
+    if kind == "CalibratedClassifierCV":
+        return [getattr(each, "estimator", None) or getattr(each, "base_estimator", None)
+                for each in estimator.calibrated_classifiers_[:1]]
+    if kind in TOGETHER:
+        return [each for each in estimator.estimators_ if is_step(each)]
+    if kind in WRAPPERS or kind and hasattr(estimator, "best_estimator_"):
+        return [getattr(estimator, name) for name in WRAPPED if hasattr(estimator, name)][:1]
+    return []
+
+
+def takes_documents(estimator):
+    return own_class(estimator) in VECTORIZERS or any(map(takes_documents, beside(estimator)))
+
+
+def places_of(columns, names, count):
+    """The places of the columns that a ColumnTransformer gives to one step."""
+    if isinstance(columns, slice):
+        ends = [names.index(end) if isinstance(end, str) else end
+                for end in (columns.start, columns.stop)]
+        if isinstance(columns.stop, str):
+            ends[1] += 1  # names are taken with the last
+        return list(range(count))[slice(*ends, columns.step)]
+    if isinstance(columns, (str, numbers.Integral)):
+        columns = [columns]
+    columns = list(columns)
+    if columns and all(isinstance(each, (bool, numpy.bool_)) for each in columns):
+        return [place for place, wanted in enumerate(columns) if wanted]
+    return [names.index(each) if isinstance(each, str) else int(each) % count for each in columns]
+
+
+def by_name(columns):
+    if isinstance(columns, slice):
+        return isinstance(columns.start, str) or isinstance(columns.stop, str)
+    return any(isinstance(each, str) for each in (
+        [columns] if isinstance(columns, str) else columns if numpy.iterable(columns) else []))
+
+
+def learned(values):
+    """The kind of a column of which a step knows these values, and one of them. An 'object' is a
+    number that the step compares with Python's own."""
+    known = [each for each in values.tolist() if each is not None and each == each]
+    if not known:
+        return UNKNOWN
+    texts = sum(isinstance(each, str) for each in known)
+    if 0 < texts < len(known):
+        raise Refusal("one of its columns has texts and numbers; turn all of its values into texts "
+                      "before training")
+    if texts:
+        return "text", known[0]
+    return "object" if values.dtype.kind == "O" else "number", float(known[0])
+
+
+def either(columns, others):
+    """What one of the two says, a text before a number."""
+    def of(a, b):
+        return next((each for each in (a, b) if each and each[0] == "text"), a or b)
+    return [of(a, b) for a, b in zip(columns, others)] if len(columns) == len(others) else columns
+
+
+def columns_of(estimator, count, names):
+    """For each of `count` columns its kind and a value, or UNKNOWN."""
+    kind, unknown = own_class(estimator), [UNKNOWN] * count
+    if kind in CATEGORICAL and len(getattr(estimator, "categories_", ())) == count:
+        return [learned(each) for each in estimator.categories_]
+    if kind == "SimpleImputer" and len(getattr(estimator, "statistics_", ())) == count:
+        return [learned(each) for each in estimator.statistics_[:, None]]
+    if kind == "ColumnTransformer":
+        return columns_of_transformer(estimator, count, names)
+    if kind == "Pipeline":
+        out = unknown
+        for step in steps_of(estimator):
+            out = either(out, columns_of(step, count, names))
+            if not keeps_columns(step):
+                break
+        return out
+    out = unknown
+    for each in beside(estimator):
+        out = either(out, columns_of(each, count, names))
+    return out
+
+
+def keeps_columns(step):
+    return own_class(step) == "FunctionTransformer" or (
+        own_class(step) == "SimpleImputer" and not step.add_indicator)
+
+
+def columns_of_transformer(transformer, count, names):
+    names = [str(each) for each in getattr(transformer, "feature_names_in_", names)]
+    out = [UNKNOWN] * count
+    for _, step, columns in transformer.transformers_:
+        if not is_step(step):
+            continue
+        places = places_of(columns, names, count)
+        inside = ([("text", "")] * len(places) if takes_documents(step)
+                  else columns_of(step, len(places), [names[i] for i in places] if names else []))
+        for place, column in zip(places, inside):
+            out[place] = either([out[place]], [column])[0]
+    return out
+
+
+def wants_frame(estimator, names):
+    """NO, PERHAPS or YES: whether it finds its columns by their names. What somebody's own first
+    step does is not known."""
+    kind = own_class(estimator) if names else ""
+    if kind == "ColumnTransformer":
+        steps = [(step, columns) for _, step, columns in estimator.transformers_ if is_step(step)]
+        return YES if any(by_name(columns) for _, columns in steps) else NO
+    inside = beside(estimator) if names else []
+    if kind == "Pipeline" and inside and own_class(inside[0]) in ("", "FunctionTransformer"):
+        return PERHAPS
+    return max((wants_frame(each, names) for each in inside), default=NO)
+
+
