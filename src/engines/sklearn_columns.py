@@ -145,13 +145,28 @@ def columns_of_transformer(transformer, count, names):
     return out
 
 
+def used_places(estimator, count, names):
+    """The places of the columns that are not dropped at once."""
+    if own_class(estimator) == "ColumnTransformer":
+        names, out = [str(each) for each in getattr(estimator, "feature_names_in_", names)], set()
+        for _, step, columns in estimator.transformers_:
+            places = places_of(columns, names, count) if step != "drop" else []
+            of_these = (used_places(step, len(places), [names[i] for i in places] if names else [])
+                        if is_step(step) else range(len(places)))
+            out.update(places[i] for i in of_these)
+        return out
+    parts = beside(estimator)
+    return set().union(*(used_places(each, count, names) for each in parts)) if parts else set(
+        range(count))
+
+
 def wants_frame(estimator, names):
     """NO, PERHAPS or YES: whether it finds its columns by their names. What somebody's own first
     step does is not known."""
     kind = own_class(estimator) if names else ""
     if kind == "ColumnTransformer":
-        steps = [(step, columns) for _, step, columns in estimator.transformers_ if is_step(step)]
-        return YES if any(by_name(columns) for _, columns in steps) else NO
+        given = [columns for _, step, columns in estimator.transformers_ if is_step(step)]
+        return YES if any(map(by_name, given)) else NO
     inside = beside(estimator) if names else []
     if kind == "Pipeline" and inside and own_class(inside[0]) in ("", "FunctionTransformer"):
         return PERHAPS

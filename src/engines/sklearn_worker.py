@@ -1,21 +1,18 @@
 """The program of a worker: unpickles one scikit-learn model and predicts with it.
 
 It runs in the user's own Python (3.9 or later), started by Sluice. In front of it stand
-worker_channel.py, which says what the descriptors are, and sklearn_columns.py. What the model prints
-goes to 1 and 2, which Sluice logs; neither is part of the protocol.
+worker_channel.py, which says what the descriptors are, sklearn_columns.py and sklearn_file.py. What
+the model prints goes to 1 and 2, which Sluice logs; neither is part of the protocol.
 """
 import contextlib
 import ctypes
 import gc
 import json
-import mmap
 import os
-import pickle
 import re
 import struct
 import sys
 import warnings
-import zlib
 
 # Classifiers of scikit-learn whose `predict` answers the class of the largest probability, or of
 # the largest score of which the probability is a rising function. Where one probability is larger
@@ -30,19 +27,6 @@ ARGMAX = set("""AdaBoostClassifier BaggingClassifier BernoulliNB CalibratedClass
 # They turn whatever they get into 32-bit floats themselves.
 SINGLE = {kind + role for role in ("Classifier", "Regressor") for kind in (
     "DecisionTree", "ExtraTree", "RandomForest", "ExtraTrees", "GradientBoosting")}
-
-
-def last_step(estimator):
-    """The estimator that has the last word, inside pipelines and searches."""
-    while True:
-        if own_class(estimator) == "Pipeline" and steps_of(estimator):
-            estimator = steps_of(estimator)[-1]
-        elif own_class(estimator) and hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif own_class(estimator) == "StackingClassifier":
-            estimator = estimator.final_estimator_
-        else:
-            return estimator
 
 
 def decided_by_probability(estimator):
@@ -70,10 +54,10 @@ class Worker:
             "trained_with": versions[0] if versions else "",
             "warnings": [] if versions else said[:3],
         }
-        self.read_inputs(out)
-        self.read_outputs(out)
         # Said once for each request otherwise, of every model that was fitted on a DataFrame.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        self.read_inputs(out)
+        self.read_outputs(out)
         return out
 
     def read_inputs(self, out):
@@ -83,18 +67,19 @@ class Worker:
             columns = [("text", "")]
         else:
             columns = columns_of(self.model, int(width or 0), names)
-        self.kinds = ["text" if each and each[0] == "text" else "number" for each in columns]
-        self.objects = any(each and each[0] == "object" for each in columns)
-        self.sample = [each[1] if each else 0.0 for each in columns]
         self.frame = self.frame_of(names)
-        if width is None and "text" in self.kinds:
-            self.take = self.take_documents
-        elif "text" in self.kinds:
-            self.take = self.take_table
-        elif self.frame:
-            self.take = self.take_frame
-        else:
-            self.take = self.take_objects if self.objects else self.take_numbers
+        if self.frame:
+            names = [names[place] for place in self.used]
+            columns = [columns[place] for place in self.used]
+            width = len(names)
+        self.kinds = ["text" if each and each[0] == "text" else "number" for each in columns]
+        self.objects = [place for place, each in enumerate(columns) if each and each[0] == "object"]
+        self.sample = [each[1] if each else 0.0 for each in columns]
+        self.take = self.take_numbers
+        if "text" in self.kinds:
+            self.take = self.take_documents if width is None else self.take_table
+        elif self.frame or self.objects:
+            self.take = self.take_columns
         single = self.take == self.take_numbers and is_single(self.model)
         self.dtype = numpy.dtype("<f4" if single else "<f8")
         out["columns"] = names if len(names) == (width or 0) else []
@@ -103,8 +88,8 @@ class Worker:
         out["kinds"] = self.kinds if "text" in self.kinds else []
 
     def frame_of(self, names):
-        """What makes a DataFrame of columns or of a table, for one that was fitted on one and finds
-        its columns by their names; else nothing."""
+        """What makes a DataFrame of the columns that are used, for one that was fitted on one and
+        finds its columns by their names; else nothing."""
         wanted = wants_frame(self.model, names)
         if wanted == NO:
             return None
@@ -116,11 +101,12 @@ class Worker:
             raise Refusal("it was fitted on a DataFrame and chooses columns by their names, for "
                           "which this Python lacks pandas; install it there, or name a Python "
                           "that has it with --python") from None
-        
+        self.used = sorted(used_places(self.model, len(names), names))
+
         def frame(columns):
-            made = pandas.DataFrame(columns)
-            made.columns = names
-            return made
+            made = dict.fromkeys(names, numpy.nan)
+            made.update(zip([names[place] for place in self.used], columns))
+            return pandas.DataFrame(made, columns=names)
         return frame
 
     def read_outputs(self, out):
@@ -171,10 +157,11 @@ class Worker:
         try:
             if self.take == self.take_documents:
                 return self.model.predict(self.sample)
-            if self.take == self.take_table:
-                return self.model.predict(self.table([[each] for each in self.sample], 1))
-            table = numpy.array([self.sample or [0.0]], object if self.objects else self.dtype)
-            return self.model.predict(self.frame(table) if self.frame else table)
+            if self.take != self.take_numbers:
+                columns = [numpy.array([each], object if isinstance(each, str) else "f8")
+                           for each in self.sample]
+                return self.model.predict(self.table(columns, 1))
+            return self.model.predict(numpy.array([self.sample or [0.0]], self.dtype))
         except sklearn.exceptions.NotFittedError:
             raise never_fitted(self.model) from None
         except ValueError:
@@ -187,11 +174,8 @@ class Worker:
     def take_numbers(self, rows, width):
         return numpy.ndarray((rows, width), self.dtype, self.channel.memory)
 
-    def take_objects(self, rows, width):
-        return self.take_numbers(rows, width).astype(object)
-
-    def take_frame(self, rows, width):
-        return self.frame(self.take_numbers(rows, width))
+    def take_columns(self, rows, width):
+        return self.table(list(self.take_numbers(rows, width).T), rows)
 
     def column(self, place, rows):
         """One column of a table: where it lies is said at the front of the memory."""
@@ -209,8 +193,10 @@ class Worker:
         return self.table([self.column(i, rows) for i in range(len(self.kinds))], rows)
 
     def table(self, columns, rows):
+        for place in self.objects:
+            columns[place] = columns[place].astype(object)
         if self.frame:
-            return self.frame(dict(enumerate(columns)))
+            return self.frame(columns)
         out = numpy.empty((rows, len(columns)), dtype=object)
         for place, column in enumerate(columns):
             out[:, place] = column
@@ -265,25 +251,6 @@ class Worker:
                 channel.reply(RAISED, OTHER_ERROR, channel.put_text(text))
 
 
-def check_model(model):
-    kind = type(model).__name__
-    if isinstance(model, type):
-        raise Refusal(f"the file holds the class {model.__name__} itself; write a fitted object "
-                      "of it")
-    if not hasattr(model, "predict"):
-        raise Refusal(f"the file holds a {kind}, which has no predict")
-    if own_class(last_step(model)):
-        try:
-            sklearn.utils.validation.check_is_fitted(last_step(model))
-        except sklearn.exceptions.NotFittedError:
-            raise never_fitted(model) from None
-
-
-def never_fitted(model):
-    return Refusal(f"the file holds a {describe(model)} that was never fitted; call fit() before "
-                   "writing it")
-
-
 def check_values(values):
     """A first prediction of a model without a list of classes, as an array of numbers."""
     if hasattr(values, "toarray"):
@@ -306,25 +273,6 @@ def is_single(model):
         getattr(centres, "dtype", None) == "float32")
 
 
-def read_model():
-    with open(MODEL, "rb", closefd=False) as file:
-        try:
-            import joblib as reader
-        except ImportError:
-            import pickle as reader
-        return reader.load(file)
-
-
-def describe(model):
-    """Pipeline(StandardScaler, SVC)"""
-    name = type(model).__name__
-    if own_class(model) == "Pipeline":
-        inside = [type(step).__name__ for _, step in model.steps]
-    else:
-        inside = [type(model.best_estimator_).__name__] if hasattr(model, "best_estimator_") else []
-    return f"{name}({', '.join(inside)})" if inside else name
-
-
 def keep_apart():
     """Other workers of the same user may not look into this one; the system ends it first."""
     try:
@@ -333,49 +281,6 @@ def keep_apart():
             score.write("500")
     except (OSError, AttributeError):
         pass
-
-
-def written_by():
-    """The version of scikit-learn that the file names; of a compressed one it cannot be seen."""
-    try:
-        with mmap.mmap(MODEL, 0, access=mmap.ACCESS_READ) as data:
-            found = re.search(rb"_sklearn_version.{0,10}?(\d+\.\d+(?:\.\w+)*)", data, re.DOTALL)
-            return found[1].decode() if found else ""
-    except (OSError, ValueError):
-        return ""  # a pickle may have closed it
-
-
-def of_another_version(error):
-    """What is to be said of versions after an exception of loading that they may explain."""
-    wrote = written_by()
-    if wrote and wrote != sklearn.__version__:
-        return (f"; it was written by scikit-learn {wrote} and this Python has "
-                f"{sklearn.__version__}: name a Python that has {wrote} with --python, or train it "
-                f"again with {sklearn.__version__}")
-    missing = str(getattr(error, "name", "") or "").split(".")[0]
-    here = {"sklearn": ("scikit-learn", sklearn), "numpy": ("numpy", numpy)}.get(missing)
-    return (f"; {here[0]} {here[1].__version__}, which this Python has, is probably another than "
-            "wrote it: name the Python that did with --python, or train it again") if here else ""
-
-
-def explain(error):
-    """An exception of loading, as the end of a sentence."""
-    if isinstance(error, Refusal):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "it needs more memory than python.memory in model.yaml allows"
-    if isinstance(error, ModuleNotFoundError):
-        return (f"it needs the Python module '{error.name}', which this Python lacks" +
-                of_another_version(error))
-    # A number that is no key: joblib's reader does not know the byte.
-    unknown = isinstance(error, KeyError) and error.args and isinstance(error.args[0], int)
-    if unknown or isinstance(error, (pickle.UnpicklingError, EOFError, struct.error, zlib.error)):
-        return (f"the file is damaged, or is no pickle; copy it or write it again "
-                f"({type(error).__name__}: {error})")
-    if isinstance(error, AttributeError) and "__main__" in str(error):
-        return ("it needs a class or function that was defined in the program that wrote it; put "
-                "it into a module that this Python can import")
-    return f"{type(error).__name__}: {error}{of_another_version(error)}"
 
 
 def main():
