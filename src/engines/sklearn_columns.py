@@ -55,6 +55,15 @@ def beside(estimator):
     return []
 
 
+def names_of(estimator):
+    """Of the columns of the DataFrame that it was fitted on; a FeatureUnion leaves them to its
+    transformers."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None:
+        return [str(name) for name in names]
+    return next(filter(None, map(names_of, beside(estimator))), [])
+
+
 def takes_documents(estimator):
     return own_class(estimator) in VECTORIZERS or any(map(takes_documents, beside(estimator)))
 

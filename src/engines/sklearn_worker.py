@@ -62,7 +62,7 @@ class Worker:
 
     def read_inputs(self, out):
         width = getattr(self.model, "n_features_in_", None)
-        names = [str(name) for name in getattr(self.model, "feature_names_in_", [])]
+        names = names_of(self.model)
         if width is None and takes_documents(self.model):
             columns = [("text", "")]
         else:

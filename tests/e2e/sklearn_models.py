@@ -336,7 +336,8 @@ def as_scikit_learn_says(report):
 
 
 USED = {"columns-that-are-dropped": ["age", "fare"], "objects-of-a-frame": ["age", "sex", "ticket"],
-        "a-transformer-inside-another": ["fare", "sex"]}
+        "a-transformer-inside-another": ["fare", "sex"],
+        "a-union-of-frames": ["age", "fare", "sex"]}
 
 
 def unusual_models():
@@ -378,6 +379,8 @@ def unusual_models():
             ("in", make_pipeline(ColumnTransformer([("o", OneHotEncoder(), ["sex"])])),
              ["sex", "ticket"]), ("n", "passthrough", ["fare"])]), LogisticRegression()),
          people, known),
+        ("a union of frames", make_pipeline(FeatureUnion([("a", by_name), ("b", mixed)]),
+                                            LogisticRegression()), people, known),
         ("objects of a frame", make_pipeline(ColumnTransformer([
             ("o", OneHotEncoder(), ["sex", "ticket"]), ("n", StandardScaler(), ["age"])]),
             LogisticRegression()), people.astype({"ticket": object}), known),
