@@ -115,20 +115,29 @@ TEST_F(Steps, ArgmaxIsNumPys) {
             "two");
 }
 
-TEST_F(Steps, ArgmaxIsALabelOfTheClassesOnlyWherePlacesAreClasses) {
-  Signature names;
-  names.classes = {"zebra", "apple"};
+TEST_F(Steps, ArgmaxAndThresholdSayPlacesWhateverClassesAreCalled) {
   Signature numbers;
-  numbers.classes = {"7", "2", "5"};
-  const auto role_of = [&](const Signature& classes) {
-    const auto step = make("argmax", "");
-    auto x = edge(DType::kFloat32, {-1, 3});
+  numbers.classes = {"7", "2"};
+  for (const auto* step : {"argmax", "threshold"}) {
+    auto x = edge(DType::kFloat32, {-1, step == std::string("argmax") ? 2 : 1});
     x.spec.role = Role::kProbabilities;
-    x.classes = &classes;
-    return (*step->bind({&x, 1}))[0].spec.role;
-  };
-  EXPECT_EQ(role_of(names), Role::kLabel);
-  EXPECT_EQ(role_of(numbers), Role::kValue);
+    x.classes = &numbers;
+    const auto out =
+        (*make(step, step == std::string("argmax") ? "" : "{at: 0.5}")->bind({&x, 1}))[0];
+    EXPECT_EQ(out.spec.role, Role::kLabel) << step;
+    EXPECT_EQ(out.classes, &numbers) << step;
+    EXPECT_TRUE(out.says_places) << step;
+  }
+}
+
+TEST_F(Steps, OneColumnIsNotComparedWithItself) {
+  const auto one = edge(DType::kFloat32, {-1, 1});
+  const std::string advice =
+      ", but 'in' is [N,1]; the class of one probability is threshold: 0.5, that of one raw score "
+      "threshold: 0; for the probability of a raw score leave this step out and write output: "
+      "{probabilities: …, activation: sigmoid} in model.yaml";
+  EXPECT_EQ(not_bound("argmax", "", {one}), "the largest of one value is always place 0" + advice);
+  EXPECT_EQ(not_bound("softmax", "", {one}), "softmax of one value is always 1" + advice);
 }
 
 TEST_F(Steps, ThresholdIsAboveNotAt) {
