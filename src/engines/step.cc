@@ -30,6 +30,13 @@ Result<FileBytes> open_step_file(const std::shared_ptr<const Fd>& directory,
   return bytes;
 }
 
+std::string_view text_of(const FileBytes& bytes) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  auto text = bytes.text();
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  return text;
+}
+
 Result<std::size_t> output_elements(const Shape& shape) {
   const auto count = element_count(shape.dims());
   if (count && *count <= kMaxElements) return *count;

@@ -92,6 +92,9 @@ using StepKinds = Registry<StepKind>;
 Result<FileBytes> open_step_file(const std::shared_ptr<const Fd>& directory,
                                  const std::string& name, std::size_t limit);
 
+// What such a file says, without the mark of UTF-8 that some editors put first.
+std::string_view text_of(const FileBytes& bytes);
+
 // The elements of an output, or 400 `too_large`: a step may make much out of a few bytes, so that
 // the limit is lower than that of tensors which clients send.
 Result<std::size_t> output_elements(const Shape& shape);

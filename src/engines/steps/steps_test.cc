@@ -21,6 +21,11 @@ TEST_F(Steps, StandardiseTakesOffTheMeanAndDivides) {
   EXPECT_EQ(values<float>("standardise", "{file: s.json}", {x}), (Floats{0, -2, 1, 2}));
   write("s.csv", "column,mean,scale\r\na,1,2\r\nb,20,5\r\n");
   EXPECT_EQ(values<float>("standardise", "{file: s.csv}", {x}), (Floats{0, -2, 1, 2}));
+  for (const auto* csv :
+       {"\xEF\xBB\xBFmean,scale\n1,2\n20,5\n", ",\"mean\",scale\na,1,2\nb,20,5\n"}) {
+    write("s.csv", csv);  // with a mark of UTF-8; as pandas and R write them
+    EXPECT_EQ(values<float>("standardise", "{file: s.csv}", {x}), (Floats{0, -2, 1, 2}));
+  }
   const auto exact = tensor<double>(DType::kFloat64, {1, 2}, {0.1, 0.2});
   EXPECT_EQ(values<double>("standardise", "{mean: [0.1, 0], scale: [1, 0.2]}", {exact}),
             (std::vector<double>{0, 1}));
@@ -45,6 +50,28 @@ TEST_F(Steps, StandardiseRefusesNumbersThatDoNotGoTogether) {
   write("s.json", "{\"mean\": [1, \"a\"]}");
   EXPECT_EQ(refused("standardise", "{file: s.json}"),
             "the file 's.json' cannot be used: 'mean' must be a list of numbers");
+  const auto file = [&](const std::string& name, const std::string& text) {
+    write(name, text);
+    const auto said = refused("standardise", "{file: " + name + "}");
+    const auto begin = "the file '" + name + "' cannot be used: ";
+    return said.starts_with(begin) ? said.substr(begin.size()) : "?" + said;
+  };
+  const std::string known = "'; known are mean, scale and, for names that are not used, column";
+  EXPECT_EQ(file("s.csv", "mean,std\n1,2\n"), "its first line has a column 'std" + known);
+  EXPECT_EQ(file("s.csv", "Mean,scale\n1,2\n"),
+            "its first line has a column 'Mean" + known + "; did you mean 'mean'?");
+  EXPECT_EQ(file("s.csv", "mean,scale,mean\n1,2,3\n"), "its first line has 'mean' twice");
+  EXPECT_EQ(file("s.csv", "mean,scale\n1,2,3\n"), "line 2 has more columns than the first line");
+  EXPECT_EQ(file("s.csv", ""), "it has neither mean nor scale");
+  EXPECT_EQ(file("s.csv", "mean,scale\n1,0\n"),
+            "scale 0 is 0 or no number: it cannot be divided by");
+  EXPECT_EQ(file("s.json", R"({"mean_": [1], "scale": [1]})"),
+            "unknown key 'mean_'; did you mean 'mean'?");
+  EXPECT_EQ(file("s.json", R"({"mean": [1], "mean": [2]})"), "key 'mean' is given twice");
+  EXPECT_EQ(file("s.json", "{\"scale\": [1],\n\"mean\": [NaN]}"),
+            "it is no JSON from line 2, column 10 on: 'NaN]}'; NaN and infinity are none, either");
+  EXPECT_EQ(file("s.json", "{\"scale\": [1"), "it is no JSON: it ends too early");
+  EXPECT_EQ(file("s.json", "{}"), "it has neither mean nor scale");
   write("s.csv", "mean,scale\n1,2\n3,\n");
   EXPECT_EQ(refused("standardise", "{file: s.csv}"),
             "the file 's.csv' cannot be used: line 3 has no number");
