@@ -1,5 +1,6 @@
 #include "engines/step.h"
 
+#include "base/half.h"
 #include "base/text.h"
 
 namespace sluice::engines {
@@ -63,6 +64,21 @@ Result<std::size_t> axis_of(std::int64_t axis, std::size_t rank) {
                                   (rank < 2 ? " and needs two"
                                             : "; write 1 to " + std::to_string(rank - 1) +
                                                   ", or -1 for the last"));
+}
+
+double in_type(DType dtype, double value) {
+  const auto narrow = static_cast<float>(value);
+  switch (dtype) {
+    case DType::kFloat16: return half_to_float(float_to_half(narrow));
+    case DType::kBFloat16: return bf16_to_float(float_to_bf16(narrow));
+    case DType::kFloat32: return narrow;
+    default: return value;
+  }
+}
+
+std::string which_row(const Shape& shape, std::size_t row) {
+  if (shape.rank() == 0 || shape[0] < 2) return {};
+  return "row " + std::to_string(row) + ": ";
 }
 
 }  // namespace sluice::engines

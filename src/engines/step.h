@@ -111,6 +111,13 @@ AxisSplit split_at(const Shape& shape, std::size_t axis);
 // the rows'.
 Result<std::size_t> axis_of(std::int64_t axis, std::size_t rank);
 
+// A configured number as a tensor of this type would have it: 0.1 is another number in FP32.
+double in_type(DType dtype, double value);
+
+// "row 3: " where there are several rows. Of one row nothing is said: it may be one of many that
+// are run one by one.
+std::string which_row(const Shape& shape, std::size_t row);
+
 // Calls `f` with a function from an index to that element as a double, without a switch for each.
 template <class F>
 auto with_numbers(const TensorView& tensor, F&& f) {

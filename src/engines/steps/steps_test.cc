@@ -93,6 +93,19 @@ TEST_F(Steps, OneHotPutsAOneIntoTheCategorysColumn) {
             (Floats{0, 1, 0, 0, 0, 1, 1, 0, 0}));
   EXPECT_EQ(values<float>("one_hot", "{categories: [0.5, 2]}", {floats({2, 1}, {2, 0.5})}),
             (Floats{0, 1, 1, 0}));
+  EXPECT_EQ(values<float>("one_hot", "{categories: [0.1, 0.3]}", {floats({1, 1}, {0.3F})}),
+            (Floats{0, 1}));
+}
+
+TEST_F(Steps, OneHotReadsWhatItsCategoriesAreWrittenAs) {
+  const auto type = [&](const std::string& categories) {
+    return make("one_hot", "{categories: " + categories + "}")->expects(0)->spec.dtype;
+  };
+  EXPECT_EQ(type("[1, 2]"), DType::kInt64);
+  EXPECT_EQ(type("[0.5, 2]"), DType::kFloat32);
+  EXPECT_EQ(type("[1, red]"), DType::kString);
+  EXPECT_EQ(type("['01', '02']"), DType::kString);
+  EXPECT_EQ(type("[[1, 2], ['3']]"), DType::kString);
 }
 
 TEST_F(Steps, OneHotSaysWhichCategoryItDoesNotKnow) {
@@ -100,7 +113,7 @@ TEST_F(Steps, OneHotSaysWhichCategoryItDoesNotKnow) {
   const auto out = run(*step, {texts({2, 2}, {"b", "x", "a", "y"})});
   ASSERT_FALSE(out);
   EXPECT_EQ(out.error().code, Code::kInvalidArgument);
-  EXPECT_EQ(out.error().message, "'y' is none of the 1 categories of column 1");
+  EXPECT_EQ(out.error().message, "row 1: 'y' is none of the 1 categories of column 1");
   const auto nan = make("one_hot", "{categories: [1]}");
   EXPECT_FALSE(run(*nan, {floats({1, 1}, {kNan})}));
   // What 2^53 and 2^53 + 1 are as doubles must not be mistaken for each other.
@@ -171,6 +184,11 @@ TEST_F(Steps, ThresholdIsAboveNotAt) {
   EXPECT_EQ(values<std::int64_t>("threshold", "{at: 0.5}",
                                  {floats({5, 1}, {0.5, 0.51F, 0.49F, kNan, 1})}),
             (Ints{0, 1, 0, 0, 1}));
+  // As NumPy compares float32 with 0.1, which is another number there.
+  EXPECT_EQ(values<std::int64_t>("threshold", "{at: 0.1}", {floats({1, 1}, {0.1F})}), Ints{0});
+  EXPECT_EQ(values<std::int64_t>("threshold", "{at: 0.1}",
+                                 {tensor<double>(DType::kFloat64, {1, 1}, {0.1000001})}),
+            Ints{1});
   EXPECT_EQ(refused("threshold", "{}"), "p:1:1: threshold needs a number, such as threshold: 0.5");
   EXPECT_EQ(refused("threshold", "{at: high}"), "p:1:6: 'high' is not a finite number");
 }
@@ -203,13 +221,19 @@ TEST_F(Steps, CastCutsOffFractionsAndNeverWraps) {
     const auto out = run(*step, {x});
     return out ? "" : out.error().message;
   };
-  EXPECT_EQ(fails("UINT8", floats({1, 1}, {256})), "a value does not fit UINT8");
+  EXPECT_EQ(fails("UINT8", floats({1, 1}, {256})), "256 does not fit UINT8");
   EXPECT_EQ(fails("UINT8", floats({1, 1}, {-0.5F})), "");  // cut off to 0
-  EXPECT_EQ(fails("INT64", floats({1, 1}, {kNan})), "a value does not fit INT64");
-  EXPECT_EQ(fails("INT64", floats({1, 1}, {9223372036854775808.0F})), "a value does not fit INT64");
+  EXPECT_EQ(fails("INT64", floats({1, 1}, {kNan})), "nan does not fit INT64");
+  EXPECT_EQ(fails("INT64", floats({1, 1}, {9223372036854775808.0F})),
+            "9.22337e+18 does not fit INT64");
   EXPECT_EQ(fails("INT64", floats({1, 1}, {-9223372036854775808.0F})), "");
   EXPECT_EQ(fails("UINT64", tensor<std::int64_t>(DType::kInt64, {1, 1}, {-1})),
-            "a value does not fit UINT64");
+            "-1 does not fit UINT64");
+  EXPECT_EQ(fails("UINT8", floats({3, 2}, {1, 2, 3, 300, 5, 6})), "row 1: 300 does not fit UINT8");
+  EXPECT_EQ(fails("FP32", tensor<double>(DType::kFloat64, {1, 1}, {1e300})),
+            "1e+300 does not fit FP32");
+  EXPECT_EQ(fails("FP16", floats({1, 1}, {70000})), "70000 does not fit FP16");
+  EXPECT_EQ(fails("FP16", floats({1, 2}, {INFINITY, kNan})), "");  // what it is already
   EXPECT_EQ(refused("cast", "{to: BYTES}"),
             "p:1:1: cast needs a numeric type, such as cast: FP32; 'BYTES' is none");
 }

@@ -32,6 +32,7 @@ class Threshold final : public UnaryStep {
  protected:
   Result<Edge> bind_one(const Edge& x) override {
     if (x.spec.dtype == DType::kString) return not_numbers(x);
+    at_ = in_type(x.spec.dtype, at_);
     Edge out;
     out.spec = x.spec;
     out.spec.dtype = DType::kInt64;
@@ -56,7 +57,7 @@ class Threshold final : public UnaryStep {
   }
 
  private:
-  const double at_;
+  double at_;
 };
 
 }  // namespace
