@@ -8,22 +8,27 @@ namespace {
 
 constexpr std::size_t kMaxElements = std::size_t{1} << 25;
 
+std::string the_file(const std::string& name) { return "the file '" + printable(name) + "'"; }
+
 }  // namespace
 
-Result<FileBytes> open_step_file(const std::shared_ptr<const Fd>& directory,
-                                 const std::string& name, std::size_t limit) {
-  const std::string what = "the file '" + printable(name) + "'";
+Result<Fd> find_step_file(const std::shared_ptr<const Fd>& directory, const std::string& name) {
+  const std::string what = the_file(name);
   if (!directory) {
     return invalid("bad_model", what + " cannot be opened: the pipeline has no directory");
   }
   auto fd = open_beneath(*directory, name);
-  if (!fd && fd.error().code == Code::kUnavailable) return Failure(fd.error());
-  if (!fd) {
-    return invalid("bad_model", what +
-                                    " cannot be opened; steps use files of the version's own "
-                                    "directory, where there is none of this name");
-  }
-  SLUICE_TRY(auto bytes, FileBytes::copy(*fd, what));
+  if (fd || fd.error().code == Code::kUnavailable) return fd;
+  return invalid("bad_model", what +
+                                  " cannot be opened; steps use files of the version's own "
+                                  "directory, where there is none of this name");
+}
+
+Result<FileBytes> open_step_file(const std::shared_ptr<const Fd>& directory,
+                                 const std::string& name, std::size_t limit) {
+  const std::string what = the_file(name);
+  SLUICE_TRY(const auto fd, find_step_file(directory, name));
+  SLUICE_TRY(auto bytes, FileBytes::copy(fd, what));
   if (bytes.bytes().size() > limit) {
     return invalid("bad_model", what + " has " + human_bytes(bytes.bytes().size()) + "; at most " +
                                     human_bytes(limit) + " are read for this");

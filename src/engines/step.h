@@ -87,8 +87,11 @@ struct StepKind {
 };
 using StepKinds = Registry<StepKind>;
 
-// A file beside the pipeline. Errors: kInvalidArgument/`bad_model` where there is none or it is
-// larger than `limit`, kUnavailable while it is being changed.
+// A file beside the pipeline. Errors: kInvalidArgument/`bad_model` where there is none,
+// kUnavailable while it is being changed.
+Result<Fd> find_step_file(const std::shared_ptr<const Fd>& directory, const std::string& name);
+
+// All that it says; `bad_model`, too, where it is larger than `limit`.
 Result<FileBytes> open_step_file(const std::shared_ptr<const Fd>& directory,
                                  const std::string& name, std::size_t limit);
 

@@ -510,6 +510,17 @@ def commands(report):
         report.check("config check of a mistake", code == 65 and
                      "model.yaml:3:15: unknown key 'standardize'; did you mean 'standardise'?" in err,
                      (code, err))
+        # A graph for all versions, of which one has not the file.
+        put(folder, "all", "1", {"steps": [{"standardise": "s.csv"}]}, {"s.csv": b"mean\n1\n"})
+        graph_of_all = (folder.path / "all" / "1" / "ensemble.yaml").rename(
+            folder.path / "all" / "model.yaml")
+        graph_of_all.write_text("ensemble:\n  steps:\n  - {name: s, standardise: s.csv}\n")
+        report.equal("config check with files", sluice("config", "check", graph_of_all)[0], 0)
+        folder.put("all", "2", b"mean\n1\n", "t.csv")
+        told = sluice("config", "check", graph_of_all)
+        report.check("config check of a version without its file", told[0] == 65 and
+                     "model.yaml:3:5: version '2': step 's': the file 's.csv' cannot be opened"
+                     in told[2], told)
 
 
 if __name__ == "__main__":
