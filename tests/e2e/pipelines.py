@@ -504,6 +504,9 @@ def commands(report):
         code, out, err = sluice("predict", file, "--data", "[0.25, 3]", "--json")
         report.equal("predict", (code, json.loads(out or "{}").get("prediction")), (0, 1))
         report.equal("config check", sluice("config", "check", file)[0], 0)
+        code, _, err = sluice("compress", file, "--method", "dynamic-int8", "--evaluate", file,
+                              "--output", folder.path / "smaller")
+        report.check("compress", code != 0 and "this is a pipeline" in err, (code, err))
         broken = folder.path / "model.yaml"
         broken.write_text("ensemble:\n  steps:\n  - {name: a, standardize: 1}\n")
         code, _, err = sluice("config", "check", broken)
