@@ -28,6 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxConfig = 1 << 20;
+constexpr std::string_view kPipeline = "ensemble.yaml";
 
 Failure unwritable() {
   return unavailable("unwritable",
@@ -82,7 +83,8 @@ Result<std::string> read_yaml(const fs::path& file) {
 Result<void> check_whole(const FoundModel& found) {
   Problems problems;
   const auto root = config::parse_yaml(found.yaml, problems);
-  if (!root || root->find("ensemble") == nullptr) return {};
+  const bool in_yaml = root && root->find("ensemble") != nullptr;
+  if (!in_yaml && !found.file.filename().string().ends_with(kPipeline)) return {};
   return invalid("usage",
                  "this is a pipeline; compress the models that it is made of, one at a time");
 }
@@ -166,7 +168,8 @@ Result<FoundModel> find_model(const std::string& given, const std::string& model
   fs::path folder = path;
   if (fs::is_directory(path, error)) {
     SLUICE_TRY(folder, version_of(path, version));
-    SLUICE_TRY(out.file, file_of(folder));
+    const bool pipeline = fs::exists(folder / kPipeline, error);  // whatever models lie beside it
+    SLUICE_TRY(out.file, pipeline ? Result<fs::path>(folder / kPipeline) : file_of(folder));
   } else {
     out.file = path;
     folder = path.parent_path();

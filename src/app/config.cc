@@ -10,14 +10,18 @@
 #include "app/options.h"
 #include "base/file.h"
 #include "base/json_writer.h"
+#include "base/text.h"
 #include "config/yaml.h"
-#include "engines/ensemble.h"
+#include "engines/pipeline_check.h"
 #include "features/plan.h"
 #include "release/spec.h"
+#include "sources/layout.h"
 #include "sources/model_yaml.h"
 
 namespace sluice::app {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct Arguments {
   std::string file;
@@ -34,7 +38,7 @@ std::size_t known_keys(const Node& root, const std::vector<std::string_view>& ke
 
 // model.yaml by its name; any other file by which options it has more of.
 bool is_model_file(const std::string& path, const Node& root) {
-  const auto name = std::filesystem::path(path).filename().string();
+  const auto name = fs::path(path).filename().string();
   if (name == "model.yaml" || name == "model.yml") return true;
   if (name.ends_with("ensemble.yaml")) return false;
   return known_keys(root, ModelConfig::schema().keys()) >
@@ -72,6 +76,58 @@ void check_features(const FeatureOptions& options, const Node& root, Problems& p
   }
 }
 
+fs::path folder_of(const fs::path& file) {
+  return file.has_parent_path() ? file.parent_path() : fs::path(".");
+}
+
+// Of the versions that a graph in model.yaml is for; without any the files lie beside it.
+std::vector<fs::path> versions_beside(const fs::path& folder) {
+  std::vector<fs::path> out;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const auto& path = entry.path();
+    const bool version = sources::looks_like_version(path.filename().string()) &&
+                         fs::is_directory(path, error) && !fs::is_empty(path, error);
+    if (version && !fs::exists(path / "ensemble.yaml", error)) out.push_back(path);
+  }
+  std::ranges::sort(out);
+  if (out.empty()) out.push_back(folder);
+  return out;
+}
+
+void check_in(const Node& pipeline, const fs::path& folder, Problems& problems) {
+  auto directory = open_directory(folder);
+  engines::check_pipeline(
+      pipeline, directory ? std::make_shared<const Fd>(std::move(*directory)) : nullptr, problems);
+}
+
+bool is_in(const Problem& problem, const Problems& problems) {
+  return std::ranges::any_of(problems, [&](const Problem& other) {
+    return other.place.line == problem.place.line && other.place.column == problem.place.column &&
+           other.message == problem.message;
+  });
+}
+
+// A graph in model.yaml with the files of each version: what is wrong with all of them is said
+// once.
+void check_pipeline(const Node& pipeline, const fs::path& folder, Problems& problems) {
+  const auto versions = versions_beside(folder);
+  std::vector<Problems> found(versions.size());
+  for (std::size_t i = 0; i < versions.size(); ++i) check_in(pipeline, versions[i], found[i]);
+  for (std::size_t i = 0; i < versions.size(); ++i) {
+    for (auto& problem : found[i]) {
+      const bool everywhere =
+          std::ranges::all_of(found, [&](const auto& other) { return is_in(problem, other); });
+      if (everywhere && i > 0) continue;
+      if (!everywhere) {
+        problem.message =
+            "version '" + printable(versions[i].filename().string()) + "': " + problem.message;
+      }
+      problems.push_back(problem);
+    }
+  }
+}
+
 int check(const Arguments& arguments) {
   const auto text = read_text(arguments.file, kMaxConfig, "the configuration file");
   if (!text) return complain(text.error());
@@ -85,10 +141,10 @@ int check(const Arguments& arguments) {
       if (yaml.config.features) check_features(*yaml.config.features, *root, problems);
       const Node* pipeline = root->find("ensemble");
       if (pipeline != nullptr && pipeline->kind == Node::Kind::kMap) {
-        engines::check_pipeline(*pipeline, problems);
+        check_pipeline(*pipeline, folder_of(arguments.file), problems);
       }
     } else if (arguments.file.ends_with("ensemble.yaml")) {
-      engines::check_pipeline(*root, problems);
+      check_in(*root, folder_of(arguments.file), problems);
     } else {
       ServeOptions options;
       ServeOptions::schema().read(*root, options, problems);

@@ -55,6 +55,11 @@ Result<Inspected> inspect_file(const std::string& path, const Pickles& pickles) 
   return out;
 }
 
+// As answers call them.
+const std::vector<std::string>& classes_of(const Signature& signature) {
+  return signature.class_names.empty() ? signature.classes : signature.class_names;
+}
+
 void write_specs(JsonWriter& json, std::string_view key, const std::vector<TensorSpec>& specs) {
   json.key(key).begin_array();
   for (const auto& spec : specs) {
@@ -91,7 +96,7 @@ void print_json(Inspected& inspected) {
   write_specs(json, "inputs", signature.inputs);
   write_specs(json, "outputs", signature.outputs);
   json.key("classes").begin_array();
-  for (const auto& name : signature.classes) json.value(std::string_view(name));
+  for (const auto& name : classes_of(signature)) json.value(std::string_view(name));
   json.end_array().key("columns").begin_array();
   for (const auto& name : signature.columns) json.value(std::string_view(name));
   json.end_array();
@@ -130,7 +135,7 @@ void print_text(const Inspected& inspected) {
   print_specs("inputs", signature.inputs);
   print_specs("outputs", signature.outputs);
   if (!signature.classes.empty()) {
-    std::printf("%-12s %s\n", "classes", printable(join_and(signature.classes), 500).c_str());
+    std::printf("%-12s %s\n", "classes", printable(join_and(classes_of(signature)), 500).c_str());
   }
   for (const auto& fact : inspected.servable->loaded().facts()) {
     std::printf("%-12s %s\n", fact.name.c_str(), printable(fact.value, 200).c_str());

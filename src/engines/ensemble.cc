@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "config/yaml.h"
 #include "engines/graph_shapes.h"
+#include "engines/step_making.h"
 #include "engines/steps/builtin.h"
 
 namespace sluice::engines {
@@ -197,7 +198,7 @@ class EnsembleEngine final : public Engine {
       auto made =
           step.kind == "model"
               ? load_member({step.options.scalar, step.engine, file.directory}, members_, options)
-              : make_step(step, file, problems);
+              : make_step(kinds_, step, file.directory, problems);
       if (!made) {
         const Problem problem{step.place,
                               "step '" + printable(step.name) + "': " + made.error().message};
@@ -209,33 +210,11 @@ class EnsembleEngine final : public Engine {
     return out;
   }
 
-  Result<std::unique_ptr<Step>> make_step(const StepDecl& step, const ModelFile& file,
-                                          Problems& problems) const {
-    const StepKind* kind = kinds_.find(step.kind);
-    Node options = step.options;
-    const auto main = kind->main_option();
-    const bool brief = options.kind == Node::Kind::kScalar || options.kind == Node::Kind::kList;
-    if (brief && !main.empty()) {
-      Node whole;
-      whole.kind = Node::Kind::kMap;
-      whole.place = options.place;
-      whole.entries.push_back({std::string(main), options.place, options});
-      options = std::move(whole);
-    }
-    return kind->make({options, step.place, step.inputs.items.size(), file.directory}, problems);
-  }
-
   const MemberEngines members_;
   StepKinds kinds_;
 };
 
 }  // namespace
-
-void check_pipeline(const Node& pipeline, Problems& problems) {
-  StepKinds kinds;
-  register_steps(kinds);
-  read_graph(pipeline, kinds.names(), problems);
-}
 
 std::shared_ptr<const Engine> make_ensemble(MemberEngines members) {
   return std::make_shared<EnsembleEngine>(std::move(members));

@@ -18,8 +18,4 @@ namespace sluice::engines {
 // hold pipelines.
 std::shared_ptr<const Engine> make_ensemble(MemberEngines members);
 
-// What can be said of a pipeline without its files: keys, kinds of steps, names given twice. For
-// `sluice config check`.
-void check_pipeline(const Node& pipeline, Problems& problems);
-
 }  // namespace sluice::engines

@@ -177,9 +177,30 @@ TEST_F(Ensemble, TakesOverClassesAndRoles) {
   ASSERT_TRUE(model) << model.error().message;
   const auto& signature = (*model)->signature();
   EXPECT_EQ(signature.classes, (std::vector<std::string>{"0", "1", "2"}));
+  EXPECT_TRUE(signature.class_names.empty());
   EXPECT_EQ(signature.outputs[0].role, Role::kLabel);
   // By the name that the member gives it, not by the one here.
   EXPECT_EQ(signature.outputs[1].role, Role::kProbabilities);
+}
+
+// Places are looked up among places, what a member says among its classes: never the one among the
+// other's.
+TEST_F(Ensemble, PlacesAreCalledAsTheMembersClasses) {
+  const std::string model =
+      "steps:\n- {name: m, model: classes_order_ints.onnx}\n"
+      "- {name: best, argmax: , inputs: probabilities}\n";
+  const auto alone = load("steps:\n- {name: m, model: classes_order_ints.onnx}\n");
+  const auto places = load(model + "outputs: [best, label, probabilities]\n");
+  ASSERT_TRUE(alone && places) << places.error().message;
+  const auto names = (*alone)->signature().classes;
+  EXPECT_EQ((*places)->signature().class_names, names);
+  EXPECT_EQ((*places)->signature().classes, (std::vector<std::string>{"0", "1", "2"}));
+  EXPECT_EQ((*places)->signature().outputs[0].role, Role::kLabel);
+  EXPECT_EQ((*places)->signature().outputs[1].role, Role::kValue);
+  const auto own = load(model + "outputs: [label, best, probabilities]\n");
+  ASSERT_TRUE(own) << own.error().message;
+  EXPECT_EQ((*own)->signature().classes, names);
+  EXPECT_EQ((*own)->signature().outputs[1].role, Role::kValue);
 }
 
 TEST_F(Ensemble, DoesNotMixTheClassesOfTwoMembers) {

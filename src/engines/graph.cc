@@ -24,13 +24,16 @@ class Wiring {
   std::optional<Graph> run() {
     const auto before = problems_.size();
     graph_.steps.resize(decl_.steps.size());
+    unknown_ = std::ranges::any_of(ports_, &Ports::more_outputs) ||
+               (decl_.inputs.empty() && reads_unsaid(0));
     for (std::size_t i = 0; i < decl_.steps.size(); ++i) name_outputs(i);
     name_inputs();
+    const bool clear = problems_.size() == before;  // which step makes what
     for (std::size_t i = 0; i < decl_.steps.size(); ++i) connect(i);
     choose_outputs();
-    if (problems_.size() > before) return std::nullopt;
-    sort();
-    find_unused();
+    if (clear) sort();
+    // Only then: a misspelt name leaves what it means unread.
+    if (problems_.size() == before) find_unused();
     if (problems_.size() > before) return std::nullopt;
     share_memory();
     return std::move(graph_);
@@ -48,6 +51,11 @@ class Wiring {
   std::string maker_of(std::size_t tensor) const {
     const auto maker = graph_.tensors[tensor].maker;
     return maker == Graph::kNone ? "the pipeline's input" : step_name(maker);
+  }
+
+  // It does not say what it reads, and nobody else knows.
+  bool reads_unsaid(std::size_t i) const {
+    return ports_[i].more_inputs && !decl_.steps[i].inputs.given;
   }
 
   // What the ports of a map or a list are called; problems where they are not the step's.
@@ -138,6 +146,9 @@ class Wiring {
     const auto& step = decl_.steps[i];
     const auto& ports = ports_[i].inputs;
     const auto before = problems_.size();
+    const bool after_unknown =
+        i == 0 ? decl_.inputs.empty() && unknown_ : ports_[i - 1].more_outputs;
+    if (!step.inputs.given && (reads_unsaid(i) || after_unknown)) return read_all_before(i);
     const auto names =
         step.inputs.given ? named(i, step.inputs, ports, "inputs") : guessed_inputs(i);
     if (problems_.size() > before) return;
@@ -149,13 +160,22 @@ class Wiring {
         continue;
       }
       const auto tensor = find(names[p]);
-      if (tensor == Graph::kNone) {
+      if (tensor != Graph::kNone) {
+        read(i, tensor);
+      } else if (!unknown_) {
         report(problems_, step.place, step_name(i) + " reads " + unknown(names[p]));
-        continue;
       }
-      graph_.steps[i].inputs.push_back(tensor);
-      graph_.tensors[tensor].readers.push_back(i);
     }
+  }
+
+  void read(std::size_t i, std::size_t tensor) {
+    graph_.steps[i].inputs.push_back(tensor);
+    graph_.tensors[tensor].readers.push_back(i);
+  }
+
+  void read_all_before(std::size_t i) {
+    const auto before = i == 0 ? graph_.inputs : graph_.steps[i - 1].outputs;
+    for (const auto tensor : before) read(i, tensor);
   }
 
   std::string unknown(const std::string& name) const {
@@ -190,6 +210,7 @@ class Wiring {
     }
     for (const auto& output : decl_.outputs) {
       const auto tensor = find(output.tensor);
+      if (tensor == Graph::kNone && unknown_) continue;
       if (tensor == Graph::kNone) {
         report(problems_, output.place, "the pipeline's output is " + unknown(output.tensor));
       } else if (graph_.tensors[tensor].maker == Graph::kNone) {
@@ -257,6 +278,7 @@ class Wiring {
   void find_unused() {
     for (std::size_t i = 0; i < graph_.steps.size(); ++i) {
       const auto& made = graph_.steps[i].outputs;
+      if (ports_[i].more_outputs) continue;
       if (std::ranges::any_of(made, [&](const auto tensor) { return is_used(tensor); })) continue;
       report(problems_, decl_.steps[i].place,
              "nobody reads what " + step_name(i) +
@@ -299,6 +321,7 @@ class Wiring {
   const GraphDecl& decl_;
   const std::span<const Ports> ports_;
   Problems& problems_;
+  bool unknown_ = false;  // there may be tensors of other names
   Graph graph_;
 };
 

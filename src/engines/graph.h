@@ -18,6 +18,10 @@ namespace sluice::engines {
 struct Ports {
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
+  // There may be more, which only its file tells; then less can be told of mistakes. Such a graph
+  // cannot be run.
+  bool more_inputs = false;
+  bool more_outputs = false;
 };
 
 struct Graph {

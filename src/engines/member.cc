@@ -11,6 +11,15 @@ std::string show(const TensorSpec& spec) {
   return std::string(name_of(spec.dtype)) + " " + show_shape(spec.dims);
 }
 
+// What to do where types differ; of texts a step makes numbers.
+std::string other_type(const TensorSpec& given, const TensorSpec& wanted) {
+  const bool texts = given.dtype == DType::kString || wanted.dtype == DType::kString;
+  if (given.dtype == wanted.dtype || texts) return {};
+  const std::string type(name_of(wanted.dtype));
+  return "; put a step `cast: " + type + "` between them, or declare the pipeline's input as " +
+         type;
+}
+
 class MemberStep final : public Step {
  public:
   MemberStep(std::unique_ptr<Model> model, std::string description)
@@ -77,7 +86,8 @@ class MemberStep final : public Step {
     }
     if (fits) return {};
     return invalid("bad_model", "its input '" + printable(wanted.name) + "' is " + show(wanted) +
-                                    ", but '" + printable(given.name) + "' is " + show(given));
+                                    ", but '" + printable(given.name) + "' is " + show(given) +
+                                    other_type(given, wanted));
   }
 
   const std::unique_ptr<Model> model_;

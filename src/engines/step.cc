@@ -1,5 +1,6 @@
 #include "engines/step.h"
 
+#include "base/half.h"
 #include "base/text.h"
 
 namespace sluice::engines {
@@ -7,27 +8,39 @@ namespace {
 
 constexpr std::size_t kMaxElements = std::size_t{1} << 25;
 
+std::string the_file(const std::string& name) { return "the file '" + printable(name) + "'"; }
+
 }  // namespace
 
-Result<FileBytes> open_step_file(const std::shared_ptr<const Fd>& directory,
-                                 const std::string& name, std::size_t limit) {
-  const std::string what = "the file '" + printable(name) + "'";
+Result<Fd> find_step_file(const std::shared_ptr<const Fd>& directory, const std::string& name) {
+  const std::string what = the_file(name);
   if (!directory) {
     return invalid("bad_model", what + " cannot be opened: the pipeline has no directory");
   }
   auto fd = open_beneath(*directory, name);
-  if (!fd && fd.error().code == Code::kUnavailable) return Failure(fd.error());
-  if (!fd) {
-    return invalid("bad_model", what +
-                                    " cannot be opened; steps use files of the version's own "
-                                    "directory, where there is none of this name");
-  }
-  SLUICE_TRY(auto bytes, FileBytes::copy(*fd, what));
+  if (fd || fd.error().code == Code::kUnavailable) return fd;
+  return invalid("bad_model", what +
+                                  " cannot be opened; steps use files of the version's own "
+                                  "directory, where there is none of this name");
+}
+
+Result<FileBytes> open_step_file(const std::shared_ptr<const Fd>& directory,
+                                 const std::string& name, std::size_t limit) {
+  const std::string what = the_file(name);
+  SLUICE_TRY(const auto fd, find_step_file(directory, name));
+  SLUICE_TRY(auto bytes, FileBytes::copy(fd, what));
   if (bytes.bytes().size() > limit) {
     return invalid("bad_model", what + " has " + human_bytes(bytes.bytes().size()) + "; at most " +
                                     human_bytes(limit) + " are read for this");
   }
   return bytes;
+}
+
+std::string_view text_of(const FileBytes& bytes) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  auto text = bytes.text();
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  return text;
 }
 
 Result<std::size_t> output_elements(const Shape& shape) {
@@ -56,6 +69,21 @@ Result<std::size_t> axis_of(std::int64_t axis, std::size_t rank) {
                                   (rank < 2 ? " and needs two"
                                             : "; write 1 to " + std::to_string(rank - 1) +
                                                   ", or -1 for the last"));
+}
+
+double in_type(DType dtype, double value) {
+  const auto narrow = static_cast<float>(value);
+  switch (dtype) {
+    case DType::kFloat16: return half_to_float(float_to_half(narrow));
+    case DType::kBFloat16: return bf16_to_float(float_to_bf16(narrow));
+    case DType::kFloat32: return narrow;
+    default: return value;
+  }
+}
+
+std::string which_row(const Shape& shape, std::size_t row) {
+  if (shape.rank() == 0 || shape[0] < 2) return {};
+  return "row " + std::to_string(row) + ": ";
 }
 
 }  // namespace sluice::engines

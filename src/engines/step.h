@@ -32,6 +32,9 @@ struct Edge {
   TensorSpec spec;
   std::vector<std::string> columns;    // names along the last dimension, or empty
   const Signature* classes = nullptr;  // of the member whose classes it is about
+  // What it says are places in the list of those classes, from 0 on, and not what they are called:
+  // of classes 5, 7 and 3 a 1 is the second one.
+  bool says_places = false;
 };
 
 class Step {
@@ -84,10 +87,16 @@ struct StepKind {
 };
 using StepKinds = Registry<StepKind>;
 
-// A file beside the pipeline. Errors: kInvalidArgument/`bad_model` where there is none or it is
-// larger than `limit`, kUnavailable while it is being changed.
+// A file beside the pipeline. Errors: kInvalidArgument/`bad_model` where there is none,
+// kUnavailable while it is being changed.
+Result<Fd> find_step_file(const std::shared_ptr<const Fd>& directory, const std::string& name);
+
+// All that it says; `bad_model`, too, where it is larger than `limit`.
 Result<FileBytes> open_step_file(const std::shared_ptr<const Fd>& directory,
                                  const std::string& name, std::size_t limit);
+
+// What such a file says, without the mark of UTF-8 that some editors put first.
+std::string_view text_of(const FileBytes& bytes);
 
 // The elements of an output, or 400 `too_large`: a step may make much out of a few bytes, so that
 // the limit is lower than that of tensors which clients send.
@@ -104,6 +113,13 @@ AxisSplit split_at(const Shape& shape, std::size_t axis);
 // `axis` of a tensor with `rank` dimensions, where -1 is the last. Errors: it does not exist, or is
 // the rows'.
 Result<std::size_t> axis_of(std::int64_t axis, std::size_t rank);
+
+// A configured number as a tensor of this type would have it: 0.1 is another number in FP32.
+double in_type(DType dtype, double value);
+
+// "row 3: " where there are several rows. Of one row nothing is said: it may be one of many that
+// are run one by one.
+std::string which_row(const Shape& shape, std::size_t row);
 
 // Calls `f` with a function from an index to that element as a double, without a switch for each.
 template <class F>

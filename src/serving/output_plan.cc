@@ -93,18 +93,23 @@ void activate(std::span<double> row, Activation activation) {
 
 bool is_single(DType dtype) { return dtype != DType::kFloat64 && is_floating(dtype); }
 
+// What a class is called whose label is a number. Not by way of a double, for which two classes
+// above 2^53 may be the same.
+std::string text_of_label(const TensorView& labels, std::size_t row) {
+  switch (labels.dtype) {
+    case DType::kInt64: return std::to_string(labels.as<std::int64_t>()[row]);
+    case DType::kUint64: return std::to_string(labels.as<std::uint64_t>()[row]);
+    default: return std::to_string(static_cast<std::int64_t>(number_at(labels, row)));
+  }
+}
+
 // The place of a label in the model's list, or the label itself where it is a number without one.
 double class_of_label(const OutputPlan& plan, const TensorView& labels, std::size_t row) {
-  if (labels.dtype == DType::kString) {
-    const auto found = std::ranges::find(plan.model_classes, labels.strings[row]);
-    return found == plan.model_classes.end()
-               ? kNan
-               : static_cast<double>(found - plan.model_classes.begin());
-  }
-  const double value = number_at(labels, row);
+  const bool text = labels.dtype == DType::kString;
+  const double value = text ? kNan : number_at(labels, row);
   if (plan.model_classes.empty()) return value;
-  const auto found =
-      std::ranges::find(plan.model_classes, std::to_string(static_cast<std::int64_t>(value)));
+  const auto found = text ? std::ranges::find(plan.model_classes, labels.strings[row])
+                          : std::ranges::find(plan.model_classes, text_of_label(labels, row));
   return found == plan.model_classes.end()
              ? value
              : static_cast<double>(found - plan.model_classes.begin());
@@ -223,6 +228,8 @@ Result<OutputPlan> make_output_plan(const Signature& signature, const ModelConfi
   plan.model_classes = signature.classes;
   if (!config.labels.empty()) {
     plan.names = config.labels;
+  } else if (!signature.class_names.empty()) {
+    plan.names = signature.class_names;
   } else if (signature.classes_are_names) {
     plan.names = signature.classes;
   }

@@ -180,6 +180,42 @@ TEST(OutputPlan, ClassesConfidencesAndLabels) {
   EXPECT_NEAR(out.confidences[0], 0.7310586, 1e-6);
 }
 
+// Of classes that are called by numbers above 2^53, which doubles confuse.
+TEST(OutputPlan, LargeIntegersAreTheirOwnClasses) {
+  constexpr std::int64_t kFirst = std::int64_t{1} << 60;
+  Signature signature;
+  signature.outputs.push_back({"label", DType::kInt64, {-1}, Role::kLabel});
+  signature.classes = {std::to_string(kFirst), std::to_string(kFirst + 1)};
+  signature.classes_are_names = true;
+  const auto plan = *make_output_plan(signature, {});
+  const std::int64_t labels[] = {kFirst + 1, kFirst};
+  const TensorView tensor{DType::kInt64, {2}, std::as_bytes(std::span(labels)), {}};
+  Arena arena;
+  const auto out = *interpret(plan, {&tensor, 1}, 2, arena);
+  EXPECT_EQ(out.values[0], 1);
+  EXPECT_EQ(out.values[1], 0);
+  EXPECT_EQ(out.labels[0], signature.classes[1]);
+}
+
+// As of a pipeline whose last step says places of classes that are called by other numbers.
+TEST(OutputPlan, ClassesMayBeCalledOtherwiseThanLabelsSay) {
+  Signature signature;
+  signature.outputs.push_back({"class", DType::kInt64, {-1}, Role::kLabel});
+  signature.classes = {"0", "1", "2"};
+  signature.class_names = {"5", "7", "3"};
+  const std::int64_t labels[] = {1, 0, 2};
+  const TensorView tensor{DType::kInt64, {3}, std::as_bytes(std::span(labels)), {}};
+  Arena arena;
+  const auto plan = *make_output_plan(signature, {});
+  const auto out = *interpret(plan, {&tensor, 1}, 3, arena);
+  EXPECT_EQ(out.values[2], 2);
+  EXPECT_EQ(out.labels[2], "3");
+  ModelConfig config;
+  config.labels = {"a", "b", "c"};
+  const auto called = *make_output_plan(signature, config);
+  EXPECT_EQ((*interpret(called, {&tensor, 1}, 3, arena)).labels[0], "b");
+}
+
 TEST(OutputPlan, ValuesVectorsAndWhatIsNotFinite) {
   Arena arena;
   const float values[] = {1, 2, 3, NAN};

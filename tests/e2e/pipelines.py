@@ -504,12 +504,26 @@ def commands(report):
         code, out, err = sluice("predict", file, "--data", "[0.25, 3]", "--json")
         report.equal("predict", (code, json.loads(out or "{}").get("prediction")), (0, 1))
         report.equal("config check", sluice("config", "check", file)[0], 0)
+        code, _, err = sluice("compress", file, "--method", "dynamic-int8", "--evaluate", file,
+                              "--output", folder.path / "smaller")
+        report.check("compress", code != 0 and "this is a pipeline" in err, (code, err))
         broken = folder.path / "model.yaml"
         broken.write_text("ensemble:\n  steps:\n  - {name: a, standardize: 1}\n")
         code, _, err = sluice("config", "check", broken)
         report.check("config check of a mistake", code == 65 and
                      "model.yaml:3:15: unknown key 'standardize'; did you mean 'standardise'?" in err,
                      (code, err))
+        # A graph for all versions, of which one has not the file.
+        put(folder, "all", "1", {"steps": [{"standardise": "s.csv"}]}, {"s.csv": b"mean\n1\n"})
+        graph_of_all = (folder.path / "all" / "1" / "ensemble.yaml").rename(
+            folder.path / "all" / "model.yaml")
+        graph_of_all.write_text("ensemble:\n  steps:\n  - {name: s, standardise: s.csv}\n")
+        report.equal("config check with files", sluice("config", "check", graph_of_all)[0], 0)
+        folder.put("all", "2", b"mean\n1\n", "t.csv")
+        told = sluice("config", "check", graph_of_all)
+        report.check("config check of a version without its file", told[0] == 65 and
+                     "model.yaml:3:5: version '2': step 's': the file 's.csv' cannot be opened"
+                     in told[2], told)
 
 
 if __name__ == "__main__":

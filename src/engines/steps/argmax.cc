@@ -19,15 +19,6 @@ struct ArgmaxOptions {
   }
 };
 
-// Places in this list can be told from its classes: a class that is called 2 but is the first one
-// would be mistaken for the third.
-bool places_are_classes(const Signature& of) {
-  for (std::size_t i = 0; i < of.classes.size(); ++i) {
-    if (const auto number = parse_uint(of.classes[i]); number && *number != i) return false;
-  }
-  return true;
-}
-
 class Argmax final : public UnaryStep {
  public:
   using Options = ArgmaxOptions;
@@ -43,16 +34,19 @@ class Argmax final : public UnaryStep {
   Result<Edge> bind_one(const Edge& x) override {
     if (x.spec.dtype == DType::kString) return not_numbers(x);
     SLUICE_TRY(axis_, axis_of(options_.axis, x.spec.dims.size()));
+    if (x.spec.dims[axis_] == 1) {
+      return only_one(x, "the largest of one value is always place 0");
+    }
     Edge out;
     out.spec = x.spec;
     out.spec.dtype = DType::kInt64;
     out.spec.dims.erase(out.spec.dims.begin() + static_cast<std::ptrdiff_t>(axis_));
     out.spec.role = Role::kUnknown;
+    out.says_places = true;
     const bool scores = x.spec.role == Role::kProbabilities || x.spec.role == Role::kLogits;
     if (!scores || x.spec.dims.size() != 2) return out;
-    const bool told = x.classes == nullptr || places_are_classes(*x.classes);
-    out.spec.role = told ? Role::kLabel : Role::kValue;
-    if (told) out.classes = x.classes;
+    out.spec.role = Role::kLabel;
+    out.classes = x.classes;
     return out;
   }
 

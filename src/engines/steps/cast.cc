@@ -21,16 +21,24 @@ struct CastOptions {
   }
 };
 
-Failure does_not_fit(DType to) {
-  return invalid("out_of_range", "a value does not fit " + std::string(name_of(to)));
+Failure does_not_fit(const TensorView& x, std::size_t i, DType to) {
+  const auto wide = x.dtype == DType::kInt64    ? std::to_string(x.as<std::int64_t>()[i])
+                    : x.dtype == DType::kUint64 ? std::to_string(x.as<std::uint64_t>()[i])
+                                                : OptionType<double>::show(number_at(x, i));
+  const auto rows = x.shape.rank() == 0 ? 1 : static_cast<std::size_t>(x.shape[0]);
+  return invalid("out_of_range", which_row(x.shape, i / (x.elements() / rows)) + wide +
+                                     " does not fit " + std::string(name_of(to)));
 }
+
+// Infinity stands for itself; a number that would become one does not fit.
+bool overflows(double from, double to) { return std::isfinite(from) && !std::isfinite(to); }
 
 // False where T has no such value.
 template <class T>
 bool convert(double value, T& out) {
   if constexpr (std::is_floating_point_v<T>) {
     out = static_cast<T>(value);
-    return true;
+    return !overflows(value, out);
   } else {
     // Both limits are powers of two, so that they are exact; the upper one is the first too many.
     const double low = static_cast<double>(std::numeric_limits<T>::min());
@@ -49,7 +57,7 @@ Result<void> fill(const TensorView& x, DType to, std::size_t count, TensorView& 
   const auto exact = [&](auto values) -> Result<void> {
     for (std::size_t i = 0; i < count; ++i) {
       if constexpr (std::is_integral_v<T>) {
-        if (!std::in_range<T>(values[i])) return does_not_fit(to);
+        if (!std::in_range<T>(values[i])) return does_not_fit(x, i, to);
       }
       out[i] = static_cast<T>(values[i]);
     }
@@ -59,7 +67,7 @@ Result<void> fill(const TensorView& x, DType to, std::size_t count, TensorView& 
   if (x.dtype == DType::kUint64) return exact(x.as<std::uint64_t>());
   return with_numbers(x, [&](auto at) -> Result<void> {
     for (std::size_t i = 0; i < count; ++i) {
-      if (!convert(at(i), out[i])) return does_not_fit(to);
+      if (!convert(at(i), out[i])) return does_not_fit(x, i, to);
     }
     return {};
   });
@@ -67,14 +75,17 @@ Result<void> fill(const TensorView& x, DType to, std::size_t count, TensorView& 
 
 using Fill = Result<void> (*)(const TensorView&, DType, std::size_t, TensorView&, Arena&);
 
-template <std::uint16_t (*Narrow)(float)>
+template <std::uint16_t (*Narrow)(float), float (*Widen)(std::uint16_t)>
 Result<void> fill_half(const TensorView& x, DType to, std::size_t count, TensorView& y,
                        Arena& arena) {
   const auto out = make_output<std::uint16_t>(to, x.shape, count, y, arena);
-  with_numbers(x, [&](auto at) {
-    for (std::size_t i = 0; i < count; ++i) out[i] = Narrow(static_cast<float>(at(i)));
+  return with_numbers(x, [&](auto at) -> Result<void> {
+    for (std::size_t i = 0; i < count; ++i) {
+      out[i] = Narrow(static_cast<float>(at(i)));
+      if (overflows(at(i), Widen(out[i]))) return does_not_fit(x, i, to);
+    }
+    return {};
   });
-  return {};
 }
 
 Result<void> fill_bool(const TensorView& x, DType to, std::size_t count, TensorView& y,
@@ -87,11 +98,19 @@ Result<void> fill_bool(const TensorView& x, DType to, std::size_t count, TensorV
 }
 
 // In the order of DType, without strings.
-constexpr std::array<Fill, 13> kFills = {
-    fill_bool,           fill<std::uint8_t>,       fill<std::uint16_t>,      fill<std::uint32_t>,
-    fill<std::uint64_t>, fill<std::int8_t>,        fill<std::int16_t>,       fill<std::int32_t>,
-    fill<std::int64_t>,  fill_half<float_to_half>, fill_half<float_to_bf16>, fill<float>,
-    fill<double>};
+constexpr std::array<Fill, 13> kFills = {fill_bool,
+                                         fill<std::uint8_t>,
+                                         fill<std::uint16_t>,
+                                         fill<std::uint32_t>,
+                                         fill<std::uint64_t>,
+                                         fill<std::int8_t>,
+                                         fill<std::int16_t>,
+                                         fill<std::int32_t>,
+                                         fill<std::int64_t>,
+                                         fill_half<float_to_half, half_to_float>,
+                                         fill_half<float_to_bf16, bf16_to_float>,
+                                         fill<float>,
+                                         fill<double>};
 
 class Cast final : public UnaryStep {
  public:

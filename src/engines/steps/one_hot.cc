@@ -13,6 +13,7 @@ namespace sluice::engines {
 // One list of categories, or a list of such lists: one for each column.
 struct CategoryLists {
   std::vector<std::vector<std::string>> columns;
+  bool quoted = false;  // some category is written as a text, whatever it looks like
 };
 
 enum class UnknownCategory { kError, kZeros };
@@ -33,6 +34,7 @@ void OptionType<engines::CategoryLists>::read(const Node& node, engines::Categor
   const bool nested = !node.items.empty() && node.items[0].kind == Node::Kind::kList;
   const auto add = [&](const Node& column) {
     OptionType<std::vector<std::string>>::read(column, value.columns.emplace_back(), problems);
+    value.quoted = value.quoted || std::ranges::any_of(column.items, &Node::quoted);
   };
   if (!nested) return add(node);
   for (const auto& column : node.items) add(column);
@@ -102,11 +104,14 @@ class OneHot final : public UnaryStep {
 
   std::optional<Edge> expects(std::size_t) const override {
     Edge out;
-    const auto all_numbers = std::ranges::all_of(texts_, [](const auto& column) {
-      return std::ranges::all_of(column,
-                                 [](const auto& one) { return parse_int(one.first).has_value(); });
-    });
-    out.spec.dtype = all_numbers ? DType::kInt64 : DType::kString;
+    const auto all = [&](auto is) {
+      return !options_.categories.quoted && std::ranges::all_of(texts_, [&](const auto& column) {
+        return std::ranges::all_of(column, [&](const auto& one) { return is(one.first); });
+      });
+    };
+    const bool whole = all([](const auto& text) { return parse_int(text).has_value(); });
+    const bool number = all([](const auto& text) { return parse_double(text).has_value(); });
+    out.spec.dtype = whole ? DType::kInt64 : number ? DType::kFloat32 : DType::kString;
     out.spec.dims = {-1, static_cast<std::int64_t>(texts_.size())};
     return out;
   }
@@ -124,7 +129,7 @@ class OneHot final : public UnaryStep {
                                       (columns == 1 ? "" : "s") + ", but '" + x.spec.name +
                                       "' has shape " + show_shape(dims));
     }
-    if (x.spec.dtype != DType::kString) SLUICE_CHECK(read_numbers());
+    if (x.spec.dtype != DType::kString) SLUICE_CHECK(read_numbers(x.spec.dtype));
     Edge out;
     out.spec.name = x.spec.name;
     out.spec.dims = {dims[0], static_cast<std::int64_t>(width_)};
@@ -149,12 +154,13 @@ class OneHot final : public UnaryStep {
   }
 
  private:
-  Result<void> read_numbers() {
+  Result<void> read_numbers(DType dtype) {
     for (const auto& column : texts_) {
       auto& places = numbers_.emplace_back();
       for (const auto& [text, place] : column) {
         const auto number = parse_double(text);
-        if (!number || !(std::abs(*number) < kMaxExact) || !places.emplace(*number, place).second) {
+        if (!number || !(std::abs(*number) < kMaxExact) ||
+            !places.emplace(in_type(dtype, *number), place).second) {
           return invalid("bad_model", "its input has numbers, but category '" + printable(text) +
                                           "' is none below 2^53 of its own");
         }
@@ -176,7 +182,8 @@ class OneHot final : public UnaryStep {
   Failure unknown(const TensorView& x, std::size_t i, std::size_t column) const {
     const auto shown = x.dtype == DType::kString ? "'" + printable(x.strings[i]) + "'"
                                                  : OptionType<double>::show(number_at(x, i));
-    return invalid("unknown_category", shown + " is none of the " +
+    return invalid("unknown_category", which_row(x.shape, i / texts_.size()) + shown +
+                                           " is none of the " +
                                            std::to_string(texts_[column].size()) +
                                            " categories of column " + std::to_string(column));
   }

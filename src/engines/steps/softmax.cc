@@ -34,6 +34,7 @@ class Softmax final : public UnaryStep {
   Result<Edge> bind_one(const Edge& x) override {
     if (x.spec.dtype == DType::kString) return not_numbers(x);
     SLUICE_TRY(axis_, axis_of(options_.axis, x.spec.dims.size()));
+    if (x.spec.dims[axis_] == 1) return only_one(x, "softmax of one value is always 1");
     Edge out = x;
     out.columns.clear();
     out.spec.dtype = x.spec.dtype == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;

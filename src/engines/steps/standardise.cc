@@ -2,6 +2,8 @@
 // numbers are listed, or in a file beside the pipeline: JSON {"mean": [...], "scale": [...]}, or
 // CSV with the columns `mean` and `scale` and a line for each column of x.
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -40,50 +42,122 @@ Result<std::vector<double>> numbers_of(const json& root, const char* key) {
   return out;
 }
 
+// Where the text stops being JSON. NumPy's NaN is the usual reason.
+std::string no_json(std::string_view text, std::size_t byte) {
+  const auto at = std::min(byte == 0 ? 0 : byte - 1, text.size());
+  const auto before = text.substr(0, at);
+  if (at == text.size()) return "it is no JSON: it ends too early";
+  const auto line = std::ranges::count(before, '\n') + 1;
+  const auto column = at - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
+  return "it is no JSON from line " + std::to_string(line) + ", column " + std::to_string(column) +
+         " on: '" + printable(text.substr(at), 16) + "'; NaN and infinity are none, either";
+}
+
+Result<void> check_keys(const std::vector<std::string>& keys) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (keys[i] != "mean" && keys[i] != "scale") {
+      return invalid("bad_model", unknown_key_message(keys[i], {"mean", "scale"}));
+    }
+    if (std::count(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(i), keys[i]) > 0) {
+      return invalid("bad_model", "key '" + keys[i] + "' is given twice");
+    }
+  }
+  return {};
+}
+
 Result<void> read_json(std::string_view text, StandardiseOptions& options) {
-  const auto root = json::parse(text, nullptr, false);
+  json root;
+  std::vector<std::string> keys;
+  try {
+    root = json::parse(text, [&](int depth, json::parse_event_t event, const json& parsed) {
+      const bool own = event == json::parse_event_t::key && depth == 1;
+      if (own) keys.push_back(parsed.get<std::string>());
+      return true;
+    });
+  } catch (const json::parse_error& error) {
+    return invalid("bad_model", no_json(text, error.byte));
+  } catch (const json::exception&) {  // a number that no double holds
+    return invalid("bad_model", "a number in it is too large");
+  }
   if (!root.is_object()) return invalid("bad_model", "it is no JSON object");
+  SLUICE_CHECK(check_keys(keys));
   SLUICE_TRY(options.mean, numbers_of(root, "mean"));
   SLUICE_TRY(options.scale, numbers_of(root, "scale"));
   return {};
 }
 
+std::string_view unquoted(std::string_view cell) {
+  const bool quoted = cell.size() >= 2 && cell.front() == '"' && cell.back() == '"';
+  return quoted ? cell.substr(1, cell.size() - 2) : cell;
+}
+
+using Targets = std::vector<std::vector<double>*>;
+
+// Where the numbers of each column go; null: nowhere, it says what the line is about.
+Result<Targets> read_header(std::string_view line, StandardiseOptions& options) {
+  // "" as pandas calls its index.
+  static constexpr std::array<std::string_view, 4> kNames = {"", "column", "name", "feature"};
+  Targets out;
+  for (const auto cell : split(line, ',')) {
+    const auto word = unquoted(trim(cell));
+    std::vector<double>* const target = word == "mean"    ? &options.mean
+                                        : word == "scale" ? &options.scale
+                                                          : nullptr;
+    if (target == nullptr && std::ranges::count(kNames, word) == 0) {
+      const std::vector<std::string_view> known = {"mean", "scale", "column"};
+      return invalid("bad_model", "its first line has a column '" + printable(word) +
+                                      "'; known are mean, scale and, for names that are not used, "
+                                      "column" +
+                                      did_you_mean(word, known));
+    }
+    if (target != nullptr && std::ranges::count(out, target) > 0) {
+      return invalid("bad_model", "its first line has '" + std::string(word) + "' twice");
+    }
+    out.push_back(target);
+  }
+  return out;
+}
+
 Result<void> read_csv(std::string_view text, StandardiseOptions& options) {
   const auto lines = split(text, '\n');
-  std::vector<std::vector<double>*> columns;
-  for (const auto name : split(trim(lines[0].substr(0, lines[0].find('\r'))), ',')) {
-    const auto word = trim(name);
-    columns.push_back(word == "mean" ? &options.mean : word == "scale" ? &options.scale : nullptr);
-  }
+  const auto line_at = [&](std::size_t i) { return trim(lines[i].substr(0, lines[i].find('\r'))); };
+  SLUICE_TRY(const auto columns, read_header(line_at(0), options));
   for (std::size_t i = 1; i < lines.size(); ++i) {
-    const auto line = trim(lines[i].substr(0, lines[i].find('\r')));
-    if (line.empty()) continue;
-    const auto cells = split(line, ',');
+    if (line_at(i).empty()) continue;
+    const auto cells = split(line_at(i), ',');
+    const std::string line = "line " + std::to_string(i + 1);
+    if (cells.size() > columns.size()) {
+      return invalid("bad_model", line + " has more columns than the first line");
+    }
     for (std::size_t c = 0; c < columns.size(); ++c) {
       if (columns[c] == nullptr) continue;
       const auto value = c < cells.size() ? parse_double(trim(cells[c])) : std::nullopt;
-      if (!value) return invalid("bad_model", "line " + std::to_string(i + 1) + " has no number");
+      if (!value) return invalid("bad_model", line + " has no number");
       columns[c]->push_back(*value);
     }
   }
   return {};
 }
 
+Failure unusable(const std::string& file, const std::string& why) {
+  return invalid("bad_model", "the file '" + printable(file) + "' cannot be used: " + why);
+}
+
 Result<void> read_file(const StepSource& source, StandardiseOptions& options) {
   SLUICE_TRY(const auto bytes, open_step_file(source.directory, options.file, kMaxFile));
-  auto read = options.file.ends_with(".csv") ? read_csv(bytes.text(), options)
-                                             : read_json(bytes.text(), options);
-  if (!read) {
-    read.error().message =
-        "the file '" + printable(options.file) + "' cannot be used: " + read.error().message;
-  }
-  return read;
+  const auto text = text_of(bytes);
+  const auto read =
+      options.file.ends_with(".csv") ? read_csv(text, options) : read_json(text, options);
+  return read ? Result<void>() : unusable(options.file, read.error().message);
 }
 
 // What is wrong with the numbers, or nothing.
 std::string fault_of(const StandardiseOptions& options) {
   const auto& [mean, scale, file] = options;
-  if (mean.empty() && scale.empty()) return "standardise needs mean, scale or both, or a file";
+  if (mean.empty() && scale.empty()) {
+    return file.empty() ? "standardise needs mean, scale or both, or a file"
+                        : "it has neither mean nor scale";
+  }
   if (!mean.empty() && !scale.empty() && mean.size() != scale.size()) {
     return "standardise has " + std::to_string(mean.size()) + " means and " +
            std::to_string(scale.size()) + " scales; there must be one of each for a column";
@@ -121,6 +195,7 @@ class Standardise final : public UnaryStep {
     }
     const auto fault = fault_of(options);
     if (fault.empty()) return std::make_unique<Standardise>(std::move(options));
+    if (!options.file.empty()) return unusable(options.file, fault);
     report(problems, source.place, fault);
     return nullptr;
   }

@@ -21,6 +21,11 @@ TEST_F(Steps, StandardiseTakesOffTheMeanAndDivides) {
   EXPECT_EQ(values<float>("standardise", "{file: s.json}", {x}), (Floats{0, -2, 1, 2}));
   write("s.csv", "column,mean,scale\r\na,1,2\r\nb,20,5\r\n");
   EXPECT_EQ(values<float>("standardise", "{file: s.csv}", {x}), (Floats{0, -2, 1, 2}));
+  for (const auto* csv :
+       {"\xEF\xBB\xBFmean,scale\n1,2\n20,5\n", ",\"mean\",scale\na,1,2\nb,20,5\n"}) {
+    write("s.csv", csv);  // with a mark of UTF-8; as pandas and R write them
+    EXPECT_EQ(values<float>("standardise", "{file: s.csv}", {x}), (Floats{0, -2, 1, 2}));
+  }
   const auto exact = tensor<double>(DType::kFloat64, {1, 2}, {0.1, 0.2});
   EXPECT_EQ(values<double>("standardise", "{mean: [0.1, 0], scale: [1, 0.2]}", {exact}),
             (std::vector<double>{0, 1}));
@@ -45,6 +50,28 @@ TEST_F(Steps, StandardiseRefusesNumbersThatDoNotGoTogether) {
   write("s.json", "{\"mean\": [1, \"a\"]}");
   EXPECT_EQ(refused("standardise", "{file: s.json}"),
             "the file 's.json' cannot be used: 'mean' must be a list of numbers");
+  const auto file = [&](const std::string& name, const std::string& text) {
+    write(name, text);
+    const auto said = refused("standardise", "{file: " + name + "}");
+    const auto begin = "the file '" + name + "' cannot be used: ";
+    return said.starts_with(begin) ? said.substr(begin.size()) : "?" + said;
+  };
+  const std::string known = "'; known are mean, scale and, for names that are not used, column";
+  EXPECT_EQ(file("s.csv", "mean,std\n1,2\n"), "its first line has a column 'std" + known);
+  EXPECT_EQ(file("s.csv", "Mean,scale\n1,2\n"),
+            "its first line has a column 'Mean" + known + "; did you mean 'mean'?");
+  EXPECT_EQ(file("s.csv", "mean,scale,mean\n1,2,3\n"), "its first line has 'mean' twice");
+  EXPECT_EQ(file("s.csv", "mean,scale\n1,2,3\n"), "line 2 has more columns than the first line");
+  EXPECT_EQ(file("s.csv", ""), "it has neither mean nor scale");
+  EXPECT_EQ(file("s.csv", "mean,scale\n1,0\n"),
+            "scale 0 is 0 or no number: it cannot be divided by");
+  EXPECT_EQ(file("s.json", R"({"mean_": [1], "scale": [1]})"),
+            "unknown key 'mean_'; did you mean 'mean'?");
+  EXPECT_EQ(file("s.json", R"({"mean": [1], "mean": [2]})"), "key 'mean' is given twice");
+  EXPECT_EQ(file("s.json", "{\"scale\": [1],\n\"mean\": [NaN]}"),
+            "it is no JSON from line 2, column 10 on: 'NaN]}'; NaN and infinity are none, either");
+  EXPECT_EQ(file("s.json", "{\"scale\": [1"), "it is no JSON: it ends too early");
+  EXPECT_EQ(file("s.json", "{}"), "it has neither mean nor scale");
   write("s.csv", "mean,scale\n1,2\n3,\n");
   EXPECT_EQ(refused("standardise", "{file: s.csv}"),
             "the file 's.csv' cannot be used: line 3 has no number");
@@ -66,6 +93,19 @@ TEST_F(Steps, OneHotPutsAOneIntoTheCategorysColumn) {
             (Floats{0, 1, 0, 0, 0, 1, 1, 0, 0}));
   EXPECT_EQ(values<float>("one_hot", "{categories: [0.5, 2]}", {floats({2, 1}, {2, 0.5})}),
             (Floats{0, 1, 1, 0}));
+  EXPECT_EQ(values<float>("one_hot", "{categories: [0.1, 0.3]}", {floats({1, 1}, {0.3F})}),
+            (Floats{0, 1}));
+}
+
+TEST_F(Steps, OneHotReadsWhatItsCategoriesAreWrittenAs) {
+  const auto type = [&](const std::string& categories) {
+    return make("one_hot", "{categories: " + categories + "}")->expects(0)->spec.dtype;
+  };
+  EXPECT_EQ(type("[1, 2]"), DType::kInt64);
+  EXPECT_EQ(type("[0.5, 2]"), DType::kFloat32);
+  EXPECT_EQ(type("[1, red]"), DType::kString);
+  EXPECT_EQ(type("['01', '02']"), DType::kString);
+  EXPECT_EQ(type("[[1, 2], ['3']]"), DType::kString);
 }
 
 TEST_F(Steps, OneHotSaysWhichCategoryItDoesNotKnow) {
@@ -73,7 +113,7 @@ TEST_F(Steps, OneHotSaysWhichCategoryItDoesNotKnow) {
   const auto out = run(*step, {texts({2, 2}, {"b", "x", "a", "y"})});
   ASSERT_FALSE(out);
   EXPECT_EQ(out.error().code, Code::kInvalidArgument);
-  EXPECT_EQ(out.error().message, "'y' is none of the 1 categories of column 1");
+  EXPECT_EQ(out.error().message, "row 1: 'y' is none of the 1 categories of column 1");
   const auto nan = make("one_hot", "{categories: [1]}");
   EXPECT_FALSE(run(*nan, {floats({1, 1}, {kNan})}));
   // What 2^53 and 2^53 + 1 are as doubles must not be mistaken for each other.
@@ -115,26 +155,40 @@ TEST_F(Steps, ArgmaxIsNumPys) {
             "two");
 }
 
-TEST_F(Steps, ArgmaxIsALabelOfTheClassesOnlyWherePlacesAreClasses) {
-  Signature names;
-  names.classes = {"zebra", "apple"};
+TEST_F(Steps, ArgmaxAndThresholdSayPlacesWhateverClassesAreCalled) {
   Signature numbers;
-  numbers.classes = {"7", "2", "5"};
-  const auto role_of = [&](const Signature& classes) {
-    const auto step = make("argmax", "");
-    auto x = edge(DType::kFloat32, {-1, 3});
+  numbers.classes = {"7", "2"};
+  for (const auto* step : {"argmax", "threshold"}) {
+    auto x = edge(DType::kFloat32, {-1, step == std::string("argmax") ? 2 : 1});
     x.spec.role = Role::kProbabilities;
-    x.classes = &classes;
-    return (*step->bind({&x, 1}))[0].spec.role;
-  };
-  EXPECT_EQ(role_of(names), Role::kLabel);
-  EXPECT_EQ(role_of(numbers), Role::kValue);
+    x.classes = &numbers;
+    const auto out =
+        (*make(step, step == std::string("argmax") ? "" : "{at: 0.5}")->bind({&x, 1}))[0];
+    EXPECT_EQ(out.spec.role, Role::kLabel) << step;
+    EXPECT_EQ(out.classes, &numbers) << step;
+    EXPECT_TRUE(out.says_places) << step;
+  }
+}
+
+TEST_F(Steps, OneColumnIsNotComparedWithItself) {
+  const auto one = edge(DType::kFloat32, {-1, 1});
+  const std::string advice =
+      ", but 'in' is [N,1]; the class of one probability is threshold: 0.5, that of one raw score "
+      "threshold: 0; for the probability of a raw score leave this step out and write output: "
+      "{probabilities: …, activation: sigmoid} in model.yaml";
+  EXPECT_EQ(not_bound("argmax", "", {one}), "the largest of one value is always place 0" + advice);
+  EXPECT_EQ(not_bound("softmax", "", {one}), "softmax of one value is always 1" + advice);
 }
 
 TEST_F(Steps, ThresholdIsAboveNotAt) {
   EXPECT_EQ(values<std::int64_t>("threshold", "{at: 0.5}",
                                  {floats({5, 1}, {0.5, 0.51F, 0.49F, kNan, 1})}),
             (Ints{0, 1, 0, 0, 1}));
+  // As NumPy compares float32 with 0.1, which is another number there.
+  EXPECT_EQ(values<std::int64_t>("threshold", "{at: 0.1}", {floats({1, 1}, {0.1F})}), Ints{0});
+  EXPECT_EQ(values<std::int64_t>("threshold", "{at: 0.1}",
+                                 {tensor<double>(DType::kFloat64, {1, 1}, {0.1000001})}),
+            Ints{1});
   EXPECT_EQ(refused("threshold", "{}"), "p:1:1: threshold needs a number, such as threshold: 0.5");
   EXPECT_EQ(refused("threshold", "{at: high}"), "p:1:6: 'high' is not a finite number");
 }
@@ -167,13 +221,19 @@ TEST_F(Steps, CastCutsOffFractionsAndNeverWraps) {
     const auto out = run(*step, {x});
     return out ? "" : out.error().message;
   };
-  EXPECT_EQ(fails("UINT8", floats({1, 1}, {256})), "a value does not fit UINT8");
+  EXPECT_EQ(fails("UINT8", floats({1, 1}, {256})), "256 does not fit UINT8");
   EXPECT_EQ(fails("UINT8", floats({1, 1}, {-0.5F})), "");  // cut off to 0
-  EXPECT_EQ(fails("INT64", floats({1, 1}, {kNan})), "a value does not fit INT64");
-  EXPECT_EQ(fails("INT64", floats({1, 1}, {9223372036854775808.0F})), "a value does not fit INT64");
+  EXPECT_EQ(fails("INT64", floats({1, 1}, {kNan})), "nan does not fit INT64");
+  EXPECT_EQ(fails("INT64", floats({1, 1}, {9223372036854775808.0F})),
+            "9.22337e+18 does not fit INT64");
   EXPECT_EQ(fails("INT64", floats({1, 1}, {-9223372036854775808.0F})), "");
   EXPECT_EQ(fails("UINT64", tensor<std::int64_t>(DType::kInt64, {1, 1}, {-1})),
-            "a value does not fit UINT64");
+            "-1 does not fit UINT64");
+  EXPECT_EQ(fails("UINT8", floats({3, 2}, {1, 2, 3, 300, 5, 6})), "row 1: 300 does not fit UINT8");
+  EXPECT_EQ(fails("FP32", tensor<double>(DType::kFloat64, {1, 1}, {1e300})),
+            "1e+300 does not fit FP32");
+  EXPECT_EQ(fails("FP16", floats({1, 1}, {70000})), "70000 does not fit FP16");
+  EXPECT_EQ(fails("FP16", floats({1, 2}, {INFINITY, kNan})), "");  // what it is already
   EXPECT_EQ(refused("cast", "{to: BYTES}"),
             "p:1:1: cast needs a numeric type, such as cast: FP32; 'BYTES' is none");
 }

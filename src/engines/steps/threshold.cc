@@ -32,10 +32,12 @@ class Threshold final : public UnaryStep {
  protected:
   Result<Edge> bind_one(const Edge& x) override {
     if (x.spec.dtype == DType::kString) return not_numbers(x);
+    at_ = in_type(x.spec.dtype, at_);
     Edge out;
     out.spec = x.spec;
     out.spec.dtype = DType::kInt64;
     out.spec.role = Role::kUnknown;
+    out.says_places = true;
     const auto& dims = x.spec.dims;
     const bool single = dims.size() == 1 || (dims.size() == 2 && dims[1] == 1);
     if (x.spec.role != Role::kProbabilities || !single) return out;
@@ -55,7 +57,7 @@ class Threshold final : public UnaryStep {
   }
 
  private:
-  const double at_;
+  double at_;
 };
 
 }  // namespace

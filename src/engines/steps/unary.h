@@ -33,6 +33,15 @@ inline Failure not_numbers(const Edge& x) {
                                   std::string(name_of(x.spec.dtype)));
 }
 
+// Of a step that compares values beside each other where there is one: `what` it would answer.
+inline Failure only_one(const Edge& x, const std::string& what) {
+  return invalid("bad_model",
+                 what + ", but '" + x.spec.name + "' is " + show_shape(x.spec.dims) +
+                     "; the class of one probability is threshold: 0.5, that of one raw score "
+                     "threshold: 0; for the probability of a raw score leave this step out and "
+                     "write output: {probabilities: …, activation: sigmoid} in model.yaml");
+}
+
 // A kind whose step S is made of `S::Options`, a struct with a schema, and `S::kMain`.
 template <class S>
 struct SimpleKind final : StepKind {

@@ -14,9 +14,28 @@ namespace sluice::engines {
 
 enum class PadTo { kMaxLength, kLongest };
 
+// A token of the vocabulary, or an id: in YAML 0 is an id and "0" a token.
+struct TokenOrId {
+  std::string token;
+  std::optional<std::int64_t> id;
+};
+
 }  // namespace sluice::engines
 
 namespace sluice {
+
+SLUICE_OPTION_TYPE(engines::TokenOrId)
+
+std::string OptionType<engines::TokenOrId>::name() { return "token or id"; }
+std::string OptionType<engines::TokenOrId>::show(const engines::TokenOrId& value) {
+  return value.id ? std::to_string(*value.id) : value.token.empty() ? "empty" : value.token;
+}
+void OptionType<engines::TokenOrId>::read(const Node& node, engines::TokenOrId& value,
+                                          Problems& problems) {
+  value = {};
+  OptionType<std::string>::read(node, value.token, problems);
+  if (!node.quoted) value.id = parse_int(node.scalar);
+}
 
 template <>
 struct OptionType<engines::SplitMethod>
@@ -48,10 +67,10 @@ struct VocabularyOptions {
   std::optional<bool> strip_accents;
   std::int64_t max_length = 128;
   PadTo padding = PadTo::kMaxLength;
-  std::string unknown = "[UNK]";
-  std::string pad = "[PAD]";
-  std::optional<std::string> start;
-  std::optional<std::string> end;
+  TokenOrId unknown{"[UNK]", {}};
+  TokenOrId pad{"[PAD]", {}};
+  std::optional<TokenOrId> start;
+  std::optional<TokenOrId> end;
   static const Schema<VocabularyOptions>& schema();
 };
 
@@ -77,11 +96,18 @@ const Schema<VocabularyOptions>& VocabularyOptions::schema() {
 
 Result<TokenIds> read_json(std::string_view text) {
   const auto root = nlohmann::json::parse(text, nullptr, false);
-  if (!root.is_object()) return invalid("bad_model", "it is no JSON object of tokens and ids");
+  const std::string wanted =
+      "; a vocabulary is a text file with a token a line, or a JSON object {\"token\": id}";
+  if (!root.is_object()) return invalid("bad_model", "it is no JSON object" + wanted);
   TokenIds out;
   for (const auto& [token, id] : root.items()) {
     if (!id.is_number_unsigned() || id.get<std::uint64_t>() > INT32_MAX) {
-      return invalid("bad_model", "the id of '" + printable(token) + "' is no number up to 2^31");
+      return invalid(
+          "bad_model",
+          "the id of '" + printable(token) + "' is no number up to 2^31" + wanted +
+              (id.is_object() || id.is_array() ? "; of a tokenizer.json that is what stands in its "
+                                                 "model.vocab"
+                                               : ""));
     }
     out.add(token, id.get<std::int64_t>());
   }
@@ -104,14 +130,17 @@ TokenIds read_lines(std::string_view text) {
 
 Result<TokenIds> read_vocabulary(const StepSource& source, const std::string& name) {
   SLUICE_TRY(const auto bytes, open_step_file(source.directory, name, kMaxFile));
-  auto read = name.ends_with(".json") ? read_json(bytes.text())
-                                      : Result<TokenIds>(read_lines(bytes.text()));
+  auto read = name.ends_with(".json") ? read_json(text_of(bytes))
+                                      : Result<TokenIds>(read_lines(text_of(bytes)));
   const std::string file = "the vocabulary '" + printable(name) + "' ";
   if (!read) return invalid("bad_model", file + "cannot be used: " + read.error().message);
   if (read->size() == 0) return invalid("bad_model", file + "has no tokens");
   if (read->size() > kMaxTokens) return invalid("bad_model", file + "has too many tokens");
   return read;
 }
+
+// `unknown`, `pad`, `start` and `end` that a vocabulary does not list have the ids behind its last.
+constexpr std::int64_t kSpecials = 4;
 
 // Ids of tokens that stand for themselves; nothing where there is none.
 struct SpecialIds {
@@ -121,15 +150,23 @@ struct SpecialIds {
   std::int64_t pad = 0;
 };
 
-Result<std::optional<std::int64_t>> special(const TokenIds& ids, std::string_view key,
-                                            const std::string& token) {
+Result<std::optional<std::int64_t>> special(const TokenIds& ids, const std::string& key,
+                                            const TokenOrId& given) {
+  if (given.id) {
+    const auto most = ids.largest() + kSpecials;
+    if (*given.id >= 0 && *given.id <= most) return given.id;
+    return invalid("bad_model",
+                   "'" + key + "' is the id " + std::to_string(*given.id) +
+                       ", but the vocabulary's ids go to " + std::to_string(ids.largest()) +
+                       "; those of tokens that it has not may be up to " + std::to_string(most) +
+                       "; a token that is a number is written "
+                       "in quotes");
+  }
+  const auto& token = given.token;
   if (token.empty()) return std::optional<std::int64_t>();
   if (const auto id = ids.find(token)) return id;
-  if (const auto id = parse_uint(token); id && *id <= INT32_MAX) {
-    return std::optional(static_cast<std::int64_t>(*id));
-  }
-  return invalid("bad_model", "the vocabulary has no token '" + printable(token) + "' for '" +
-                                  std::string(key) + "'; name one that it has, or write an id" +
+  return invalid("bad_model", "the vocabulary has no token '" + printable(token) + "' for '" + key +
+                                  "'; name one that it has, or write an id" +
                                   (key == "pad" ? "" : ", or \"\" for none"));
 }
 
@@ -157,8 +194,10 @@ class Vocabulary final : public Step {
     const bool pieces = options.split == SplitMethod::kWordpiece;
     SpecialIds found;
     SLUICE_TRY(found.unknown, special(ids, "unknown", options.unknown));
-    SLUICE_TRY(found.start, special(ids, "start", options.start.value_or(pieces ? "[CLS]" : "")));
-    SLUICE_TRY(found.end, special(ids, "end", options.end.value_or(pieces ? "[SEP]" : "")));
+    const TokenOrId start{pieces ? "[CLS]" : "", {}};
+    const TokenOrId end{pieces ? "[SEP]" : "", {}};
+    SLUICE_TRY(found.start, special(ids, "start", options.start.value_or(start)));
+    SLUICE_TRY(found.end, special(ids, "end", options.end.value_or(end)));
     SLUICE_TRY(const auto pad, special(ids, "pad", options.pad));
     found.pad = pad.value_or(0);
     const auto frame = (found.start ? 1 : 0) + (found.end ? 1 : 0);

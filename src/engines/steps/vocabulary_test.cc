@@ -45,6 +45,16 @@ Ints pieces(const std::string& text, std::size_t most = 100) {
   return out;
 }
 
+TEST(Words, AreWhatPythonsReCallsWords) {
+  const WordRules words{SplitMethod::kWords, true, false};
+  EXPECT_EQ(split("great\U0001F44D food\u2122x", words), "great \U0001F44D food \u2122 x");
+  EXPECT_EQ(split("20\u20AC snake_case don't", words), "20 \u20AC snake_case don ' t");
+  EXPECT_EQ(split("\u0969 \u2460a \u00BD", words), "\u0969 \u2460a \u00BD");  // numbers of Unicode
+  EXPECT_EQ(split("a\u200Db\u0007c", words), "a b c");
+  EXPECT_EQ(split("cafe\u0301s", words), "cafe \u0301 s");
+  EXPECT_EQ(split("cafe\u0301s", {SplitMethod::kWords, true, true}), "cafes");
+}
+
 TEST(Words, BecomeTheLongestPieces) {
   EXPECT_EQ(pieces(""), Ints{});
   EXPECT_EQ(pieces("unwanted running"), (Ints{1, 2, 3, 4, 5}));
@@ -91,6 +101,18 @@ TEST_F(Steps, VocabularyMayLeaveOutWordsAndTakeIds) {
             (Ints{5, 1, 9}));
 }
 
+TEST_F(Steps, ANumberIsAnIdAndInQuotesAToken) {
+  write("v.txt", "\xEF\xBB\xBFthe\n0\n");
+  const auto padded = [&](const std::string& pad) {
+    return values<std::int64_t>("vocabulary",
+                                "{file: v.txt, unknown: \"\", max_length: 2, pad: " + pad + "}",
+                                {texts({1, 1}, {"the"})});
+  };
+  EXPECT_EQ(padded("0"), (Ints{0, 0}));
+  EXPECT_EQ(padded("\"0\""), (Ints{0, 1}));
+  EXPECT_EQ(padded("2"), (Ints{0, 2}));  // behind the last, as models have it
+}
+
 TEST_F(Steps, VocabularyRefusesWhatIsNone) {
   EXPECT_EQ(refused("vocabulary", "{}"),
             "p:1:1: vocabulary needs a file, such as vocabulary: vocab.txt");
@@ -100,7 +122,15 @@ TEST_F(Steps, VocabularyRefusesWhatIsNone) {
             "id, or \"\" for none");
   write("v.json", R"({"the": -5})");
   EXPECT_EQ(refused("vocabulary", "{file: v.json}"),
-            "the vocabulary 'v.json' cannot be used: the id of 'the' is no number up to 2^31");
+            "the vocabulary 'v.json' cannot be used: the id of 'the' is no number up to 2^31; a "
+            "vocabulary is a text file with a token a line, or a JSON object {\"token\": id}");
+  write("v.json", R"({"model": {"vocab": {"the": 1}}})");
+  EXPECT_TRUE(refused("vocabulary", "{file: v.json}")
+                  .ends_with("; of a tokenizer.json that is what stands in its model.vocab"));
+  write("v.json", R"({"the": 5, "0": 6})");
+  EXPECT_EQ(refused("vocabulary", "{file: v.json, unknown: 99999999, pad: 0}"),
+            "'unknown' is the id 99999999, but the vocabulary's ids go to 6; those of tokens that "
+            "it has not may be up to 10; a token that is a number is written in quotes");
   write("empty.txt", "");
   EXPECT_EQ(refused("vocabulary", "{file: empty.txt}"), "the vocabulary 'empty.txt' has no tokens");
   write("b.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n");

@@ -42,6 +42,16 @@ bool is_punctuation(utf8proc_int32_t c) {
   return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
 }
 
+// `\w` of Python's re for texts: str.isalnum() or "_".
+bool is_word(utf8proc_int32_t c) {
+  if (c < 0x80) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+  }
+  const auto category = utf8proc_category(c);
+  const bool letter = category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+  return letter || (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO);
+}
+
 // The blocks of CJK Unified Ideographs; Japanese and Korean letters are not among them.
 bool is_chinese(utf8proc_int32_t c) {
   static constexpr std::array<std::pair<utf8proc_int32_t, utf8proc_int32_t>, 8> kBlocks = {
@@ -109,9 +119,13 @@ class Normaliser {
   void put(utf8proc_int32_t c) {
     if (is_space(c)) return append_space(out_);
     const bool plain = rules_.method == SplitMethod::kWhitespace;
-    if (!plain && is_left_out(c)) return;
-    const bool alone = !plain && (is_punctuation(c) ||
-                                  (rules_.method == SplitMethod::kWordpiece && is_chinese(c)));
+    const bool words = rules_.method == SplitMethod::kWords;
+    if (!plain && is_left_out(c)) {
+      if (words) append_space(out_);
+      return;
+    }
+    const bool alone =
+        words ? !is_word(c) && !is_lost_accent(c) : !plain && (is_punctuation(c) || is_chinese(c));
     if (alone) append_space(out_);
     if (rules_.lowercase) c = c < 0x80 ? lower_ascii(c) : utf8proc_tolower(c);
     if (rules_.strip_accents && c >= 0x80) {
@@ -120,6 +134,11 @@ class Normaliser {
       append_utf8(c, out_);
     }
     if (alone) append_space(out_);
+  }
+
+  // A mark that is taken off with its letter does not end a word.
+  bool is_lost_accent(utf8proc_int32_t c) const {
+    return rules_.strip_accents && utf8proc_category(c) == UTF8PROC_CATEGORY_MN;
   }
 
   static utf8proc_int32_t lower_ascii(utf8proc_int32_t c) {

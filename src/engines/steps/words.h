@@ -1,9 +1,10 @@
 // Text → words → token ids, as BERT's tokenizers do it.
 //
 //   whitespace   words are what stands between white space
-//   words        and each punctuation character is a word of its own; control characters are left
-//                out
-//   wordpiece    the same, each Chinese character is a word of its own, too; and a word becomes the
+//   words        runs of what `\w` is in Python's re: letters, digits and `_`; anything else is a
+//                word of its own, but control characters, which only end one
+//   wordpiece    what stands between white space, but each punctuation and each Chinese character
+//                is a word of its own, and control characters are left out; and a word becomes the
 //                longest pieces of it that are in the vocabulary, from its start on, all but the
 //                first with "##" before them. A word of which some part is in none, or of more than
 //                100 characters, is unknown as a whole.
@@ -13,6 +14,7 @@
 // Thread-safety: immutable.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -33,7 +35,12 @@ struct WordRules {
 // Ids by token.
 class TokenIds {
  public:
-  void add(std::string token, std::int64_t id) { ids_.insert_or_assign(std::move(token), id); }
+  void add(std::string token, std::int64_t id) {
+    ids_.insert_or_assign(std::move(token), id);
+    largest_ = std::max(largest_, id);
+  }
+  // -1 where there are no tokens.
+  std::int64_t largest() const { return largest_; }
   std::optional<std::int64_t> find(std::string_view token) const {
     const auto found = ids_.find(token);
     return found == ids_.end() ? std::nullopt : std::optional(found->second);
@@ -48,6 +55,7 @@ class TokenIds {
     }
   };
   std::unordered_map<std::string, std::int64_t, Hash, std::equal_to<>> ids_;
+  std::int64_t largest_ = -1;
 };
 
 // `text` with one space between words, into `out`, which is emptied first.
