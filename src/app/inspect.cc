@@ -34,24 +34,26 @@ struct Inspected {
   std::shared_ptr<const Servable> servable;
 };
 
-Result<Inspected> inspect_file(const std::string& path, const Pickles& pickles) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored) && !path.ends_with(".onnx")) {
-    return invalid("usage", "inspect takes one model file, such as model.onnx");
+// The engine's own name; its models' platform ends with it: onnxruntime_onnx.
+std::string engine_of(const Stack& stack, const Model& model) {
+  for (const auto& [name, engine] : stack.engines().items()) {
+    if (model.platform().ends_with(name)) return name;
   }
+  return std::string(model.platform());
+}
+
+Result<Inspected> inspect_model(const std::string& path, const Pickles& pickles) {
   SLUICE_TRY(const auto stack, Stack::open(path, pickles));
   SLUICE_CHECK(stack->load());
   SLUICE_TRY(const auto request, stack->request_to_only_model());
   Inspected out;
   out.servable = request->servable;
-  // Not known here of what was downloaded.
-  const auto size = std::filesystem::file_size(path, ignored);
-  out.bytes = ignored ? 0 : size;
-  ModelFile named;
-  named.name = std::filesystem::path(path.substr(0, path.find_first_of("?#"))).filename().string();
-  for (const auto& [name, engine] : stack->engines().items()) {
-    if (out.engine.empty() && engine->accepts(named)) out.engine = name;
-  }
+  out.engine = engine_of(*stack, out.servable->loaded());
+  // Not known here of what was downloaded, or lies somewhere in a directory.
+  std::error_code error;
+  const bool is_file = std::filesystem::is_regular_file(path, error);
+  const auto size = is_file ? std::filesystem::file_size(path, error) : 0;
+  out.bytes = error ? 0 : size;
   return out;
 }
 
@@ -152,7 +154,7 @@ int learn(const Arguments& arguments) {
 int inspect(const Arguments& arguments) {
   if (!arguments.learn.table.empty()) return learn(arguments);
   log::set_level(log::Level::kOff);
-  auto inspected = inspect_file(arguments.file, arguments.pickles);
+  auto inspected = inspect_model(arguments.file, arguments.pickles);
   if (!inspected) return complain(inspected.error());
   if (arguments.json) {
     print_json(*inspected);
@@ -166,7 +168,7 @@ int inspect(const Arguments& arguments) {
 
 Action add_inspect(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  app.add_option("file", arguments->file, "model file; to learn, also a version's directory")
+  app.add_option("file", arguments->file, "model file, or the directory or model.yaml of a model")
       ->required();
   auto* table = app.add_option("--learn-bounds", arguments->learn.table,
                                "training data (.parquet, .csv, .jsonl): learn bounds and "

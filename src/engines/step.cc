@@ -13,15 +13,24 @@ std::string the_file(const std::string& name) { return "the file '" + printable(
 }  // namespace
 
 Result<Fd> find_step_file(const std::shared_ptr<const Fd>& directory, const std::string& name) {
+  // Refused before it is repeated: what is said here may be read by whoever may ask for answers.
+  if (name.starts_with('/')) {
+    return invalid("bad_model",
+                   "its file has an absolute path; steps use files of the version's own directory: "
+                   "put it there, and write its name from there");
+  }
   const std::string what = the_file(name);
   if (!directory) {
     return invalid("bad_model", what + " cannot be opened: the pipeline has no directory");
   }
   auto fd = open_beneath(*directory, name);
   if (fd || fd.error().code == Code::kUnavailable) return fd;
-  return invalid("bad_model", what +
-                                  " cannot be opened; steps use files of the version's own "
-                                  "directory, where there is none of this name");
+  const auto& said = fd.error().message;  // "the file cannot be opened: …"
+  const auto why = fd.error().code == Code::kNotFound ? "there is none of this name"
+                                                      : said.substr(said.find(": ") + 2);
+  return invalid("bad_model",
+                 what + " cannot be opened: " + why +
+                     "; steps use files that lie in the version's own directory or below it");
 }
 
 Result<FileBytes> open_step_file(const std::shared_ptr<const Fd>& directory,

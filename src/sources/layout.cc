@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "base/name_list.h"
 #include "base/text.h"
 #include "config/yaml.h"
-#include "sources/manifest.h"
 #include "sources/model_yaml.h"
 #include "sources/triton_config.h"
+#include "sources/version_files.h"
 
 namespace sluice::sources {
 namespace {
@@ -25,7 +26,11 @@ bool holds(const std::vector<std::string>& names, std::string_view name) {
                                     [](const auto& each) { return std::string_view(each); });
 }
 
-std::string stem(std::string_view file) { return std::string(file.substr(0, file.rfind('.'))); }
+std::string stem(std::string_view file) {
+  const bool pipeline = is_pipeline(file) && file != kPipeline;
+  return std::string(
+      file.substr(0, pipeline ? file.size() - kPipelineEnding.size() : file.rfind('.')));
+}
 
 std::optional<WantedModel> start_model(const std::string& name) {
   auto parsed = ModelName::parse(name);
@@ -59,36 +64,61 @@ std::string read_config(const FileTree& tree, const fs::path& path, const Names&
     return {};
   }
   const auto config = read_triton_config(*text);
+  if (config.is_ensemble) {
+    model.problem =
+        "config.pbtxt describes an ensemble (ensemble_scheduling), which is not read; write its "
+        "steps as `ensemble:` in model.yaml, with the members' files in the version's folder";
+  }
   if (config.max_batch_size.value_or(0) > 0) {
     model.config.batching.emplace().max_batch_size = *config.max_batch_size;
   }
   return config.default_model_filename;
 }
 
-// `beside` is what is in the version's own directory, and may be a part of it; null where that
-// directory holds other models, too.
+// Folders of a model that may be versions: those that steps of its own pipeline name are not.
+std::vector<std::string> version_folders(const FileTree& tree, const fs::path& path,
+                                         const Names& found, std::string_view pipeline) {
+  auto out = found.directories;
+  if (!found.has_file(pipeline)) return out;
+  const auto parts = files_of_steps(tree, path / pipeline);
+  std::erase_if(out, [&](const std::string& folder) {
+    return std::ranges::any_of(parts,
+                               [&](const auto& part) { return part.starts_with(folder + "/"); });
+  });
+  return out;
+}
+
+// Whether what lies beside a version's file is the version's, too.
+enum class Beside { kOwn, kOthers };
+
+// `found`: what `directory` holds.
 WantedVersion make_version(const FileTree& tree, VersionName name, const fs::path& directory,
-                           const std::vector<std::string>& files, const Names* beside) {
+                           const Names& found, const std::vector<std::string>& files,
+                           Beside beside) {
   WantedVersion out{
       std::move(name), (directory / files[0]).string(), directory.string(), {}, false, {}};
   if (files.size() > 1) {
     out.problem = "it has more than one model file: " + name_list(files) + "; keep one of them";
   }
   out.fingerprint = tree.fingerprint(out.location);
-  if (beside == nullptr) return out;
-  for (const auto& file : beside->files) {
-    if (file != files[0]) out.fingerprint += tree.fingerprint(directory / file);
+  if (beside == Beside::kOwn) {
+    note_whole_directory(tree, found, out);
+  } else {
+    note_named_files(tree, found, out);
   }
-  out.complete = beside->has_file(kManifest);
   return out;
 }
 
 void add_version(const FileTree& tree, WantedModel& model, const std::string& version,
-                 const fs::path& directory, const std::vector<std::string>& files,
-                 const Names* beside = nullptr) {
+                 const fs::path& directory, const Names& found,
+                 const std::vector<std::string>& files, Beside beside) {
   auto name = VersionName::parse(version);
   if (!name) return;
-  model.versions.push_back(make_version(tree, std::move(*name), directory, files, beside));
+  model.versions.push_back(make_version(tree, std::move(*name), directory, found, files, beside));
+  if (model.config.ensemble && files[0] == kPipeline && found.has_file(kPipeline)) {
+    model.versions.back().problem =
+        "there are two pipelines for it, `ensemble:` in model.yaml and ensemble.yaml; keep one";
+  }
 }
 
 }  // namespace
@@ -98,12 +128,20 @@ bool looks_like_version(std::string_view name) {
   return !name.empty() && name[0] >= '0' && name[0] <= '9';
 }
 
+bool lies_in_version(const fs::path& file) {
+  const auto name = file.filename().string();
+  return (name == kPipeline || stem(name) == "model") && name != kModelYaml &&
+         looks_like_version(file.parent_path().filename().string());
+}
+
+bool is_model_yaml(const fs::path& file) { return file.filename() == kModelYaml; }
+
 bool Names::has_file(std::string_view name) const { return holds(files, name); }
 
 bool Names::has(std::string_view name) const { return has_file(name) || holds(directories, name); }
 
 bool Layout::knows(std::string_view file) const {
-  return file == kPipeline || std::ranges::any_of(extensions_, [&](const auto& end) {
+  return is_pipeline(file) || std::ranges::any_of(extensions_, [&](const auto& end) {
            return file.ends_with(end) && file.size() > end.size();
          });
 }
@@ -180,14 +218,23 @@ std::vector<WantedModel> Layout::find(const FileTree& tree, const std::string& n
 
 void Layout::add_flat_files(const FileTree& tree, const Names& top,
                             std::vector<WantedModel>& out) const {
+  // Whatever their endings: a scaler in JSON is no model. One that a pipeline uses is one still.
+  std::set<std::string> parts;
+  for (const auto& file : top.files) {
+    if (!is_pipeline(file)) continue;
+    for (auto& part : files_of_steps(tree, file, StepFiles::kNoModels)) {
+      parts.insert(std::move(part));
+    }
+  }
   std::map<std::string, std::vector<std::string>> by_name;
   for (const auto& file : top.files) {
-    if (knows(file)) by_name[stem(file)].push_back(file);
+    const bool part = !is_pipeline(file) && parts.contains(file);
+    if (knows(file) && !part) by_name[stem(file)].push_back(file);
   }
   for (const auto& [name, files] : by_name) {
     auto model = start_model(name);
     if (!model) continue;
-    add_version(tree, *model, "1", "", files);
+    add_version(tree, *model, "1", "", top, files, Beside::kOthers);
     out.push_back(std::move(*model));
   }
 }
@@ -201,11 +248,15 @@ void Layout::add_directory(const FileTree& tree, const fs::path& path, const std
   if (model->config.ensemble) {
     add_pipeline(tree, *model, path);
   } else {
-    for (const auto& version : found.directories) {
+    for (const auto& version : version_folders(tree, path, found, kPipeline)) {
       add_model_version(tree, *model, version, path / version, preferred);
     }
     const auto own = candidates(found);
-    if (model->versions.empty() && !own.empty()) add_version(tree, *model, "1", path, own);
+    if (model->versions.empty() && !own.empty()) {
+      // A pipeline's files may have any names. Beside a single model anything may be written.
+      const auto beside = is_pipeline(own[0]) ? Beside::kOwn : Beside::kOthers;
+      add_version(tree, *model, "1", path, found, own, beside);
+    }
   }
   out.push_back(std::move(*model));
 }
@@ -216,10 +267,12 @@ void Layout::add_model_version(const FileTree& tree, WantedModel& model, const s
   auto files = candidates(inside);
   // Triton's config.pbtxt may name the file.
   if (inside.has_file(preferred)) files = {preferred};
-  if (!files.empty()) return add_version(tree, model, version, directory, files, &inside);
+  if (!files.empty()) {
+    return add_version(tree, model, version, directory, inside, files, Beside::kOwn);
+  }
   const auto strange = strange_model(version, inside);
   if (strange.empty()) return;
-  add_version(tree, model, version, directory, {strange});
+  add_version(tree, model, version, directory, inside, {strange}, Beside::kOthers);
   model.versions.back().problem = "'" + printable(strange) +
                                   "' has an ending that no engine knows; known are " +
                                   join_and(extensions_);
@@ -230,16 +283,14 @@ void Layout::add_model_version(const FileTree& tree, WantedModel& model, const s
 void Layout::add_pipeline(const FileTree& tree, WantedModel& model, const fs::path& path) const {
   const auto found = tree.list(path);
   const auto add = [&](const std::string& version, const fs::path& directory, const Names& files) {
-    auto name = VersionName::parse(version);
-    if (!name) return;
-    model.versions.push_back(
-        make_version(tree, std::move(*name), directory, {std::string(kPipeline)}, &files));
+    const auto before = model.versions.size();
+    add_version(tree, model, version, directory, files, {std::string(kPipeline)}, Beside::kOwn);
+    if (model.versions.size() == before) return;
     auto& wanted = model.versions.back();
-    if (files.has_file(kPipeline)) return;  // a graph of this version's own
     wanted.location = (path / kModelYaml).string();
     wanted.fingerprint += tree.fingerprint(wanted.location);
   };
-  for (const auto& version : found.directories) {
+  for (const auto& version : version_folders(tree, path, found, kModelYaml)) {
     const auto inside = tree.list(path / version);
     if (!inside.files.empty()) add(version, path / version, inside);
   }
@@ -263,8 +314,8 @@ Result<std::vector<WantedModel>> Layout::find_file(const FileTree& tree, const f
   const auto above = directory.parent_path();
   const auto version_directory = directory.filename().string();
   const auto model_directory = above.empty() ? name : above.filename().string();
-  const bool in_version = called == "model" && looks_like_version(version_directory) &&
-                          is_token(version_directory) && is_token(model_directory);
+  const bool in_version =
+      lies_in_version(file) && is_token(version_directory) && is_token(model_directory);
   if (in_version) {
     called = model_directory;
     version = version_directory;
@@ -277,7 +328,8 @@ Result<std::vector<WantedModel>> Layout::find_file(const FileTree& tree, const f
   }
   if (in_version) read_config(tree, above, tree.list(above), *model);
   model->config.versions = {};
-  add_version(tree, *model, version, directory, {own});
+  const auto beside = in_version ? Beside::kOwn : Beside::kOthers;
+  add_version(tree, *model, version, directory, tree.list(directory), {own}, beside);
   std::vector<WantedModel> out;
   out.push_back(std::move(*model));
   return out;

@@ -8,9 +8,11 @@
 //   fraud/config.pbtxt                Triton's
 //   risk/v1/ensemble.yaml             model risk, version v1: a pipeline of the files beside it
 //   risk/model.yaml with ensemble:    the same for all versions of risk
+//   risk.ensemble.yaml                model risk, version 1: a pipeline of files beside it
 //
 // Names that begin with a dot are ignored. A version's file is `ensemble.yaml`, else `model.*`,
-// else the only file with an ending that some engine knows.
+// else the only file with an ending that some engine knows. In a flat directory, files other than models
+// that a pipeline of it names are that pipeline's.
 //
 // Thread-safety: immutable.
 #pragma once
@@ -25,6 +27,11 @@ namespace sluice::sources {
 
 // A folder of this name is a version of the model around it: 3, v3, v3-int8.
 bool looks_like_version(std::string_view name);
+// `…/v1/model.onnx` or `…/v1/ensemble.yaml`: it is seen from the model's directory above, which has
+// its name and its configuration.
+bool lies_in_version(const std::filesystem::path& file);
+// A model.yaml stands for the model's directory, in which it lies.
+bool is_model_yaml(const std::filesystem::path& file);
 
 class Layout {
  public:
@@ -34,9 +41,9 @@ class Layout {
   // All models of a tree. `name` is the root's, for where it is one model's own directory.
   std::vector<WantedModel> find(const FileTree& tree, const std::string& name) const;
 
-  // The model that a single file is. `…/fraud/v1/model.onnx` keeps both names; any other file is
-  // named by its stem. `file` is the path in the tree, whose root is called `name`. Errors:
-  // kInvalidArgument/`invalid_name`, `unknown_format`.
+  // The model that a single file is. `…/fraud/v1/model.onnx` and `…/risk/v1/ensemble.yaml` keep
+  // both names; any other file is named by its stem. `file` is the path in the tree, whose root is
+  // called `name`. Errors: kInvalidArgument/`invalid_name`, `unknown_format`.
   Result<std::vector<WantedModel>> find_file(const FileTree& tree,
                                              const std::filesystem::path& file,
                                              const std::string& name) const;

@@ -52,22 +52,17 @@ class LocalDir final : public Source {
   std::optional<DirectoryWatcher> watcher_;
 };
 
-// `…/v1/model.onnx` is seen from the model's directory, which has its configuration.
-bool is_in_version_directory(const fs::path& file) {
-  const auto directory = file.parent_path().filename().string();
-  const auto digits = directory.find_first_not_of("vV");
-  return file.stem() == "model" && digits <= 1 && directory[digits] >= '0' &&
-         directory[digits] <= '9';
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Source>> make_local_dir(const fs::path& path, Layout layout) {
   std::error_code error;
-  const auto absolute = fs::weakly_canonical(path, error);
+  auto absolute = fs::weakly_canonical(path, error);
   if (error || !fs::exists(absolute, error)) {
     return not_found("no_such_path",
                      "there is no file or directory '" + printable(path.string(), 256) + "'");
+  }
+  if (is_model_yaml(absolute) && !fs::is_directory(absolute, error)) {
+    absolute = absolute.parent_path();
   }
   if (fs::is_directory(absolute, error)) {
     // An .onnx that is a directory is a mistake, not a repository.
@@ -82,7 +77,7 @@ Result<std::unique_ptr<Source>> make_local_dir(const fs::path& path, Layout layo
   SLUICE_CHECK(layout.check_file(absolute.filename().string()));
   auto root = absolute.parent_path();
   auto file = absolute.filename();
-  if (is_in_version_directory(absolute)) {
+  if (lies_in_version(absolute)) {
     file = root.filename() / file;
     root = root.parent_path();
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "sources/layout.h"
 
 namespace sluice::sources {
 namespace {
@@ -22,11 +23,6 @@ void sort_out(std::vector<std::string>& names) {
 bool is_trouble(const Error& error) {
   return error.code == Code::kUnavailable || error.code == Code::kNotFound ||
          error.code == Code::kCancelled;
-}
-
-bool is_digits_version(std::string_view name) {
-  if (name.starts_with('v') || name.starts_with('V')) name.remove_prefix(1);
-  return !name.empty() && name[0] >= '0' && name[0] <= '9';
 }
 
 }  // namespace
@@ -110,13 +106,13 @@ FilePath split_file(std::string_view path, const Layout& layout) {
     const auto slash = text.rfind('/');
     return slash == std::string_view::npos ? std::string_view() : text.substr(0, slash);
   };
+  if (is_model_yaml(path)) path = above(path);
   if (!layout.knows(last_of(path))) {
     return {std::string(path), std::string(last_of(path)), {}};
   }
   auto root = above(path);
   auto file = std::string(last_of(path));
-  // `…/fraud/v1/model.onnx` is seen from the model's directory, which has its configuration.
-  if (file.starts_with("model.") && is_digits_version(last_of(root)) && !above(root).empty()) {
+  if (lies_in_version(path) && !above(root).empty()) {
     file = std::string(last_of(root)) + "/" + file;
     root = above(root);
   }

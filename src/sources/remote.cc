@@ -1,7 +1,6 @@
 #include "sources/remote.h"
 
 #include <algorithm>
-#include <map>
 #include <mutex>
 
 #include "base/checked.h"
@@ -23,30 +22,9 @@ constexpr std::uint64_t kMaxText = 1 << 20;
 // A store that takes long to list is listed less often: at most a fifth of the time.
 constexpr int kRestFactor = 4;
 
-// One that is done.
-struct Listing {
-  std::vector<Object> objects;
-  std::vector<WantedModel> models;  // what is believed of it
-  // What the versions really are in it, by `key_of`: one that is held back is another there.
-  std::map<std::string, std::string> fingerprints;
-  bool one_of_many = false;  // what lies beside the file that is opened may be other models
-};
-
-std::string key_of(const WantedVersion& version) {
-  return version.name.str() + '\n' + version.location + '\n' + version.directory;
-}
-
-void note_fingerprints(Listing& listing, const std::vector<WantedModel>& models) {
-  for (const auto& model : models) {
-    for (const auto& version : model.versions) {
-      listing.fingerprints.emplace(key_of(version), version.fingerprint);
-    }
-  }
-}
-
 bool is_one_of_many(const Listing& listing, const std::string& file) {
   if (file.empty()) return listing.models.size() > 1;
-  // A pipeline needs what its steps name, whatever it is called.
+  // A pipeline's files may refer to others, whatever these are called.
   if (file.ends_with(".yaml")) return false;
   return has_another_like(listing.objects, file);
 }
@@ -78,8 +56,8 @@ class Remote final : public Source {
  private:
   // On the listing thread, or before there is any other.
   Result<void> look();
-  Result<std::vector<WantedModel>> find(const std::vector<Object>& objects,
-                                        const ObjectTree::ReadText& read) const;
+  // In the objects of `listing`; notes its versions.
+  Result<std::vector<WantedModel>> find(Listing& listing, const ObjectTree::ReadText& read) const;
   Result<std::string> text_of(const Object& object);
   Result<void> start_from_cache(const Error& why);
   void publish(Listing listing);
@@ -185,9 +163,11 @@ void Remote::tell(const std::optional<Error>& trouble) {
 
 Result<void> Remote::look() {
   const auto began = Clock::now();
-  SLUICE_TRY(auto objects, located_.store->list());
-  std::ranges::sort(objects, {}, &Object::key);
-  SLUICE_TRY(auto models, find(objects, [this](const Object& object) { return text_of(object); }));
+  Listing listing;
+  SLUICE_TRY(listing.objects, located_.store->list());
+  const auto& objects = listing.objects;
+  std::ranges::sort(listing.objects, {}, &Object::key);
+  SLUICE_TRY(auto models, find(listing, [this](const Object& object) { return text_of(object); }));
   // What is not there any more is not remembered.
   const auto gone = std::erase_if(texts_, [&](const auto& known) {
     return !std::ranges::binary_search(objects, known.first, {}, &Object::key);
@@ -196,10 +176,7 @@ Result<void> Remote::look() {
     cache_->keep_listing(write_listing(objects, texts_));
     kept_ = objects;
   }
-  Listing listing;
-  note_fingerprints(listing, models);
   listing.models = settling_.believe(std::move(models), began);
-  listing.objects = std::move(objects);
   publish(std::move(listing));
   return {};
 }
@@ -221,9 +198,9 @@ void Remote::publish(Listing listing) {
   if (changed) changed();
 }
 
-Result<std::vector<WantedModel>> Remote::find(const std::vector<Object>& objects,
+Result<std::vector<WantedModel>> Remote::find(Listing& listing,
                                               const ObjectTree::ReadText& read) const {
-  const ObjectTree tree(objects, read);
+  const ObjectTree tree(listing.objects, read);
   if (!located_.file.empty() && tree.find(located_.file) == nullptr) {
     return not_found("no_such_path",
                      std::string(located_.store->name()) + " has no file of that name");
@@ -231,6 +208,7 @@ Result<std::vector<WantedModel>> Remote::find(const std::vector<Object>& objects
   auto models = located_.file.empty()
                     ? Result<std::vector<WantedModel>>(layout_.find(tree, located_.name))
                     : layout_.find_file(tree, located_.file, located_.name);
+  if (models) note_versions(listing, tree, *models);
   // What could not be read is not gone.
   if (const auto& trouble = tree.trouble()) return Failure(*trouble);
   return models;
@@ -253,7 +231,7 @@ Result<void> Remote::start_from_cache(const Error& why) {
   Listing listing;
   KnownTexts texts;
   if (!text || !read_kept_listing(*text, listing.objects, texts)) return Failure(why);
-  auto models = find(listing.objects, [&](const Object& object) -> Result<std::string> {
+  auto models = find(listing, [&](const Object& object) -> Result<std::string> {
     const auto known = texts.find(object.key);
     if (known == texts.end()) {  // it could not be read when the listing was kept
       return fail(Code::kFailedPrecondition, "unreadable",
@@ -264,7 +242,6 @@ Result<void> Remote::start_from_cache(const Error& why) {
   if (!models) return Failure(why);
   tell(why);
   log::warn("serving what the cache has; the store is asked again");
-  note_fingerprints(listing, *models);
   listing.models = std::move(*models);
   for (auto& model : listing.models) {
     for (auto& version : model.versions) version.complete = true;
@@ -283,8 +260,9 @@ std::shared_ptr<const Listing> Remote::listing_with(const WantedVersion& version
     const std::lock_guard lock(mutex_);
     listing = newest_;
   }
-  const auto found = listing->fingerprints.find(key_of(version));
-  const bool same = found != listing->fingerprints.end() && found->second == version.fingerprint;
+  const auto found = listing->versions.find(key_of(version));
+  const bool same =
+      found != listing->versions.end() && found->second.fingerprint == version.fingerprint;
   return same && !stop_ ? listing : nullptr;
 }
 
@@ -375,7 +353,8 @@ Result<ModelFile> Remote::read_entry(const DownloadCache::Entry& entry,
 Result<ModelFile> Remote::open(const WantedVersion& version) {
   const auto listing = listing_with(version);
   if (!listing) return unavailable("changing", "the store has other files of it by now");
-  auto objects = objects_of(listing->objects, version, listing->one_of_many);
+  const auto& parts = listing->versions.at(key_of(version)).parts;
+  auto objects = objects_of(listing->objects, version, listing->one_of_many, parts);
   const auto id = entry_id(objects, manifest_of(version, *listing));
   const auto wanted = [&] { return listing_with(version) != nullptr; };
   SLUICE_TRY(auto entry, cache_->enter(id, wanted));

@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "sources/json_fields.h"
+#include "sources/version_files.h"
 
 namespace sluice::sources {
 namespace {
@@ -29,10 +30,14 @@ Beside beside(const std::vector<Object>& objects, bool flat) {
   return listed ? Beside::kListed : Beside::kWeights;
 }
 
-bool belongs(std::string_view key, const WantedVersion& version, Beside beside) {
+bool belongs(std::string_view key, const WantedVersion& version, Beside beside,
+             const std::vector<std::string>& parts) {
   if (key == version.location) return true;
   if (is_hidden(key)) return false;
   if (!version.directory.empty()) return is_below(key, version.directory);
+  // Of a pipeline: what its steps name, wherever it lies, with the weights of that.
+  const auto named = [&](const std::string& part) { return key.starts_with(part); };
+  if (std::ranges::any_of(parts, named)) return true;
   // Folders are others', unless a manifest may name what is in them.
   if (beside == Beside::kListed) return true;
   if (key.find('/') != std::string_view::npos) return false;
@@ -41,6 +46,20 @@ bool belongs(std::string_view key, const WantedVersion& version, Beside beside) 
 }
 
 }  // namespace
+
+std::string key_of(const WantedVersion& version) {
+  return version.name.str() + '\n' + version.location + '\n' + version.directory;
+}
+
+void note_versions(Listing& listing, const FileTree& tree, const std::vector<WantedModel>& models) {
+  for (const auto& model : models) {
+    for (const auto& version : model.versions) {
+      auto& listed = listing.versions[key_of(version)];
+      listed.fingerprint = version.fingerprint;
+      if (version.directory.empty()) listed.parts = files_of_steps(tree, version.location);
+    }
+  }
+}
 
 std::string write_listing(const std::vector<Object>& objects, const KnownTexts& texts) {
   json listed = json::array();
@@ -77,11 +96,11 @@ bool read_kept_listing(const std::string& text, std::vector<Object>& objects, Kn
 }
 
 std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedVersion& version,
-                               bool flat) {
+                               bool flat, const std::vector<std::string>& parts) {
   std::vector<Object> out;
   const auto what = beside(objects, flat);
   for (const auto& object : objects) {
-    if (belongs(object.key, version, what)) out.push_back(object);
+    if (belongs(object.key, version, what, parts)) out.push_back(object);
   }
   std::ranges::sort(out, {}, &Object::key);
   return out;

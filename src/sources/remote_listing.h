@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/source.h"
+#include "sources/file_tree.h"
 #include "sources/manifest.h"
 #include "sources/object_store.h"
 
@@ -21,17 +22,36 @@ struct KnownText {
 };
 using KnownTexts = std::map<std::string, KnownText>;
 
+// A version as a listing has it.
+struct Listed {
+  std::string fingerprint;
+  // The files that its steps name, where it is a pipeline without a directory of its own.
+  std::vector<std::string> parts;
+};
+
+// One that is done.
+struct Listing {
+  std::vector<Object> objects;
+  std::vector<WantedModel> models;  // what is believed of it
+  // What the versions really are in it, by `key_of`: one that is held back is another there.
+  std::map<std::string, Listed> versions;
+  bool one_of_many = false;  // what lies beside the file that is opened may be other models
+};
+
+std::string key_of(const WantedVersion& version);
+void note_versions(Listing& listing, const FileTree& tree, const std::vector<WantedModel>& models);
+
 // A listing with its texts, as the cache keeps it.
 std::string write_listing(const std::vector<Object>& objects, const KnownTexts& texts);
 // False where that is not what `write_listing` wrote.
 bool read_kept_listing(const std::string& text, std::vector<Object>& objects, KnownTexts& texts);
 
 // The objects that a version consists of: its directory's and its file. Where that is the root,
-// what lies in folders is left out unless a manifest may name it; where it holds other models as
-// well
-// (`flat`), there are the file and what is called like it.
+// what lies in folders is left out unless a manifest may name it or a step does; where it holds
+// other models as well (`flat`), there are the file and what is called like it. `parts`: of a
+// pipeline there, the files that its steps name.
 std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedVersion& version,
-                               bool flat);
+                               bool flat, const std::vector<std::string>& parts);
 
 // Whether there is another file of this one's ending at the top. What has another ending may be a
 // part of the same model: config.json, whatever engines read JSON.

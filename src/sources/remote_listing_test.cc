@@ -81,7 +81,7 @@ TEST(RemoteListing, WhatAVersionConsistsOf) {
                                  {"m/v1/d/w", 1, "", "", ""}, {"m/v10/x.onnx", 1, "", "", ""}};
   const auto keys = [&](const WantedVersion& version, bool flat) {
     std::string out;
-    for (const auto& object : objects_of(objects, version, flat)) out += object.key + " ";
+    for (const auto& object : objects_of(objects, version, flat, {})) out += object.key + " ";
     return out;
   };
   const auto name = *VersionName::parse("v1");

@@ -57,8 +57,8 @@ class RemoteModels : public testing::Test {
     RemoteOptions options;
     options.cache_directory = cache_;
     options.connections = 1;
-    source_ = *make_remote({std::move(store), "models", file, "test"}, Layout({".onnx", ".json"}),
-                           options);
+    source_ = *make_remote({std::move(store), "models", file, "test"},
+                           Layout({".onnx", ".json", ".ensemble.yaml"}), options);
     auto listed = source_->list();
     EXPECT_TRUE(listed) << listed.error().message;
     return listed.value_or(std::vector<WantedModel>());
@@ -121,6 +121,26 @@ TEST_F(RemoteModels, AFileComesWithAllThatIsNoModelOfItsKind) {
   ASSERT_EQ(models.size(), 1U);
   ASSERT_TRUE(source_->open(models[0].versions.at(0)));
   EXPECT_EQ(asked_->fetched.size(), 3U);
+}
+
+TEST_F(RemoteModels, APipelineComesWithWhatItsStepsName) {
+  const std::string steps = "steps: [{model: parts/a.onnx}]";
+  for (const std::string file : {"", "p.ensemble.yaml", "ensemble.yaml", "1/ensemble.yaml"}) {
+    store_ = {};
+    const auto name = file.empty() ? "p.ensemble.yaml" : file;
+    const auto below = name.substr(0, name.rfind('/') + 1);
+    store_.contents = {{name, steps},
+                       {below + "parts/a.onnx", "a" + file},
+                       {below + "parts/a.onnx.data", "weights"},
+                       {"others/1/model.onnx", "o"}};
+    for (const auto& model : open(file)) {
+      if (model.name.str() == "others" || model.name.str() == "parts") continue;
+      EXPECT_TRUE(source_->open(model.versions.at(0)));
+    }
+    EXPECT_TRUE(asked_->fetched.contains(below + "parts/a.onnx")) << file;
+    EXPECT_TRUE(asked_->fetched.contains(below + "parts/a.onnx.data")) << file;
+    EXPECT_FALSE(asked_->fetched.contains("others/1/model.onnx")) << file;
+  }
 }
 
 TEST_F(RemoteModels, AManifestThatComesLaterIsHeeded) {

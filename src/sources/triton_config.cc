@@ -20,6 +20,7 @@ std::optional<std::string_view> field(std::string_view line, std::string_view na
 TritonConfig read_triton_config(std::string_view text) {
   TritonConfig out;
   for (const auto line : split(text, '\n')) {
+    if (trim(line).starts_with("ensemble_scheduling")) out.is_ensemble = true;
     if (const auto value = field(line, "max_batch_size"))
       out.max_batch_size = parse_int(trim(*value));
     if (const auto value = field(line, "default_model_filename")) {

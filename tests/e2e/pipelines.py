@@ -22,9 +22,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from lib import oip, rpc
+from lib import oip, rpc, tiny_onnx
 from lib.folder import LOOKING, Asking, Folder, Suspects, nobody_failed, wait_until
-from lib.server import BINARY, Report, environment
+from lib.server import BINARY, Report, Server, environment
 from lib.tiny_onnx import FLOAT, INT64, field, floats, node, tensor, whole
 
 warnings.filterwarnings("ignore")
@@ -436,7 +436,8 @@ def suspects(report):
         "types": ({"inputs": two, "steps": [{"name": "whole", "cast": "INT32"}, member]},
                   ["step 'risk'", "FP32 [N,2]", "'whole' is INT32 [N,2]"]),
         "absent": ({"steps": [{"model": "absent.onnx"}]}, ["step 'absent'", "'absent.onnx'"]),
-        "outside": ({"steps": [{"model": "../../beside/v1/model.onnx"}]}, ["cannot be opened"]),
+        "outside": ({"steps": [{"model": "../../beside/v1/model.onnx"}]}, ["leads outside"]),
+        "absolute": ({"steps": [{"model": "/home/bob/secret/m.onnx"}]}, ["absolute path"]),
         "damaged": ({"steps": [{"model": "damaged.onnx"}]}, ["step 'damaged'"]),
         "pickle": ({"steps": [{"model": "model.pkl"}]}, ["step 'model'", "'model.pkl'"]),
         "misspelt": ({"steps": [{"name": "s", "standardize": "x.json"}]},
@@ -480,6 +481,68 @@ def new_version(report):
         nobody_failed(report, "all the time", asking)
 
 
+# ---- Where its files lie ----
+
+
+STEPS = yaml.safe_dump({"steps": [{"model": "parts/a.onnx"}]})
+
+
+def place(path, text=None, code=None):
+    """A file that is there at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(".next")
+    hidden.write_bytes(tiny_onnx.model(code) if text is None else text.encode())
+    hidden.rename(path)
+
+
+def layouts(report):
+    """A member that comes last, below its version, in a directory without versions."""
+    with Folder() as folder:
+        models = {"version": folder.path / "version" / "1", "alone": folder.path / "alone"}
+        folder.put("other", "1", 1)
+        folder.serve(*LOOKING)
+        for model, path in models.items():
+            place(path / "ensemble.yaml", STEPS)
+        for model, path in models.items():
+            took = wait_until(lambda: folder.state(model, "1") == "failed", 20)
+            report.check(f"{model}: a member is missing", took is not None, folder.models())
+            for code in (2, 3):
+                place(path / "parts" / "a.onnx", code=code)
+                took = wait_until(lambda: folder.ask(model) == (200, "1", code), 20)
+                report.check(f"{model}: member {code} is noticed", took is not None,
+                             (folder.ask(model), folder.models()))
+    with Folder() as folder:
+        place(folder.path / "risk.ensemble.yaml",
+              yaml.safe_dump({"steps": [{"standardise": "scaler.json"}, {"model": "a.onnx"}],
+                              "inputs": [{"name": "x", "type": "FP32", "shape": [-1, 2]}]}))
+        place(folder.path / "scaler.json", json.dumps({"mean": [0, 0], "scale": [1, 1]}))
+        place(folder.path / "a.onnx", code=1)
+        folder.serve(*LOOKING)
+        report.equal("a flat directory's models", sorted(folder.models()), ["a", "risk"])
+        place(folder.path / "a.onnx", code=2)
+        took = wait_until(lambda: folder.ask("risk") == (200, "1", 2), 20)
+        report.check("its member is noticed", took is not None, folder.models())
+
+
+def one_file(report):
+    """A version's file keeps both names and the guards of model.yaml, as a plain model does."""
+    guards = {"guard": {"bounds": "reject"}, "inputs": [{"name": "a", "bounds": [0, 10]},
+                                                        {"name": "b"}]}
+    with Folder() as folder:
+        put(folder, "m", "v1", {"steps": [{"model": "a.onnx"}]}, {"a.onnx": tiny_onnx.model(5)},
+            **guards)
+        file = folder.path / "m" / "v1" / "ensemble.yaml"
+        folder.server = Server(file, extra=LOOKING)
+        report.equal("its names", folder.ask(), (200, "v1", 5))
+        report.equal("its guard", folder.ask(x=100)[0], 422)
+        folder.stop()
+        code, out, err = sluice("predict", file.parent.parent / "model.yaml", "--data", "[1, 2]",
+                                "--json")
+        answer = json.loads(out or "{}")
+        report.equal("named by model.yaml", (code, answer.get("model"), answer.get(
+            "model_version")), (0, "m", "v1")) or print(err)
+
+
 # ---- Commands ----
 
 
@@ -501,6 +564,9 @@ def commands(report):
         report.equal("its steps", (shown["steps"], shown["step 1"], shown["step 2"]),
                      (2, "soft: softmax", "argmax: argmax"))
         report.equal("its columns", shown["columns"], ["a", "b"])
+        shown = json.loads(sluice("inspect", folder.path / "m", "--json")[1] or "{}")
+        report.equal("inspect of its directory", (shown.get("engine"), shown.get("columns")),
+                     ("ensemble", ["a", "b"]))
         code, out, err = sluice("predict", file, "--data", "[0.25, 3]", "--json")
         report.equal("predict", (code, json.loads(out or "{}").get("prediction")), (0, 1))
         report.equal("config check", sluice("config", "check", file)[0], 0)
@@ -528,4 +594,4 @@ def commands(report):
 
 if __name__ == "__main__":
     Report("pipelines").run(chain, batched, graph, words, wordpiece, suspects, new_version,
-                            commands)
+                            layouts, one_file, commands)

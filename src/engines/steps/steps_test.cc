@@ -43,10 +43,17 @@ TEST_F(Steps, StandardiseRefusesNumbersThatDoNotGoTogether) {
             "p:1:1: scale 1 is 0 or no number: it cannot be divided by");
   EXPECT_EQ(refused("standardise", "{mean: [1], scal: [1]}"),
             "p:1:13: unknown key 'scal'; did you mean 'scale'?");
-  EXPECT_EQ(refused("standardise", "{file: none.json}"),
-            "the file 'none.json' cannot be opened; steps use files of the version's own "
-            "directory, where there is none of this name");
-  EXPECT_NE(refused("standardise", "{file: ../s.json}"), "");
+  EXPECT_EQ(
+      refused("standardise", "{file: none.json}"),
+      "the file 'none.json' cannot be opened: there is none of this name; steps use files that "
+      "lie in the version's own directory or below it");
+  EXPECT_EQ(
+      refused("standardise", "{file: ../s.json}"),
+      "the file '../s.json' cannot be opened: it leads outside its directory; steps use files "
+      "that lie in the version's own directory or below it");
+  EXPECT_EQ(refused("standardise", "{file: /home/bob/secret/s.json}"),
+            "its file has an absolute path; steps use files of the version's own directory: put it "
+            "there, and write its name from there");
   write("s.json", "{\"mean\": [1, \"a\"]}");
   EXPECT_EQ(refused("standardise", "{file: s.json}"),
             "the file 's.json' cannot be used: 'mean' must be a list of numbers");
