@@ -40,7 +40,24 @@ bool belongs(std::string_view key, const WantedVersion& version, Beside beside) 
   return beside == Beside::kWeights || key.starts_with(version.location);
 }
 
+std::string key_of(const WantedVersion& version) {
+  return version.name.str() + '\n' + version.location + '\n' + version.directory;
+}
+
 }  // namespace
+
+void note_fingerprints(Listing& listing, const std::vector<WantedModel>& models) {
+  for (const auto& model : models) {
+    for (const auto& version : model.versions) {
+      listing.fingerprints.emplace(key_of(version), version.fingerprint);
+    }
+  }
+}
+
+bool has_still(const Listing& listing, const WantedVersion& version) {
+  const auto found = listing.fingerprints.find(key_of(version));
+  return found != listing.fingerprints.end() && found->second == version.fingerprint;
+}
 
 std::string write_listing(const std::vector<Object>& objects, const KnownTexts& texts) {
   json listed = json::array();

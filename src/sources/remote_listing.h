@@ -26,6 +26,18 @@ std::string write_listing(const std::vector<Object>& objects, const KnownTexts& 
 // False where that is not what `write_listing` wrote.
 bool read_kept_listing(const std::string& text, std::vector<Object>& objects, KnownTexts& texts);
 
+// A listing that is done.
+struct Listing {
+  std::vector<Object> objects;
+  std::vector<WantedModel> models;  // what is believed of it
+  // What the versions really are in it: one that is held back is another there.
+  std::map<std::string, std::string> fingerprints;
+  bool one_of_many = false;  // what lies beside the file that is opened may be other models
+};
+void note_fingerprints(Listing& listing, const std::vector<WantedModel>& models);
+// Whether it has this version as it is here.
+bool has_still(const Listing& listing, const WantedVersion& version);
+
 // The objects that a version consists of: its directory's and its file. Where that is the root,
 // what lies in folders is left out unless a manifest may name it; where it holds other models as
 // well
