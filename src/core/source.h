@@ -51,7 +51,7 @@ class Source {
   virtual Result<ModelFile> open(const WantedVersion& version) = 0;
   // The two kinds are for a source whose files are far. `open_near` waits for no network: nothing
   // where files have to be fetched first. `open_far` fetches them, which may take hours, and gives
-  // up (kUnavailable) soon after `abandoned` has become true.
+  // up (`stopped`) soon after `abandoned` has become true, or the version has gone.
   virtual Result<std::optional<ModelFile>> open_near(const WantedVersion& version) {
     SLUICE_TRY(auto file, open(version));
     return std::optional(std::move(file));

@@ -75,13 +75,13 @@ void Repository::post_fetch(std::shared_ptr<LoadJob> job) {
     lower_priority();  // those that answer requests go first
     auto fetched = loader_.fetch(*job);
     control_.post([this, job = std::move(job), fetched = std::move(fetched)]() mutable {
-      if (!still_wanted(*job)) {
-        end_load(*job, not_wanted());
-      } else if (!fetched) {
-        end_load(*job, Failure(std::move(fetched.error())));
-      } else {
+      if (fetched && still_wanted(*job)) {
         fetches_.fetched(*job);
         post_load(std::move(job));
+      } else if (fetched || fetched.error().reason == "stopped") {
+        end_load(*job, not_wanted());
+      } else {
+        end_load(*job, Failure(std::move(fetched.error())));
       }
       start_fetches();
     });
