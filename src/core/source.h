@@ -8,8 +8,10 @@
 // the path or URL.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,13 +42,25 @@ struct WantedModel {
   std::vector<WantedVersion> versions;  // any order
 };
 
-// Thread-safety: `list` by one thread at a time, `open` by any beside it.
+// Thread-safety: `list` by one thread at a time, `open` and its two kinds by any beside it.
 class Source {
  public:
   virtual ~Source() = default;
   virtual Result<std::vector<WantedModel>> list() = 0;
   // Errors: kUnavailable when another try may go better (the files are being changed).
   virtual Result<ModelFile> open(const WantedVersion& version) = 0;
+  // The two kinds are for a source whose files are far. `open_near` waits for no network: nothing
+  // where files have to be fetched first. `open_far` fetches them, which may take hours, and gives
+  // up (`stopped`) soon after `abandoned` has become true, or the version has gone.
+  virtual Result<std::optional<ModelFile>> open_near(const WantedVersion& version) {
+    SLUICE_TRY(auto file, open(version));
+    return std::optional(std::move(file));
+  }
+  virtual Result<ModelFile> open_far(const WantedVersion& version,
+                                     const std::atomic<bool>& abandoned) {
+    (void)abandoned;
+    return open(version);
+  }
   // Calls `changed` from any thread soon after something has changed, as far as that can be known;
   // it is a hint to look earlier than planned.
   virtual void watch(const std::function<void()>& changed) { (void)changed; }

@@ -2,12 +2,18 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/priority.h"
 #include "repository/repository.h"
 
 namespace sluice::repository {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// How often those that wait for others to be fetched look whether there is a place.
+constexpr std::chrono::milliseconds kFetchesAgain{500};
+
+Failure not_wanted() { return unavailable("abandoned", "it is not wanted any more"); }
 
 }  // namespace
 
@@ -18,39 +24,82 @@ void Repository::start_loads(const std::string& only) {
     bool any = false;
     for (auto& [version, slot] : model.versions) {
       if (!should_load(model, slot, now)) continue;
-      start_load(name, model, slot);
+      start_load(model, slot);
       any = true;
     }
     if (any) publish_model(name);
   }
 }
 
-void Repository::start_load(const std::string& name, ModelSlot& model, VersionSlot& version) {
+void Repository::start_load(ModelSlot& model, VersionSlot& version) {
   if (closing_) return;
   version.loading = true;
   version.abandoned = std::make_shared<std::atomic<bool>>(false);
   version.demanded = false;
   ++loading_;
-  loaders_->post([this, name, wanted = model.wanted, which = version.wanted, tally = version.tally,
-                  abandoned = version.abandoned, seen = version.seen,
-                  allow_code = live_.allow_code]() mutable {
-    Result<LoadedVersion> loaded = unavailable("abandoned", "it is not wanted any more");
-    if (!closing_ && !*abandoned) {
-      loaded = loader_.load(wanted, which, std::move(tally), *abandoned, allow_code);
-    }
-    control_.post(
-        [this, name, version = which.name, abandoned, seen, loaded = std::move(loaded)]() mutable {
-          --loading_;
-          VersionSlot* slot = find_slot(name, version);
-          // Of a version that went and came again meanwhile, another load may be under way.
-          if (slot != nullptr && slot->abandoned == abandoned) {
-            finish_load(name, *slot, seen, std::move(loaded));
-          }
-          answer_asked();
-          answer_needed();
-          finish_first();
-        });
+  post_load(
+      std::make_shared<LoadJob>(LoadJob{model.wanted, version.wanted, version.seen, version.tally,
+                                        version.abandoned, live_.allow_code, std::nullopt}));
+}
+
+void Repository::post_load(std::shared_ptr<LoadJob> job) {
+  loaders_->post([this, job = std::move(job)]() mutable {
+    Result<std::optional<LoadedVersion>> loaded = not_wanted();
+    if (still_wanted(*job)) loaded = loader_.load(*job);
+    control_.post([this, job = std::move(job), loaded = std::move(loaded)]() mutable {
+      if (!loaded) {
+        end_load(*job, Failure(std::move(loaded.error())));
+      } else if (*loaded) {
+        end_load(*job, std::move(**loaded));
+      } else {
+        fetches_.enter(std::move(job));
+      }
+      start_fetches();
+    });
   });
+}
+
+void Repository::start_fetches() {
+  while (auto job = fetches_.next(Clock::now())) post_fetch(std::move(job));
+  if (!fetches_.anybody_waits() || std::exchange(fetches_planned_, true)) return;
+  control_.post_at(Clock::now() + kFetchesAgain, [this] {
+    fetches_planned_ = false;
+    start_fetches();
+  });
+}
+
+void Repository::post_fetch(std::shared_ptr<LoadJob> job) {
+  if (!still_wanted(*job)) return end_load(*job, not_wanted());
+  if (!fetchers_) fetchers_.emplace("fetcher", static_cast<int>(FetchLine::kMost));
+  fetchers_->post([this, job = std::move(job)]() mutable {
+    lower_priority();  // those that answer requests go first
+    auto fetched = loader_.fetch(*job);
+    control_.post([this, job = std::move(job), fetched = std::move(fetched)]() mutable {
+      if (fetched && still_wanted(*job)) {
+        fetches_.fetched(*job);
+        post_load(std::move(job));
+      } else if (fetched || fetched.error().reason == "stopped") {
+        end_load(*job, not_wanted());
+      } else {
+        end_load(*job, Failure(std::move(fetched.error())));
+      }
+      start_fetches();
+    });
+  });
+}
+
+void Repository::end_load(const LoadJob& job, Result<LoadedVersion> loaded) {
+  --loading_;
+  fetches_.leave(job);
+  const auto& name = job.model.name.str();
+  VersionSlot* slot = find_slot(name, job.version.name);
+  // Of a version that went and came again meanwhile, another load may be under way.
+  if (slot != nullptr && slot->abandoned == job.abandoned) {
+    finish_load(name, *slot, job.seen, std::move(loaded));
+  }
+  answer_asked();
+  answer_needed();
+  finish_first();
 }
 
 void Repository::finish_load(const std::string& name, VersionSlot& slot, const std::string& seen,

@@ -44,6 +44,7 @@ bool Repository::close(std::chrono::milliseconds grace) {
   std::promise<void> closed;
   control_.post([this, &closed] {
     source_.watch(nullptr);
+    fetchers_.reset();
     loaders_.reset();
     guests_.dismiss({Code::kUnavailable, "draining", "the server is shutting down", {}});
     loader_.close_all();
@@ -120,7 +121,7 @@ void Repository::seat(const std::string& name, ModelSlot& model, VersionSlot& sl
   guests_.enter(name, slot.wanted.name.str(), std::move(guest));
   if (deadline != TimePoint::max()) control_.post_at(deadline, [this] { expire_guests(); });
   if (loads) return;
-  start_load(name, model, slot);
+  start_load(model, slot);
   publish_model(name);
 }
 

@@ -3,9 +3,10 @@
 // The only writer of the serving table. It looks at the source's complete list, again and again
 // where that is asked for, compares it with what runs, and has loader threads load what is new:
 // each version copied aside, tried in a child process, loaded, warmed up, and only then published.
-// A version that fails is kept in the table with its reason and disturbs nothing else; where an
-// older file of the same version runs, it goes on. What is gone from the list leaves the table; it
-// ends when its last request has been answered.
+// Files that have to be fetched are, before that and by threads of their own, so that nothing that
+// is here waits for a network. A version that fails is kept in the table with its reason and
+// disturbs nothing else; where an older file of the same version runs, it goes on. What is gone
+// from the list leaves the table; it ends when its last request has been answered.
 //
 // Thread-safety: all state is of one control thread, which never loads a model itself; every public
 // function may be called from any thread, `load_all` and `close` once. The table is read by anyone.
@@ -29,6 +30,7 @@
 #include "core/registry.h"
 #include "core/serving_table.h"
 #include "core/source.h"
+#include "repository/fetch_line.h"
 #include "repository/roster.h"
 #include "repository/version_loader.h"
 #include "repository/waiting_room.h"
@@ -46,7 +48,7 @@ struct LiveOptions {
 struct RepositoryOptions {
   LiveOptions live;
   int parallel = 1;  // threads that run models
-  int loaders = 2;   // versions that are loaded at a time
+  int loaders = 2;   // versions that are loaded at a time, once their files are here
   // Models are loaded when `load` asks for them, at first only those named here ("*": all).
   bool on_request = false;
   // Lazy versions too are loaded at start: for commands that end after one answer.
@@ -126,7 +128,12 @@ class Repository final : public OnDemand {
   bool note_versions(const std::string& name, ModelSlot& model, bool tell, TimePoint now,
                      std::chrono::milliseconds settle);
   void start_loads(const std::string& only = {});
-  void start_load(const std::string& name, ModelSlot& model, VersionSlot& version);
+  void start_load(ModelSlot& model, VersionSlot& version);
+  void post_load(std::shared_ptr<LoadJob> job);
+  void start_fetches();
+  void post_fetch(std::shared_ptr<LoadJob> job);
+  bool still_wanted(const LoadJob& job) const { return !closing_ && !*job.abandoned; }
+  void end_load(const LoadJob& job, Result<LoadedVersion> loaded);
   void finish_load(const std::string& name, VersionSlot& slot, const std::string& seen,
                    Result<LoadedVersion> loaded);
   void accept(const std::string& name, ModelSlot& model, VersionSlot& version,
@@ -180,6 +187,8 @@ class Repository final : public OnDemand {
   std::uint64_t plan_ = 0;  // the chain of looks that goes on; older ones end
   std::map<std::string, ModelSlot> models_;
   WaitingRoom guests_;
+  FetchLine fetches_;
+  bool fetches_planned_ = false;
   std::vector<Asked> asked_;
   std::vector<Needed> needed_;
   bool first_done_ = false;
@@ -188,7 +197,9 @@ class Repository final : public OnDemand {
   std::promise<Result<void>> first_;
 
   Worker control_{"repository"};
-  std::optional<Worker> loaders_;  // ends first: its tasks tell the control thread
+  // Of the control thread as well. They end first: their tasks tell it.
+  std::optional<Worker> loaders_;
+  std::optional<Worker> fetchers_;  // once there is something to fetch
 };
 
 }  // namespace sluice::repository

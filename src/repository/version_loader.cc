@@ -45,14 +45,27 @@ Result<VersionLoader::Choice> VersionLoader::choose_engine(const WantedModel& mo
   return invalid("bad_model", "no engine knows this kind of file");
 }
 
-Result<LoadedVersion> VersionLoader::load(const WantedModel& model, const WantedVersion& version,
-                                          std::shared_ptr<Tally> tally,
-                                          const std::atomic<bool>& abandoned,
-                                          bool allow_code) const {
-  if (!version.problem.empty()) return invalid("bad_model", version.problem);
-  SLUICE_TRY(const auto file, source_.open(version));
+Result<std::optional<LoadedVersion>> VersionLoader::load(LoadJob& job) const {
+  if (!job.version.problem.empty()) return invalid("bad_model", job.version.problem);
+  // Let go of when it is loaded.
+  auto file = std::exchange(job.fetched, std::nullopt);
+  if (!file) {
+    SLUICE_TRY(file, source_.open_near(job.version));
+  }
+  if (!file) return std::optional<LoadedVersion>();
+  SLUICE_TRY(auto loaded, load_file(job, *file));
+  return std::optional(std::move(loaded));
+}
+
+Result<void> VersionLoader::fetch(LoadJob& job) const {
+  SLUICE_TRY(job.fetched, source_.open_far(job.version, *job.abandoned));
+  return {};
+}
+
+Result<LoadedVersion> VersionLoader::load_file(const LoadJob& job, const ModelFile& file) const {
+  const auto& [model, version] = std::tie(job.model, job.version);
   SLUICE_TRY(const auto choice, choose_engine(model, file));
-  const bool may_be_program = model.config.allow_pickle || allow_code;
+  const bool may_be_program = model.config.allow_pickle || job.allow_code;
   if (choice.engine->runs_code() && !may_be_program) {
     return invalid("not_allowed",
                    "a file of this kind is a program: whoever made it decides what this server "
@@ -67,22 +80,21 @@ Result<LoadedVersion> VersionLoader::load(const WantedModel& model, const Wanted
   options.allow_code = may_be_program;
   options.process = {python.memory.value, python.load_timeout, python.run_timeout};
   options.name = "model " + model.name.str() + " version " + version.name.str();
-  options.abandoned = &abandoned;
+  options.abandoned = job.abandoned.get();
   LoadedVersion out;
   out.bytes = file.contents.bytes().size();
   std::shared_ptr<const ModelHost> apart;
   if (probe_ != nullptr && !choice.engine->isolated()) {
     const auto warmup = static_cast<int>(std::min<std::int64_t>(model.config.warmup, 8));
-    const Trial trial{choice.name, options, warmup, &abandoned};
+    const Trial trial{choice.name, options, warmup, job.abandoned.get()};
     SLUICE_TRY(const auto measured, probe_->try_model(file, trial));
     out.bytes = std::max(out.bytes, measured);
     apart = host_of(file, version, trial);
   }
   SLUICE_TRY(auto loaded, choice.engine->load(file, options));
   out.bytes = std::max(out.bytes, loaded->bytes_elsewhere());
-  SLUICE_TRY(auto servable,
-             servables_.make(model.name, version.name, std::move(loaded), model.config, parallel_,
-                             std::move(tally), std::move(apart)));
+  SLUICE_TRY(auto servable, servables_.make(model.name, version.name, std::move(loaded),
+                                            model.config, parallel_, job.tally, std::move(apart)));
   SLUICE_CHECK(servable->warm_up());
   out.servable = reaped(std::move(servable));
   return out;

@@ -1,12 +1,15 @@
-// From a version that is wanted to one that answers: opens its files, finds the engine, tries it in
-// a child process, loads it, warms it up.
+// From a version that is wanted to one that answers: opens its files, which may have to be fetched
+// first, finds the engine, tries it in a child process, loads it, warms it up.
 //
 // Thread-safety: any number of threads.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/worker.h"
@@ -22,18 +25,30 @@ struct LoadedVersion {
   std::uint64_t bytes = 0;  // of memory: measured in the trial, else the file's size
 };
 
+// A version on its way. Handed from thread to thread, of one at a time.
+struct LoadJob {
+  WantedModel model;
+  WantedVersion version;
+  std::string seen;              // fingerprint, configuration included
+  std::shared_ptr<Tally> tally;  // goes on counting
+  // Becomes true when nobody wants the version any more.
+  std::shared_ptr<const std::atomic<bool>> abandoned;
+  bool allow_code = false;  // files that are programs are loaded whatever their model.yaml says
+  std::optional<ModelFile> fetched;
+};
+
 class VersionLoader {
  public:
   // Everything outlives it. `probe` may be null: no trial.
   VersionLoader(Source& source, const Registry<Engine>& engines, const ServableFactory& servables,
                 const Probe* probe, int parallel);
 
-  // Errors: kUnavailable where another try may go better, else why it cannot be served.
-  // `tally` goes on counting; `abandoned` becomes true when nobody wants the version any more;
-  // `allow_code`: files that are programs are loaded whatever their model.yaml says.
-  Result<LoadedVersion> load(const WantedModel& model, const WantedVersion& version,
-                             std::shared_ptr<Tally> tally, const std::atomic<bool>& abandoned,
-                             bool allow_code) const;
+  // Waits for no network. Nothing: the files have to be fetched first. Errors: kUnavailable where
+  // another try may go better, else why it cannot be served; those of `fetch` as well.
+  Result<std::optional<LoadedVersion>> load(LoadJob& job) const;
+  // Gets the job's files from wherever they are, however long that takes; gives up soon after it
+  // was abandoned.
+  Result<void> fetch(LoadJob& job) const;
 
   // Closes all that was ever loaded and still lives: a version that was replaced may still run.
   void close_all() const;
@@ -46,6 +61,7 @@ class VersionLoader {
     std::string name;
     const Engine* engine;
   };
+  Result<LoadedVersion> load_file(const LoadJob& job, const ModelFile& file) const;
   Result<Choice> choose_engine(const WantedModel& model, const ModelFile& file) const;
   std::shared_ptr<const ModelHost> host_of(const ModelFile& file, const WantedVersion& version,
                                            Trial trial) const;

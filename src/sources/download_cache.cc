@@ -186,6 +186,16 @@ void DownloadCache::keep_listing(const std::string& text) const {
   }
 }
 
+std::optional<DownloadCache::Entry> DownloadCache::find(const std::string& id) const {
+  const auto path = home_ / id;
+  if (!is_whole(path)) return std::nullopt;
+  Fd lock = open_locked(path, LOCK_SH);
+  if (!lock || !is_whole(path)) return std::nullopt;
+  // The time of the last use, by which room is made.
+  ::utimensat(AT_FDCWD, (path / kRecord).c_str(), nullptr, 0);
+  return Entry{id, path, std::make_shared<const Fd>(std::move(lock)), true};
+}
+
 Result<DownloadCache::Entry> DownloadCache::enter(const std::string& id,
                                                   const std::function<bool()>& wanted) const {
   const auto path = home_ / id;
@@ -193,14 +203,8 @@ Result<DownloadCache::Entry> DownloadCache::enter(const std::string& id,
     std::error_code error;
     fs::create_directories(path, error);
     if (error) return disk_failure(error.value());
-    if (is_whole(path)) {
-      Fd lock = open_locked(path, LOCK_SH);
-      if (lock && is_whole(path)) {
-        // The time of the last use, by which room is made.
-        ::utimensat(AT_FDCWD, (path / kRecord).c_str(), nullptr, 0);
-        return Entry{id, path, std::make_shared<const Fd>(std::move(lock)), true};
-      }
-    } else {
+    if (auto found = find(id)) return std::move(*found);
+    if (!is_whole(path)) {
       Fd lock = open_locked(path, LOCK_EX);
       if (lock && !is_whole(path)) {
         return Entry{id, path, std::make_shared<const Fd>(std::move(lock)), false};
@@ -295,6 +299,26 @@ bool DownloadCache::check(const Entry& entry) {
   const std::lock_guard lock(mutex_);
   checked_.insert(entry.id);
   return true;
+}
+
+Result<ModelFile> DownloadCache::read(const Entry& entry, const WantedVersion& version) {
+  struct Kept {
+    Fd fd;
+    std::shared_ptr<const Fd> lock;
+  };
+  const auto keep = [&](Fd fd) {
+    auto kept = std::make_shared<const Kept>(std::move(fd), entry.lock);
+    return std::shared_ptr<const Fd>(kept, &kept->fd);
+  };
+  SLUICE_TRY(const auto root, open_directory(entry.directory / "files"));
+  SLUICE_TRY(auto file, open_beneath(root, version.location));
+  SLUICE_TRY(auto directory,
+             open_beneath(root, version.directory.empty() ? "." : version.directory));
+  ModelFile out;
+  out.name = version.location.substr(version.location.rfind('/') + 1);
+  SLUICE_TRY(out.contents, FileBytes::map(keep(std::move(file)), "the model file"));
+  out.directory = keep(std::move(directory));
+  return out;
 }
 
 }  // namespace sluice::sources

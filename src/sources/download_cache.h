@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "core/source.h"
 #include "sources/download.h"
 
 namespace sluice::sources {
@@ -49,6 +50,8 @@ class DownloadCache {
     std::shared_ptr<const Fd> lock;
     bool whole = false;  // all there; the lock is shared. Else it is exclusive
   };
+  // One that is whole. Nothing: it is not there, or another is about to change it.
+  std::optional<Entry> find(const std::string& id) const;
   // Waits while another fills it. Errors: kCancelled when `wanted` says no; those of the disk.
   Result<Entry> enter(const std::string& id, const std::function<bool()>& wanted) const;
 
@@ -66,6 +69,9 @@ class DownloadCache {
   Result<void> complete(Entry& entry, const std::vector<Downloaded>& files);
   // Checks the files of an entry that is whole, once in a process. False: they are damaged.
   bool check(const Entry& entry);
+  // Opens the version's files in an entry that is whole; for as long as one of them is open, the
+  // entry is not removed.
+  static Result<ModelFile> read(const Entry& entry, const WantedVersion& version);
 
  private:
   DownloadCache(std::filesystem::path root, std::filesystem::path home, std::uint64_t limit)

@@ -20,6 +20,13 @@ class Named final : public Source {
   }
 
   Result<ModelFile> open(const WantedVersion& version) override { return source_->open(version); }
+  Result<std::optional<ModelFile>> open_near(const WantedVersion& version) override {
+    return source_->open_near(version);
+  }
+  Result<ModelFile> open_far(const WantedVersion& version,
+                             const std::atomic<bool>& abandoned) override {
+    return source_->open_far(version, abandoned);
+  }
 
   void watch(const std::function<void()>& changed) override { source_->watch(changed); }
 

@@ -15,6 +15,12 @@ class Listed final : public Source {
   Result<ModelFile> open(const WantedVersion& version) override {
     return not_found("opened", version.location);
   }
+  Result<std::optional<ModelFile>> open_near(const WantedVersion&) override {
+    return std::optional<ModelFile>();
+  }
+  Result<ModelFile> open_far(const WantedVersion& version, const std::atomic<bool>&) override {
+    return not_found("fetched", version.location);
+  }
   void watch(const std::function<void()>& changed) override { changed(); }
 
  private:
@@ -59,7 +65,10 @@ TEST(Named, OfSeveralModelsNoneCanHaveIt) {
 TEST(Named, TheRestIsTheSourcesOwn) {
   auto source = named(Failure(not_found("gone", "gone")));
   EXPECT_EQ(source->list().error().reason, "gone");
-  EXPECT_EQ(source->open(models({"a"})[0].versions[0]).error().message, "where");
+  const auto version = models({"a"})[0].versions[0];
+  EXPECT_EQ(source->open(version).error().message, "where");
+  EXPECT_FALSE(source->open_near(version)->has_value());
+  EXPECT_EQ(source->open_far(version, false).error().reason, "fetched");
   int told = 0;
   source->watch([&] { ++told; });
   EXPECT_EQ(told, 1);

@@ -48,6 +48,9 @@ class Remote final : public Source {
 
   Result<std::vector<WantedModel>> list() override;
   Result<ModelFile> open(const WantedVersion& version) override;
+  Result<std::optional<ModelFile>> open_near(const WantedVersion& version) override;
+  Result<ModelFile> open_far(const WantedVersion& version,
+                             const std::atomic<bool>& abandoned) override;
   void watch(const std::function<void()>& changed) override {
     const std::lock_guard lock(mutex_);
     changed_ = changed;
@@ -65,19 +68,25 @@ class Remote final : public Source {
   void look_again();
   void tell(const std::optional<Error>& trouble);
 
-  // On loader threads.
+  // On threads of the repository's.
+  using Wanted = std::function<bool()>;
+  struct Place {
+    std::shared_ptr<const Listing> listing;
+    std::vector<Object> objects;  // that the version consists of
+    std::string id;               // of the cache's entry
+  };
   // The newest listing, where it still has this version as it is here; else null.
   std::shared_ptr<const Listing> listing_with(const WantedVersion& version) const;
   const Object* manifest_of(const WantedVersion& version, const Listing& listing) const;
   Result<void> fetch(DownloadCache::Entry& entry, const WantedVersion& version,
-                     const Listing& listing, std::vector<Object> objects);
+                     const Listing& listing, std::vector<Object> objects, const Wanted& wanted);
   Result<std::vector<Downloaded>> download(const DownloadCache::Entry& entry,
                                            const WantedVersion& version, const Listing& listing,
-                                           std::vector<Object> objects);
+                                           std::vector<Object> objects, const Wanted& wanted);
   Result<void> read_manifest_of(const WantedVersion& version, const Listing& listing,
                                 std::vector<Object>& objects);
-  static Result<ModelFile> read_entry(const DownloadCache::Entry& entry,
-                                      const WantedVersion& version);
+  Result<Place> place_of(const WantedVersion& version) const;
+  bool is_sound(const DownloadCache::Entry& entry);
 
   const Located located_;
   const Layout layout_;
@@ -260,10 +269,7 @@ std::shared_ptr<const Listing> Remote::listing_with(const WantedVersion& version
     const std::lock_guard lock(mutex_);
     listing = newest_;
   }
-  const auto found = listing->versions.find(key_of(version));
-  const bool same =
-      found != listing->versions.end() && found->second.fingerprint == version.fingerprint;
-  return same && !stop_ ? listing : nullptr;
+  return has_still(*listing, version) && !stop_ ? listing : nullptr;
 }
 
 // Null: there is none, or it lies beside many models and is not about one of them.
@@ -290,7 +296,8 @@ Result<void> Remote::read_manifest_of(const WantedVersion& version, const Listin
 Result<std::vector<Downloaded>> Remote::download(const DownloadCache::Entry& entry,
                                                  const WantedVersion& version,
                                                  const Listing& listing,
-                                                 std::vector<Object> objects) {
+                                                 std::vector<Object> objects,
+                                                 const Wanted& wanted) {
   SLUICE_CHECK(read_manifest_of(version, listing, objects));
   std::uint64_t bytes = 0;
   for (const auto& object : objects) {
@@ -305,18 +312,17 @@ Result<std::vector<Downloaded>> Remote::download(const DownloadCache::Entry& ent
   plan.notes = entry.directory / "pieces";
   plan.objects = std::move(objects);
   plan.connections = options_.connections;
-  Download download(*located_.store, std::move(plan),
-                    [&] { return listing_with(version) != nullptr; });
-  return download.run();
+  return Download(*located_.store, std::move(plan), wanted).run();
 }
 
 Result<void> Remote::fetch(DownloadCache::Entry& entry, const WantedVersion& version,
-                           const Listing& listing, std::vector<Object> objects) {
+                           const Listing& listing, std::vector<Object> objects,
+                           const Wanted& wanted) {
   if (!reachable_) {
     return unavailable("unreachable",
                        "it is not in the cache, and the store cannot be reached now");
   }
-  auto downloaded = download(entry, version, listing, std::move(objects));
+  auto downloaded = download(entry, version, listing, std::move(objects), wanted);
   if (downloaded) return cache_->complete(entry, *downloaded);
   const auto& error = downloaded.error();
   if (error.reason == "damaged" || error.reason == "changing") cache_->discard(entry);
@@ -328,43 +334,49 @@ Result<void> Remote::fetch(DownloadCache::Entry& entry, const WantedVersion& ver
   return Failure(error);
 }
 
-Result<ModelFile> Remote::read_entry(const DownloadCache::Entry& entry,
-                                     const WantedVersion& version) {
-  // Whoever has the file or the directory open keeps the entry from being removed.
-  struct Kept {
-    Fd fd;
-    std::shared_ptr<const Fd> lock;
-  };
-  const auto keep = [&](Fd fd) {
-    auto kept = std::make_shared<const Kept>(std::move(fd), entry.lock);
-    return std::shared_ptr<const Fd>(kept, &kept->fd);
-  };
-  SLUICE_TRY(const auto root, open_directory(entry.directory / "files"));
-  SLUICE_TRY(auto file, open_beneath(root, version.location));
-  SLUICE_TRY(auto directory,
-             open_beneath(root, version.directory.empty() ? "." : version.directory));
-  ModelFile out;
-  out.name = version.location.substr(version.location.rfind('/') + 1);
-  SLUICE_TRY(out.contents, FileBytes::map(keep(std::move(file)), "the model file"));
-  out.directory = keep(std::move(directory));
+Result<Remote::Place> Remote::place_of(const WantedVersion& version) const {
+  Place out;
+  out.listing = listing_with(version);
+  if (!out.listing) return unavailable("changing", "the store has other files of it by now");
+  const auto& parts = out.listing->versions.at(key_of(version)).parts;
+  out.objects = objects_of(out.listing->objects, version, out.listing->one_of_many, parts);
+  out.id = entry_id(out.objects, manifest_of(version, *out.listing));
   return out;
 }
 
+// False: it was damaged, and another may take its place.
+bool Remote::is_sound(const DownloadCache::Entry& entry) {
+  if (cache_->check(entry)) return true;
+  log::warn("a downloaded version is damaged on this disk; it is downloaded again");
+  cache_->set_aside(entry);
+  return false;
+}
+
 Result<ModelFile> Remote::open(const WantedVersion& version) {
-  const auto listing = listing_with(version);
-  if (!listing) return unavailable("changing", "the store has other files of it by now");
-  const auto& parts = listing->versions.at(key_of(version)).parts;
-  auto objects = objects_of(listing->objects, version, listing->one_of_many, parts);
-  const auto id = entry_id(objects, manifest_of(version, *listing));
-  const auto wanted = [&] { return listing_with(version) != nullptr; };
-  SLUICE_TRY(auto entry, cache_->enter(id, wanted));
-  if (entry.whole && !cache_->check(entry)) {
-    log::warn("a downloaded version is damaged on this disk; it is downloaded again");
-    cache_->set_aside(entry);
-    SLUICE_TRY(entry, cache_->enter(id, wanted));
+  const std::atomic<bool> abandoned{false};
+  return open_far(version, abandoned);
+}
+
+Result<std::optional<ModelFile>> Remote::open_near(const WantedVersion& version) {
+  SLUICE_TRY(const auto place, place_of(version));
+  const auto entry = cache_->find(place.id);
+  if (!entry || !is_sound(*entry)) return std::optional<ModelFile>();
+  SLUICE_TRY(auto file, DownloadCache::read(*entry, version));
+  return std::optional(std::move(file));
+}
+
+Result<ModelFile> Remote::open_far(const WantedVersion& version,
+                                   const std::atomic<bool>& abandoned) {
+  SLUICE_TRY(auto place, place_of(version));
+  const Wanted wanted = [&] { return !abandoned && listing_with(version) != nullptr; };
+  SLUICE_TRY(auto entry, cache_->enter(place.id, wanted));
+  if (entry.whole && !is_sound(entry)) {
+    SLUICE_TRY(entry, cache_->enter(place.id, wanted));
   }
-  if (!entry.whole) SLUICE_CHECK(fetch(entry, version, *listing, std::move(objects)));
-  return read_entry(entry, version);
+  if (!entry.whole) {
+    SLUICE_CHECK(fetch(entry, version, *place.listing, std::move(place.objects), wanted));
+  }
+  return DownloadCache::read(entry, version);
 }
 
 }  // namespace

@@ -61,6 +61,11 @@ void note_versions(Listing& listing, const FileTree& tree, const std::vector<Wan
   }
 }
 
+bool has_still(const Listing& listing, const WantedVersion& version) {
+  const auto found = listing.versions.find(key_of(version));
+  return found != listing.versions.end() && found->second.fingerprint == version.fingerprint;
+}
+
 std::string write_listing(const std::vector<Object>& objects, const KnownTexts& texts) {
   json listed = json::array();
   for (const auto& object : objects) {

@@ -40,6 +40,8 @@ struct Listing {
 
 std::string key_of(const WantedVersion& version);
 void note_versions(Listing& listing, const FileTree& tree, const std::vector<WantedModel>& models);
+// Whether it has this version as it is here.
+bool has_still(const Listing& listing, const WantedVersion& version);
 
 // A listing with its texts, as the cache keeps it.
 std::string write_listing(const std::vector<Object>& objects, const KnownTexts& texts);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -177,6 +178,29 @@ TEST_F(RemoteModels, AManifestMayNameWhatIsInFolders) {
   ASSERT_EQ(models.size(), 1U);
   const auto opened = source_->open(models[0].versions.at(0));
   EXPECT_TRUE(opened) << opened.error().message;
+}
+
+TEST_F(RemoteModels, WhatIsNearWaitsForNoStore) {
+  store_.contents = {{"m/v1/model.onnx", "near"}};
+  const auto version = open().at(0).versions.at(0);
+  const auto before = source_->open_near(version);
+  ASSERT_TRUE(before);
+  EXPECT_FALSE(before->has_value());
+  EXPECT_TRUE(asked_->fetched.empty());
+  ASSERT_TRUE(source_->open_far(version, false));
+  const auto after = source_->open_near(version);
+  ASSERT_TRUE(after);
+  ASSERT_TRUE(after->has_value());
+  EXPECT_EQ((*after)->contents.text(), "near");
+
+  for (const auto& file : fs::recursive_directory_iterator(cache_)) {
+    if (file.path().filename() == "model.onnx") std::ofstream(file.path()) << "fear";
+  }
+  open();  // another process, which has checked nothing
+  const auto damaged = source_->open_near(version);
+  ASSERT_TRUE(damaged);
+  EXPECT_FALSE(damaged->has_value());
+  EXPECT_TRUE(asked_->fetched.empty()) << "that is for others";
 }
 
 TEST_F(RemoteModels, WhatMayNotBeReadIsAskedForAgain) {
