@@ -297,4 +297,24 @@ bool DownloadCache::check(const Entry& entry) {
   return true;
 }
 
+Result<ModelFile> DownloadCache::read(const Entry& entry, const std::string& file,
+                                      const std::string& directory) {
+  struct Kept {
+    Fd fd;
+    std::shared_ptr<const Fd> lock;
+  };
+  const auto keep = [&](Fd fd) {
+    auto kept = std::make_shared<const Kept>(std::move(fd), entry.lock);
+    return std::shared_ptr<const Fd>(kept, &kept->fd);
+  };
+  SLUICE_TRY(const auto root, open_directory(entry.directory / "files"));
+  SLUICE_TRY(auto contents, open_beneath(root, file));
+  SLUICE_TRY(auto beside, open_beneath(root, directory.empty() ? "." : directory));
+  ModelFile out;
+  out.name = file.substr(file.rfind('/') + 1);
+  SLUICE_TRY(out.contents, FileBytes::map(keep(std::move(contents)), "the model file"));
+  out.directory = keep(std::move(beside));
+  return out;
+}
+
 }  // namespace sluice::sources

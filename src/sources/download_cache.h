@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "core/engine.h"
 #include "sources/download.h"
 
 namespace sluice::sources {
@@ -66,6 +67,10 @@ class DownloadCache {
   Result<void> complete(Entry& entry, const std::vector<Downloaded>& files);
   // Checks the files of an entry that is whole, once in a process. False: they are damaged.
   bool check(const Entry& entry);
+  // The model of an entry that is whole; both paths are below its root. Whoever has the file or the
+  // directory open keeps the entry from being removed.
+  static Result<ModelFile> read(const Entry& entry, const std::string& file,
+                                const std::string& directory);
 
  private:
   DownloadCache(std::filesystem::path root, std::filesystem::path home, std::uint64_t limit)

@@ -22,6 +22,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kMaxText = 1 << 20;
 // A store that takes long to list is listed less often: at most a fifth of the time.
 constexpr int kRestFactor = 4;
+constexpr std::chrono::seconds kPatience{3};
 
 // One that is done.
 struct Listing {
@@ -42,13 +43,6 @@ void note_fingerprints(Listing& listing, const std::vector<WantedModel>& models)
       listing.fingerprints.emplace(key_of(version), version.fingerprint);
     }
   }
-}
-
-bool is_one_of_many(const Listing& listing, const std::string& file) {
-  if (file.empty()) return listing.models.size() > 1;
-  // A pipeline needs what its steps name, whatever it is called.
-  if (file.ends_with(".yaml")) return false;
-  return has_another_like(listing.objects, file);
 }
 
 class Remote final : public Source {
@@ -84,6 +78,7 @@ class Remote final : public Source {
   Result<void> start_from_cache(const Error& why);
   void publish(Listing listing);
   void plan_look();
+  void tell_of_waiting();
   void look_again();
   void tell(const std::optional<Error>& trouble);
 
@@ -98,8 +93,6 @@ class Remote final : public Source {
                                            std::vector<Object> objects);
   Result<void> read_manifest_of(const WantedVersion& version, const Listing& listing,
                                 std::vector<Object>& objects);
-  static Result<ModelFile> read_entry(const DownloadCache::Entry& entry,
-                                      const WantedVersion& version);
 
   const Located located_;
   const Layout layout_;
@@ -143,12 +136,22 @@ Result<std::vector<WantedModel>> Remote::list() {
     const std::lock_guard lock(mutex_);
     return newest_->models;
   }
+  tell_of_waiting();
   if (auto looked = look(); !looked) {
     if (looked.error().code != Code::kUnavailable) return Failure(looked.error());
     SLUICE_CHECK(start_from_cache(looked.error()));
   }
   const std::lock_guard lock(mutex_);
   return newest_->models;
+}
+
+// One that hangs is given up after a minute.
+void Remote::tell_of_waiting() {
+  worker_->post_at(Clock::now() + kPatience, [this] {
+    const std::lock_guard lock(mutex_);
+    if (newest_ || stop_) return;
+    log::info("waiting for " + std::string(located_.store->name()) + " to say what there is");
+  });
 }
 
 void Remote::plan_look() {
@@ -161,6 +164,7 @@ void Remote::plan_look() {
 void Remote::look_again() {
   const auto began = Clock::now();
   const auto looked = look();
+  if (stop_) return;  // it was broken off
   tell(looked ? std::nullopt : std::optional(looked.error()));
   const auto took = Clock::now() - began;
   {
@@ -185,7 +189,7 @@ void Remote::tell(const std::optional<Error>& trouble) {
 
 Result<void> Remote::look() {
   const auto began = Clock::now();
-  SLUICE_TRY(auto objects, located_.store->list());
+  SLUICE_TRY(auto objects, located_.store->list(stop_));
   std::ranges::sort(objects, {}, &Object::key);
   SLUICE_TRY(auto models, find(objects, [this](const Object& object) { return text_of(object); }));
   // What is not there any more is not remembered.
@@ -205,7 +209,8 @@ Result<void> Remote::look() {
 }
 
 void Remote::publish(Listing listing) {
-  listing.one_of_many = is_one_of_many(listing, located_.file);
+  listing.one_of_many = located_.file.empty() ? listing.models.size() > 1
+                                              : has_another_like(listing.objects, located_.file);
   std::function<void()> changed;
   {
     const std::lock_guard lock(mutex_);
@@ -242,7 +247,7 @@ Result<std::string> Remote::text_of(const Object& object) {
       known != texts_.end() && known->second.etag == version) {
     return known->second.text;
   }
-  SLUICE_TRY(auto text, read_object(*located_.store, object, kMaxText));
+  SLUICE_TRY(auto text, read_object(*located_.store, object, kMaxText, stop_));
   texts_[object.key] = {version, text};
   texts_changed_ = true;
   return text;
@@ -303,10 +308,10 @@ Result<void> Remote::read_manifest_of(const WantedVersion& version, const Listin
                                       std::vector<Object>& objects) {
   const auto* manifest = manifest_of(version, listing);
   if (manifest == nullptr) return {};
-  SLUICE_TRY(const auto text, read_object(*located_.store, *manifest, kMaxText));
+  SLUICE_TRY(const auto text, read_object(*located_.store, *manifest, kMaxText, stop_));
   SLUICE_TRY(const auto lines, read_manifest(text));
   const bool whole = !version.directory.empty() || !listing.one_of_many;
-  return heed_manifest(lines, version, whole, objects);
+  return heed_manifest(lines, version.directory, version.location, whole, objects);
 }
 
 Result<std::vector<Downloaded>> Remote::download(const DownloadCache::Entry& entry,
@@ -350,28 +355,6 @@ Result<void> Remote::fetch(DownloadCache::Entry& entry, const WantedVersion& ver
   return Failure(error);
 }
 
-Result<ModelFile> Remote::read_entry(const DownloadCache::Entry& entry,
-                                     const WantedVersion& version) {
-  // Whoever has the file or the directory open keeps the entry from being removed.
-  struct Kept {
-    Fd fd;
-    std::shared_ptr<const Fd> lock;
-  };
-  const auto keep = [&](Fd fd) {
-    auto kept = std::make_shared<const Kept>(std::move(fd), entry.lock);
-    return std::shared_ptr<const Fd>(kept, &kept->fd);
-  };
-  SLUICE_TRY(const auto root, open_directory(entry.directory / "files"));
-  SLUICE_TRY(auto file, open_beneath(root, version.location));
-  SLUICE_TRY(auto directory,
-             open_beneath(root, version.directory.empty() ? "." : version.directory));
-  ModelFile out;
-  out.name = version.location.substr(version.location.rfind('/') + 1);
-  SLUICE_TRY(out.contents, FileBytes::map(keep(std::move(file)), "the model file"));
-  out.directory = keep(std::move(directory));
-  return out;
-}
-
 Result<ModelFile> Remote::open(const WantedVersion& version) {
   const auto listing = listing_with(version);
   if (!listing) return unavailable("changing", "the store has other files of it by now");
@@ -385,7 +368,7 @@ Result<ModelFile> Remote::open(const WantedVersion& version) {
     SLUICE_TRY(entry, cache_->enter(id, wanted));
   }
   if (!entry.whole) SLUICE_CHECK(fetch(entry, version, *listing, std::move(objects)));
-  return read_entry(entry, version);
+  return cache_->read(entry, version.location, version.directory);
 }
 
 }  // namespace
