@@ -84,8 +84,8 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
     for (const auto end : engine->extensions()) extensions.emplace_back(end);
   }
   // Before anything is written: what is asked for may not be there.
-  SLUICE_TRY(auto source,
-             sources::make_source(path, sources::Layout(std::move(extensions)), remote));
+  SLUICE_TRY(auto source, sources::make_source(path, sources::Layout(std::move(extensions)), remote,
+                                               !more.model_name.empty()));
   if (!more.model_name.empty()) {
     SLUICE_TRY(auto name, ModelName::parse(more.model_name));
     source = sources::make_named(std::move(source), std::move(name));

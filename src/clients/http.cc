@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <mutex>
 
 #include "base/text.h"
@@ -107,10 +108,37 @@ bool is_this_machine(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
+// A machine's own metadata service is nothing that a proxy could ask.
+bool is_metadata_service(const std::string& host) {
+  return host == "metadata.google.internal" || host.starts_with("169.254.");
+}
+
 struct List {
   ~List() { curl_slist_free_all(items); }
   void add(const std::string& line) { items = curl_slist_append(items, line.c_str()); }
   curl_slist* items = nullptr;
+};
+
+// Whose certificates are trusted beside those of the machine's own tools: the variables of curl and
+// OpenSSL, as they are when the client is made.
+struct Trust {
+  std::string file;
+  std::string directory;
+
+  static Trust of_environment() {
+    const auto variable = [](const char* name) {
+      const char* value = std::getenv(name);
+      return std::string(value == nullptr ? "" : value);
+    };
+    Trust out{variable("CURL_CA_BUNDLE"), variable("SSL_CERT_DIR")};
+    if (out.file.empty()) out.file = variable("SSL_CERT_FILE");
+    return out;
+  }
+
+  void set(CURL* curl) const {
+    if (!file.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, file.c_str());
+    if (!directory.empty()) curl_easy_setopt(curl, CURLOPT_CAPATH, directory.c_str());
+  }
 };
 
 void set_limits(CURL* curl, const HttpRequest& request) {
@@ -127,7 +155,9 @@ void set_limits(CURL* curl, const HttpRequest& request) {
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, request.follow ? 1L : 0L);
   curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 5L);
   const auto url = parse_http_url(request.url);
-  if (url && is_this_machine(url->host)) curl_easy_setopt(curl, CURLOPT_PROXY, "");
+  if (url && (is_this_machine(url->host) || is_metadata_service(url->host))) {
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+  }
 }
 
 void set_file(CURL* curl, Exchange& exchange) {
@@ -177,9 +207,13 @@ Failure failure_of(CURLcode code, const Exchange& exchange) {
     case CURLE_ABORTED_BY_CALLBACK: return fail(Code::kCancelled, "stopped", "it was broken off");
     case CURLE_OPERATION_TIMEDOUT: return unavailable("stalled", "too slow, or no answer in time");
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
       return fail(Code::kFailedPrecondition, "bad_certificate",
-                  "the server's certificate cannot be trusted");
+                  "the server's certificate cannot be trusted; where an authority of your own has "
+                  "signed it, name that one's certificate in SSL_CERT_FILE");
+    case CURLE_SSL_CACERT_BADFILE:
+      return fail(
+          Code::kFailedPrecondition, "bad_certificate",
+          "the file of certificates cannot be read; check CURL_CA_BUNDLE and SSL_CERT_FILE");
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL: return invalid("bad_url", "not a URL that can be asked");
     case CURLE_PARTIAL_FILE:
@@ -188,6 +222,18 @@ Failure failure_of(CURLcode code, const Exchange& exchange) {
     case CURLE_GOT_NOTHING: return unavailable("cut", "the connection was cut: " + why);
     default: return unavailable("unreachable", why);
   }
+}
+
+// What was written is not repeated: it may have a password in it, or be the path of a file.
+Failure no_http_url(std::string_view scheme) {
+  constexpr std::size_t kLongest = 24;
+  const bool shown =
+      !scheme.empty() && scheme.size() <= kLongest && std::ranges::all_of(scheme, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '+' ||
+               (c >= '0' && c <= '9') || c == '-' || c == '.';
+      });
+  return invalid("bad_url", "expected a URL that starts with http:// or https://" +
+                                (shown ? ", not with " + std::string(scheme) + "://" : ""));
 }
 
 }  // namespace
@@ -210,6 +256,7 @@ struct HttpClient::Pool {
     idle.push_back(curl);
   }
 
+  const Trust trust = Trust::of_environment();
   std::mutex mutex;
   std::vector<CURL*> idle;  // guarded by mutex
 };
@@ -224,6 +271,7 @@ Result<HttpAnswer> HttpClient::send(const HttpRequest& request, const HttpSink& 
   List headers;
   set_limits(curl, request);
   set_request(curl, exchange, headers);
+  pool_->trust.set(curl);
   curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &exchange);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -288,10 +336,7 @@ Result<Url> parse_http_url(std::string_view text) {
   Url out;
   const auto colon = text.find("://");
   out.scheme = text.substr(0, colon == std::string_view::npos ? 0 : colon);
-  if (out.scheme != "http" && out.scheme != "https") {
-    return invalid("bad_url", "'" + printable(text.substr(0, text.find_first_of("?#@"))) +
-                                  "' is not a URL that starts with http:// or https://");
-  }
+  if (out.scheme != "http" && out.scheme != "https") return no_http_url(out.scheme);
   text.remove_prefix(colon + 3);
   if (const auto hash = text.find('#'); hash != std::string_view::npos) {
     out.fragment = text.substr(hash + 1);

@@ -93,7 +93,8 @@ struct Url {
 
   std::string origin() const { return scheme + "://" + authority; }
 };
-// Errors: kInvalidArgument/`bad_url`: not http or https, no host, or a user in it.
+// Errors: kInvalidArgument/`bad_url`: not http or https, no host, or a user in it. Messages repeat
+// no more of it than its scheme.
 Result<Url> parse_http_url(std::string_view text);
 
 }  // namespace sluice::clients

@@ -133,5 +133,19 @@ TEST(HttpFile, OneThatHasBecomeShorterIsTold) {
   EXPECT_EQ(answer.error().reason, "unreadable");
 }
 
+TEST(HttpUrl, WhatIsNoneIsNotRepeated) {
+  const std::string expected = "expected a URL that starts with http:// or https://";
+  for (const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
+           {"postgresql://bob:hunter2@db/mlflow", expected + ", not with postgresql://"},
+           {"file:///home/bob/mlruns", expected + ", not with file://"},
+           {"bob:hunter2://x", expected},
+           {"hunter2", expected},
+           {"http://bob:hunter2@host/", "the URL has a user or password in it; leave it out"}}) {
+    const auto url = parse_http_url(text);
+    ASSERT_FALSE(url) << text;
+    EXPECT_EQ(url.error().message, message);
+  }
+}
+
 }  // namespace
 }  // namespace sluice::clients

@@ -165,7 +165,7 @@ AwsCredentialChain::Found AwsCredentialChain::from_container() const {
   const auto full = environment_("AWS_CONTAINER_CREDENTIALS_FULL_URI");
   if (!relative && !full) return std::nullopt;
   auto request = quick(relative ? "http://169.254.170.2" + *relative : *full);
-  SLUICE_TRY(const auto url, clients::parse_http_url(request.url));
+  SLUICE_TRY(const auto url, url_of_variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", request.url));
   if (url.scheme == "http" && !is_local_endpoint(url.host)) {
     return invalid("bad_credentials",
                    "AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor of this machine");

@@ -55,11 +55,14 @@ bool Bucket::is_elsewhere(const clients::HttpAnswer& answer,
   return true;
 }
 
-Result<ListingPage> Bucket::page(const std::string& prefix, const std::string& token) {
+Result<ListingPage> Bucket::page(const std::string& prefix, const std::string& token,
+                                 const std::atomic<bool>& stop) {
   Ask ask{"GET", "", {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", prefix}}, {}, ""};
   if (!token.empty()) ask.query.emplace_back("continuation-token", token);
-  SLUICE_TRY(const auto answer,
-             send(ask, [](clients::HttpRequest& request) { request.timeout = kListTimeout; }));
+  SLUICE_TRY(const auto answer, send(ask, [&](clients::HttpRequest& request) {
+               request.timeout = kListTimeout;
+               request.stop = &stop;
+             }));
   if (answer.status == 404) return not_found("no_such_path", title_ + " does not exist");
   SLUICE_CHECK(check_status(answer, title_));
   auto read = read_listing(answer.body);
@@ -67,13 +70,13 @@ Result<ListingPage> Bucket::page(const std::string& prefix, const std::string& t
   return read;
 }
 
-Result<std::vector<Object>> Bucket::list_below(const std::string& prefix) {
-  const std::atomic<bool> never = false;
+Result<std::vector<Object>> Bucket::list_below(const std::string& prefix,
+                                               const std::atomic<bool>& stop) {
   std::vector<Object> out;
   std::string token;
   const auto wanted = prefix_ + prefix;
   do {
-    SLUICE_TRY(auto found, with_retries(never, [&] { return page(wanted, token); }));
+    SLUICE_TRY(auto found, with_retries(stop, [&] { return page(wanted, token, stop); }));
     for (auto& object : found.objects) {
       // A key that ends with a slash is what some tools make for a directory.
       if (!object.key.starts_with(wanted) || object.key.ends_with('/')) continue;
@@ -99,29 +102,32 @@ Result<Fetched> Bucket::fetch(const Object& object, Range range, const ByteSink&
       auto request,
       prepare({"GET", prefix_ + object.key, {}, range_headers(object, range), ""}, *address()));
   request.stop = &stop;
-  SLUICE_TRY(const auto answer, fetch_range(client_, std::move(request), range, title_, sink));
+  SLUICE_TRY(const auto answer,
+             fetch_range(client_, std::move(request), object, range, title_, sink));
   return Fetched{etag_counts(answer.headers)};
 }
 
-Details Bucket::details(const Object& object) {
+Details Bucket::details(const Object& object, const std::atomic<bool>& stop) {
   auto headers = range_headers(object, {});
   headers.emplace_back(kChecksumMode);
   Details out;
   if (auto request =
           prepare({"HEAD", prefix_ + object.key, {}, std::move(headers), ""}, *address())) {
     request->timeout = kListTimeout;
+    request->stop = &stop;
     const auto answer = client_.send(*request);
     if (answer && answer->status == 200) out.checksum = checksum_of(answer->headers);
   }
-  if (parts_of_etag(object.etag) > 0) out.part_size = part_size(object);
+  if (parts_of_etag(object.etag) > 0) out.part_size = part_size(object, stop);
   return out;
 }
 
 // HEAD of part 1, where the store knows parts.
-std::uint64_t Bucket::part_size(const Object& object) const {
+std::uint64_t Bucket::part_size(const Object& object, const std::atomic<bool>& stop) const {
   auto request = prepare({"HEAD", prefix_ + object.key, {{"partNumber", "1"}}, {}, ""}, *address());
   if (!request) return 0;
   request->timeout = kListTimeout;
+  request->stop = &stop;
   const auto answer = client_.send(*request);
   if (!answer || answer->status != 206) return 0;
   const auto* count = clients::find_header(answer->headers, "x-amz-mp-parts-count");

@@ -23,11 +23,14 @@ class Bucket final : public WritableStore {
         address_(std::make_shared<const BucketAddress>(std::move(place.address))) {}
 
   std::string_view name() const override { return title_; }
-  Result<std::vector<Object>> list() override { return list_below(""); }
-  Result<std::vector<Object>> list_below(const std::string& prefix) override;
+  Result<std::vector<Object>> list(const std::atomic<bool>& stop) override {
+    return list_below("", stop);
+  }
+  Result<std::vector<Object>> list_below(const std::string& prefix,
+                                         const std::atomic<bool>& stop) override;
   Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
                         const std::atomic<bool>& stop) override;
-  Details details(const Object& object) override;
+  Details details(const Object& object, const std::atomic<bool>& stop) override;
 
   Result<std::optional<Object>> look(const std::string& key) override;
   Result<Stored> put(const std::string& key, const Payload& payload,
@@ -57,9 +60,10 @@ class Bucket final : public WritableStore {
   // not signed: the body, limits of time.
   template <class More>
   Result<clients::HttpAnswer> send(const Ask& ask, More more);
-  std::uint64_t part_size(const Object& object) const;
+  std::uint64_t part_size(const Object& object, const std::atomic<bool>& stop) const;
   Result<Stored> send_payload(Ask ask, const Payload& payload, const std::atomic<bool>& stop);
-  Result<ListingPage> page(const std::string& prefix, const std::string& token);
+  Result<ListingPage> page(const std::string& prefix, const std::string& token,
+                           const std::atomic<bool>& stop);
   // Whether there is another address by now than the one that was asked.
   bool is_elsewhere(const clients::HttpAnswer& answer,
                     const std::shared_ptr<const BucketAddress>& asked);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <latch>
 #include <map>
 #include <optional>
@@ -50,7 +51,8 @@ TEST(Bucket, IsAskedWhereItIs) {
                                     regions.push_back(region);
                                     return at(second);
                                   });
-  const auto listed = bucket->list();
+  const std::atomic<bool> never = false;
+  const auto listed = bucket->list(never);
   ASSERT_TRUE(listed) << listed.error().message;
   ASSERT_EQ(listed->size(), 1U);
   std::string content;
@@ -58,7 +60,6 @@ TEST(Bucket, IsAskedWhereItIs) {
     content.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     return true;
   };
-  const std::atomic<bool> never = false;
   const auto fetched = bucket->fetch(listed->front(), {0, 3}, keep, never);
   ASSERT_TRUE(fetched) << fetched.error().message;
   EXPECT_EQ(content, "abc");
@@ -79,13 +80,30 @@ TEST(Bucket, IsAskedOnceWhereNobodyKnowsBetter) {
                                     ++told;
                                     return std::nullopt;
                                   });
-  const auto listed = bucket->list();
+  const std::atomic<bool> never = false;
+  const auto listed = bucket->list(never);
   ASSERT_FALSE(listed);
   EXPECT_EQ(listed.error().code, Code::kPermissionDenied);
   EXPECT_EQ(told, 1);
   EXPECT_EQ(server.requests().size(), 1U);
-  EXPECT_FALSE(make_bucket({"the bucket", at(server), ""}, anybody)->list());
+  EXPECT_FALSE(make_bucket({"the bucket", at(server), ""}, anybody)->list(never));
   EXPECT_EQ(server.requests().size(), 2U);
+}
+
+// Whoever ends does not wait for a store that hangs.
+TEST(Bucket, AListingEndsWhenItIsStopped) {
+  const ScriptedHttp server({{200, "", true}});
+  const auto bucket = make_bucket({"the bucket", at(server), ""}, anybody);
+  std::atomic<bool> stop = false;
+  const auto began = std::chrono::steady_clock::now();
+  const std::jthread stopper([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    stop = true;
+  });
+  const auto listed = bucket->list(stop);
+  ASSERT_FALSE(listed);
+  EXPECT_EQ(listed.error().code, Code::kCancelled);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
 }
 
 // The region is news to the first of them alone.

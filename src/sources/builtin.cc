@@ -33,13 +33,16 @@ std::string_view scheme_of(std::string_view text) {
 bool is_url(std::string_view text) { return !scheme_of(text).empty(); }
 
 Result<std::unique_ptr<Source>> make_source(const std::string& path_or_url, Layout layout,
-                                            const RemoteOptions& options) {
+                                            const RemoteOptions& options, bool named) {
   const auto scheme = scheme_of(path_or_url);
   if (scheme.empty()) return make_local_dir(path_or_url, std::move(layout));
   std::vector<std::string> known;
   for (const auto& kind : kKinds) {
     if (kind.scheme == scheme) {
       SLUICE_TRY(auto located, kind.open(path_or_url, layout, process_environment));
+      if (!located.nameless.empty() && !named) {
+        return invalid("invalid_name", std::move(located.nameless));
+      }
       return make_remote(std::move(located), std::move(layout), options);
     }
     known.push_back(std::string(kind.scheme) + "://");

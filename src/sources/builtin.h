@@ -16,10 +16,12 @@ namespace sluice::sources {
 // "s3://bucket/models" and not "models/".
 bool is_url(std::string_view text);
 
-// Errors: kInvalidArgument/`bad_url`, `unknown_format`; kNotFound where there is no such path;
-// kFailedPrecondition where the cache cannot be used. A store is asked by the first `list`.
+// `named`: the caller has a name for its one model. Errors: kInvalidArgument/`bad_url`,
+// `unknown_format`; kInvalidArgument/`invalid_name` where it needs one; kNotFound where there is no
+// such path; kFailedPrecondition where the cache cannot be used. A store is asked by the first
+// `list`.
 Result<std::unique_ptr<Source>> make_source(const std::string& path_or_url, Layout layout,
-                                            const RemoteOptions& options);
+                                            const RemoteOptions& options, bool named);
 
 // Where downloads are kept unless somebody says otherwise: `cache` in the state directory, else
 // sluice in $XDG_CACHE_HOME or ~/.cache.

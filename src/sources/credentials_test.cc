@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +24,7 @@ using clients::testing::Scripted;
 using clients::testing::ScriptedHttp;
 
 const Scripted kDown = {503, ""};
+const Scripted kNone = {404, ""};
 
 // Of a machine that has nothing but its metadata service.
 Environment machine(const char* variable, std::string service) {
@@ -109,18 +112,21 @@ TEST(AwsCredentials, AMachineThatNeverHadAnyIsAnonymous) {
 }
 
 TEST(GoogleToken, GoesOnWhileItIsValid) {
-  const ScriptedHttp server({{200, R"({"access_token":"t","expires_in":200})"}, kDown, kDown});
+  const ScriptedHttp server(
+      {{200, R"({"access_token":"t","expires_in":200})"}, kDown, kDown, kDown, kDown});
   GoogleToken token(google(server));
   for (int request = 0; request < 3; ++request) {
     const auto found = token.get();
     ASSERT_TRUE(found && *found) << request;
     EXPECT_EQ(**found, "t");
   }
-  EXPECT_EQ(server.requests().size(), 2U) << "a server that is down is not asked by each request";
+  EXPECT_EQ(server.requests().size(), 4U) << "a server that is down is not asked by each request";
 }
 
 TEST(GoogleToken, OnceExpiredNobodyIsAnonymous) {
   const ScriptedHttp server({{200, R"({"access_token":"old","expires_in":0})"},
+                             kDown,
+                             kDown,
                              kDown,
                              {200, R"({"access_token":"new","expires_in":3600})"}});
   GoogleToken token(google(server));
@@ -135,7 +141,7 @@ TEST(GoogleToken, OnceExpiredNobodyIsAnonymous) {
 }
 
 TEST(GoogleToken, AMachineThatNeverHadOneIsAnonymous) {
-  const ScriptedHttp server(std::vector<Scripted>(2, kDown));
+  const ScriptedHttp server(std::vector<Scripted>(2, kNone));
   GoogleToken token(google(server));
   for (int request = 0; request < 2; ++request) {
     const auto found = token.get();
@@ -143,6 +149,37 @@ TEST(GoogleToken, AMachineThatNeverHadOneIsAnonymous) {
     EXPECT_FALSE(*found);
   }
   EXPECT_EQ(server.requests().size(), 1U);
+}
+
+// As Google's does while a machine starts.
+TEST(GoogleToken, AServerThatIsBusyIsNotTakenForNone) {
+  const ScriptedHttp soon({kDown, {200, R"({"access_token":"t","expires_in":3600})"}});
+  GoogleToken token(google(soon));
+  const auto found = token.get();
+  ASSERT_TRUE(found && *found);
+  EXPECT_EQ(**found, "t");
+  const ScriptedHttp never(std::vector<Scripted>(3, kDown));
+  GoogleToken other(google(never));
+  const auto failed = other.get();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, Code::kUnavailable);
+}
+
+TEST(GoogleToken, CredentialsThatAreRefusedOrNoneAreSaid) {
+  const ScriptedHttp server({{400, R"({"error":"invalid_grant"})"}});
+  const auto path = testing::TempDir() + "sluice-google.json";
+  const auto get_with = [&](const std::string& text) {
+    std::ofstream(path) << text;
+    return GoogleToken(machine("GOOGLE_APPLICATION_CREDENTIALS", path)).get().error();
+  };
+  const auto refused =
+      get_with(R"({"type":"authorized_user","token_uri":"http://)" + server.authority() + R"("})");
+  EXPECT_EQ(refused.code, Code::kPermissionDenied);
+  EXPECT_NE(refused.message.find("refuses the credentials"), std::string::npos) << refused.message;
+  for (const char* text : {"", "AKIA"}) {
+    EXPECT_NE(get_with(text).message.find("not JSON"), std::string::npos) << text;
+  }
+  std::filesystem::remove(path);
 }
 
 }  // namespace

@@ -237,7 +237,7 @@ Result<void> Download::digest_piece(std::size_t index, const FileBytes& file,
 Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece) {
   const auto& object = plan_.objects[index];
   const bool asks = ObjectDigest::needs_details(object);
-  auto details = asks ? store_.details(object) : Details();
+  auto details = asks ? store_.details(object, stop_) : Details();
   SLUICE_TRY(const auto file, FileBytes::map(files_[index].fd, "a file of the cache"));
   ObjectDigest digest(object, details);
   for (; piece < pieces_.size() && pieces_[piece].object == index; ++piece) {
@@ -251,7 +251,7 @@ Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece)
   auto verdict = digest.finish(etag_counts);
   if (!verdict.checked) {
     // Its ETag said nothing after all.
-    if (!asks) details = store_.details(object);
+    if (!asks) details = store_.details(object, stop_);
     if (details.checksum) verdict = check_against(*details.checksum, file.bytes());
   }
   const auto name = printable(object.key.substr(object.key.rfind('/') + 1));
@@ -261,9 +261,7 @@ Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece)
                                       "the way, or in the store");
   }
   if (!verdict.checked) {
-    all_checked_ = false;
-    log::warn(plan_.title + ": nothing is known that the content of '" + name +
-              "' could be checked against; its length is right. A manifest.sha256 beside it helps");
+    unchecked_.push_back(name);
   }
   return Downloaded{object.key, object.size, verdict.record};
 }
@@ -275,7 +273,15 @@ Result<std::vector<Downloaded>> Download::check() {
     SLUICE_TRY(auto checked, check_object(i, piece));
     out.push_back(std::move(checked));
   }
+  if (!unchecked_.empty()) tell_unchecked();
   return out;
+}
+
+void Download::tell_unchecked() const {
+  const auto others = unchecked_.size() - 1;
+  log::warn(plan_.title + ": nothing is known that the content of '" + unchecked_.front() + "'" +
+            (others == 0 ? "" : " and " + std::to_string(others) + " more") +
+            " could be checked against; the length is right. A manifest.sha256 beside it helps");
 }
 
 Result<std::vector<Downloaded>> Download::run() {
@@ -292,7 +298,7 @@ Result<std::vector<Downloaded>> Download::run() {
   threads.clear();
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_);
   if (out) {
-    log::info(plan_.title + ": downloaded" + (all_checked_ ? " and checked" : "") + ", " +
+    log::info(plan_.title + ": downloaded" + (unchecked_.empty() ? " and checked" : "") + ", " +
               human_bytes(total_) + " in " + std::to_string(took.count()) + " ms");
   }
   return out;

@@ -78,6 +78,7 @@ class Download {
   std::optional<std::uint64_t> wait_for(std::size_t index, std::uint64_t at);
   void tell_progress();
   Result<std::vector<Downloaded>> check();
+  void tell_unchecked() const;
   Result<Downloaded> check_object(std::size_t index, std::size_t& piece);
   Result<void> digest_piece(std::size_t index, const FileBytes& file, ObjectDigest& digest);
 
@@ -97,7 +98,7 @@ class Download {
 
   // Of the calling thread.
   std::uint64_t total_ = 0;
-  bool all_checked_ = true;
+  std::vector<std::string> unchecked_;  // names, for people
   std::chrono::steady_clock::time_point began_;
   std::chrono::steady_clock::time_point told_;
 };

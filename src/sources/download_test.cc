@@ -33,7 +33,9 @@ class TempDirectory {
 class MemoryStore final : public ObjectStore {
  public:
   std::string_view name() const override { return "the store"; }
-  Result<std::vector<Object>> list() override { return std::vector<Object>(); }
+  Result<std::vector<Object>> list(const std::atomic<bool>&) override {
+    return std::vector<Object>();
+  }
   Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
                         const std::atomic<bool>&) override {
     ++fetches;
@@ -53,7 +55,7 @@ class MemoryStore final : public ObjectStore {
   }
 
   bool has_ranges() const override { return ranges; }
-  Details details(const Object&) override {
+  Details details(const Object&, const std::atomic<bool>&) override {
     ++questions;
     return {0, checksum};
   }

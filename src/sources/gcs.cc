@@ -5,6 +5,7 @@
 
 #include "sources/bucket.h"
 #include "sources/google_credentials.h"
+#include "sources/store_http.h"
 #include "sources/stores.h"
 
 namespace sluice::sources {
@@ -22,6 +23,16 @@ Authorize sign_with(const Key& key) {
       headers.push_back(std::move(header));
     }
     return {};
+  };
+}
+
+// Google unzips what was stored with `Content-Encoding: gzip` for whoever does not say that he can:
+// then neither size nor digest are what its listing says. What is stored is what is wanted. A
+// listing would come zipped.
+Authorize as_stored(Authorize authorize) {
+  return [authorize = std::move(authorize)](const ToSign& request, clients::HttpHeaders& headers) {
+    if (request.query.empty()) headers.emplace_back("Accept-Encoding", "gzip");
+    return authorize(request, headers);
   };
 }
 
@@ -43,7 +54,7 @@ Result<BucketAccess> access_gcs(std::string_view url, const Environment& environ
   // Google's own clients ask an emulator by this variable; they allow it to have no scheme.
   auto endpoint = environment("STORAGE_EMULATOR_HOST").value_or("https://storage.googleapis.com");
   if (endpoint.find("://") == std::string::npos) endpoint = "http://" + endpoint;
-  SLUICE_TRY(const auto origin, clients::parse_http_url(endpoint));
+  SLUICE_TRY(const auto origin, url_of_variable("STORAGE_EMULATOR_HOST", endpoint));
   BucketAccess out;
   out.place.title = "the Google bucket";
   out.place.address = {origin.origin(), host_header(origin), "/" + path.bucket};
@@ -56,7 +67,7 @@ Result<BucketAccess> access_gcs(std::string_view url, const Environment& environ
                    "GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY belong together; one of them is not "
                    "set");
   }
-  out.authorize = key.access.empty() ? bear_token(environment, scope) : sign_with(key);
+  out.authorize = as_stored(key.access.empty() ? bear_token(environment, scope) : sign_with(key));
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "sources/json_fields.h"
+#include "sources/retry.h"
 #include "sources/store_http.h"
 
 namespace sluice::sources {
@@ -31,12 +32,44 @@ std::string base64url(std::string_view bytes) {
   return out;
 }
 
+bool is_busy(const clients::HttpAnswer& answer) {
+  return answer.status == 429 || answer.status >= 500;
+}
+
 clients::HttpRequest quick(std::string url) {
   clients::HttpRequest out;
   out.url = std::move(url);
   out.timeout = std::chrono::seconds(15);
   out.max_body = 1 << 20;
   return out;
+}
+
+// It says 400 and `invalid_grant` where it refuses: the key was withdrawn, the clock is wrong.
+Result<clients::HttpAnswer> ask_for_token(const clients::HttpClient& client,
+                                          const clients::HttpRequest& request) {
+  auto answer = client.send(request);
+  if (!answer) return Failure(named(std::move(answer).error(), kTokens));
+  if (answer->status == 400) {
+    return fail(Code::kPermissionDenied, "refused",
+                std::string(kTokens) +
+                    " refuses the credentials; check that the key or the login is still valid, and "
+                    "the machine's clock");
+  }
+  SLUICE_CHECK(check_document(*answer, kTokens));
+  return answer;
+}
+
+// It answers 503 while a machine starts.
+Result<clients::HttpAnswer> ask_machine(const clients::HttpClient& client,
+                                        const clients::HttpRequest& request) {
+  constexpr int kAsked = 3;
+  Result<clients::HttpAnswer> answer = client.send(request);
+  const std::atomic<bool> never = false;
+  for (int again = 1; again < kAsked && answer && is_busy(*answer); ++again) {
+    rest(pause_before(again), never);
+    answer = client.send(request);
+  }
+  return answer;
 }
 
 }  // namespace
@@ -71,7 +104,7 @@ GoogleToken::Found GoogleToken::exchange(const std::string& url, const std::stri
   request.method = "POST";
   request.body = form;
   request.headers.emplace_back("Content-Type", "application/x-www-form-urlencoded");
-  SLUICE_TRY(const auto answer, fetch_document(client_, request, kTokens));
+  SLUICE_TRY(const auto answer, ask_for_token(client_, request));
   const auto parsed = json::parse(answer.body, nullptr, false);
   const auto token = text_of(parsed, "access_token");
   if (token.empty()) return unavailable("bad_credentials", std::string(kTokens) + " gave no token");
@@ -83,6 +116,11 @@ GoogleToken::Found GoogleToken::exchange(const std::string& url, const std::stri
 GoogleToken::Found GoogleToken::from_file(const std::string& path) const {
   SLUICE_TRY(const auto text, read_text(path, kMaxFile, "Google's credentials file"));
   const auto file = json::parse(text, nullptr, false);
+  if (!file.is_object()) {
+    return invalid("bad_credentials",
+                   "Google's credentials file is empty or not JSON; expected the file of a service "
+                   "account's key or of a user's login");
+  }
   const auto type = text_of(file, "type");
   auto url = text_of(file, "token_uri");
   if (url.empty()) url = "https://oauth2.googleapis.com/token";
@@ -112,7 +150,11 @@ GoogleToken::Found GoogleToken::from_machine() const {
   request.connect_timeout = std::chrono::seconds(1);
   request.timeout = std::chrono::seconds(5);
   request.headers.emplace_back("Metadata-Flavor", "Google");
-  const auto answer = client_.send(request);
+  const auto answer = ask_machine(client_, request);
+  if (answer && is_busy(*answer)) {
+    return unavailable("bad_credentials", "Google's metadata server fails with status " +
+                                              std::to_string(answer->status));
+  }
   if (!answer || answer->status != 200) return std::nullopt;
   const auto parsed = json::parse(answer->body, nullptr, false);
   const auto token = text_of(parsed, "access_token");

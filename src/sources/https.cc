@@ -77,7 +77,7 @@ class WebServer : public ObjectStore {
     if (has_ranges()) request.headers = range_headers(object, range);
     request.stop = &stop;
     const SameObject same = [&](const clients::HttpAnswer& head) { return is_same(object, head); };
-    SLUICE_CHECK(fetch_range(client_, std::move(request), range, kTitle, sink, same));
+    SLUICE_CHECK(fetch_range(client_, std::move(request), object, range, kTitle, sink, same));
     return Fetched{false};  // a web server's ETag is no digest
   }
 
@@ -87,11 +87,11 @@ class WebServer : public ObjectStore {
   }
 
   // Size and ETag, by HEAD.
-  Result<Object> look_at(const std::string& key) {
+  Result<Object> look_at(const std::string& key, const std::atomic<bool>& stop) {
     auto request = request_of("HEAD", url_of(key));
     request.timeout = kShort;
-    const std::atomic<bool> never = false;
-    SLUICE_TRY(const auto answer, with_retries(never, [&]() -> Result<clients::HttpAnswer> {
+    request.stop = &stop;
+    SLUICE_TRY(const auto answer, with_retries(stop, [&]() -> Result<clients::HttpAnswer> {
                  auto got = client_.send(request);
                  if (!got) return Failure(named(std::move(got).error(), kTitle));
                  SLUICE_CHECK(check_status(*got, kTitle));
@@ -111,12 +111,13 @@ class WebServer : public ObjectStore {
   }
 
   // A small text; nothing where there is no such file.
-  Result<std::optional<std::string>> text_of(const std::string& key, std::uint64_t limit) {
+  Result<std::optional<std::string>> text_of(const std::string& key, std::uint64_t limit,
+                                             const std::atomic<bool>& stop) {
     auto request = request_of("GET", url_of(key));
     request.timeout = kShort;
     request.max_body = limit;
-    const std::atomic<bool> never = false;
-    auto answer = with_retries(never, [&] { return fetch_document(client_, request, kTitle); });
+    request.stop = &stop;
+    auto answer = with_retries(stop, [&] { return fetch_document(client_, request, kTitle); });
     if (answer) return std::move(answer->body);
     if (answer.error().code == Code::kNotFound) return std::nullopt;
     return Failure(std::move(answer).error());
@@ -136,11 +137,11 @@ class OneFile final : public WebServer {
         file_(std::move(file)),
         sha256_(std::move(sha256)) {}
 
-  Result<std::vector<Object>> list() override {
-    SLUICE_TRY(auto object, look_at(file_));
+  Result<std::vector<Object>> list(const std::atomic<bool>& stop) override {
+    SLUICE_TRY(auto object, look_at(file_, stop));
     object.sha256 = sha256_;
     if (sha256_.empty()) {
-      SLUICE_TRY(object.sha256, beside());
+      SLUICE_TRY(object.sha256, beside(stop));
       if (object.sha256.empty() && !warned_) {
         log::warn(
             "the model's file has no digest: add #sha256=… to its URL, or put a .sha256 file "
@@ -152,8 +153,8 @@ class OneFile final : public WebServer {
   }
 
  private:
-  Result<std::string> beside() {
-    auto text = text_of(file_ + ".sha256", 1 << 16);
+  Result<std::string> beside(const std::atomic<bool>& stop) {
+    auto text = text_of(file_ + ".sha256", 1 << 16, stop);
     if (!text && is_absence(text.error())) return std::string();
     if (!text) return Failure(std::move(text).error());
     if (!*text) return std::string();
@@ -182,8 +183,8 @@ class WebTree final : public WebServer {
 
   bool lists_whole_versions() const override { return true; }
 
-  Result<std::vector<Object>> list() override {
-    SLUICE_TRY(const auto text, text_of(std::string(kManifest), kMaxManifest));
+  Result<std::vector<Object>> list(const std::atomic<bool>& stop) override {
+    SLUICE_TRY(const auto text, text_of(std::string(kManifest), kMaxManifest, stop));
     if (!text) {
       return not_found("no_such_path", std::string(kTitle) +
                                            " has no manifest.sha256 there; write one with "
@@ -199,7 +200,7 @@ class WebTree final : public WebServer {
       if (known != seen_.end()) {
         object = known->second;
       } else {
-        SLUICE_TRY(object, look_at(line.file));
+        SLUICE_TRY(object, look_at(line.file, stop));
         object.sha256 = line.digest;
         object.etag = line.digest;
       }

@@ -5,89 +5,55 @@
 
 #include <algorithm>
 #include <mutex>
+#include <set>
 
 #include "base/text.h"
+#include "sources/manifest.h"
 #include "sources/mlflow_api.h"
+#include "sources/mlflow_artifacts.h"
 #include "sources/mlmodel.h"
-#include "sources/object_tree.h"
-#include "sources/retry.h"
+#include "sources/remote_listing.h"
 #include "sources/store_http.h"
 #include "sources/stores.h"
 
 namespace sluice::sources {
 namespace {
 
-constexpr std::string_view kTitle = "the MLflow server";
-constexpr std::string_view kProxied = "mlflow-artifacts:";
 constexpr std::string_view kDescription = "MLmodel";
-constexpr std::size_t kMaxFiles = 10'000;
 constexpr std::uint64_t kMaxDescription = 1 << 20;
+constexpr std::uint64_t kMaxManifest = 1 << 20;
 
-// Files that the tracking server hands out itself. They never change: a version is what it is.
-class Proxied final : public ObjectStore {
- public:
-  Proxied(MlflowApi api, std::string root) : api_(std::move(api)), root_(std::move(root)) {}
-
-  std::string_view name() const override { return kTitle; }
-  bool has_ranges() const override { return false; }
-
-  Result<std::vector<Object>> list() override {
-    std::vector<Object> out;
-    std::vector<std::string> directories = {root_};
-    while (!directories.empty()) {
-      const auto directory = std::move(directories.back());
-      directories.pop_back();
-      SLUICE_TRY(const auto found, api_.list(directory));
-      for (const auto& file : found) {
-        if (out.size() + directories.size() > kMaxFiles) {
-          return fail(Code::kResourceExhausted, "too_many",
-                      "the version has more than " + std::to_string(kMaxFiles) + " files");
-        }
-        if (file.is_directory) {
-          directories.push_back(file.path);
-        } else {
-          out.push_back({file.path.substr(root_.size() + 1), file.size, {}, {}, {}});
-        }
-      }
-    }
-    return out;
-  }
-
-  Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
-                        const std::atomic<bool>& stop) override {
-    auto request = api_.file(root_ + "/" + object.key);
-    request.stop = &stop;
-    SLUICE_CHECK(fetch_range(api_.client(), std::move(request), range, kTitle, sink));
-    return Fetched{false};
-  }
-
- private:
-  const MlflowApi api_;
-  const std::string root_;
-};
+// A file's place is the version's identity, a slash, and what its own store calls it: what is
+// fetched is of the version that was listed, whatever has its number by now.
+std::string_view identity_of(const Object& object) {
+  return std::string_view(object.place).substr(0, object.place.find('/'));
+}
 
 class Mlflow final : public ObjectStore {
  public:
-  Mlflow(MlflowApi api, MlflowModel model, Environment environment, Layout layout)
-      : api_(std::move(api)),
+  Mlflow(const MlflowServers& servers, MlflowModel model, Environment environment, Layout layout)
+      : registry_(servers.registry),
+        tracking_(servers.tracking),
         model_(std::move(model)),
+        folder_(is_token(model_.name) ? model_.name : "model"),
         environment_(std::move(environment)),
         layout_(std::move(layout)) {}
 
-  std::string_view name() const override { return kTitle; }
+  std::string_view name() const override { return kMlflow; }
   bool lists_whole_versions() const override { return true; }
 
-  Result<std::vector<Object>> list() override {
-    SLUICE_TRY(const auto version, api_.choose(model_));
+  Result<std::vector<Object>> list(const std::atomic<bool>& stop) override {
+    SLUICE_TRY(const auto version, registry_.choose(model_, stop));
     // What a version consists of does not change: asked once.
-    if (version.number == number_) return objects_;
-    SLUICE_TRY(auto files, open_files(version.place));
-    SLUICE_TRY(auto listed, files->list());
-    SLUICE_TRY(auto objects, as_model(*files, version.number, std::move(listed)));
-    const std::lock_guard lock(mutex_);
-    files_[version.number] = std::move(files);
-    number_ = version.number;
-    objects_ = std::move(objects);
+    if (version.identity == identity_) return objects_;
+    auto objects = list_version(version, stop);
+    if (!objects) {
+      return Failure(
+          named(std::move(objects).error(),
+                "version " + version.number + " of the model '" + printable(model_.name) + "'"));
+    }
+    identity_ = version.identity;
+    objects_ = *std::move(objects);
     return objects_;
   }
 
@@ -96,16 +62,12 @@ class Mlflow final : public ObjectStore {
     // After a start from the cache nothing has been listed yet.
     const auto files = files_of(object);
     if (!files) return unavailable("store_busy", "the registry has not been asked yet");
-    auto own = object;
-    own.key = object.place;
-    return files->fetch(own, range, sink, stop);
+    return files->fetch(own(object), range, sink, stop);
   }
 
-  Details details(const Object& object) override {
+  Details details(const Object& object, const std::atomic<bool>& stop) override {
     const auto files = files_of(object);
-    auto own = object;
-    own.key = object.place;
-    return files ? files->details(own) : Details();
+    return files ? files->details(own(object), stop) : Details();
   }
 
   bool has_ranges() const override {
@@ -115,74 +77,89 @@ class Mlflow final : public ObjectStore {
 
  private:
   std::shared_ptr<ObjectStore> files_of(const Object& object) const {
-    const auto parts = split(object.key, '/');
     const std::lock_guard lock(mutex_);
-    const auto found = parts.size() < 3 ? files_.end() : files_.find(std::string(parts[1]));
+    const auto found = files_.find(identity_of(object));
     return found == files_.end() ? nullptr : found->second;
   }
+  // As its own store knows it.
+  static Object own(Object object) {
+    object.key = object.place.substr(std::min(identity_of(object).size() + 1, object.place.size()));
+    return object;
+  }
 
-  Result<std::shared_ptr<ObjectStore>> open_files(const std::string& place) const;
-  Result<std::vector<Object>> as_model(ObjectStore& files, const std::string& number,
-                                       std::vector<Object> listed) const;
+  Result<std::vector<Object>> list_version(const MlflowVersion& version,
+                                           const std::atomic<bool>& stop);
+  std::vector<Object> as_model(const MlflowVersion& version, const std::string& file,
+                               std::vector<Object> listed) const;
 
-  const MlflowApi api_;
+  const MlflowRegistry registry_;
+  const MlflowServer tracking_;
   const MlflowModel model_;
+  const std::string folder_;  // what the model is called here
   const Environment environment_;
   const Layout layout_;
-  std::string number_;           // of the version that was listed last
+  std::string identity_;         // of the version that was listed last
   std::vector<Object> objects_;  // and its files
   mutable std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<ObjectStore>> files_;  // by version; guarded by mutex_
+  // By the version's identity; guarded by mutex_.
+  std::map<std::string, std::shared_ptr<ObjectStore>, std::less<>> files_;
 };
 
-Result<std::shared_ptr<ObjectStore>> Mlflow::open_files(const std::string& place) const {
-  if (place.starts_with("s3://") || place.starts_with("gs://")) {
-    SLUICE_TRY(auto located, place[0] == 's' ? open_s3(place, layout_, environment_)
-                                             : open_gcs(place, layout_, environment_));
-    return std::shared_ptr<ObjectStore>(std::move(located.store));
-  }
-  if (place.starts_with(kProxied)) {
-    // With or without the server's own name: "mlflow-artifacts:/x", "mlflow-artifacts://host/x".
-    auto path = std::string_view(place).substr(kProxied.size());
-    if (path.starts_with("//")) path = path.substr(std::min(path.find('/', 2), path.size()));
-    while (path.starts_with('/')) path.remove_prefix(1);
-    while (path.ends_with('/')) path.remove_suffix(1);
-    if (is_safe_key(path)) return std::make_shared<Proxied>(api_, std::string(path));
-  }
-  return fail(Code::kFailedPrecondition, "unreachable_artifacts",
-              "the registry says that the model's files are on its own disk or in a store that "
-              "Sluice does not know; start MLflow with --serve-artifacts, or keep them in s3:// or "
-              "gs://");
+// The version's own manifest lists all of its files, also those that are left out here.
+Result<void> heed_own_manifest(ObjectStore& files, const std::string& directory,
+                               const std::string& file, std::vector<Object>& listed,
+                               const std::atomic<bool>& stop) {
+  const auto key = (directory.empty() ? "" : directory + "/") + std::string(kManifest);
+  const auto manifest = std::ranges::find(listed, key, &Object::key);
+  if (manifest == listed.end()) return {};
+  SLUICE_TRY(const auto text, read_object(files, *manifest, kMaxManifest, stop));
+  SLUICE_TRY(const auto lines, read_manifest(text));
+  return heed_manifest(lines, directory, file, true, listed);
 }
 
-// The files beside MLmodel, with the one that it names as the model under a name that says so.
-Result<std::vector<Object>> Mlflow::as_model(ObjectStore& files, const std::string& number,
-                                             std::vector<Object> listed) const {
+Result<std::vector<Object>> Mlflow::list_version(const MlflowVersion& version,
+                                                 const std::atomic<bool>& stop) {
+  SLUICE_TRY(const auto place, registry_.place_of(model_, version, stop));
+  SLUICE_TRY(auto files, open_artifacts(place, tracking_, environment_));
+  SLUICE_TRY(auto listed, files->list(stop));
   const auto description = std::ranges::find(listed, kDescription, &Object::key);
   if (description == listed.end()) {
-    return fail(Code::kFailedPrecondition, "bad_model", "the version has no file MLmodel");
+    return fail(Code::kFailedPrecondition, "bad_model", "it has no file MLmodel");
   }
-  SLUICE_TRY(const auto text, read_object(files, *description, kMaxDescription));
+  SLUICE_TRY(const auto text, read_object(*files, *description, kMaxDescription, stop));
   SLUICE_TRY(const auto file, file_of_mlmodel(text));
-  const auto name = file.substr(file.rfind('/') + 1);
-  const auto directory = file.substr(0, file.size() - name.size());
+  if (std::ranges::find(listed, file, &Object::key) == listed.end()) {
+    return fail(Code::kFailedPrecondition, "bad_model",
+                "MLmodel names the file '" + printable(file) + "', which is not there");
+  }
+  const auto slash = file.rfind('/');
+  for (const auto& directory :
+       std::set<std::string>{"", slash == std::string::npos ? "" : file.substr(0, slash)}) {
+    SLUICE_CHECK(heed_own_manifest(*files, directory, file, listed, stop));
+  }
+  const std::lock_guard lock(mutex_);
+  files_[version.identity] = std::move(files);
+  return as_model(version, file, std::move(listed));
+}
+
+// The files beside the one that MLmodel names as the model.
+std::vector<Object> Mlflow::as_model(const MlflowVersion& version, const std::string& file,
+                                     std::vector<Object> listed) const {
+  const auto directory = file.substr(0, file.rfind('/') + 1);
   std::vector<Object> out;
-  bool found = false;
   for (auto& object : listed) {
     if (!object.key.starts_with(directory)) continue;
     auto key = object.key.substr(directory.size());
-    const bool is_model = object.key == file;
-    found = found || is_model;
     // Others that could be taken for the model: input_example.json and the like.
-    if (!is_model && key.find('/') == std::string::npos && layout_.knows(key)) continue;
-    object.place = std::move(object.key);
-    object.key = model_.name + "/" + number + "/" + key;
-    if (object.etag.empty()) object.etag = "version " + number;
+    const bool other = object.key != file && key.find('/') == std::string::npos &&
+                       (layout_.knows(key) || key == kManifest);
+    if (other) continue;
+    object.place = version.identity + "/" + object.key;
+    object.key = folder_ + "/" + version.number + "/" + key;
+    if (object.etag.empty()) object.etag = "version " + version.number + " " + version.identity;
     out.push_back(std::move(object));
   }
-  if (found) return out;
-  return fail(Code::kFailedPrecondition, "bad_model",
-              "MLmodel names the file '" + printable(file) + "', which is not there");
+  return out;
 }
 
 }  // namespace
@@ -191,11 +168,17 @@ Result<Located> open_mlflow(std::string_view url, const Layout& layout,
                             const Environment& environment) {
   constexpr std::string_view kScheme = "mlflow://";
   SLUICE_TRY(auto model, parse_mlflow(url.substr(kScheme.size())));
-  SLUICE_CHECK(ModelName::parse(model.name));
-  SLUICE_TRY(auto api, MlflowApi::open(environment));
-  auto identity = std::string(url) + " " + api.base();
-  return Located{std::make_unique<Mlflow>(std::move(api), std::move(model), environment, layout),
-                 "models", "", std::move(identity)};
+  SLUICE_TRY(const auto servers, find_mlflow(environment));
+  auto identity = std::string(url) + " " + servers.registry.base;
+  std::string nameless;
+  if (!is_token(model.name)) {
+    nameless =
+        "the registered model's name '" + printable(model.name) +
+        "' cannot be a model's name here; give it one of up to 128 letters, digits, '.', '_' "
+        "or '-' with --model-name";
+  }
+  return Located{std::make_unique<Mlflow>(servers, std::move(model), environment, layout), "models",
+                 "", std::move(identity), std::move(nameless)};
 }
 
 }  // namespace sluice::sources

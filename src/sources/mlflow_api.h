@@ -1,18 +1,15 @@
-// The registry of an MLflow tracking server: which versions of a model there are, and where their
-// files lie.
+// The registry of MLflow: which versions of a model there are, and where their files lie.
 //
 // Thread-safety: that of clients::HttpClient.
 #pragma once
 
 #include <string>
-#include <vector>
 
-#include "clients/http.h"
-#include "sources/aws_credentials.h"
+#include "sources/mlflow_server.h"
 
 namespace sluice::sources {
 
-// "model", "model/3", "model/Production", "model@champion".
+// "model", "model/latest", "model/3", "model/Production", "model@champion".
 struct MlflowModel {
   enum class Kind { kNewest, kVersion, kStage, kAlias };
   std::string name;
@@ -24,39 +21,27 @@ Result<MlflowModel> parse_mlflow(std::string_view text);
 
 struct MlflowVersion {
   std::string number;
-  std::string place;  // "s3://…", "mlflow-artifacts:/…": where its files are
+  // Of what the registry says it was made from. Numbers begin anew where a model was deleted and
+  // registered again.
+  std::string identity;
 };
 
-struct MlflowFile {
-  std::string path;  // below the server's root of artifacts
-  std::uint64_t size = 0;
-  bool is_directory = false;
-};
-
-class MlflowApi {
+class MlflowRegistry {
  public:
-  // Errors: kInvalidArgument/`bad_url` where MLFLOW_TRACKING_URI does not name a server.
-  static Result<MlflowApi> open(const Environment& environment);
+  explicit MlflowRegistry(MlflowServer server) : server_(std::move(server)) {}
 
-  // Errors: kNotFound when there is no such model or version; kUnavailable; kPermissionDenied.
-  Result<MlflowVersion> choose(const MlflowModel& model) const;
-  // Files and directories below `path`, one level.
-  Result<std::vector<MlflowFile>> list(const std::string& path) const;
-  // A request for a file's bytes.
-  clients::HttpRequest file(const std::string& path) const;
-  const std::string& base() const { return base_; }
-  const clients::HttpClient& client() const { return *client_; }
+  // Errors: kNotFound when there is no such model or version; kUnavailable, and
+  // kUnavailable/`not_ready` for one that is still being registered; kPermissionDenied.
+  Result<MlflowVersion> choose(const MlflowModel& model, const std::atomic<bool>& stop) const;
+  // Where its files are: "s3://…", "mlflow-artifacts:/…". Errors: the same.
+  Result<std::string> place_of(const MlflowModel& model, const MlflowVersion& version,
+                               const std::atomic<bool>& stop) const;
 
  private:
-  MlflowApi(std::string base, clients::HttpHeaders headers)
-      : base_(std::move(base)), headers_(std::move(headers)) {}
-  clients::HttpRequest request(const std::string& call, const std::string& query) const;
-  Result<std::string> newest(const MlflowModel& model) const;
-  Result<std::string> number_of(const MlflowModel& model) const;
+  Result<nlohmann::json> newest(const MlflowModel& model, const std::atomic<bool>& stop) const;
+  Result<nlohmann::json> described(const MlflowModel& model, const std::atomic<bool>& stop) const;
 
-  std::string base_;  // without a slash at its end
-  clients::HttpHeaders headers_;
-  std::shared_ptr<const clients::HttpClient> client_ = std::make_shared<clients::HttpClient>();
+  const MlflowServer server_;
 };
 
 }  // namespace sluice::sources

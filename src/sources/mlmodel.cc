@@ -28,11 +28,17 @@ Result<std::string> file_of_mlmodel(const std::string& text) {
   }
   const Node* flavors = root->find("flavors");
   if (flavors == nullptr) return invalid("bad_model", "MLmodel has no flavors");
+  std::string nameless;
   for (const auto& [name, key] : kFlavors) {
     const Node* flavor = flavors->find(name);
     const Node* file = flavor == nullptr ? nullptr : flavor->find(key);
     if (file != nullptr && is_safe_key(file->scalar)) return file->scalar;
+    if (flavor != nullptr && nameless.empty()) {
+      nameless = "MLmodel has the flavor " + std::string(name) + ", whose " + std::string(key) +
+                 " names no file below it";
+    }
   }
+  if (!nameless.empty()) return invalid("bad_model", std::move(nameless));
   std::vector<std::string> have;
   for (const auto& entry : flavors->entries) have.push_back(printable(entry.key));
   return invalid("bad_model", "MLmodel has the flavors " + join_and(have) +

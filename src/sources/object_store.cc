@@ -5,20 +5,20 @@
 
 namespace sluice::sources {
 
-Result<std::string> read_object(ObjectStore& store, const Object& object, std::uint64_t limit) {
+Result<std::string> read_object(ObjectStore& store, const Object& object, std::uint64_t limit,
+                                const std::atomic<bool>& stop) {
   if (object.size > limit) {
     return invalid("too_large", "'" + printable(object.key.substr(object.key.rfind('/') + 1)) +
                                     "' is larger than " + human_bytes(limit));
   }
   if (object.size == 0) return std::string();
-  const std::atomic<bool> never = false;
-  return with_retries(never, [&]() -> Result<std::string> {
+  return with_retries(stop, [&]() -> Result<std::string> {
     std::string out;
     const auto take = [&](std::span<const std::byte> piece) {
       out.append(reinterpret_cast<const char*>(piece.data()), piece.size());
       return true;
     };
-    SLUICE_CHECK(store.fetch(object, {0, object.size}, take, never));
+    SLUICE_CHECK(store.fetch(object, {0, object.size}, take, stop));
     return out;
   });
 }

@@ -58,16 +58,18 @@ class ObjectStore {
   virtual ~ObjectStore() = default;
   // For people, without an address: "the S3 bucket".
   virtual std::string_view name() const = 0;
-  // Every object. Errors: kUnavailable where another try may go better; kPermissionDenied;
-  // kNotFound for a store that does not exist; kResourceExhausted when there are too many.
-  virtual Result<std::vector<Object>> list() = 0;
+  // Every object. `stop` ends it early, here and below. Errors: kUnavailable where another try may
+  // go better; kPermissionDenied; kNotFound for a store that does not exist; kResourceExhausted
+  // when there are too many; kCancelled when stopped.
+  virtual Result<std::vector<Object>> list(const std::atomic<bool>& stop) = 0;
   // Hands the range to `sink`, all of it or an error. Errors as above; kUnavailable/`changing` when
   // the object is another by now.
   virtual Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
                                 const std::atomic<bool>& stop) = 0;
   // Nothing where it cannot be had: nobody depends on it.
-  virtual Details details(const Object& object) {
+  virtual Details details(const Object& object, const std::atomic<bool>& stop) {
     (void)object;
+    (void)stop;
     return {};
   }
   // True: what is listed was said to be there as a whole, so that nobody has to see it stay the
@@ -79,7 +81,8 @@ class ObjectStore {
 
 // The whole of a small object, in several tries where need be. Errors: those of `fetch`;
 // kInvalidArgument/`too_large`.
-Result<std::string> read_object(ObjectStore& store, const Object& object, std::uint64_t limit);
+Result<std::string> read_object(ObjectStore& store, const Object& object, std::uint64_t limit,
+                                const std::atomic<bool>& stop);
 
 // No store lists more: the prefix is meant to hold models.
 inline constexpr std::size_t kMaxObjects = 2'000'000;
@@ -90,6 +93,8 @@ struct Located {
   std::string name;      // of the root, for where it is one model's own directory
   std::string file;      // only this one; else everything
   std::string identity;  // of store and root: what tells them apart in the cache; never shown
+  // Why its one model needs a name of the caller's choosing; empty: it has its own.
+  std::string nameless{};
 };
 
 // Splits "a/b/v1/model.onnx" into the root that is listed and the file in it, where it is one.

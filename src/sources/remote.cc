@@ -21,6 +21,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kMaxText = 1 << 20;
 // A store that takes long to list is listed less often: at most a fifth of the time.
 constexpr int kRestFactor = 4;
+constexpr std::chrono::seconds kPatience{3};
 
 bool is_one_of_many(const Listing& listing, const std::string& file) {
   if (file.empty()) return listing.models.size() > 1;
@@ -65,6 +66,7 @@ class Remote final : public Source {
   Result<void> start_from_cache(const Error& why);
   void publish(Listing listing);
   void plan_look();
+  void tell_of_waiting();
   void look_again();
   void tell(const std::optional<Error>& trouble);
 
@@ -130,12 +132,22 @@ Result<std::vector<WantedModel>> Remote::list() {
     const std::lock_guard lock(mutex_);
     return newest_->models;
   }
+  tell_of_waiting();
   if (auto looked = look(); !looked) {
     if (looked.error().code != Code::kUnavailable) return Failure(looked.error());
     SLUICE_CHECK(start_from_cache(looked.error()));
   }
   const std::lock_guard lock(mutex_);
   return newest_->models;
+}
+
+// One that hangs is given up after a minute.
+void Remote::tell_of_waiting() {
+  worker_->post_at(Clock::now() + kPatience, [this] {
+    const std::lock_guard lock(mutex_);
+    if (newest_ || stop_) return;
+    log::info("waiting for " + std::string(located_.store->name()) + " to say what there is");
+  });
 }
 
 void Remote::plan_look() {
@@ -148,6 +160,7 @@ void Remote::plan_look() {
 void Remote::look_again() {
   const auto began = Clock::now();
   const auto looked = look();
+  if (stop_) return;  // it was broken off
   tell(looked ? std::nullopt : std::optional(looked.error()));
   const auto took = Clock::now() - began;
   {
@@ -173,7 +186,7 @@ void Remote::tell(const std::optional<Error>& trouble) {
 Result<void> Remote::look() {
   const auto began = Clock::now();
   Listing listing;
-  SLUICE_TRY(listing.objects, located_.store->list());
+  SLUICE_TRY(listing.objects, located_.store->list(stop_));
   const auto& objects = listing.objects;
   std::ranges::sort(listing.objects, {}, &Object::key);
   SLUICE_TRY(auto models, find(listing, [this](const Object& object) { return text_of(object); }));
@@ -191,7 +204,8 @@ Result<void> Remote::look() {
 }
 
 void Remote::publish(Listing listing) {
-  listing.one_of_many = is_one_of_many(listing, located_.file);
+  listing.one_of_many = located_.file.empty() ? listing.models.size() > 1
+                                              : has_another_like(listing.objects, located_.file);
   std::function<void()> changed;
   {
     const std::lock_guard lock(mutex_);
@@ -229,7 +243,7 @@ Result<std::string> Remote::text_of(const Object& object) {
       known != texts_.end() && known->second.etag == version) {
     return known->second.text;
   }
-  SLUICE_TRY(auto text, read_object(*located_.store, object, kMaxText));
+  SLUICE_TRY(auto text, read_object(*located_.store, object, kMaxText, stop_));
   texts_[object.key] = {version, text};
   texts_changed_ = true;
   return text;
@@ -287,10 +301,10 @@ Result<void> Remote::read_manifest_of(const WantedVersion& version, const Listin
                                       std::vector<Object>& objects) {
   const auto* manifest = manifest_of(version, listing);
   if (manifest == nullptr) return {};
-  SLUICE_TRY(const auto text, read_object(*located_.store, *manifest, kMaxText));
+  SLUICE_TRY(const auto text, read_object(*located_.store, *manifest, kMaxText, stop_));
   SLUICE_TRY(const auto lines, read_manifest(text));
   const bool whole = !version.directory.empty() || !listing.one_of_many;
-  return heed_manifest(lines, version, whole, objects);
+  return heed_manifest(lines, version.directory, version.location, whole, objects);
 }
 
 Result<std::vector<Downloaded>> Remote::download(const DownloadCache::Entry& entry,

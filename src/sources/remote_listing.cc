@@ -112,6 +112,8 @@ std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedV
 }
 
 bool has_another_like(const std::vector<Object>& objects, const std::string& file) {
+  // A pipeline needs what its steps name, whatever it is called.
+  if (file.ends_with(".yaml")) return false;
   const auto ending = std::filesystem::path(file).extension();
   return std::ranges::any_of(objects, [&](const Object& object) {
     return object.key != file && object.key.find('/') == std::string::npos &&
@@ -131,14 +133,14 @@ std::string entry_id(const std::vector<Object>& objects, const Object* manifest)
   return sha256_hex(all).substr(0, 32);
 }
 
-Result<void> heed_manifest(const std::vector<ManifestLine>& lines, const WantedVersion& version,
-                           bool whole, std::vector<Object>& objects) {
+Result<void> heed_manifest(const std::vector<ManifestLine>& lines, const std::string& directory,
+                           const std::string& model, bool whole, std::vector<Object>& objects) {
   const auto unfinished = [](const std::string& file) {
     return unavailable("unfinished", "'" + printable(file) +
                                          "' is in manifest.sha256 or should be, but not both there "
                                          "and in the store: not all of the version is there yet");
   };
-  const auto below = version.directory.empty() ? std::string() : version.directory + "/";
+  const auto below = directory.empty() ? std::string() : directory + "/";
   for (const auto& line : lines) {
     const auto object = std::ranges::find(objects, below + line.file, &Object::key);
     if (object != objects.end()) {
@@ -147,9 +149,9 @@ Result<void> heed_manifest(const std::vector<ManifestLine>& lines, const WantedV
       return unfinished(line.file);
     }
   }
-  const auto model = std::ranges::find(objects, version.location, &Object::key);
-  if (whole && (model == objects.end() || model->sha256.empty())) {
-    return unfinished(version.location.substr(version.location.rfind('/') + 1));
+  const auto file = std::ranges::find(objects, model, &Object::key);
+  if (whole && (file == objects.end() || file->sha256.empty())) {
+    return unfinished(model.substr(model.rfind('/') + 1));
   }
   return {};
 }

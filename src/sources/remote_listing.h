@@ -65,8 +65,9 @@ std::string entry_id(const std::vector<Object>& objects, const Object* manifest)
 
 // Gives the version's objects the digests that its manifest says. `whole`: it is about this version
 // alone, and all of it. Errors: kUnavailable/`unfinished` where that and the objects differ.
-Result<void> heed_manifest(const std::vector<ManifestLine>& lines, const WantedVersion& version,
-                           bool whole, std::vector<Object>& objects);
+// `directory`: the manifest's; `model`: the version's own file, which must be in it.
+Result<void> heed_manifest(const std::vector<ManifestLine>& lines, const std::string& directory,
+                           const std::string& model, bool whole, std::vector<Object>& objects);
 
 // Holds back versions that are still being uploaded.
 class Settling {

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 class Store final : public ObjectStore {
  public:
   std::string_view name() const override { return "the store"; }
-  Result<std::vector<Object>> list() override {
+  Result<std::vector<Object>> list(const std::atomic<bool>&) override {
     if (away) return unavailable("away", "the store is away");
     std::vector<Object> out;
     for (const auto& [key, content] : contents) {

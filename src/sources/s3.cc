@@ -7,6 +7,7 @@
 
 #include "sources/aws_credentials.h"
 #include "sources/bucket.h"
+#include "sources/store_http.h"
 #include "sources/stores.h"
 
 namespace sluice::sources {
@@ -68,7 +69,8 @@ Result<BucketAddress> address_of(const std::string& bucket, const std::string& e
                                  const std::string& region) {
   BucketAddress out;
   if (!endpoint.empty()) {
-    SLUICE_TRY(const auto url, clients::parse_http_url(endpoint));
+    SLUICE_TRY(const auto url,
+               url_of_variable("AWS_ENDPOINT_URL (or the profile's endpoint_url)", endpoint));
     out.origin = url.origin();
     out.host = host_header(url);
     out.path = (url.path == "/" ? "" : url.path) + "/" + bucket;

@@ -22,10 +22,17 @@ std::string refusal(int status) {
   return "answers with status " + std::to_string(status) + ", which is not expected here";
 }
 
-bool is_html(const clients::HttpAnswer& answer) {
+bool says_html(const clients::HttpAnswer& answer) {
   const auto* type = clients::find_header(answer.headers, "Content-Type");
-  if (type != nullptr && type->starts_with("text/html")) return true;
-  return trim(answer.body).starts_with("<!") || trim(answer.body).starts_with("<html");
+  return type != nullptr && iequals(std::string_view(*type).substr(0, 9), "text/html");
+}
+
+bool is_named_html(std::string_view key) { return key.ends_with(".html") || key.ends_with(".htm"); }
+
+Failure web_page(std::string_view what) {
+  return unavailable("not_a_store", std::string(what) +
+                                        " answers with a web page; a proxy or a login page is in "
+                                        "between, or the address is another service's");
 }
 
 // The first byte of a 206, by its Content-Range ("bytes 5-9/100").
@@ -38,6 +45,11 @@ std::optional<std::uint64_t> range_start(const clients::HttpAnswer& answer) {
 
 }  // namespace
 
+bool is_web_page(const clients::HttpAnswer& answer) {
+  const auto body = trim(answer.body);
+  return says_html(answer) || body.starts_with("<!") || body.starts_with("<html");
+}
+
 std::optional<std::uint64_t> range_total(const clients::HttpAnswer& answer) {
   const auto* text = clients::find_header(answer.headers, "Content-Range");
   const auto slash = text == nullptr ? std::string::npos : text->rfind('/');
@@ -49,6 +61,10 @@ Result<void> check_status(const clients::HttpAnswer& answer, std::string_view wh
   const int status = answer.status;
   if (status >= 200 && status < 300) return {};
   auto message = std::string(what) + " " + refusal(status);
+  const auto* location = clients::find_header(answer.headers, "Location");
+  if (status / 100 == 3 && location != nullptr && location->starts_with("https://")) {
+    message = std::string(what) + " is to be asked by https; begin its address with https://";
+  }
   if (status == 401 || status == 403) {
     return fail(Code::kPermissionDenied, "refused", std::move(message));
   }
@@ -60,9 +76,21 @@ Result<void> check_status(const clients::HttpAnswer& answer, std::string_view wh
   return fail(Code::kFailedPrecondition, "strange_answer", std::move(message));
 }
 
+Result<void> check_document(const clients::HttpAnswer& answer, std::string_view what) {
+  SLUICE_CHECK(check_status(answer, what));
+  if (is_web_page(answer)) return web_page(what);
+  return {};
+}
+
 Error named(Error error, std::string_view what) {
   error.message = std::string(what) + ": " + error.message;
   return error;
+}
+
+Result<clients::Url> url_of_variable(std::string_view name, std::string_view text) {
+  auto url = clients::parse_http_url(text);
+  if (!url) return Failure(named(std::move(url).error(), name));
+  return url;
 }
 
 clients::HttpHeaders range_headers(const Object& object, Range range) {
@@ -77,27 +105,33 @@ clients::HttpHeaders range_headers(const Object& object, Range range) {
 }
 
 Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
-                                        clients::HttpRequest request, Range range,
-                                        std::string_view what, const ByteSink& sink,
+                                        clients::HttpRequest request, const Object& object,
+                                        Range range, std::string_view what, const ByteSink& sink,
                                         const SameObject& same) {
+  const bool to_end = range.offset + range.length == object.size;
   std::uint64_t left = range.length;
   std::optional<std::uint64_t> skip;
+  bool page = false;
   bool misplaced = false;
   bool other = false;
   const auto take = [&](const clients::HttpAnswer& head, std::span<const std::byte> piece) {
     if (!skip) {
+      page = says_html(head) && !is_named_html(object.key);
+      if (page) return false;
       const auto start = head.status == 206 ? range_start(head) : std::optional<std::uint64_t>(0);
       misplaced = !start || *start > range.offset;
       other = same && head.status / 100 == 2 && !same(head);
       if (misplaced || other) return false;
       skip = range.offset - *start;
     }
-    // More than was asked for: the rest of a whole object. A body that ends here ends by itself,
-    // and leaves the connection to be used again.
-    if (left == 0) return false;
     const auto before = std::min<std::uint64_t>(*skip, piece.size());
     *skip -= before;
     piece = piece.subspan(before);
+    // More than there is of the object: it is another one.
+    other = to_end && piece.size() > left;
+    // More than was asked for: the rest of a whole object. A body that ends here ends by itself,
+    // and leaves the connection to be used again.
+    if (other || left == 0) return false;
     piece = piece.first(std::min<std::uint64_t>(piece.size(), left));
     left -= piece.size();
     return piece.empty() || sink(piece);
@@ -105,6 +139,7 @@ Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
   auto answer = client.send(request, take);
   if (!answer) return Failure(named(std::move(answer).error(), what));
   SLUICE_CHECK(check_status(*answer, what));
+  if (page) return web_page(what);
   if (other) return unavailable("changing", std::string(what) + " " + refusal(412));
   if (misplaced) {
     return fail(Code::kFailedPrecondition, "strange_answer",
@@ -119,12 +154,7 @@ Result<clients::HttpAnswer> fetch_document(const clients::HttpClient& client,
                                            std::string_view what) {
   auto answer = client.send(request);
   if (!answer) return Failure(named(std::move(answer).error(), what));
-  SLUICE_CHECK(check_status(*answer, what));
-  if (is_html(*answer)) {
-    return unavailable("not_a_store", std::string(what) +
-                                          " answers with a web page; a proxy or a login page is in "
-                                          "between, or the address is another service's");
-  }
+  SLUICE_CHECK(check_document(*answer, what));
   return answer;
 }
 

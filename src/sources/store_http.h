@@ -20,27 +20,36 @@ Result<void> check_status(const clients::HttpAnswer& answer, std::string_view wh
 // Puts the store's name before the message of an error.
 Error named(Error error, std::string_view what);
 
+// The address that a variable of the environment (`name`, which begins the message) gives.
+// Errors: those of clients::parse_http_url.
+Result<clients::Url> url_of_variable(std::string_view name, std::string_view text);
+
 // Of what a server sends, whether it is of the object that was meant.
 using SameObject = std::function<bool(const clients::HttpAnswer& head)>;
 
 // How large the whole is of which this 206 answers a range, where it says so.
 std::optional<std::uint64_t> range_total(const clients::HttpAnswer& answer);
 
-// A GET for this range. A server that answers with the whole object is put up with: what lies
-// before the range is thrown away. Errors: those of check_status and of the client;
-// kUnavailable/`changing` where it is not the `same` object.
+// A GET for this range of this object. A server that answers with the whole object is put up with:
+// what lies before the range is thrown away. Errors: those of check_status and of the client;
+// kUnavailable/`changing` where it is not the `same` object, or a longer one than was listed;
+// kUnavailable/`not_a_store` where a web page came instead.
 Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
-                                        clients::HttpRequest request, Range range,
-                                        std::string_view what, const ByteSink& sink,
+                                        clients::HttpRequest request, const Object& object,
+                                        Range range, std::string_view what, const ByteSink& sink,
                                         const SameObject& same = nullptr);
 
 // The headers that ask for this range of this object.
 clients::HttpHeaders range_headers(const Object& object, Range range);
 
-// A small JSON or XML document. Errors: as above; kUnavailable/`not_a_store` where HTML came, which
-// is what proxies and login pages answer.
+// HTML, which is what proxies and login pages answer.
+bool is_web_page(const clients::HttpAnswer& answer);
+
+// A small JSON or XML document. Errors: as above.
 Result<clients::HttpAnswer> fetch_document(const clients::HttpClient& client,
                                            const clients::HttpRequest& request,
                                            std::string_view what);
+// The same of an answer that has come.
+Result<void> check_document(const clients::HttpAnswer& answer, std::string_view what);
 
 }  // namespace sluice::sources

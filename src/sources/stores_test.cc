@@ -152,12 +152,18 @@ TEST(MlModel, TheFlavorsFile) {
   for (const char* bad : {"", "flavors: {onnx: {data: ../../etc/passwd}}", "- a", "flavors: [a]"}) {
     EXPECT_FALSE(file_of_mlmodel(bad)) << bad;
   }
+  const auto nameless = file_of_mlmodel("flavors: {onnx: {code: null}}");
+  ASSERT_FALSE(nameless);
+  EXPECT_EQ(nameless.error().message,
+            "MLmodel has the flavor onnx, whose data names no file below it");
 }
 
 TEST(Mlflow, Urls) {
   EXPECT_EQ(parse_mlflow("fraud")->kind, MlflowModel::Kind::kNewest);
   EXPECT_EQ(parse_mlflow("fraud/12")->kind, MlflowModel::Kind::kVersion);
   EXPECT_EQ(parse_mlflow("fraud/Production")->kind, MlflowModel::Kind::kStage);
+  EXPECT_EQ(parse_mlflow("fraud/latest")->kind, MlflowModel::Kind::kNewest) << "as MLflow says it";
+  EXPECT_EQ(parse_mlflow("My%20Model")->name, "My Model");
   const auto alias = parse_mlflow("fraud@champion");
   ASSERT_TRUE(alias);
   EXPECT_EQ(alias->kind, MlflowModel::Kind::kAlias);

@@ -40,11 +40,16 @@ std::string quoted(const std::string& text) { return '"' + text + '"'; }
 class MemoryStore final : public WritableStore {
  public:
   std::string_view name() const override { return "the store"; }
-  Result<std::vector<Object>> list() override { return std::vector<Object>(); }
+  Result<std::vector<Object>> list(const std::atomic<bool>&) override {
+    return std::vector<Object>();
+  }
   Result<Fetched> fetch(const Object&, Range, const ByteSink&, const std::atomic<bool>&) override {
     return Fetched{};
   }
-  Result<std::vector<Object>> list_below(const std::string&) override { return list(); }
+  Result<std::vector<Object>> list_below(const std::string&,
+                                         const std::atomic<bool>& stop) override {
+    return list(stop);
+  }
 
   Result<std::optional<Object>> look(const std::string& key) override {
     const std::lock_guard lock(mutex);

@@ -38,7 +38,8 @@ struct Stored {
 class WritableStore : public ObjectStore {
  public:
   // Every object whose key begins so. Errors: those of `list`.
-  virtual Result<std::vector<Object>> list_below(const std::string& prefix) = 0;
+  virtual Result<std::vector<Object>> list_below(const std::string& prefix,
+                                                 const std::atomic<bool>& stop) = 0;
   // One object, or nothing. A bucket that does not exist has none either.
   virtual Result<std::optional<Object>> look(const std::string& key) = 0;
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import subprocess
 import tempfile
+import time
 import urllib.parse
 from pathlib import Path
 
@@ -49,8 +50,13 @@ class Mlflow(Web):
         self.aliases = {}
         self.token = "Bearer mlflow-token"
         self.html = False
+        self.hangs = False
+        self.html_files = False  # a login page in place of each file
+        self.name = "m"
+        self.status, self.made = {}, {}  # by number
 
     def add(self, number, code, stage="None", uri=None, **more):
+        self.made[number] = self.made.get(number, 0) + 1
         self.versions[number] = (stage, {
             "MLmodel": MLMODEL.encode(), "model.onnx": tiny_onnx.model(code, **more),
             "input_example.json": b"[[1, 2]]", "requirements.txt": b"mlflow\n",
@@ -62,11 +68,15 @@ class Mlflow(Web):
 
     def described(self, number):
         stage = self.versions[number][0]
-        return {"name": "m", "version": str(number), "creation_timestamp": 1700000000000 + number,
-                "current_stage": stage, "status": "READY", "run_id": f"run{number}",
+        return {"name": self.name, "version": str(number),
+                "creation_timestamp": 1700000000000 + self.made[number],
+                "current_stage": stage, "status": self.status.get(number, "READY"),
+                "run_id": f"run{number}",
                 "source": f"mlflow-artifacts:/1/run{number}/artifacts/model"}
 
     def answer(self, handler):
+        if self.hangs:
+            return time.sleep(60)
         if self.html:
             return reply(handler, b"<!doctype html><html>Sign in</html>", kind="text/html")
         if handler.headers.get("Authorization") != self.token:
@@ -77,17 +87,20 @@ class Mlflow(Web):
             return self.artifacts(handler, path.removeprefix(artifacts).strip("/"), query)
         found = self.registry(path.removeprefix("/api/2.0/mlflow/"), query)
         if found is None:
-            return reply(handler, json.dumps({
-                "error_code": "RESOURCE_DOES_NOT_EXIST", "message": "not found"}).encode(), 404,
-                "application/json")
+            # As MLflow 2 and 3 do.
+            status, word = 404, "RESOURCE_DOES_NOT_EXIST"
+            if path.endswith("/alias") and query.get("name") == self.name:
+                status, word = 400, "INVALID_PARAMETER_VALUE"
+            return reply(handler, json.dumps({"error_code": word, "message": "not found"}).encode(),
+                         status, "application/json")
         reply(handler, json.dumps(found).encode(), kind="application/json")
 
     def registry(self, call, query):
         if call == "model-versions/search":
-            if query["filter"] != "name='m'":
+            if query["filter"] != f"name='{self.name}'":
                 return {}
             return {"model_versions": [self.described(n) for n in sorted(self.versions)]}
-        if query.get("name") != "m":
+        if query.get("name") != self.name:
             return None
         if call == "registered-models/alias":
             number = self.aliases.get(query["alias"])
@@ -95,6 +108,8 @@ class Mlflow(Web):
         number = int(query["version"])
         if call == "model-versions/get-download-uri" and number in self.versions:
             return {"artifact_uri": self.versions[number][2]}
+        if call == "model-versions/get" and number in self.versions:
+            return {"model_version": self.described(number)}
         return None
 
     def artifacts(self, handler, path, query):
@@ -102,6 +117,8 @@ class Mlflow(Web):
         number = int(root.split("/")[1].removeprefix("run"))
         files = self.versions[number][1]
         below = root.removeprefix(f"1/run{number}/artifacts/model").strip("/")
+        if path and self.html_files:
+            return reply(handler, b"<!doctype html>" + b"Sign in " * 200, kind="text/html")
         if path:
             return reply(handler, files[below])
         listed = {}
@@ -144,6 +161,70 @@ def mlflow(report):
             remote.serve()
             report.equal("a start while it answers HTML", remote.ask(), (200, "2", 2001))
             registry.html = False
+
+
+def mlflow_changes(report):
+    """What a registry does beside moving an alias."""
+    with Mlflow() as registry:
+        registry.add(1, 1001)
+        with Remote("mlflow://m", registry.env()) as remote:
+            remote.serve()
+            report.equal("a version", remote.ask(), (200, "1", 1001))
+            registry.add(1, 1002)
+            remote.serves(report, "the same number, made again", "1", 1002)
+            remote.serve()
+            report.equal("also in the cache", remote.ask(), (200, "1", 1002))
+            registry.add(2, 2001)
+            registry.status[2] = "PENDING_REGISTRATION"
+            remote.url = "mlflow://m@champion"
+            registry.aliases = {"champion": 1}
+            remote.serve()
+            registry.aliases = {"champion": 2}
+            remote.says(report, "one that is pending is said", "warn", "PENDING_REGISTRATION")
+            report.equal("and not served", remote.ask(), (200, "1", 1002))
+            registry.status[2] = "READY"
+            remote.serves(report, "until it is ready", "2", 2001)
+            registry.aliases = {}
+            remote.says(report, "an alias that is deleted is said", "warn", "'champion'")
+            report.equal("and changes nothing", remote.ask(), (200, "2", 2001))
+    with Mlflow() as registry:
+        registry.add(1, 1001)
+        registry.html_files = True
+        with Remote("mlflow://m", registry.env()) as remote:
+            code, text = remote.refusal()
+            report.check("MLmodel is a web page", code == 69 and "web page" in text, (code, text))
+            registry.html_files = False
+            remote.serve()
+            report.equal("until it is none", remote.ask(), (200, "1", 1001))
+    with Mlflow() as registry:
+        registry.name = "My Model"
+        registry.add(1, 1001)
+        files = registry.versions[1][1]
+        files["manifest.sha256"] = "".join(
+            f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items()).encode()
+        with Remote("mlflow://My%20Model", registry.env()) as remote:
+            code, text = remote.refusal()
+            report.check("a name that is none here", code == 65 and "--model-name" in text,
+                         (code, text))
+            remote.serve("--model-name", "m")
+            report.equal("under another", remote.ask(), (200, "1", 1001))
+            report.check("checked by its manifest", not remote.log_lines("warn"),
+                         remote.server.stderr())
+
+
+def mlflow_hangs(report):
+    with Mlflow() as registry:
+        registry.add(1, 1001)
+        with Remote("mlflow://m", registry.env()) as remote:
+            server = remote.serve()
+            registry.hangs = True
+            time.sleep(1)
+            server.signal()
+            report.equal("SIGTERM does not wait for it", server.wait(10), 0)
+            server = remote.serve(wait=False)
+            remote.says(report, "a start says what it waits for", "waiting for the MLflow server")
+            server.signal()
+            report.check("and ends", server.wait(15) is not None, server.stderr()[-500:])
 
 
 def mlflow_refusals(report):
@@ -358,5 +439,5 @@ def replaced_meanwhile(report):
 
 
 if __name__ == "__main__":
-    Report("remote_registries").run(mlflow, mlflow_refusals, mlflow_on_s3, google, web,
+    Report("remote_registries").run(mlflow, mlflow_changes, mlflow_hangs, mlflow_refusals, mlflow_on_s3, google, web,
                                     replaced_meanwhile)

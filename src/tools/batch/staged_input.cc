@@ -116,7 +116,7 @@ Result<FoundObjects> find_objects(sources::WritableStore& store, const std::stri
     if (one && *one) objects.push_back(**std::move(one));
   }
   if (objects.empty()) {
-    SLUICE_TRY(objects, store.list_below(listed_prefix(path)));
+    SLUICE_TRY(objects, store.list_below(listed_prefix(path), never));
   }
   std::map<fs::path, Object*> by_name;
   std::vector<fs::path> names;

@@ -105,7 +105,7 @@ Result<std::uint64_t> upload_shard(WritableStore& store, const std::string& key,
   std::uint64_t bytes = size_of(parts / kManifest);
   for (const auto& name : names) bytes += size_of(parts / name);
   transfer.begin(Transfer::Phase::kUpload, bytes);
-  SLUICE_TRY(const auto there, store.list_below(key + "/"));
+  SLUICE_TRY(const auto there, store.list_below(key + "/", stop));
   std::map<std::string, Object> known;
   std::vector<std::string> old;
   for (const auto& object : there) {

@@ -81,8 +81,8 @@ Result<T> told(Result<T> result, std::string_view next) {
 // ---- merging -----------------------------------------------------------------------------------
 
 // The shards' objects, where all shards are there as far as a listing can tell.
-Result<std::vector<Object>> find_shards(const Target& target) {
-  SLUICE_TRY(auto objects, target.store().list_below(target.key + ".shard-"));
+Result<std::vector<Object>> find_shards(const Target& target, const std::atomic<bool>& stop) {
+  SLUICE_TRY(auto objects, target.store().list_below(target.key + ".shard-", stop));
   const auto before = target.key.size() - target.name.size();
   std::vector<std::string> folders;
   std::vector<std::string> whole;
@@ -137,11 +137,12 @@ Result<void> write_merged(const fs::path& file, const Summary& summary,
 }
 
 // What an earlier merge has made, where nothing lies beside the output but the rest of its shards.
-Result<std::optional<Summary>> finish_merged(const fs::path& file, const Target& target) {
+Result<std::optional<Summary>> finish_merged(const fs::path& file, const Target& target,
+                                             const std::atomic<bool>& stop) {
   const auto text = read_text(file, kMostNote, "the note of a merge");
   const auto note = text ? json::parse(*text, nullptr, false) : json();
   if (!note.is_object() || !note.contains("shards")) return std::optional<Summary>();
-  SLUICE_TRY(const auto left, target.store().list_below(target.key + ".shard-"));
+  SLUICE_TRY(const auto left, target.store().list_below(target.key + ".shard-", stop));
   std::vector<std::string> keys;
   for (const auto& object : left) {
     if (note["shards"].value(object.key, std::string("none")) != object.etag) {
@@ -203,9 +204,9 @@ Result<Summary> merge(const fs::path& output, const fs::path& directory, Counts&
   SLUICE_TRY(const auto target, open_target(output));
   SLUICE_TRY(auto folder, StagingFolder::open(directory, target.identity() + "\nmerge"));
   const auto merged = folder.path() / "merged";
-  SLUICE_TRY(auto earlier, finish_merged(merged, target));
+  SLUICE_TRY(auto earlier, finish_merged(merged, target, stop));
   if (earlier) return folder.remove(), *std::move(earlier);
-  SLUICE_TRY(const auto shards, find_shards(target));
+  SLUICE_TRY(const auto shards, find_shards(target, stop));
   SLUICE_CHECK(check_writable(target.store(), target.key, folder, true));
   SLUICE_TRY(const auto copies, copies_folder(shards, folder));
   SLUICE_CHECK(fetch_objects(target.store(), shards, copies, folder, transfer, stop));
