@@ -23,13 +23,6 @@ constexpr std::uint64_t kMaxText = 1 << 20;
 constexpr int kRestFactor = 4;
 constexpr std::chrono::seconds kPatience{3};
 
-bool is_one_of_many(const Listing& listing, const std::string& file) {
-  if (file.empty()) return listing.models.size() > 1;
-  // A pipeline's files may refer to others, whatever these are called.
-  if (file.ends_with(".yaml")) return false;
-  return has_another_like(listing.objects, file);
-}
-
 class Remote final : public Source {
  public:
   Remote(Located located, Layout layout, std::unique_ptr<DownloadCache> cache,
@@ -204,8 +197,7 @@ Result<void> Remote::look() {
 }
 
 void Remote::publish(Listing listing) {
-  listing.one_of_many = located_.file.empty() ? listing.models.size() > 1
-                                              : has_another_like(listing.objects, located_.file);
+  listing.one_of_many = is_one_of_many(listing, located_.file);
   std::function<void()> changed;
   {
     const std::lock_guard lock(mutex_);

@@ -66,6 +66,13 @@ bool has_still(const Listing& listing, const WantedVersion& version) {
   return found != listing.versions.end() && found->second.fingerprint == version.fingerprint;
 }
 
+bool is_one_of_many(const Listing& listing, const std::string& file) {
+  if (file.empty()) return listing.models.size() > 1;
+  // A pipeline's files may refer to others, whatever these are called.
+  if (file.ends_with(".yaml")) return false;
+  return has_another_like(listing.objects, file);
+}
+
 std::string write_listing(const std::vector<Object>& objects, const KnownTexts& texts) {
   json listed = json::array();
   for (const auto& object : objects) {

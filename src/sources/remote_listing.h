@@ -59,6 +59,9 @@ std::vector<Object> objects_of(const std::vector<Object>& objects, const WantedV
 // part of the same model: config.json, whatever engines read JSON.
 bool has_another_like(const std::vector<Object>& objects, const std::string& file);
 
+// Whether what lies beside the file that is opened (empty: a directory is) may be other models.
+bool is_one_of_many(const Listing& listing, const std::string& file);
+
 // What a version's entry in the cache is called: by all that it consists of. `manifest`: its own,
 // which need not be among them; may be null.
 std::string entry_id(const std::vector<Object>& objects, const Object* manifest);
