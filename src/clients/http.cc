@@ -103,8 +103,12 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return stop != nullptr && stop->load(std::memory_order_relaxed) ? 1 : 0;
 }
 
+// This machine, and what no router takes anywhere: the addresses where clouds hand out credentials
+// to those that run there. A proxy would get the token of the one that asks, and know nothing.
 bool is_this_machine(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
+  return host == "localhost" || host == "::1" || host.starts_with("127.") ||
+         host.starts_with("169.254.") || host.starts_with("fd00:ec2::") ||
+         host == "metadata.google.internal";
 }
 
 struct List {

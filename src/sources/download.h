@@ -79,6 +79,9 @@ class Download {
   void tell_progress();
   Result<std::vector<Downloaded>> check();
   Result<Downloaded> check_object(std::size_t index, std::size_t& piece);
+  Result<void> judge(const Object& object, const ObjectDigest::Verdict& verdict,
+                     std::span<const std::byte> bytes);
+  Result<bool> comes_the_same_again(const Object& object, std::span<const std::byte> bytes);
   Result<void> digest_piece(std::size_t index, const FileBytes& file, ObjectDigest& digest);
 
   ObjectStore& store_;
