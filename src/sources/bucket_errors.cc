@@ -49,7 +49,9 @@ constexpr std::array<Known, 17> kKnown = {{
      "is in another region than the one that was asked; set AWS_REGION to the bucket's"},
     {"TemporaryRedirect", Code::kUnavailable, "store_busy", "is being moved; it is asked again"},
     {"AuthorizationHeaderMalformed", Code::kFailedPrecondition, "elsewhere",
-     "is in another region than the request was signed for; set AWS_REGION to the bucket's"},
+     "cannot read the signature; check that AWS_REGION is the bucket's, and that the access key "
+     "has "
+     "neither a space nor a line break in it"},
     {"InvalidRegionName", Code::kFailedPrecondition, "elsewhere",
      "does not know the region; check AWS_REGION"},
     {"InvalidBucketName", Code::kInvalidArgument, "bad_url", "has a name that no bucket has"},
