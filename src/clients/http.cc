@@ -108,9 +108,11 @@ bool is_this_machine(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
-// A machine's own metadata service is nothing that a proxy could ask.
+// Where clouds hand out credentials to those that run there, which no router takes anywhere. A
+// proxy would get the token of the one that asks, and know nothing.
 bool is_metadata_service(const std::string& host) {
-  return host == "metadata.google.internal" || host.starts_with("169.254.");
+  return host.starts_with("169.254.") || host.starts_with("fd00:ec2::") ||
+         host == "metadata.google.internal";
 }
 
 struct List {

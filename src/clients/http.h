@@ -1,7 +1,8 @@
 // HTTP requests to other servers, by libcurl: the only place that sees it.
 //
 // Blocking, each with its limits. TLS certificates are always checked. Proxies are taken from the
-// environment as curl does, but never for this machine itself. Connections are kept and used again.
+// environment as curl does, but never for this machine itself and for what gives it credentials.
+// Connections are kept and used again.
 //
 // Thread-safety: any number of threads may share a client.
 #pragma once

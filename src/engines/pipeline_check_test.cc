@@ -57,8 +57,8 @@ constexpr Row kRows[] = {
      ""},
     // Files.
     {"steps:\n- {model: none.onnx}",
-     "p:2:3: step 'none': the file 'none.onnx' cannot be opened; steps use files of the version's "
-     "own directory, where there is none of this name"},
+     "p:2:3: step 'none': the file 'none.onnx' cannot be opened: there is none of this name; steps "
+     "use files that lie in the version's own directory or below it"},
     {"inputs: [x]\nsteps:\n- {name: s, standardise: s.csv}",
      "p:3:3: step 's': the file 's.csv' cannot be used: scale 0 is 0 or no number: it cannot be "
      "divided by"},

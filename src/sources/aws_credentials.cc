@@ -1,12 +1,13 @@
 #include "sources/aws_credentials.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <array>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/text.h"
+#include "sources/aws_web_identity.h"
 #include "sources/store_http.h"
 
 namespace sluice::sources {
@@ -16,11 +17,15 @@ using nlohmann::json;
 using std::chrono::system_clock;
 
 constexpr std::size_t kMaxFile = 1 << 20;
-constexpr std::string_view kContainer = "the container's credentials";
+constexpr std::string_view kContainer =
+    "the container's credentials (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI)";
 constexpr std::string_view kMachine = "the machine's credentials";
 constexpr auto kExpired =
     "the temporary credentials have expired, and the machine's metadata service gives no new "
     "ones; check that it answers and that the machine still has its role";
+// What a profile may have instead of keys, and other tools understand.
+constexpr std::array<const char*, 5> kOtherWays = {"role_arn", "sso_session", "sso_start_url",
+                                                   "credential_process", "login_session"};
 
 // As containers and machines answer.
 Result<std::optional<AwsCredentials>> read_json(const std::string& text, std::string_view what) {
@@ -38,14 +43,14 @@ Result<std::optional<AwsCredentials>> read_json(const std::string& text, std::st
   return out;
 }
 
-std::string read_if_there(const std::string& path) {
-  return read_text(path, kMaxFile, "the credentials file").value_or("");
-}
-
 // Plain HTTP would show the token to the network: only this machine and AWS's own addresses.
 bool is_local_endpoint(const std::string& host) {
   return host == "localhost" || host.starts_with("127.") || host == "::1" ||
          host == "169.254.170.2" || host == "169.254.170.23" || host == "fd00:ec2::23";
+}
+
+bool machine_is_off(const Environment& environment) {
+  return iequals(environment("AWS_EC2_METADATA_DISABLED").value_or(""), "true");
 }
 
 clients::HttpRequest quick(std::string url) {
@@ -58,34 +63,6 @@ clients::HttpRequest quick(std::string url) {
 }
 
 }  // namespace
-
-std::optional<std::string> process_environment(const char* name) {
-  const char* value = std::getenv(name);
-  if (value == nullptr || *value == '\0') return std::nullopt;
-  return value;
-}
-
-IniFile read_ini(std::string_view text) {
-  constexpr std::string_view kProfile = "profile ";
-  IniFile out;
-  std::string section;
-  for (auto line : split(text, '\n')) {
-    const bool nested = line.starts_with(' ') || line.starts_with('\t');
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    line = trim(line);
-    if (line.empty() || line[0] == '#' || line[0] == ';') continue;
-    if (line.front() == '[' && line.back() == ']') {
-      line = trim(line.substr(1, line.size() - 2));
-      if (line.starts_with(kProfile)) line = trim(line.substr(kProfile.size()));
-      section = line;
-      continue;
-    }
-    const auto equals = line.find('=');
-    if (nested || equals == std::string_view::npos) continue;
-    out[section][std::string(trim(line.substr(0, equals)))] = trim(line.substr(equals + 1));
-  }
-  return out;
-}
 
 std::optional<system_clock::time_point> parse_utc(std::string_view text) {
   std::tm time{};
@@ -103,37 +80,39 @@ std::optional<std::chrono::nanoseconds> AwsCredentials::left() const {
   return *expires - system_clock::now();
 }
 
-AwsCredentialChain::AwsCredentialChain(Environment environment)
-    : environment_(std::move(environment)), held_(kExpired) {
-  const auto home = environment_("HOME").value_or("") + "/.aws/";
-  const auto name = environment_("AWS_PROFILE").value_or("default");
-  const auto credentials =
-      environment_("AWS_SHARED_CREDENTIALS_FILE").value_or(home + "credentials");
-  const auto config = environment_("AWS_CONFIG_FILE").value_or(home + "config");
-  // Of a key in both files the credentials file's counts.
-  for (const auto& path : {credentials, config}) {
-    auto sections = read_ini(read_if_there(path));
-    profile_.merge(sections[name]);
-  }
+std::string amazon_host(std::string_view service, std::string_view region) {
+  const bool china = region.starts_with("cn-");
+  return std::string(service) + "." + std::string(region) + ".amazonaws.com" + (china ? ".cn" : "");
 }
 
-std::string AwsCredentialChain::setting(std::string_view key) const {
-  const auto found = profile_.find(std::string(key));
-  return found == profile_.end() ? std::string() : found->second;
+AwsCredentialChain::AwsCredentialChain(Environment environment)
+    : environment_(std::move(environment)),
+      profile_(AwsProfile::read(environment_)),
+      held_(kExpired),
+      stamp_(aws_files_stamp(environment_)) {}
+
+AwsCredentialChain::Found AwsCredentialChain::get() {
+  {
+    // Keys are rotated by writing the files anew.
+    const std::lock_guard lock(mutex_);
+    auto stamp = aws_files_stamp(environment_);
+    if (stamp != std::exchange(stamp_, stamp)) held_.renew();
+  }
+  return held_.get([this] { return look(); });
 }
 
 std::string AwsCredentialChain::region() const {
   for (const char* name : {"AWS_REGION", "AWS_DEFAULT_REGION"}) {
     if (auto value = environment_(name)) return *value;
   }
-  return setting("region");
+  return profile_.setting("region");
 }
 
 std::string AwsCredentialChain::endpoint() const {
   for (const char* name : {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"}) {
     if (auto value = environment_(name)) return *value;
   }
-  return setting("endpoint_url");
+  return profile_.setting("endpoint_url");
 }
 
 AwsCredentialChain::Found AwsCredentialChain::from_environment() const {
@@ -148,16 +127,62 @@ AwsCredentialChain::Found AwsCredentialChain::from_environment() const {
   return AwsCredentials{*access, *secret, environment_("AWS_SESSION_TOKEN").value_or(""), {}};
 }
 
-AwsCredentialChain::Found AwsCredentialChain::from_files() const {
-  const auto access = setting("aws_access_key_id");
-  const auto secret = setting("aws_secret_access_key");
-  if (access.empty() || secret.empty()) {
-    if (!environment_("AWS_PROFILE") || !profile_.empty()) return std::nullopt;
+AwsCredentialChain::Found AwsCredentialChain::from_web_identity(const std::string& role,
+                                                                const std::string& file,
+                                                                const std::string& session) const {
+  if (role.empty() || file.empty()) {
     return invalid("bad_credentials",
-                   "AWS_PROFILE names a profile that is in neither the credentials nor the config "
-                   "file");
+                   "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN belong together; one of them is "
+                   "not set");
   }
-  return AwsCredentials{access, secret, setting("aws_session_token"), {}};
+  // As the SDKs: one variable for all services, and one for each.
+  auto endpoint = environment_("AWS_ENDPOINT_URL_STS");
+  if (!endpoint) endpoint = environment_("AWS_ENDPOINT_URL");
+  auto where = region();
+  if (where.empty()) where = "us-east-1";
+  WebIdentity identity{endpoint.value_or("https://" + amazon_host("sts", where)), role,
+                       session.empty() ? "sluice" : session, file};
+  if (identity.endpoint.find('/', identity.endpoint.find("://") + 3) == std::string::npos) {
+    identity.endpoint += '/';
+  }
+  SLUICE_TRY(auto found, assume_role(client_, identity));
+  return found;
+}
+
+AwsCredentialChain::Found AwsCredentialChain::from_variables_of_web_identity() const {
+  const auto file = environment_("AWS_WEB_IDENTITY_TOKEN_FILE");
+  // A role alone is of other tools, which take it on with keys.
+  if (!file) return std::nullopt;
+  return from_web_identity(environment_("AWS_ROLE_ARN").value_or(""), *file,
+                           environment_("AWS_ROLE_SESSION_NAME").value_or(""));
+}
+
+AwsCredentialChain::Found AwsCredentialChain::from_files() const {
+  const auto profile = AwsProfile::read(environment_);
+  SLUICE_CHECK(profile.check());
+  const auto named = "the profile '" + printable(profile.name()) + "'";
+  if (const auto file = profile.setting("web_identity_token_file"); !file.empty()) {
+    return from_web_identity(profile.setting("role_arn"), file,
+                             profile.setting("role_session_name"));
+  }
+  const auto access = profile.setting("aws_access_key_id");
+  const auto secret = profile.setting("aws_secret_access_key");
+  const bool has_keys = !access.empty() && !secret.empty();
+  for (const std::string way : kOtherWays) {
+    // Keys beside a role are those that take it on: another's. Beside the others they are theirs.
+    if (profile.setting(way).empty() || (has_keys && way != "role_arn")) continue;
+    return invalid("bad_credentials",
+                   named + " has " + way +
+                       ", which Sluice cannot use; give it keys: those that `aws configure "
+                       "export-credentials --format env --profile " +
+                       printable(profile.name()) +
+                       "` prints, or AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN");
+  }
+  if (has_keys) return AwsCredentials{access, secret, profile.setting("aws_session_token"), {}};
+  if (access.empty() && secret.empty()) return std::nullopt;
+  return invalid("bad_credentials", named +
+                                        " has aws_access_key_id or aws_secret_access_key, but "
+                                        "not both; they belong together");
 }
 
 AwsCredentialChain::Found AwsCredentialChain::from_container() const {
@@ -172,7 +197,9 @@ AwsCredentialChain::Found AwsCredentialChain::from_container() const {
   }
   std::string token = environment_("AWS_CONTAINER_AUTHORIZATION_TOKEN").value_or("");
   if (const auto file = environment_("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) {
-    SLUICE_TRY(token, read_text(*file, kMaxFile, "the container's token file"));
+    SLUICE_TRY(token,
+               read_text(*file, kMaxFile,
+                         "the container's token file (AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE)"));
     token = trim(token.substr(0, token.find_first_of("\r\n")));
   }
   if (!token.empty()) request.headers.emplace_back("Authorization", token);
@@ -182,7 +209,7 @@ AwsCredentialChain::Found AwsCredentialChain::from_container() const {
 
 // Most machines have no such address: what does not answer at once is not there.
 AwsCredentialChain::Found AwsCredentialChain::from_machine() const {
-  if (environment_("AWS_EC2_METADATA_DISABLED").value_or("") == "true") return std::nullopt;
+  if (machine_is_off(environment_)) return std::nullopt;
   const auto base =
       environment_("AWS_EC2_METADATA_SERVICE_ENDPOINT").value_or("http://169.254.169.254");
   auto request = quick(base + "/latest/api/token");
@@ -201,12 +228,26 @@ AwsCredentialChain::Found AwsCredentialChain::from_machine() const {
 
 AwsCredentialChain::Found AwsCredentialChain::look() const {
   using Step = Found (AwsCredentialChain::*)() const;
-  for (const Step step : {&AwsCredentialChain::from_environment, &AwsCredentialChain::from_files,
-                          &AwsCredentialChain::from_container, &AwsCredentialChain::from_machine}) {
+  for (const Step step :
+       {&AwsCredentialChain::from_environment, &AwsCredentialChain::from_variables_of_web_identity,
+        &AwsCredentialChain::from_files, &AwsCredentialChain::from_container,
+        &AwsCredentialChain::from_machine}) {
     SLUICE_TRY(auto found, (this->*step)());
     if (found) return found;
   }
   return std::nullopt;
+}
+
+std::string AwsCredentialChain::nothing_found() const {
+  std::vector<std::string> places = {
+      "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE",
+      "the profile '" + printable(profile_.name()) + "' of AWS's credentials and config files",
+      "the container's variables"};
+  if (!machine_is_off(environment_)) places.emplace_back("the machine's metadata service");
+  return "the request was not signed, because no credentials were found in " + join_and(places) +
+         (machine_is_off(environment_)
+              ? "; the machine's were not asked for (AWS_EC2_METADATA_DISABLED)"
+              : "");
 }
 
 }  // namespace sluice::sources

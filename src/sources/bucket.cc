@@ -1,6 +1,7 @@
 #include "sources/bucket_store.h"
 
 #include "base/text.h"
+#include "sources/bucket_errors.h"
 #include "sources/listing_xml.h"
 #include "sources/object_digest.h"
 #include "sources/retry.h"
@@ -36,7 +37,12 @@ Result<clients::HttpRequest> Bucket::prepare(const Ask& ask, const BucketAddress
   if (!ask.query.empty()) request.url += "?" + canonical_query(ask.query);
   request.headers = ask.headers;
   SLUICE_CHECK(authorize_(to_sign, request.headers));
+  signed_ = clients::find_header(request.headers, "Authorization") != nullptr;
   return request;
+}
+
+Result<void> Bucket::check(const clients::HttpAnswer& answer) const {
+  return check_bucket(answer, title_, signed_ ? std::string_view() : not_signed_);
 }
 
 // S3 says so where a bucket is in another region than the request was signed for. Of threads that
@@ -44,48 +50,59 @@ Result<clients::HttpRequest> Bucket::prepare(const Ask& ask, const BucketAddress
 // ask.
 bool Bucket::is_elsewhere(const clients::HttpAnswer& answer,
                           const std::shared_ptr<const BucketAddress>& asked) {
-  const auto* region = clients::find_header(answer.headers, "x-amz-bucket-region");
-  if (answer.status < 300 || answer.status >= 500 || region == nullptr || !on_region_) return false;
+  if (answer.status < 300 || answer.status >= 500 || !on_region_) return false;
+  // Some say it in the text alone (Garage, Ceph).
+  const auto* header = clients::find_header(answer.headers, "x-amz-bucket-region");
+  const auto region = header != nullptr ? *header : error_region(answer.body);
+  if (region.empty()) return false;
   const std::lock_guard lock(mutex_);
   if (address_ != asked) return true;
-  auto other = on_region_(*region);
+  auto other = on_region_(region);
   if (!other) return false;
   // A new one also where it says the same: the region that is signed for is another by now.
   address_ = std::make_shared<const BucketAddress>(*std::move(other));
   return true;
 }
 
-Result<ListingPage> Bucket::page(const std::string& prefix, const std::string& token,
+Result<ListingPage> Bucket::page(const std::string& prefix, Depth depth, const std::string& token,
                                  const std::atomic<bool>& stop) {
   Ask ask{"GET", "", {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", prefix}}, {}, ""};
+  if (depth == Depth::kFolder) ask.query.emplace_back("delimiter", "/");
   if (!token.empty()) ask.query.emplace_back("continuation-token", token);
   SLUICE_TRY(const auto answer, send(ask, [&](clients::HttpRequest& request) {
                request.timeout = kListTimeout;
                request.stop = &stop;
              }));
   if (answer.status == 404) return not_found("no_such_path", title_ + " does not exist");
-  SLUICE_CHECK(check_status(answer, title_));
+  SLUICE_CHECK(check(answer));
   auto read = read_listing(answer.body);
   if (!read) return Failure(named(std::move(read).error(), title_));
   return read;
 }
 
-Result<std::vector<Object>> Bucket::list_below(const std::string& prefix,
-                                               const std::atomic<bool>& stop) {
+Result<std::vector<Object>> Bucket::list_pages(const std::string& prefix, Depth depth,
+                                               const std::atomic<bool>& stop, std::size_t most) {
   std::vector<Object> out;
   std::string token;
+  std::size_t seen = 0;
   const auto wanted = prefix_ + prefix;
+  // Not every store heeds a delimiter.
+  const auto is_wanted = [&](const std::string& key) {
+    return key.starts_with(wanted) &&
+           (depth == Depth::kAll || key.find('/', wanted.size()) == std::string::npos);
+  };
   do {
-    SLUICE_TRY(auto found, with_retries(stop, [&] { return page(wanted, token, stop); }));
+    SLUICE_TRY(auto found, with_retries(stop, [&] { return page(wanted, depth, token, stop); }));
+    seen += found.objects.size();
     for (auto& object : found.objects) {
       // A key that ends with a slash is what some tools make for a directory.
-      if (!object.key.starts_with(wanted) || object.key.ends_with('/')) continue;
+      if (!is_wanted(object.key) || object.key.ends_with('/')) continue;
       object.key.erase(0, prefix_.size());
       out.push_back(std::move(object));
     }
-    if (out.size() > kMaxObjects) {
+    if (seen > most) {
       return fail(Code::kResourceExhausted, "too_many",
-                  title_ + " has more than " + std::to_string(kMaxObjects) +
+                  title_ + " has more than " + std::to_string(most) +
                       " objects below this prefix; name one that holds fewer");
     }
     if (!found.next.empty() && found.next == token) {
@@ -96,14 +113,24 @@ Result<std::vector<Object>> Bucket::list_below(const std::string& prefix,
   return out;
 }
 
+Result<std::vector<Object>> Bucket::list(const std::atomic<bool>& stop) {
+  return file_.empty() ? list_below("", stop) : list_for_file(stop);
+}
+
+Result<std::vector<Object>> Bucket::list_below(const std::string& prefix,
+                                               const std::atomic<bool>& stop) {
+  return list_pages(prefix, Depth::kAll, stop);
+}
+
 Result<Fetched> Bucket::fetch(const Object& object, Range range, const ByteSink& sink,
                               const std::atomic<bool>& stop) {
   SLUICE_TRY(
       auto request,
       prepare({"GET", prefix_ + object.key, {}, range_headers(object, range), ""}, *address()));
   request.stop = &stop;
-  SLUICE_TRY(const auto answer,
-             fetch_range(client_, std::move(request), object, range, title_, sink));
+  const StatusCheck status = [this](const clients::HttpAnswer& answer) { return check(answer); };
+  SLUICE_TRY(const auto answer, fetch_range(client_, std::move(request), object, range, title_,
+                                            sink, nullptr, status));
   return Fetched{etag_counts(answer.headers)};
 }
 
@@ -163,6 +190,7 @@ Result<BucketPath> split_bucket(std::string_view text, std::string_view scheme) 
 Located locate(BucketAccess access, const Layout& layout) {
   auto split = split_file(access.path.path, layout);
   access.place.prefix = split.root.empty() ? "" : split.root + "/";
+  access.place.file = split.file;
   auto identity = access.identity + access.place.prefix;
   auto store = make_bucket(std::move(access.place), std::move(access.authorize),
                            std::move(access.on_region));

@@ -25,9 +25,12 @@ struct BucketAddress {
 };
 
 struct BucketPlace {
-  std::string title;      // "the S3 bucket"
-  BucketAddress address;  // until an answer says that the bucket is elsewhere
-  std::string prefix;     // of the keys; empty, or with a slash at its end
+  std::string title;         // "the S3 bucket"
+  BucketAddress address;     // until an answer says that the bucket is elsewhere
+  std::string prefix;        // of the keys; empty, or with a slash at its end
+  std::string not_signed{};  // why a request has no signature, for where it is refused then
+  // Only this file below the prefix is wanted, and what may belong to it: nothing else is listed.
+  std::string file{};
 };
 
 // Adds what lets a request in. Errors: where no credentials can be had.

@@ -3,6 +3,7 @@
 // Thread-safety: that of WritableStore.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,14 +19,14 @@ class Bucket final : public WritableStore {
   Bucket(BucketPlace place, Authorize authorize, OnRegion on_region)
       : title_(std::move(place.title)),
         prefix_(std::move(place.prefix)),
+        not_signed_(std::move(place.not_signed)),
+        file_(std::move(place.file)),
         authorize_(std::move(authorize)),
         on_region_(std::move(on_region)),
         address_(std::make_shared<const BucketAddress>(std::move(place.address))) {}
 
   std::string_view name() const override { return title_; }
-  Result<std::vector<Object>> list(const std::atomic<bool>& stop) override {
-    return list_below("", stop);
-  }
+  Result<std::vector<Object>> list(const std::atomic<bool>& stop) override;
   Result<std::vector<Object>> list_below(const std::string& prefix,
                                          const std::atomic<bool>& stop) override;
   Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
@@ -62,19 +63,32 @@ class Bucket final : public WritableStore {
   Result<clients::HttpAnswer> send(const Ask& ask, More more);
   std::uint64_t part_size(const Object& object, const std::atomic<bool>& stop) const;
   Result<Stored> send_payload(Ask ask, const Payload& payload, const std::atomic<bool>& stop);
-  Result<ListingPage> page(const std::string& prefix, const std::string& token,
+  // A folder's own files, or with all that is in folders below it.
+  enum class Depth { kFolder, kAll };
+  Result<ListingPage> page(const std::string& prefix, Depth depth, const std::string& token,
                            const std::atomic<bool>& stop);
+  Result<std::vector<Object>> list_pages(const std::string& prefix, Depth depth,
+                                         const std::atomic<bool>& stop,
+                                         std::size_t most = kMaxObjects);
+  Result<std::vector<Object>> list_for_file(const std::atomic<bool>& stop);
+  Result<std::vector<Object>> look_for_file(const Error& refused, const std::atomic<bool>& stop);
+  // With what the store's own word means.
+  Result<void> check(const clients::HttpAnswer& answer) const;
   // Whether there is another address by now than the one that was asked.
   bool is_elsewhere(const clients::HttpAnswer& answer,
                     const std::shared_ptr<const BucketAddress>& asked);
 
   const std::string title_;
   const std::string prefix_;
+  const std::string not_signed_;
+  const std::string file_;
   const Authorize authorize_;
   const OnRegion on_region_;
   const clients::HttpClient client_;
+  mutable std::atomic<bool> signed_{true};  // the last request
   mutable std::mutex mutex_;
   std::shared_ptr<const BucketAddress> address_;  // never null; guarded by mutex_
+  bool told_ = false;                             // that nothing may be listed; of `list`
 };
 
 // Whether an object's ETag can be a digest of it, by the headers of an answer about it.

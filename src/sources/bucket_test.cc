@@ -1,4 +1,4 @@
-// A bucket that is elsewhere than was thought.
+// A bucket that is elsewhere than was thought, refuses, or is asked for one file.
 
 #include "sources/bucket.h"
 
@@ -16,10 +16,13 @@
 #include <vector>
 
 #include "clients/testing/scripted_http.h"
+#include "sources/bucket_errors.h"
 #include "sources/stores.h"
 
 namespace sluice::sources {
 namespace {
+
+const std::atomic<bool> kNever{false};
 
 using clients::testing::Scripted;
 using clients::testing::ScriptedHttp;
@@ -134,6 +137,160 @@ TEST(Bucket, AllThatAreToldAskAgain) {
   EXPECT_EQ(answered, 2) << "there is nothing of that name";
   EXPECT_EQ(first.requests().size(), 2U);
   EXPECT_EQ(second.requests().size(), 2U);
+}
+
+// Garage and others say it in the text alone.
+TEST(Bucket, TheTextOfARefusalSaysTheRegion) {
+  const ScriptedHttp first({{400,
+                             "<Error><Code>AuthorizationHeaderMalformed</Code><Message>m</Message>"
+                             "<Region>garage</Region></Error>"}});
+  const ScriptedHttp second({{200, kListing}});
+  std::string told;
+  const auto bucket = make_bucket({"the bucket", at(first), ""}, anybody,
+                                  [&](const std::string& region) -> std::optional<BucketAddress> {
+                                    told = region;
+                                    return at(second);
+                                  });
+  const auto listed = bucket->list(kNever);
+  ASSERT_TRUE(listed) << listed.error().message;
+  EXPECT_EQ(told, "garage");
+}
+
+TEST(Bucket, ARefusalIsTranslatedAndItsTextIsNotRepeated) {
+  struct Row {
+    int status;
+    std::string word;
+    Code code;
+    std::string told;
+  };
+  for (const Row& row : {
+           Row{400, "ExpiredToken", Code::kPermissionDenied, "have expired"},
+           Row{400, "InvalidToken", Code::kPermissionDenied, "session token"},
+           Row{403, "InvalidAccessKeyId", Code::kPermissionDenied, "access key"},
+           Row{403, "SignatureDoesNotMatch", Code::kPermissionDenied, "secret key"},
+           Row{403, "RequestTimeTooSkewed", Code::kPermissionDenied, "clock"},
+           Row{403, "AccessDenied", Code::kPermissionDenied, "s3:ListBucket"},
+           Row{403, "InvalidObjectState", Code::kPermissionDenied, "archive"},
+           Row{404, "NoSuchBucket", Code::kNotFound, "does not exist"},
+           Row{301, "PermanentRedirect", Code::kFailedPrecondition, "AWS_REGION"},
+           Row{400, "AuthorizationHeaderMalformed", Code::kFailedPrecondition, "AWS_REGION"},
+           Row{403, "Strange", Code::kPermissionDenied, "refuses access"},
+           Row{400, "Strange", Code::kFailedPrecondition, "status 400"},
+       }) {
+    const clients::HttpAnswer answer{
+        row.status, {}, "<Error><Code>" + row.word + "</Code><Message>of others</Message></Error>"};
+    const auto checked = check_bucket(answer, "the bucket");
+    ASSERT_FALSE(checked) << row.word;
+    const auto& error = checked.error();
+    EXPECT_EQ(error.code, row.code) << row.word;
+    EXPECT_TRUE(error.message.starts_with("the bucket ")) << error.message;
+    EXPECT_NE(error.message.find(row.told), std::string::npos) << row.word << error.message;
+    EXPECT_EQ(error.message.find("of others"), std::string::npos) << error.message;
+  }
+  EXPECT_TRUE(check_bucket({204, {}, ""}, "the bucket"));
+  const clients::HttpAnswer refusal{403, {}, "<Error><Code>AccessDenied</Code></Error>"};
+  EXPECT_EQ(check_bucket(refusal, "the bucket", "nobody signed").error().message,
+            "the bucket refuses access: nobody signed");
+}
+
+TEST(Bucket, WhoHasNoKeysIsToldSo) {
+  const Scripted refusal{403, "<Error><Code>AccessDenied</Code></Error>"};
+  const ScriptedHttp server({refusal, refusal});
+  const BucketPlace place{"the bucket", at(server), "", "there are no keys"};
+  const auto anonymous = make_bucket(place, anybody)->list(kNever);
+  ASSERT_FALSE(anonymous);
+  EXPECT_NE(anonymous.error().message.find("there are no keys"), std::string::npos);
+  const auto sign = [](const ToSign&, clients::HttpHeaders& headers) -> Result<void> {
+    headers.emplace_back("Authorization", "x");
+    return {};
+  };
+  const auto known = make_bucket(place, sign)->list(kNever);
+  ASSERT_FALSE(known);
+  EXPECT_EQ(known.error().message.find("there are no keys"), std::string::npos);
+}
+
+std::string listing(const std::vector<std::string>& keys) {
+  std::string out = "<ListBucketResult>";
+  for (const auto& key : keys) {
+    out += "<Contents><Key>" + key + "</Key><Size>3</Size></Contents>";
+  }
+  return out + "</ListBucketResult>";
+}
+
+std::string keys_of(const Result<std::vector<Object>>& listed) {
+  if (!listed) return listed.error().message;
+  std::string out;
+  for (const auto& object : *listed) out += object.key + " ";
+  return out;
+}
+
+// The whole bucket may have millions of others.
+TEST(BucketFile, OnlyWhatMayBelongToItIsListed) {
+  const ScriptedHttp server({{200, listing({"p/m/model.yaml", "p/m/v0/model.onnx"})},
+                             {200, listing({"p/m/v1/model.onnx", "p/m/v1/parts/a"})},
+                             {200, listing({"p/a.onnx", "p/b.txt"})},
+                             {200, listing({"p/a.onnx", "p/manifest.sha256"})},
+                             {200, listing({"p/a.onnx", "p/manifest.sha256", "p/w/b"})}});
+  const auto listed = [&](const std::string& prefix, const std::string& file) {
+    return keys_of(
+        make_bucket({"the bucket", at(server), prefix, "", file}, anybody)->list(kNever));
+  };
+  EXPECT_EQ(listed("p/m/", "v1/model.onnx"), "model.yaml v1/model.onnx v1/parts/a ")
+      << "also of a store that does not heed delimiters";
+  EXPECT_EQ(listed("p/", "a.onnx"), "a.onnx b.txt ");
+  EXPECT_EQ(listed("p/", "a.onnx"), "a.onnx manifest.sha256 w/b ") << "the manifest may name it";
+  const auto asked = server.requests();
+  ASSERT_EQ(asked.size(), 5U);
+  EXPECT_NE(asked[0].find("delimiter=%2F"), std::string::npos) << asked[0];
+  EXPECT_NE(asked[1].find("prefix=p%2Fm%2Fv1%2F"), std::string::npos) << asked[1];
+  EXPECT_EQ(asked[1].find("delimiter"), std::string::npos) << asked[1];
+  EXPECT_NE(asked[2].find("delimiter"), std::string::npos) << asked[2];
+  EXPECT_EQ(asked[4].find("delimiter"), std::string::npos) << asked[4];
+}
+
+TEST(BucketFile, WhoMayNotListAsksForEachFile) {
+  const Scripted refusal{403, ""};
+  const std::string digest(64, 'a');
+  const auto manifest = digest + "  model.onnx\n" + digest + "  w.bin\n";
+  const ScriptedHttp server({refusal,         // the listing
+                             {200, "12345"},  // the model; HEAD has no body, but this length
+                             refusal,
+                             refusal,
+                             {200, "model yaml"},
+                             refusal,
+                             {200, manifest},
+                             {200, manifest},  // HEAD and GET
+                             {200, "w"}});
+  const auto listed =
+      make_bucket({"the bucket", at(server), "m/", "", "v1/model.onnx"}, anybody)->list(kNever);
+  EXPECT_EQ(keys_of(listed), "v1/model.onnx model.yaml v1/manifest.sha256 v1/w.bin ");
+  EXPECT_EQ(listed->at(0).size, 5U);
+}
+
+TEST(BucketFile, WhoMayNotReadItEitherIsToldWhatListingNeeds) {
+  const ScriptedHttp server({{403, "<Error><Code>AccessDenied</Code></Error>"}, {403, ""}});
+  const auto listed =
+      make_bucket({"the bucket", at(server), "", "", "a.onnx"}, anybody)->list(kNever);
+  EXPECT_NE(keys_of(listed).find("s3:ListBucket"), std::string::npos) << keys_of(listed);
+}
+
+TEST(S3, NamesThatNoHostHasAreInThePath) {
+  struct Row {
+    std::string url;
+    std::string region;
+    std::string host;
+    std::string path;
+  };
+  for (const Row& row :
+       {Row{"s3://b/x", "cn-north-1", "b.s3.cn-north-1.amazonaws.com.cn", ""},
+        Row{"s3://My_Bucket", "us-east-1", "s3.us-east-1.amazonaws.com", "/My_Bucket"},
+        Row{"s3://a.b", "us-east-1", "s3.us-east-1.amazonaws.com", "/a.b"},
+        Row{"s3://-b", "us-east-1", "s3.us-east-1.amazonaws.com", "/-b"}}) {
+    const auto access = access_s3(row.url, environment({{"AWS_REGION", row.region}}));
+    ASSERT_TRUE(access) << row.url;
+    EXPECT_EQ(access->place.address.host, row.host);
+    EXPECT_EQ(access->place.address.path, row.path);
+  }
 }
 
 TEST(S3, ARegionBecomesAHostAndNothingElseDoes) {

@@ -16,7 +16,7 @@ constexpr std::chrono::minutes kPutTogether{15};
 
 void answer_soon(clients::HttpRequest& request) { request.timeout = kAnswerTimeout; }
 
-// Some of what S3 tells with status 400 is the network's doing.
+// Some of what S3 tells with status 400 is the network's doing; nothing for other answers.
 Result<void> check_written(const clients::HttpAnswer& answer, std::string_view what) {
   const auto word = answer.status == 400 ? error_word(answer.body) : std::string();
   if (word == "BadDigest" || word == "XAmzContentSHA256Mismatch" || word == "IncompleteBody") {
@@ -26,7 +26,7 @@ Result<void> check_written(const clients::HttpAnswer& answer, std::string_view w
   if (answer.status == 404) {
     return not_found("no_such_object", std::string(what) + " does not exist");
   }
-  return check_status(answer, what);
+  return {};
 }
 
 }  // namespace
@@ -40,7 +40,7 @@ std::string quoted_etag(const clients::HttpHeaders& headers) {
 Result<std::optional<Object>> Bucket::look(const std::string& key) {
   SLUICE_TRY(const auto answer, send({"HEAD", prefix_ + key, {}, {}, ""}, answer_soon));
   if (answer.status == 404) return std::optional<Object>();
-  SLUICE_CHECK(check_status(answer, title_));
+  SLUICE_CHECK(check(answer));
   const auto* length = clients::find_header(answer.headers, "Content-Length");
   const auto size = length == nullptr ? std::nullopt : parse_uint(*length);
   if (!size) return unavailable("not_a_store", title_ + " does not say an object's size");
@@ -61,6 +61,7 @@ Result<Stored> Bucket::send_payload(Ask ask, const Payload& payload,
                request.stop = &stop;
              }));
   SLUICE_CHECK(check_written(answer, title_));
+  SLUICE_CHECK(check(answer));
   return Stored{quoted_etag(answer.headers), etag_counts(answer.headers)};
 }
 
@@ -72,13 +73,14 @@ Result<Stored> Bucket::put(const std::string& key, const Payload& payload,
 Result<void> Bucket::remove(const std::string& key) {
   SLUICE_TRY(const auto answer, send({"DELETE", prefix_ + key, {}, {}, ""}, answer_soon));
   if (answer.status == 404) return {};
-  return check_status(answer, title_);
+  return check(answer);
 }
 
 Result<std::string> Bucket::begin_parts(const std::string& key) {
   SLUICE_TRY(const auto answer,
              send({"POST", prefix_ + key, {{"uploads", ""}}, {}, ""}, answer_soon));
   SLUICE_CHECK(check_written(answer, title_));
+  SLUICE_CHECK(check(answer));
   auto read = read_upload_id(answer.body);
   if (!read) return Failure(named(std::move(read).error(), title_));
   return read;
@@ -108,6 +110,7 @@ Result<Stored> Bucket::end_parts(const std::string& key, const std::string& uplo
                request.stall_rate = 0;
              }));
   SLUICE_CHECK(check_written(answer, title_));
+  SLUICE_CHECK(check(answer));
   auto etag = read_completion(answer.body);
   if (!etag) return Failure(named(std::move(etag).error(), title_));
   return Stored{*std::move(etag), etag_counts(answer.headers)};
@@ -118,7 +121,7 @@ Result<void> Bucket::drop_parts(const std::string& key, const std::string& uploa
              send({"DELETE", prefix_ + key, {{"uploadId", upload}}, {}, ""}, answer_soon));
   // It may have ended by itself meanwhile.
   if (answer.status == 404) return {};
-  return check_status(answer, title_);
+  return check(answer);
 }
 
 }  // namespace sluice::sources

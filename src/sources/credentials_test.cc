@@ -1,8 +1,10 @@
-// Temporary credentials of machines whose metadata service comes and goes.
+// Credentials of the clouds' own kinds: temporary ones of machines whose metadata service comes and
+// goes, web identities, profiles.
 
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -12,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "base/time_text.h"
 #include "clients/testing/scripted_http.h"
 #include "sources/aws_credentials.h"
@@ -43,6 +46,41 @@ Environment amazon(const ScriptedHttp& server) {
 Environment google(const ScriptedHttp& server) {
   return machine("GCE_METADATA_HOST", server.authority());
 }
+
+// Of one that has no metadata service.
+Environment environment(std::map<std::string, std::string> values) {
+  values.insert({{"HOME", "/nonexistent"}, {"AWS_EC2_METADATA_DISABLED", "True"}});
+  return [values = std::move(values)](const char* name) -> std::optional<std::string> {
+    const auto found = values.find(name);
+    return found == values.end() ? std::nullopt : std::optional(found->second);
+  };
+}
+
+// "none" where there are credentials.
+std::string refusal(const std::map<std::string, std::string>& values) {
+  AwsCredentialChain chain(environment(values));
+  const auto found = chain.get();
+  if (!found) return found.error().message;
+  return *found ? "none" : "anonymous";
+}
+
+class TempFile {
+ public:
+  explicit TempFile(const std::string& text) {
+    std::string path = (std::filesystem::temp_directory_path() / "sluice-aws-XXXXXX").string();
+    const Fd made(::mkstemp(path.data()));
+    path_ = path;
+    write(text);
+  }
+  ~TempFile() { std::filesystem::remove(path_); }
+  void write(const std::string& text) const {
+    std::ofstream(path_, std::ios::binary | std::ios::trunc) << text;
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
 
 // To the three questions for Amazon's: a token, the role, the role's credentials.
 std::vector<Scripted> credentials(const std::string& key, std::chrono::seconds left) {
@@ -81,7 +119,8 @@ TEST(AwsCredentials, GoOnWhileTheyAreValid) {
     ASSERT_TRUE(found && *found) << request;
     EXPECT_EQ((*found)->access_key, "id");
   }
-  EXPECT_EQ(server.requests().size(), 4U) << "a service that is down is not asked by each request";
+  EXPECT_EQ(server.requests().size(), 3U) << "what is valid for so short a time is not asked for "
+                                             "again by each request";
 }
 
 TEST(AwsCredentials, OnceExpiredNobodyIsAnonymous) {
@@ -111,6 +150,143 @@ TEST(AwsCredentials, AMachineThatNeverHadAnyIsAnonymous) {
   EXPECT_EQ(server.requests().size(), 1U);
 }
 
+struct Pass {
+  std::optional<std::chrono::nanoseconds> valid;
+  std::optional<std::chrono::nanoseconds> left() const { return valid; }
+};
+
+TEST(HeldCredentials, AServiceThatIsDownIsNotAskedByEachRequest) {
+  HeldCredentials<Pass> held("expired");
+  using Found = HeldCredentials<Pass>::Found;
+  int looks = 0;
+  const auto up = [&]() -> Found { return ++looks, Pass{std::nullopt}; };
+  const auto down = [&]() -> Found { return ++looks, unavailable("down", "it is down"); };
+  ASSERT_TRUE(held.get(up));
+  ASSERT_TRUE(held.get(up));
+  EXPECT_EQ(looks, 1);
+  held.renew();
+  for (int request = 0; request < 3; ++request) EXPECT_TRUE(held.get(down)) << "it is still valid";
+  EXPECT_EQ(looks, 2);
+  held.renew();
+  ASSERT_TRUE(held.get([&]() -> Found { return ++looks, std::nullopt; }));
+  EXPECT_EQ(looks, 3) << "a file that is being replaced makes nobody anonymous";
+}
+
+TEST(AwsWebIdentity, ARoleByAToken) {
+  const TempFile token("jwt one\n");
+  const ScriptedHttp server(
+      {{200,
+        "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">"
+        "<AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>id</AccessKeyId>"
+        "<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"
+        "<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>"
+        "</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"}});
+  AwsCredentialChain chain(environment({{"AWS_ROLE_ARN", "arn:aws:iam::1:role/x"},
+                                        {"AWS_WEB_IDENTITY_TOKEN_FILE", token.path()},
+                                        {"AWS_ENDPOINT_URL_STS", "http://" + server.authority()}}));
+  for (int request = 0; request < 2; ++request) {
+    const auto found = chain.get();
+    ASSERT_TRUE(found && *found) << found.error().message;
+    EXPECT_EQ((*found)->access_key + (*found)->secret_key + (*found)->session_token, "idst");
+    EXPECT_GT(*(*found)->left(), std::chrono::hours(24 * 365));
+  }
+  const auto asked = server.requests();
+  ASSERT_EQ(asked.size(), 1U);
+  EXPECT_TRUE(asked[0].starts_with("POST / HTTP")) << asked[0];
+  EXPECT_TRUE(asked[0].ends_with(
+      "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2F"
+      "x&RoleSessionName=sluice&WebIdentityToken=jwt%20one"))
+      << asked[0];
+  EXPECT_EQ(asked[0].find("Authorization"), std::string::npos);
+}
+
+// Never another identity than the one that is named: not the node's, and not none.
+TEST(AwsWebIdentity, WhatIsNamedAndCannotBeHadIsAnError) {
+  const TempFile token("jwt");
+  const ScriptedHttp server({{400,
+                              "<ErrorResponse><Error><Code>ExpiredTokenException</Code><Message>"
+                              "of others</Message></Error></ErrorResponse>"},
+                             {503, ""}});
+  std::map<std::string, std::string> values = {
+      {"AWS_WEB_IDENTITY_TOKEN_FILE", token.path()},
+      {"AWS_ENDPOINT_URL_STS", "http://" + server.authority()}};
+  EXPECT_NE(refusal(values).find("AWS_ROLE_ARN"), std::string::npos) << "it is missing";
+  values["AWS_ROLE_ARN"] = "arn:aws:iam::1:role/x";
+  const auto expired = refusal(values);
+  EXPECT_NE(expired.find("has expired"), std::string::npos) << expired;
+  EXPECT_EQ(expired.find("of others"), std::string::npos) << expired;
+  EXPECT_NE(refusal(values).find("503"), std::string::npos) << "it may pass";
+  values["AWS_WEB_IDENTITY_TOKEN_FILE"] = token.path() + ".none";
+  const auto gone = refusal(values);
+  EXPECT_NE(gone.find("AWS_WEB_IDENTITY_TOKEN_FILE"), std::string::npos) << gone;
+  EXPECT_EQ(gone.find(token.path()), std::string::npos) << "no path is told";
+}
+
+TEST(AwsProfile, WhatItSaysAndCannotBeHadIsAnError) {
+  const std::string keys = "aws_access_key_id=id\naws_secret_access_key=s\n";
+  struct Row {
+    std::string text;
+    std::string told;  // empty: it has keys
+  };
+  for (const Row& row :
+       {Row{"[default]\n" + keys, ""},
+        Row{"\xef\xbb\xbf[default]\nAWS_ACCESS_KEY_ID=id\nAws_Secret_Access_Key=s\n", ""},
+        Row{"[default]\n" + keys + "sso_session=a\n", ""},
+        Row{"[default]\naws_access_key_id=id\n", "belong together"},
+        Row{"[default]\naws_secret_access_key=s\n", "belong together"},
+        Row{"[default]\n" + keys + "role_arn=arn\n", "has role_arn"},
+        Row{"[default]\nsso_session=a\n", "has sso_session"},
+        Row{"[default]\ncredential_process=/bin/x\n", "has credential_process"}}) {
+    const TempFile file(row.text);
+    const auto told = refusal({{"AWS_SHARED_CREDENTIALS_FILE", file.path()}});
+    const std::string expected = row.told.empty() ? "none" : row.told;
+    EXPECT_NE(told.find(expected), std::string::npos) << row.text << told;
+  }
+  const auto missing = refusal({{"AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/keys"}});
+  EXPECT_NE(missing.find("AWS_SHARED_CREDENTIALS_FILE"), std::string::npos) << missing;
+  EXPECT_EQ(missing.find("nonexistent"), std::string::npos) << missing;
+  const TempFile other("[other]\n" + keys);
+  EXPECT_NE(
+      refusal({{"AWS_SHARED_CREDENTIALS_FILE", other.path()}, {"AWS_DEFAULT_PROFILE", "mine"}})
+          .find("'mine'"),
+      std::string::npos);
+}
+
+TEST(AwsProfile, FilesAreReadAnewWhenTheyAreWritten) {
+  const TempFile file("[default]\naws_access_key_id=old\naws_secret_access_key=s\n");
+  AwsCredentialChain chain(environment({{"AWS_SHARED_CREDENTIALS_FILE", file.path()}}));
+  ASSERT_EQ((*chain.get())->access_key, "old");
+  file.write("[default]\naws_access_key_id=newer\naws_secret_access_key=s\n");
+  EXPECT_EQ((*chain.get())->access_key, "newer");
+  file.write("");
+  const auto found = chain.get();
+  ASSERT_TRUE(found && *found);
+  EXPECT_EQ((*found)->access_key, "newer") << "who had some is not anonymous afterwards";
+}
+
+TEST(AwsCredentials, WhereNothingIsFoundItIsSaidWhereItWasLooked) {
+  const auto text = AwsCredentialChain(environment({})).nothing_found();
+  for (const char* word :
+       {"not signed", "AWS_ACCESS_KEY_ID", "'default'", "EC2_METADATA_DISABLED"}) {
+    EXPECT_NE(text.find(word), std::string::npos) << word << ": " << text;
+  }
+}
+
+// It would get the token that a container's are asked for with.
+TEST(AwsCredentials, NoProxyIsAskedForThem) {
+  const ScriptedHttp proxy({{200, "{}"}});
+  ::setenv("http_proxy", ("http://" + proxy.authority()).c_str(), 1);
+  const auto told = refusal({{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x"}});
+  ::unsetenv("http_proxy");
+  EXPECT_NE(told.find("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), std::string::npos) << told;
+  EXPECT_TRUE(proxy.requests().empty());
+}
+
+TEST(AwsCredentials, HostsOfRegions) {
+  EXPECT_EQ(amazon_host("sts", "eu-west-1"), "sts.eu-west-1.amazonaws.com");
+  EXPECT_EQ(amazon_host("s3", "cn-north-1"), "s3.cn-north-1.amazonaws.com.cn");
+}
+
 TEST(GoogleToken, GoesOnWhileItIsValid) {
   const ScriptedHttp server(
       {{200, R"({"access_token":"t","expires_in":200})"}, kDown, kDown, kDown, kDown});
@@ -120,7 +296,7 @@ TEST(GoogleToken, GoesOnWhileItIsValid) {
     ASSERT_TRUE(found && *found) << request;
     EXPECT_EQ(**found, "t");
   }
-  EXPECT_EQ(server.requests().size(), 4U) << "a server that is down is not asked by each request";
+  EXPECT_EQ(server.requests().size(), 1U);
 }
 
 TEST(GoogleToken, OnceExpiredNobodyIsAnonymous) {

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/name_list.h"
 #include "base/priority.h"
 #include "base/text.h"
 #include "sources/object_tree.h"
@@ -35,6 +36,26 @@ Failure disk_failure(int error) {
                      std::string("the cache cannot be written: ") + std::strerror(error));
 }
 
+// What cannot be a file on a disk cannot be a part of a model either: on a disk it would not be
+// there.
+DownloadPlan without_unsafe(DownloadPlan plan) {
+  std::vector<std::string> unsafe;
+  std::erase_if(plan.objects, [&](const Object& object) {
+    if (is_safe_key(object.key)) return false;
+    unsafe.push_back(object.key);
+    return true;
+  });
+  if (unsafe.empty()) return plan;
+  log::warn(plan.title + ": left out " + name_list(unsafe) +
+            ", which cannot be the names of files: between slashes there must be 1 to 255 bytes, "
+            "and neither '.' nor '..'");
+  return plan;
+}
+
+std::string file_of(const Object& object) {
+  return "'" + printable(object.key.substr(object.key.rfind('/') + 1)) + "'";
+}
+
 ObjectDigest::Verdict check_against(const Checksum& checksum, std::span<const std::byte> bytes) {
   ObjectDigest digest(checksum);
   digest.arrived(bytes);
@@ -44,11 +65,10 @@ ObjectDigest::Verdict check_against(const Checksum& checksum, std::span<const st
 }  // namespace
 
 Download::Download(ObjectStore& store, DownloadPlan plan, std::function<bool()> wanted)
-    : store_(store), plan_(std::move(plan)), wanted_(std::move(wanted)) {}
+    : store_(store), plan_(without_unsafe(std::move(plan))), wanted_(std::move(wanted)) {}
 
 Result<void> Download::open_files() {
   for (const auto& object : plan_.objects) {
-    if (!is_safe_key(object.key)) return invalid("unsafe_path", "a file's name is not safe");
     const auto path = plan_.directory / object.key;
     std::error_code error;
     fs::create_directories(path.parent_path(), error);
@@ -254,16 +274,69 @@ Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece)
     if (!asks) details = store_.details(object, stop_);
     if (details.checksum) verdict = check_against(*details.checksum, file.bytes());
   }
-  const auto name = printable(object.key.substr(object.key.rfind('/') + 1));
-  if (!verdict.right) {
-    return unavailable("damaged", "'" + name +
-                                      "' is not what its digest says: it was damaged on "
-                                      "the way, or in the store");
-  }
-  if (!verdict.checked) {
-    unchecked_.push_back(name);
-  }
+  SLUICE_CHECK(judge(object, verdict, file.bytes()));
   return Downloaded{object.key, object.size, verdict.record};
+}
+
+Result<void> Download::judge(const Object& object, const ObjectDigest::Verdict& verdict,
+                             std::span<const std::byte> bytes) {
+  const auto name = file_of(object);
+  if (!verdict.right && !object.sha256.empty()) {
+    return unavailable("damaged", "the SHA-256 of " + name + " is " +
+                                      verdict.record.substr(verdict.record.find(':') + 1) +
+                                      ", but " + std::string(store_.digests_are_in()) + " says " +
+                                      object.sha256 +
+                                      ": that is of another file, or this one was damaged");
+  }
+  if (!verdict.right) {
+    return unavailable("damaged", name +
+                                      " is not what the store's digest of it says: it was damaged "
+                                      "on the way, or in the store");
+  }
+  if (verdict.checked) return {};
+  all_checked_ = false;
+  if (!verdict.strange_parts) {
+    unchecked_.push_back(printable(object.key.substr(object.key.rfind('/') + 1)));
+    return {};
+  }
+  SLUICE_TRY(const bool same, comes_the_same_again(object, bytes));
+  if (!same) {
+    return unavailable("damaged", name +
+                                      " was not the same when it was fetched once more: it was "
+                                      "damaged on the way");
+  }
+  log::warn(plan_.title + ": the ETag of " + name +
+            " fits none of the usual sizes of parts: it was uploaded in parts of another size, or "
+            "was damaged in the store. It was fetched twice, and was the same. A manifest.sha256 "
+            "beside it tells");
+  return {};
+}
+
+// What was damaged on the way would hardly be so twice in the same manner.
+Result<bool> Download::comes_the_same_again(const Object& object,
+                                            std::span<const std::byte> bytes) {
+  for (std::uint64_t at = 0; at < object.size;) {
+    if (!wanted_()) return fail(Code::kCancelled, "stopped", "nobody wants it any more");
+    const Range range{at,
+                      store_.has_ranges() ? std::min(plan_.piece, object.size - at) : object.size};
+    bool same = true;
+    auto fetched = with_retries(stop_, [&]() -> Result<Fetched> {
+      auto expected = bytes.subspan(range.offset, range.length);
+      same = true;
+      const auto compare = [&](std::span<const std::byte> piece) {
+        same = same && piece.size() <= expected.size() &&
+               std::memcmp(piece.data(), expected.data(), piece.size()) == 0;
+        expected = expected.subspan(std::min(piece.size(), expected.size()));
+        return same;
+      };
+      auto result = store_.fetch(object, range, compare, stop_);
+      return same ? result : Result<Fetched>(Fetched{});  // it was broken off here
+    });
+    if (!fetched) return Failure(std::move(fetched).error());
+    if (!same) return false;
+    at += range.length;
+  }
+  return true;
 }
 
 Result<std::vector<Downloaded>> Download::check() {
@@ -298,7 +371,7 @@ Result<std::vector<Downloaded>> Download::run() {
   threads.clear();
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_);
   if (out) {
-    log::info(plan_.title + ": downloaded" + (unchecked_.empty() ? " and checked" : "") + ", " +
+    log::info(plan_.title + ": downloaded" + (all_checked_ ? " and checked" : "") + ", " +
               human_bytes(total_) + " in " + std::to_string(took.count()) + " ms");
   }
   return out;

@@ -80,6 +80,9 @@ class Download {
   Result<std::vector<Downloaded>> check();
   void tell_unchecked() const;
   Result<Downloaded> check_object(std::size_t index, std::size_t& piece);
+  Result<void> judge(const Object& object, const ObjectDigest::Verdict& verdict,
+                     std::span<const std::byte> bytes);
+  Result<bool> comes_the_same_again(const Object& object, std::span<const std::byte> bytes);
   Result<void> digest_piece(std::size_t index, const FileBytes& file, ObjectDigest& digest);
 
   ObjectStore& store_;
@@ -98,6 +101,7 @@ class Download {
 
   // Of the calling thread.
   std::uint64_t total_ = 0;
+  bool all_checked_ = true;
   std::vector<std::string> unchecked_;  // names, for people
   std::chrono::steady_clock::time_point began_;
   std::chrono::steady_clock::time_point told_;

@@ -5,6 +5,7 @@
 // Thread-safety: any number of threads; one of them asks, and the others wait for it.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <mutex>
 #include <optional>
@@ -35,6 +36,14 @@ class HeldCredentials {
     return held_;
   }
 
+  // They may be others by now (a file was written): the next `get` asks. Where that finds none,
+  // those that are held and valid stay.
+  void renew() {
+    const std::lock_guard lock(mutex_);
+    renewed_ = true;
+    ask_after_ = {};
+  }
+
  private:
   using Clock = std::chrono::steady_clock;
 
@@ -48,6 +57,7 @@ class HeldCredentials {
   static constexpr std::chrono::seconds kAskNext{1};
 
   bool is_fresh() const {
+    if (renewed_) return false;
     if (!held_) return known_ && Clock::now() - looked_ < kAskAgain;
     const auto left = held_->left();
     return !left || *left > kBeforeExpiry;
@@ -67,15 +77,21 @@ class HeldCredentials {
       return;
     }
     failure_.reset();
+    renewed_ = false;
     held_ = *std::move(found);
     known_ = true;
     looked_ = now;
+    // Some are given for less than those five minutes: not asked for again by each request.
+    if (held_ && !is_fresh()) {
+      ask_after_ = now + std::clamp<std::chrono::nanoseconds>(*held_->left(), {}, kAskSoon);
+    }
   }
 
   const std::string expired_;
   std::mutex mutex_;
   // All guarded by mutex_.
   bool known_ = false;
+  bool renewed_ = false;
   std::optional<T> held_;
   std::optional<Error> failure_;  // of the last look
   Clock::time_point looked_{};    // successfully

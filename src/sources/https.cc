@@ -28,12 +28,19 @@ clients::HttpRequest request_of(std::string_view method, std::string url) {
   return out;
 }
 
-std::optional<std::string> digest_of(std::string_view text) {
-  text = text.substr(0, 64);
-  const bool hex = text.size() == 64 && std::ranges::all_of(text, [](char c) {
-                     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-                   });
-  return hex ? std::optional<std::string>(text) : std::nullopt;
+// A web server has nobody's keys.
+Error in_web_words(Error error) {
+  if (error.code != Code::kPermissionDenied) return error;
+  error.message = std::string(kTitle) +
+                  " refuses access: what is asked for is not public, or a signed link has expired; "
+                  "Sluice has no credentials for web servers";
+  return error;
+}
+
+Result<void> check_web(const clients::HttpAnswer& answer) {
+  auto checked = check_status(answer, kTitle);
+  if (!checked) return Failure(in_web_words(std::move(checked).error()));
+  return checked;
 }
 
 // What changes with the content, as far as the server says.
@@ -77,7 +84,8 @@ class WebServer : public ObjectStore {
     if (has_ranges()) request.headers = range_headers(object, range);
     request.stop = &stop;
     const SameObject same = [&](const clients::HttpAnswer& head) { return is_same(object, head); };
-    SLUICE_CHECK(fetch_range(client_, std::move(request), object, range, kTitle, sink, same));
+    SLUICE_CHECK(
+        fetch_range(client_, std::move(request), object, range, kTitle, sink, same, check_web));
     return Fetched{false};  // a web server's ETag is no digest
   }
 
@@ -86,27 +94,21 @@ class WebServer : public ObjectStore {
     return base_ + clients::percent_encode(key, true) + (query_.empty() ? "" : "?" + query_);
   }
 
-  // Size and ETag, by HEAD.
+  // Size and ETag.
   Result<Object> look_at(const std::string& key, const std::atomic<bool>& stop) {
-    auto request = request_of("HEAD", url_of(key));
-    request.timeout = kShort;
-    request.stop = &stop;
-    SLUICE_TRY(const auto answer, with_retries(stop, [&]() -> Result<clients::HttpAnswer> {
-                 auto got = client_.send(request);
-                 if (!got) return Failure(named(std::move(got).error(), kTitle));
-                 SLUICE_CHECK(check_status(*got, kTitle));
-                 return got;
-               }));
-    const auto* length = clients::find_header(answer.headers, "Content-Length");
-    const auto size = length == nullptr ? std::nullopt : parse_uint(*length);
+    SLUICE_TRY(const auto answer, with_retries(stop, [&] { return head_of(key, stop); }));
+    const auto size = size_of(answer);
     const auto* type = clients::find_header(answer.headers, "Content-Type");
-    if (!size || (type != nullptr && type->starts_with("text/html"))) {
+    // A page may be one of the files that a manifest lists.
+    const bool page = type != nullptr && type->starts_with("text/html") && !key.ends_with(".html");
+    if (!size || page) {
       return unavailable("not_a_store", std::string(kTitle) +
                                             " answers with a web page, or does not say how large "
                                             "the file is");
     }
     const auto* ranges = clients::find_header(answer.headers, "Accept-Ranges");
-    ranges_ = ranges != nullptr && ranges->find("bytes") != std::string::npos;
+    ranges_ =
+        answer.status == 206 || (ranges != nullptr && ranges->find("bytes") != std::string::npos);
     return Object{key, *size, tag_of(answer), {}, {}};
   }
 
@@ -120,10 +122,46 @@ class WebServer : public ObjectStore {
     auto answer = with_retries(stop, [&] { return fetch_document(client_, request, kTitle); });
     if (answer) return std::move(answer->body);
     if (answer.error().code == Code::kNotFound) return std::nullopt;
-    return Failure(std::move(answer).error());
+    return Failure(in_web_words(std::move(answer).error()));
   }
 
  private:
+  // The head of an answer, whatever its status.
+  Result<clients::HttpAnswer> ask(std::string_view method, const std::string& key,
+                                  const std::atomic<bool>& stop) {
+    auto request = request_of(method, url_of(key));
+    request.timeout = kShort;
+    request.stop = &stop;
+    if (method == "GET") request.headers.emplace_back("Range", "bytes=0-0");
+    // Who does not know ranges sends all of it.
+    const auto one = [](const clients::HttpAnswer& head, std::span<const std::byte>) {
+      return head.status == 206;
+    };
+    auto answer = client_.send(request, one);
+    if (!answer) return Failure(named(std::move(answer).error(), kTitle));
+    return answer;
+  }
+
+  // By HEAD; where a server wants none, by a GET of one byte: links that are signed for GET refuse
+  // HEAD.
+  Result<clients::HttpAnswer> head_of(const std::string& key, const std::atomic<bool>& stop) {
+    auto answer = ask("HEAD", key, stop);
+    if (!answer) return answer;
+    const int status = answer->status;
+    if (status == 403 || status == 405 || status == 501) answer = ask("GET", key, stop);
+    if (!answer) return answer;
+    // Of a file without a byte there is no range.
+    const bool empty = answer->status == 416 && range_total(*answer) == 0;
+    if (!empty) SLUICE_CHECK(check_web(*answer));
+    return answer;
+  }
+
+  static std::optional<std::uint64_t> size_of(const clients::HttpAnswer& answer) {
+    if (answer.status == 206 || answer.status == 416) return range_total(answer);
+    const auto* length = clients::find_header(answer.headers, "Content-Length");
+    return length == nullptr ? std::nullopt : parse_uint(*length);
+  }
+
   const std::string base_;
   const std::string query_;
   const clients::HttpClient client_;
@@ -136,6 +174,10 @@ class OneFile final : public WebServer {
       : WebServer(std::move(base), std::move(query)),
         file_(std::move(file)),
         sha256_(std::move(sha256)) {}
+
+  std::string_view digests_are_in() const override {
+    return sha256_.empty() ? "the .sha256 file beside it" : "its URL";
+  }
 
   Result<std::vector<Object>> list(const std::atomic<bool>& stop) override {
     SLUICE_TRY(auto object, look_at(file_, stop));
@@ -158,11 +200,13 @@ class OneFile final : public WebServer {
     if (!text && is_absence(text.error())) return std::string();
     if (!text) return Failure(std::move(text).error());
     if (!*text) return std::string();
-    const auto digest = digest_of(trim(**text));
+    const auto digest = digest_beside(**text, file_);
     had_digest_ = digest.has_value();
     if (digest) return *digest;
     return fail(Code::kFailedPrecondition, "bad_manifest",
-                "the .sha256 file beside the model is not of the form that sha256sum writes");
+                "the .sha256 file beside the model is not of the form that sha256sum writes, or "
+                "has no line for '" +
+                    printable(file_) + "'");
   }
 
   // Servers that answer everything with a page have no such file; buckets refuse what is not there
@@ -196,22 +240,48 @@ class WebTree final : public WebServer {
     for (const auto& line : lines) {
       // What has the same digest has the same size: files are asked for once.
       const auto known = seen_.find(line.file + ":" + line.digest);
-      Object object;
       if (known != seen_.end()) {
-        object = known->second;
-      } else {
-        SLUICE_TRY(object, look_at(line.file, stop));
-        object.sha256 = line.digest;
-        object.etag = line.digest;
+        seen.insert(*known);
+        out.push_back(known->second);
+        continue;
       }
-      seen.emplace(line.file + ":" + line.digest, object);
+      SLUICE_TRY(auto object, listed(line, stop));
+      if (object.place != kMissing) seen.emplace(line.file + ":" + line.digest, object);
       out.push_back(std::move(object));
     }
     seen_ = std::move(seen);
     return out;
   }
 
+  Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
+                        const std::atomic<bool>& stop) override {
+    if (object.place != kMissing) return WebServer::fetch(object, range, sink, stop);
+    // Not kNotFound, which would be the store's trouble: it is that of what this file belongs to.
+    return fail(Code::kFailedPrecondition, "unfinished",
+                "'" + printable(object.key) + "' is in manifest.sha256, but " +
+                    std::string(kTitle) + " does not have it: not all of the version is there yet");
+  }
+
  private:
+  // One that is not there, refused or answered with a page (which some servers send for whatever
+  // they do not have) is listed as missing, so that its version fails, and no other.
+  Result<Object> listed(const ManifestLine& line, const std::atomic<bool>& stop) {
+    auto object = look_at(line.file, stop);
+    if (object) {
+      object->sha256 = line.digest;
+      object->etag = line.digest;
+      return object;
+    }
+    const auto& error = object.error();
+    const bool missing = error.code == Code::kNotFound || error.code == Code::kPermissionDenied ||
+                         error.reason == "not_a_store";
+    if (!missing) return object;
+    // A size that makes somebody fetch it.
+    return Object{line.file, 1, std::string(kMissing), line.digest, std::string(kMissing)};
+  }
+
+  static constexpr std::string_view kMissing = "missing";
+
   std::map<std::string, Object> seen_;
 };
 
@@ -230,12 +300,10 @@ Result<Located> open_https(std::string_view text, const Layout& layout, const En
   std::string sha256;
   if (!url.fragment.empty()) {
     const auto digest = url.fragment.starts_with(kDigest)
-                            ? digest_of(std::string_view(url.fragment).substr(kDigest.size()))
+                            ? read_sha256(std::string_view(url.fragment).substr(kDigest.size()))
                             : std::nullopt;
-    if (!digest || url.fragment.size() != kDigest.size() + 64) {
-      return invalid("bad_url",
-                     "after # only sha256= and 64 lower-case hexadecimal digits are "
-                     "expected");
+    if (!digest) {
+      return invalid("bad_url", "after # only sha256= and 64 hexadecimal digits are expected");
     }
     sha256 = *digest;
   }

@@ -11,8 +11,8 @@
 //   risk.ensemble.yaml                model risk, version 1: a pipeline of files beside it
 //
 // Names that begin with a dot are ignored. A version's file is `ensemble.yaml`, else `model.*`,
-// else the only file with an ending that some engine knows. In a flat directory, files other than models
-// that a pipeline of it names are that pipeline's.
+// else the only file with an ending that some engine knows. In a flat directory, files other than
+// models that a pipeline of it names are that pipeline's.
 //
 // Thread-safety: immutable.
 #pragma once

@@ -91,4 +91,10 @@ std::string error_word(std::string_view xml) {
   return document.child("Error").child_value("Code");
 }
 
+std::string error_region(std::string_view xml) {
+  pugi::xml_document document;
+  document.load_buffer(xml.data(), xml.size());
+  return document.child("Error").child_value("Region");
+}
+
 }  // namespace sluice::sources

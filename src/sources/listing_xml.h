@@ -37,5 +37,8 @@ Result<std::string> read_completion(std::string_view xml);
 
 // The word that says what is wrong ("BadDigest"); empty where there is none.
 std::string error_word(std::string_view xml);
+// The region that the bucket is really in, by a refusal to take what was signed for another; empty
+// where it does not say so.
+std::string error_region(std::string_view xml);
 
 }  // namespace sluice::sources

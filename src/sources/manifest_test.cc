@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <string>
 
 namespace sluice::sources {
@@ -60,7 +61,9 @@ TEST(Manifest, OtherFormsAreRefused) {
   EXPECT_TRUE(refused(kA.substr(1) + "g  model.onnx"));
   EXPECT_TRUE(refused(kA + "\t\tmodel.onnx"));
   EXPECT_TRUE(refused("model.onnx  " + kA));
-  EXPECT_TRUE(refused("SHA256 (model.onnx) = " + kA)) << "BSD's form";
+  EXPECT_TRUE(refused("SHA256 (model.onnx) = " + kA.substr(1)));
+  EXPECT_TRUE(refused("SHA256 () = " + kA));
+  EXPECT_TRUE(refused("SHA256 (model.onnx = " + kA));
 }
 
 TEST(Manifest, FilesMayLieInFoldersBelowIt) {
@@ -69,8 +72,38 @@ TEST(Manifest, FilesMayLieInFoldersBelowIt) {
   EXPECT_EQ(read->at(0).file, "weights/w.bin");
 }
 
+TEST(Manifest, AsOtherToolsWriteIt) {
+  std::string upper = kB;
+  for (char& c : upper) c = static_cast<char>(std::toupper(c));
+  const auto read =
+      read_manifest(kA + "  ./model.onnx\n" + upper + "  ././a/b\nSHA256 (c (1).d) = " + kA + "\n" +
+                    kB + "  ./manifest.sha256\n" + kB + "  v1/manifest.sha256\n");
+  ASSERT_TRUE(read) << read.error().message;
+  std::string all;
+  for (const auto& line : *read) all += line.file + "=" + line.digest.substr(0, 2) + " ";
+  EXPECT_EQ(all, "model.onnx=aa a/b=01 c (1).d=aa v1/manifest.sha256=01 ")
+      << "not what it is itself";
+}
+
+TEST(Manifest, BesideOneFile) {
+  const auto found = [](const std::string& text) {
+    return digest_beside(text, "fraud.onnx").value_or("none").substr(0, 4);
+  };
+  EXPECT_EQ(found(kA), "aaaa");
+  EXPECT_EQ(found("\n" + kA + "\r\n"), "aaaa");
+  EXPECT_EQ(found(kA + "  fraud.onnx\n"), "aaaa");
+  EXPECT_EQ(found(kA + "  /srv/models/other.onnx\n"), "aaaa") << "the only one, whatever its name";
+  EXPECT_EQ(found("SHA256 (fraud.onnx) = " + kA + "\n"), "aaaa");
+  EXPECT_EQ(found(kA + "  other.onnx\n" + kB + "  dist/fraud.onnx\n"), "0123") << "its own";
+  EXPECT_EQ(found(kA + "  one.onnx\n" + kB + "  two.onnx\n"), "none");
+  EXPECT_EQ(found(kA + "0"), "none");
+  EXPECT_EQ(found("<html>"), "none");
+  EXPECT_EQ(found(""), "none");
+}
+
 TEST(Manifest, NamesThatLeadOutAreRefused) {
-  for (const std::string name : {"../secret", "a/../../b", "/etc/passwd", "..", "a/", "/"}) {
+  for (const std::string name :
+       {"../secret", "a/../../b", "/etc/passwd", "..", "a/", "/", "./", "./../a"}) {
     EXPECT_TRUE(refused(kA + "  " + name)) << name;
   }
 }

@@ -46,6 +46,18 @@ std::vector<std::uint64_t> likely_sizes(std::uint64_t size, std::uint64_t count)
   return out;
 }
 
+// All whole mebibytes that make so many parts, as many as `bytes` of digests allow. Large objects
+// of few parts have too many.
+std::vector<std::uint64_t> other_sizes(std::uint64_t size, std::uint64_t count,
+                                       std::uint64_t bytes) {
+  std::vector<std::uint64_t> out;
+  const auto least = ((size + count - 1) / count + kMiB - 1) / kMiB * kMiB;
+  for (auto part = least; fits(size, part, count) && bytes >= size; part += kMiB, bytes -= size) {
+    if (std::ranges::find(kPartSizes, part / kMiB) == kPartSizes.end()) out.push_back(part);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::uint64_t parts_of_etag(std::string_view etag) {
@@ -77,6 +89,7 @@ void ObjectDigest::choose(const Object& object, const Details& details) {
     return hold_against(Digest::Kind::kMd5, etag);
   }
   if (const auto count = parts_of_etag(etag); count > 0 && count <= 10'000) {
+    count_ = count;
     exact_ = fits(object.size, details.part_size, count);
     auto sizes = exact_ ? std::vector{details.part_size} : likely_sizes(object.size, count);
     for (const auto size : sizes) parts_.emplace_back(size);
@@ -119,12 +132,15 @@ void ObjectDigest::arrived(std::span<const std::byte> so_far) {
   so_far_ = so_far;
 }
 
-ObjectDigest::Verdict ObjectDigest::finish(bool etag_counts) {
-  const bool known = !wanted_.empty() && (etag_counts || !from_etag_);
-  if (!whole_.empty()) {
-    const auto digest = to_hex(whole_[0].finish());
-    return {!known || digest == wanted_, known, std::string(word_of(kind_)) + ":" + digest};
-  }
+// One more size that nobody thought of while the object came.
+bool ObjectDigest::fits_parts(std::uint64_t part, Verdict& verdict) const {
+  const auto digest = PartsDigest(part).finish(so_far_);
+  if (digest != wanted_) return false;
+  verdict.record = "parts-" + std::to_string(part) + ":" + digest;
+  return true;
+}
+
+ObjectDigest::Verdict ObjectDigest::finish_parts() {
   Verdict out;
   for (auto& parts : parts_) {
     const auto digest = parts.finish(so_far_);
@@ -134,7 +150,28 @@ ObjectDigest::Verdict ObjectDigest::finish(bool etag_counts) {
     }
     if (out.right) break;
   }
+  return out;
+}
+
+ObjectDigest::Verdict ObjectDigest::finish(bool etag_counts) {
+  // About a second of one processor.
+  constexpr std::uint64_t kMostDigests = std::uint64_t{1} << 30;
+  const bool known = !wanted_.empty() && (etag_counts || !from_etag_);
+  if (!whole_.empty()) {
+    const auto digest = to_hex(whole_[0].finish());
+    return {.right = !known || digest == wanted_,
+            .checked = known,
+            .strange_parts = !known && etag_counts && count_ > 0,
+            .record = std::string(word_of(kind_)) + ":" + digest};
+  }
+  auto out = finish_parts();
+  const bool tries = known && !out.right && !exact_;
+  if (tries) {
+    out.right = std::ranges::any_of(other_sizes(so_far_.size(), count_, kMostDigests),
+                                    [&](auto part) { return fits_parts(part, out); });
+  }
   out.checked = known && (out.right || exact_);
+  out.strange_parts = known && !out.checked;
   // A size that nobody knows may be an uncommon one: that proves nothing.
   if (!out.checked) out.right = true;
   return out;

@@ -39,7 +39,10 @@ class ObjectDigest {
   struct Verdict {
     bool right = true;
     bool checked = false;  // against something that the store said
-    std::string record;    // "sha256:…", "parts-SIZE:…" and so on, to be checked again later
+    // Its ETag is of parts whose size nobody knows, and fits none of the usual ones: that of an
+    // object that was uploaded in parts of another size, or of one that was damaged.
+    bool strange_parts = false;
+    std::string record;  // "sha256:…", "parts-SIZE:…" and so on, to be checked again later
   };
   // `etag_counts`: whether the object's ETag is a digest at all. Once, after the last byte.
   Verdict finish(bool etag_counts);
@@ -48,11 +51,14 @@ class ObjectDigest {
   ObjectDigest() = default;
 
   void choose(const Object& object, const Details& details);
+  bool fits_parts(std::uint64_t part, Verdict& verdict) const;
+  Verdict finish_parts();
   void hold_against(Digest::Kind kind, std::string hex);
 
   Digest::Kind kind_ = Digest::Kind::kSha256;  // of `whole_`
   std::string wanted_;                         // hexadecimal; empty: nothing is known
   bool exact_ = false;                         // the size of the parts is known
+  std::uint64_t count_ = 0;                    // of parts, by the ETag
   bool from_etag_ = false;
   std::span<const std::byte> so_far_;
   std::vector<Digest> whole_;       // one, or none for parts

@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "sources/checksum.h"
 #include "sources/layout.h"
+#include "sources/manifest.h"
 
 namespace sluice::sources {
 
@@ -77,6 +78,8 @@ class ObjectStore {
   virtual bool lists_whole_versions() const { return false; }
   // False: only whole objects can be fetched, from their beginning.
   virtual bool has_ranges() const { return true; }
+  // Where the digests in a listing come from, for messages.
+  virtual std::string_view digests_are_in() const { return kManifest; }
 };
 
 // The whole of a small object, in several tries where need be. Errors: those of `fetch`;

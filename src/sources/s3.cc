@@ -24,6 +24,15 @@ bool is_region(const std::string& text) {
   });
 }
 
+// Old buckets may have names that no host has: My_Bucket, a.b.
+bool is_host_label(const std::string& text) {
+  constexpr std::size_t kLongest = 63;
+  return text.size() <= kLongest && text.front() != '-' && text.back() != '-' &&
+         std::ranges::all_of(text, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
+}
+
 // Signs with whatever credentials are valid now, or not at all where there are none.
 class Signer {
  public:
@@ -76,8 +85,8 @@ Result<BucketAddress> address_of(const std::string& bucket, const std::string& e
     out.path = (url.path == "/" ? "" : url.path) + "/" + bucket;
     return out;
   }
-  const auto amazon = "s3." + region + ".amazonaws.com";
-  const bool in_path = bucket.find('.') != std::string::npos;
+  const auto amazon = amazon_host("s3", region);
+  const bool in_path = !is_host_label(bucket);
   out.host = in_path ? amazon : bucket + "." + amazon;
   out.origin = "https://" + out.host;
   if (in_path) out.path = "/" + bucket;
@@ -105,6 +114,7 @@ Result<BucketAccess> access_s3(std::string_view url, const Environment& environm
   out.identity = "s3 " + address.origin + address.path + "/";
   out.place.title = kTitle;
   out.place.address = std::move(address);
+  out.place.not_signed = signer->chain().nothing_found();
   out.path = std::move(path);
   out.authorize = [signer](const ToSign& request, clients::HttpHeaders& headers) {
     return signer->sign(request, headers);

@@ -107,7 +107,7 @@ clients::HttpHeaders range_headers(const Object& object, Range range) {
 Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
                                         clients::HttpRequest request, const Object& object,
                                         Range range, std::string_view what, const ByteSink& sink,
-                                        const SameObject& same) {
+                                        const SameObject& same, const StatusCheck& check) {
   const bool to_end = range.offset + range.length == object.size;
   std::uint64_t left = range.length;
   std::optional<std::uint64_t> skip;
@@ -138,7 +138,7 @@ Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
   };
   auto answer = client.send(request, take);
   if (!answer) return Failure(named(std::move(answer).error(), what));
-  SLUICE_CHECK(check_status(*answer, what));
+  SLUICE_CHECK(check ? check(*answer) : check_status(*answer, what));
   if (page) return web_page(what);
   if (other) return unavailable("changing", std::string(what) + " " + refusal(412));
   if (misplaced) {

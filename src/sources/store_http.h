@@ -27,17 +27,21 @@ Result<clients::Url> url_of_variable(std::string_view name, std::string_view tex
 // Of what a server sends, whether it is of the object that was meant.
 using SameObject = std::function<bool(const clients::HttpAnswer& head)>;
 
+// What else than check_status says what a status means.
+using StatusCheck = std::function<Result<void>(const clients::HttpAnswer& answer)>;
+
 // How large the whole is of which this 206 answers a range, where it says so.
 std::optional<std::uint64_t> range_total(const clients::HttpAnswer& answer);
 
 // A GET for this range of this object. A server that answers with the whole object is put up with:
-// what lies before the range is thrown away. Errors: those of check_status and of the client;
-// kUnavailable/`changing` where it is not the `same` object, or a longer one than was listed;
-// kUnavailable/`not_a_store` where a web page came instead.
+// what lies before the range is thrown away. Errors: those of `check`, else check_status, and of
+// the client; kUnavailable/`changing` where it is not the `same` object, or a longer one than was
+// listed; kUnavailable/`not_a_store` where a web page came instead.
 Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
                                         clients::HttpRequest request, const Object& object,
                                         Range range, std::string_view what, const ByteSink& sink,
-                                        const SameObject& same = nullptr);
+                                        const SameObject& same = nullptr,
+                                        const StatusCheck& check = nullptr);
 
 // The headers that ask for this range of this object.
 clients::HttpHeaders range_headers(const Object& object, Range range);

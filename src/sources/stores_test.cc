@@ -75,6 +75,8 @@ TEST(UploadXml, AFailureUnderASuccess) {
   EXPECT_EQ(read_completion("").error().reason, "not_a_store");
   EXPECT_EQ(error_word("<Error><Code>BadDigest</Code></Error>"), "BadDigest");
   EXPECT_EQ(error_word("busy"), "");
+  EXPECT_EQ(error_region("<Error><Code>A</Code><Region>garage</Region></Error>"), "garage");
+  EXPECT_EQ(error_region("<Region>garage</Region>"), "");
 }
 
 TEST(Keys, OnlyThoseThatAreFilesBelowADirectory) {
@@ -234,7 +236,15 @@ TEST(ObjectDigest, ETagsOfPartsByTheirSize) {
   const Object odd{"a", content.size(), etag_of(7'000'001), {}, {}};
   EXPECT_TRUE(judge(odd, content, 7'000'001).checked);
   EXPECT_FALSE(judge(odd, content.substr(1) + "c", 7'000'001).right);
-  EXPECT_FALSE(judge(odd, content).checked) << "nobody knows: not believed and not refused";
+  const auto unknown = judge(odd, content);
+  EXPECT_TRUE(unknown.right && unknown.strange_parts) << "nobody knows: not believed, not refused";
+  EXPECT_FALSE(unknown.checked);
+  EXPECT_FALSE(judge(odd, content, 0, false).strange_parts) << "encrypted: its ETag says nothing";
+  // What no tool does by itself, but is a whole number of mebibytes.
+  const Object eleven{"a", content.size(), etag_of(11 << 20), {}, {}};
+  EXPECT_EQ(judge(eleven, content).record.substr(0, 15), "parts-11534336:");
+  EXPECT_TRUE(judge(eleven, content).checked);
+  EXPECT_TRUE(judge(eleven, content.substr(1) + "c").strange_parts);
 }
 
 // More parts than are digested at once, and every number of them that can be left over.

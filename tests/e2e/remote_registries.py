@@ -373,7 +373,8 @@ def web(report):
             report.check("is not warned of", not remote.log_lines("warn"), remote.server.stderr())
         with Remote(f"{url}#sha256={digest(second)}", {}) as remote:
             remote.serve(wait=False)
-            remote.says(report, "a wrong digest is said", "m.onnx", "digest")
+            remote.says(report, "a wrong digest is said", "m.onnx",
+                        f"its URL says {digest(second)}")
             report.check("and not served", remote.ask()[0] in (404, 503), remote.ask())
         with Remote(url, {}) as remote:
             remote.serve()
