@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "base/priority.h"
 #include "repository/repository.h"
 
 namespace sluice::repository {
@@ -71,8 +70,8 @@ void Repository::start_fetches() {
 void Repository::post_fetch(std::shared_ptr<LoadJob> job) {
   if (!still_wanted(*job)) return end_load(*job, not_wanted());
   if (!fetchers_) fetchers_.emplace("fetcher", static_cast<int>(FetchLine::kMost));
+  // They wait for a network, and digest what comes; a download's own threads step aside.
   fetchers_->post([this, job = std::move(job)]() mutable {
-    lower_priority();  // those that answer requests go first
     auto fetched = loader_.fetch(*job);
     control_.post([this, job = std::move(job), fetched = std::move(fetched)]() mutable {
       if (fetched && still_wanted(*job)) {
