@@ -19,6 +19,7 @@
 #include "config/yaml.h"
 #include "engines/onnx_scan.h"
 #include "sources/layout.h"
+#include "sources/version_files.h"
 
 extern char** environ;
 
@@ -28,7 +29,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxConfig = 1 << 20;
-constexpr std::string_view kPipeline = "ensemble.yaml";
 
 Failure unwritable() {
   return unavailable("unwritable",
@@ -84,7 +84,7 @@ Result<void> check_whole(const FoundModel& found) {
   Problems problems;
   const auto root = config::parse_yaml(found.yaml, problems);
   const bool in_yaml = root && root->find("ensemble") != nullptr;
-  if (!in_yaml && !found.file.filename().string().ends_with(kPipeline)) return {};
+  if (!in_yaml && !sources::is_pipeline(found.file.filename().string())) return {};
   return invalid("usage",
                  "this is a pipeline; compress the models that it is made of, one at a time");
 }
@@ -168,8 +168,10 @@ Result<FoundModel> find_model(const std::string& given, const std::string& model
   fs::path folder = path;
   if (fs::is_directory(path, error)) {
     SLUICE_TRY(folder, version_of(path, version));
-    const bool pipeline = fs::exists(folder / kPipeline, error);  // whatever models lie beside it
-    SLUICE_TRY(out.file, pipeline ? Result<fs::path>(folder / kPipeline) : file_of(folder));
+    const bool pipeline =
+        fs::exists(folder / sources::kPipeline, error);  // whatever models lie beside it
+    SLUICE_TRY(out.file,
+               pipeline ? Result<fs::path>(folder / sources::kPipeline) : file_of(folder));
   } else {
     out.file = path;
     folder = path.parent_path();

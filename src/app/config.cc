@@ -17,6 +17,7 @@
 #include "release/spec.h"
 #include "sources/layout.h"
 #include "sources/model_yaml.h"
+#include "sources/version_files.h"
 
 namespace sluice::app {
 namespace {
@@ -88,7 +89,7 @@ std::vector<fs::path> versions_beside(const fs::path& folder) {
     const auto& path = entry.path();
     const bool version = sources::looks_like_version(path.filename().string()) &&
                          fs::is_directory(path, error) && !fs::is_empty(path, error);
-    if (version && !fs::exists(path / "ensemble.yaml", error)) out.push_back(path);
+    if (version && !fs::exists(path / sources::kPipeline, error)) out.push_back(path);
   }
   std::ranges::sort(out);
   if (out.empty()) out.push_back(folder);

@@ -1,6 +1,7 @@
 #include "app/stack.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/name_list.h"
@@ -53,6 +54,13 @@ Result<std::string> kept_hash_key(StateStore& store) {
 constexpr Millis kShadowGrace{500};
 // How long the end waits for a collector to take the last spans.
 constexpr Millis kSpanGrace{2000};
+
+// Commands say nothing but their answer. Of a model that is far they tell what may be wrong with it
+// (its store is down, and the cache is taken), and on a terminal how far its download is.
+void tell_of_store() {
+  log::enable(log::Level::kWarn, true);
+  log::enable(log::Level::kInfo, ::isatty(STDERR_FILENO) == 1);
+}
 
 }  // namespace
 
@@ -119,6 +127,7 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickle
   options.parallel = parallel;
   options.nothing_lazy = true;
   options.live.allow_code = pickles.allowed;
+  if (sources::is_url(path)) tell_of_store();
   sources::RemoteOptions remote;
   remote.cache_directory = sources::default_cache_directory("");
   return open(path, std::move(options), {pickles.python}, nullptr, std::move(remote), {});

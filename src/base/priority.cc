@@ -39,11 +39,9 @@ Hurry::~Hurry() { go_idle(); }
 void lower_priority() {
   constexpr int kLevels = 10;
   constexpr int kLowest = 19;
-  // A thread has what the one had that started it, and that may have been lowered: the process's
-  // first has not. 0: this thread, on Linux.
-  const int first = ::getpriority(PRIO_PROCESS, static_cast<id_t>(::getpid()));
-  const int own = ::getpriority(PRIO_PROCESS, 0);
-  ::setpriority(PRIO_PROCESS, 0, std::max(own, std::min(first + kLevels, kLowest)));
+  // Of this thread, on Linux.
+  const int now = ::getpriority(PRIO_PROCESS, 0);
+  ::setpriority(PRIO_PROCESS, 0, std::min(now + kLevels, kLowest));
 }
 
 RunDelay::RunDelay() : file_(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}

@@ -13,8 +13,8 @@ namespace sluice {
 // at most 15 characters; null: it keeps its own. Threads that it starts from now on are idle too.
 void become_idle(const char* name = nullptr);
 
-// 10 nice levels below what the process was started with, for a thread that may be there already:
-// those that answer get ten times as much of a processor that both want.
+// 10 nice levels below what the thread had, whatever the process was started with: those that
+// answer get ten times as much of a processor that both want.
 void lower_priority();
 
 // For as long as this lives, an idle thread is one as any other: where it holds a lock, those in a

@@ -103,7 +103,10 @@ def learned(values):
                       "before training")
     if texts:
         return "text", known[0]
-    return "object" if values.dtype.kind == "O" else "number", float(known[0])
+    try:
+        return "object" if values.dtype.kind == "O" else "number", float(known[0])
+    except (TypeError, ValueError):
+        return UNKNOWN  # a date, say
 
 
 def either(columns, others):

@@ -17,7 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPipeline = "ensemble.yaml";
 constexpr std::string_view kModelYaml = "model.yaml";
 constexpr std::string_view kTritonConfig = "config.pbtxt";
 

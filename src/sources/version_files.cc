@@ -14,7 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPipeline = "ensemble.yaml";
 constexpr int kMostLevels = 4;
 constexpr std::size_t kMostBelow = 1000;
 constexpr std::size_t kMostParts = 1000;

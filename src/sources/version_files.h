@@ -12,6 +12,7 @@
 
 namespace sluice::sources {
 
+inline constexpr std::string_view kPipeline = "ensemble.yaml";
 inline constexpr std::string_view kPipelineEnding = ".ensemble.yaml";
 
 // `ensemble.yaml` or `NAME.ensemble.yaml`.

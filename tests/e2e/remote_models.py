@@ -5,6 +5,7 @@
 import base64
 import hashlib
 import json
+import os
 import re
 import time
 import zlib
@@ -137,6 +138,23 @@ def credentials(report):
                 report.equal(what, remote.ask(), (200, "v1", 1001))
 
 
+def on_a_terminal(env, *arguments):
+    import pty
+    import subprocess
+    ours, theirs = pty.openpty()
+    done = subprocess.run([str(BINARY), *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
+                          timeout=60, env=env)
+    os.close(theirs)
+    text = b""
+    try:
+        while more := os.read(ours, 65536):
+            text += more
+    except OSError:
+        pass  # the end of a terminal
+    os.close(ours)
+    return done.returncode, text.decode()
+
+
 def commands(report):
     import subprocess
     with S3() as s3, Remote(URL, s3.env()) as remote:
@@ -150,6 +168,15 @@ def commands(report):
 
         code, text = run("predict", URL, "--data", "[0.5, 0]", "--json")
         report.check("predict", code == 0 and json.loads(text)["prediction"] == 1001.5, text)
+        s3.stop()
+        code, text = run("predict", URL, "--data", "[0.5, 0]")
+        report.check("predict from the cache, and says so", code == 0 and "1001.5" in text and
+                     "serving what the cache has" in text and "info" not in text, text)
+        s3.start()
+        code, text = on_a_terminal({**env, "XDG_CACHE_HOME": str(remote.cache / "empty")},
+                                   "predict", URL, "--data", "[0.5, 0]")
+        report.check("on a terminal it shows the download", code == 0 and "1001.5" in text and
+                     "downloaded and checked" in text, text)
         code, text = run("inspect", URL + "/m/v1/model.onnx", "--json")
         report.check("inspect", code == 0 and json.loads(text)["engine"] == "onnx", text)
         code, text = run("predict", "s3://nothing-here", "--data", "[1]")
