@@ -32,6 +32,9 @@ struct TensorSpec {
   DType dtype = DType::kFloat32;
   std::vector<std::int64_t> dims;  // -1: any size
   Role role = Role::kUnknown;      // outputs only
+  // Of labels: they are places in the list of classes, from 0 on, and not what these are called. Of
+  // classes 5, 7 and 3 a 1 is the second one.
+  bool says_places = false;
 
   // True when a tensor of `shape` fits `dims`.
   bool fits(const Shape& shape) const;

@@ -183,24 +183,19 @@ TEST_F(Ensemble, TakesOverClassesAndRoles) {
   EXPECT_EQ(signature.outputs[1].role, Role::kProbabilities);
 }
 
-// Places are looked up among places, what a member says among its classes: never the one among the
-// other's.
-TEST_F(Ensemble, PlacesAreCalledAsTheMembersClasses) {
-  const std::string model =
+// Whichever the pipeline answers with, and whatever model.yaml chooses of them.
+TEST_F(Ensemble, LabelsAndPlacesGoTogether) {
+  const auto model = load(
       "steps:\n- {name: m, model: classes_order_ints.onnx}\n"
-      "- {name: best, argmax: , inputs: probabilities}\n";
+      "- {name: best, argmax: , inputs: probabilities}\noutputs: [best, label, probabilities]\n");
   const auto alone = load("steps:\n- {name: m, model: classes_order_ints.onnx}\n");
-  const auto places = load(model + "outputs: [best, label, probabilities]\n");
-  ASSERT_TRUE(alone && places) << places.error().message;
-  const auto names = (*alone)->signature().classes;
-  EXPECT_EQ((*places)->signature().class_names, names);
-  EXPECT_EQ((*places)->signature().classes, (std::vector<std::string>{"0", "1", "2"}));
-  EXPECT_EQ((*places)->signature().outputs[0].role, Role::kLabel);
-  EXPECT_EQ((*places)->signature().outputs[1].role, Role::kValue);
-  const auto own = load(model + "outputs: [label, best, probabilities]\n");
-  ASSERT_TRUE(own) << own.error().message;
-  EXPECT_EQ((*own)->signature().classes, names);
-  EXPECT_EQ((*own)->signature().outputs[1].role, Role::kValue);
+  ASSERT_TRUE(model && alone) << model.error().message;
+  const auto& signature = (*model)->signature();
+  EXPECT_EQ(signature.classes, (*alone)->signature().classes);
+  EXPECT_EQ(signature.outputs[0].role, Role::kLabel);
+  EXPECT_TRUE(signature.outputs[0].says_places);
+  EXPECT_EQ(signature.outputs[1].role, Role::kLabel);
+  EXPECT_FALSE(signature.outputs[1].says_places);
 }
 
 TEST_F(Ensemble, DoesNotMixTheClassesOfTwoMembers) {

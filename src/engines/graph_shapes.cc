@@ -91,25 +91,6 @@ void take_over_classes(const Graph& graph, const std::vector<Edge>& edges, Signa
   }
 }
 
-// Answers are made from the first label. Where it says places, the classes that labels are looked
-// up in are the places, and the member's are what they are called. Labels of the other kind, which
-// would be looked up in the wrong list, are only values.
-void settle_labels(const Graph& graph, const std::vector<Edge>& edges, Signature& out) {
-  std::optional<bool> places;
-  for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
-    auto& spec = out.outputs[i];
-    const auto role = spec.role == Role::kUnknown ? role_by_name(spec) : spec.role;
-    if (role != Role::kLabel) continue;
-    const bool here = edges[graph.outputs[i]].says_places;
-    if (!places) places = here;
-    if (*places != here) spec.role = Role::kValue;
-  }
-  if (!places.value_or(false)) return;
-  if (out.classes_are_names) out.class_names = out.classes;
-  out.classes_are_names = false;
-  for (std::size_t i = 0; i < out.classes.size(); ++i) out.classes[i] = std::to_string(i);
-}
-
 }  // namespace
 
 std::vector<Edge> settle(const GraphDecl& decl, const Graph& graph, const Steps& steps,
@@ -141,7 +122,6 @@ Signature signature_of(const Graph& graph, const Steps& steps, const std::vector
     }
   }
   take_over_classes(graph, edges, out);
-  settle_labels(graph, edges, out);
   if (graph.inputs.size() != 1 || out.inputs[0].dims.size() != 2) return out;
   out.columns = edges[graph.inputs[0]].columns;
   if (out.columns.empty()) out.columns = columns_read(graph, steps, graph.inputs[0]);

@@ -43,6 +43,8 @@ def beside(estimator):
     kind = own_class(estimator)
     if kind == "Pipeline":
         return steps_of(estimator)[:1]
+    if kind == "FrozenEstimator":  # of 1.6; it has all attributes of what it holds
+        return [estimator.estimator]
     if kind == "FeatureUnion":
         return [each for _, each in estimator.transformer_list if is_step(each)]
     if kind == "CalibratedClassifierCV":
@@ -139,13 +141,15 @@ def columns_of(estimator, count, names):
 
 
 def keeps_columns(step):
-    return own_class(step) == "FunctionTransformer" or (
-        own_class(step) == "SimpleImputer" and not step.add_indicator)
+    """Whether what comes out are the columns that go in. A function may do anything."""
+    return own_class(step) == "SimpleImputer" and not step.add_indicator
 
 
 def columns_of_transformer(transformer, count, names):
     names = [str(each) for each in getattr(transformer, "feature_names_in_", names)]
     out = [UNKNOWN] * count
+    if getattr(transformer, "n_features_in_", count) != count:
+        return out  # an imputer before it has left some out
     for _, step, columns in transformer.transformers_:
         if not is_step(step):
             continue
@@ -172,16 +176,16 @@ def used_places(estimator, count, names):
         range(count))
 
 
-def wants_frame(estimator, names):
-    """NO, PERHAPS or YES: whether it finds its columns by their names. What somebody's own first
-    step does is not known."""
-    kind = own_class(estimator) if names else ""
+def wants_frame(estimator, names, inside=False):
+    """NO, PERHAPS or YES: whether it finds its columns by their names. What a function or somebody's
+    own class does inside it is not known."""
+    kind = own_class(estimator)
+    if not names or kind in ("", "FunctionTransformer"):
+        return PERHAPS if names and inside else NO
+    parts, wanted = beside(estimator), NO
     if kind == "ColumnTransformer":
-        given = [columns for _, step, columns in estimator.transformers_ if is_step(step)]
-        return YES if any(map(by_name, given)) else NO
-    inside = beside(estimator) if names else []
-    if kind == "Pipeline" and inside and own_class(inside[0]) in ("", "FunctionTransformer"):
-        return PERHAPS
-    return max((wants_frame(each, names) for each in inside), default=NO)
+        parts = [step for _, step, _ in estimator.transformers_ if is_step(step)]
+        wanted = YES if any(by_name(columns) for _, _, columns in estimator.transformers_) else NO
+    return max([wanted] + [wants_frame(each, names, True) for each in parts])
 
 

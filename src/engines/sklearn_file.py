@@ -63,7 +63,8 @@ def written_by():
     """The version of scikit-learn that the file names; of a compressed one it cannot be seen."""
     try:
         with mmap.mmap(MODEL, 0, access=mmap.ACCESS_READ) as data:
-            found = re.search(rb"_sklearn_version.{0,10}?(\d+\.\d+(?:\.\w+)*)", data, re.DOTALL)
+            found = re.search(rb"_sklearn_version.{0,10}?(\d+(?:\.\d+)+"
+                              rb"(?:\.?(?:rc|post|dev|a|b)\d+)?)", data, re.DOTALL)
             return found[1].decode() if found else ""
     except (OSError, ValueError):
         return ""  # a pickle may have closed it

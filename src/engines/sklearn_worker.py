@@ -66,31 +66,49 @@ class Worker:
         if width is None and takes_documents(self.model):
             columns = [("text", "")]
         else:
-            columns = columns_of(self.model, int(width or 0), names)
-        self.frame = self.frame_of(names)
-        if self.frame:
-            names = [names[place] for place in self.used]
-            columns = [columns[place] for place in self.used]
-            width = len(names)
+            width = len(names) or None if width is None else int(width)
+            columns = columns_of(self.model, width or 0, names)
+        wanted = wants_frame(self.model, names)
+        if wanted == YES:  # what is dropped at once is none of the model's
+            used = sorted(used_places(self.model, len(names), names))
+            given, columns = [names[place] for place in used], [columns[place] for place in used]
+            width = len(used)
+        else:
+            given = names
         self.kinds = ["text" if each and each[0] == "text" else "number" for each in columns]
         self.objects = [place for place, each in enumerate(columns) if each and each[0] == "object"]
         self.sample = [each[1] if each else 0.0 for each in columns]
+        frame = self.frame_of(wanted, names, given)
+        self.frame = frame if wanted == YES or "text" in self.kinds else None
         self.take = self.take_numbers
         if "text" in self.kinds:
             self.take = self.take_documents if width is None else self.take_table
         elif self.frame or self.objects:
             self.take = self.take_columns
+        elif frame and not self.takes_arrays(frame):
+            self.frame, self.take = frame, self.take_columns
         single = self.take == self.take_numbers and is_single(self.model)
         self.dtype = numpy.dtype("<f4" if single else "<f8")
-        out["columns"] = names if len(names) == (width or 0) else []
+        out["columns"] = given if len(given) == (width or 0) else []
         out["numbers"] = "FP32" if single else "FP64"
-        out["width"] = -1 if width is None else int(width)
+        out["width"] = -1 if width is None else width
         out["kinds"] = self.kinds if "text" in self.kinds else []
 
-    def frame_of(self, names):
-        """What makes a DataFrame of the columns that are used, for one that was fitted on one and
-        finds its columns by their names; else nothing."""
-        wanted = wants_frame(self.model, names)
+    def takes_arrays(self, frame):
+        """Where only a trial can tell: a DataFrame for each run takes many times as long. One that
+        takes neither of this row is left to arrays."""
+        row = numpy.array([self.sample])
+        for table in (row, frame(list(row.T))):
+            try:
+                self.model.predict(table)
+                return table is row
+            except Exception:
+                continue
+        return True
+
+    def frame_of(self, wanted, names, given):
+        """What makes a DataFrame of the columns that are given, for one that was fitted on one;
+        nothing where none is wanted, or could be had."""
         if wanted == NO:
             return None
         try:
@@ -101,11 +119,10 @@ class Worker:
             raise Refusal("it was fitted on a DataFrame and chooses columns by their names, for "
                           "which this Python lacks pandas; install it there, or name a Python "
                           "that has it with --python") from None
-        self.used = sorted(used_places(self.model, len(names), names))
 
         def frame(columns):
             made = dict.fromkeys(names, numpy.nan)
-            made.update(zip([names[place] for place in self.used], columns))
+            made.update(zip(given, columns))
             return pandas.DataFrame(made, columns=names)
         return frame
 

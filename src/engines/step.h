@@ -32,9 +32,6 @@ struct Edge {
   TensorSpec spec;
   std::vector<std::string> columns;    // names along the last dimension, or empty
   const Signature* classes = nullptr;  // of the member whose classes it is about
-  // What it says are places in the list of those classes, from 0 on, and not what they are called:
-  // of classes 5, 7 and 3 a 1 is the second one.
-  bool says_places = false;
 };
 
 class Step {

@@ -19,10 +19,6 @@ constexpr seconds kPatience{30};  // of a run, for a worker
 constexpr int kUnsentTries = 4;
 constexpr Millis kLook{100};  // whether it is still wanted
 
-}  // namespace
-
-namespace {
-
 bool is_alphanumeric(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }

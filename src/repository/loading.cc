@@ -172,8 +172,10 @@ VersionSlot* Repository::running(ModelSlot& model) {
 void Repository::retire(const std::string& name, ModelSlot& model) {
   if (!may_retire(model)) return;
   std::erase_if(model.versions, [&](const auto& entry) {
-    if (entry.second.retiring) log::info(title(name, entry.second.wanted) + " is retired");
-    return entry.second.retiring;
+    if (!entry.second.retiring) return false;
+    *entry.second.abandoned = true;  // its newer files may be on their way
+    log::info(title(name, entry.second.wanted) + " is retired");
+    return true;
   });
 }
 

@@ -69,6 +69,7 @@ void choose_outputs(const Signature& signature, const ModelConfig& config, Outpu
   } else {
     plan.value_is_label = roles[plan.value] == Role::kLabel;
   }
+  plan.value_is_place = plan.value_is_label && signature.outputs[plan.value].says_places;
   if (plan.value == Signature::npos && plan.probabilities == Signature::npos) plan.value = 0;
   if (plan.probabilities == Signature::npos) return;
   const auto& spec = signature.outputs[plan.probabilities];
@@ -107,7 +108,7 @@ std::string text_of_label(const TensorView& labels, std::size_t row) {
 double class_of_label(const OutputPlan& plan, const TensorView& labels, std::size_t row) {
   const bool text = labels.dtype == DType::kString;
   const double value = text ? kNan : number_at(labels, row);
-  if (plan.model_classes.empty()) return value;
+  if (plan.value_is_place || plan.model_classes.empty()) return value;
   const auto found = text ? std::ranges::find(plan.model_classes, labels.strings[row])
                           : std::ranges::find(plan.model_classes, text_of_label(labels, row));
   return found == plan.model_classes.end()

@@ -197,23 +197,27 @@ TEST(OutputPlan, LargeIntegersAreTheirOwnClasses) {
   EXPECT_EQ(out.labels[0], signature.classes[1]);
 }
 
-// As of a pipeline whose last step says places of classes that are called by other numbers.
-TEST(OutputPlan, ClassesMayBeCalledOtherwiseThanLabelsSay) {
+// As of a pipeline with an argmax beside what its member says.
+TEST(OutputPlan, ALabelIsAPlaceOrWhatAClassIsCalled) {
   Signature signature;
-  signature.outputs.push_back({"class", DType::kInt64, {-1}, Role::kLabel});
-  signature.classes = {"0", "1", "2"};
-  signature.class_names = {"5", "7", "3"};
+  signature.outputs.push_back({"best", DType::kInt64, {-1}, Role::kLabel, true});
+  signature.outputs.push_back({"label", DType::kInt64, {-1}, Role::kLabel});
+  signature.classes = {"1", "0", "2"};
+  signature.classes_are_names = true;
   const std::int64_t labels[] = {1, 0, 2};
   const TensorView tensor{DType::kInt64, {3}, std::as_bytes(std::span(labels)), {}};
+  const TensorView outputs[] = {tensor, tensor};
   Arena arena;
-  const auto plan = *make_output_plan(signature, {});
-  const auto out = *interpret(plan, {&tensor, 1}, 3, arena);
-  EXPECT_EQ(out.values[2], 2);
-  EXPECT_EQ(out.labels[2], "3");
   ModelConfig config;
+  const auto places = *interpret(*make_output_plan(signature, config), outputs, 3, arena);
+  EXPECT_EQ(places.values[0], 1);
+  EXPECT_EQ(places.labels[0], "0");
+  config.output.prediction = "label";
+  const auto called = *interpret(*make_output_plan(signature, config), outputs, 3, arena);
+  EXPECT_EQ(called.values[0], 0);
+  EXPECT_EQ(called.labels[0], "1");
   config.labels = {"a", "b", "c"};
-  const auto called = *make_output_plan(signature, config);
-  EXPECT_EQ((*interpret(called, {&tensor, 1}, 3, arena)).labels[0], "b");
+  EXPECT_EQ((*interpret(*make_output_plan(signature, config), outputs, 3, arena)).labels[0], "a");
 }
 
 TEST(OutputPlan, ValuesVectorsAndWhatIsNotFinite) {

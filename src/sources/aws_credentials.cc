@@ -20,6 +20,7 @@ constexpr std::size_t kMaxFile = 1 << 20;
 constexpr std::string_view kContainer =
     "the container's credentials (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI)";
 constexpr std::string_view kMachine = "the machine's credentials";
+constexpr std::string_view kService = "the machine's metadata service";
 constexpr auto kExpired =
     "the temporary credentials have expired, and the machine's metadata service gives no new "
     "ones; check that it answers and that the machine still has its role";
@@ -215,11 +216,13 @@ AwsCredentialChain::Found AwsCredentialChain::from_machine() const {
   auto request = quick(base + "/latest/api/token");
   request.method = "PUT";
   request.headers.emplace_back("X-aws-ec2-metadata-token-ttl-seconds", "21600");
-  const auto token = client_.send(request);
+  const auto token = ask_machine(client_, request, kService);
+  if (!token && token.error().reason == "bad_credentials") return Failure(token.error());
   if (!token || token->status != 200) return std::nullopt;
   auto next = quick(base + "/latest/meta-data/iam/security-credentials/");
   next.headers.emplace_back("X-aws-ec2-metadata-token", std::string(trim(token->body)));
-  const auto roles = client_.send(next);
+  const auto roles = ask_machine(client_, next, kService);
+  if (!roles && roles.error().reason == "bad_credentials") return Failure(roles.error());
   if (!roles || roles->status != 200) return std::nullopt;
   next.url += clients::percent_encode(roles->body.substr(0, roles->body.find('\n')), false);
   SLUICE_TRY(const auto answer, fetch_document(client_, next, kMachine));

@@ -93,7 +93,7 @@ Result<std::vector<Object>> Bucket::list_pages(const std::string& prefix, Depth 
   };
   do {
     SLUICE_TRY(auto found, with_retries(stop, [&] { return page(wanted, depth, token, stop); }));
-    seen += found.objects.size();
+    seen += found.objects.size() + found.folders;
     for (auto& object : found.objects) {
       // A key that ends with a slash is what some tools make for a directory.
       if (!is_wanted(object.key) || object.key.ends_with('/')) continue;

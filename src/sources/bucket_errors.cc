@@ -23,16 +23,14 @@ constexpr std::array<Known, 17> kKnown = {{
      "says that the temporary credentials have expired; get new ones"},
     {"InvalidToken", Code::kPermissionDenied, "refused",
      "refuses the credentials: it does not know the session token, which must be of the same "
-     "credentials as the access key and "
-     "the secret key; there is none with keys that do not expire"},
+     "credentials as the access "
+     "key and the secret key; there is none with keys that do not expire"},
     {"InvalidAccessKeyId", Code::kPermissionDenied, "refused",
      "refuses the credentials: it does not know the access key; check that it is this store's, and "
-     "neither deleted nor "
-     "switched off"},
+     "neither deleted nor switched off"},
     {"SignatureDoesNotMatch", Code::kPermissionDenied, "refused",
      "refuses the credentials: the signature is wrong; check that the secret key is the access "
-     "key's, and that no proxy "
-     "changes requests on their way"},
+     "key's, and that no proxy changes requests on their way"},
     {"RequestTimeTooSkewed", Code::kPermissionDenied, "refused",
      "refuses the credentials because this machine's clock is wrong by more than a quarter of an "
      "hour; set the clock"},
@@ -50,8 +48,7 @@ constexpr std::array<Known, 17> kKnown = {{
     {"TemporaryRedirect", Code::kUnavailable, "store_busy", "is being moved; it is asked again"},
     {"AuthorizationHeaderMalformed", Code::kFailedPrecondition, "elsewhere",
      "cannot read the signature; check that AWS_REGION is the bucket's, and that the access key "
-     "has "
-     "neither a space nor a line break in it"},
+     "has neither a space nor a line break in it"},
     {"InvalidRegionName", Code::kFailedPrecondition, "elsewhere",
      "does not know the region; check AWS_REGION"},
     {"InvalidBucketName", Code::kInvalidArgument, "bad_url", "has a name that no bucket has"},

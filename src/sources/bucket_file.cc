@@ -12,7 +12,6 @@ namespace {
 
 // Among more, what is called otherwise is no part of the same model.
 constexpr std::size_t kMostBeside = 100'000;
-constexpr std::uint64_t kMaxManifest = 1 << 20;
 
 std::string folder_of(const std::string& file) { return file.substr(0, file.rfind('/') + 1); }
 

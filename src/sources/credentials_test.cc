@@ -125,7 +125,7 @@ TEST(AwsCredentials, GoOnWhileTheyAreValid) {
 
 TEST(AwsCredentials, OnceExpiredNobodyIsAnonymous) {
   auto answers = credentials("old", std::chrono::minutes(-1));
-  add(answers, {kDown});
+  add(answers, {kDown, kDown, kDown});
   add(answers, credentials("new", std::chrono::hours(1)));
   const ScriptedHttp server(answers);
   AwsCredentialChain chain(amazon(server));
@@ -140,7 +140,7 @@ TEST(AwsCredentials, OnceExpiredNobodyIsAnonymous) {
 }
 
 TEST(AwsCredentials, AMachineThatNeverHadAnyIsAnonymous) {
-  const ScriptedHttp server(std::vector<Scripted>(2, kDown));
+  const ScriptedHttp server(std::vector<Scripted>(2, {404, ""}));
   AwsCredentialChain chain(amazon(server));
   for (int request = 0; request < 2; ++request) {
     const auto found = chain.get();
@@ -148,6 +148,16 @@ TEST(AwsCredentials, AMachineThatNeverHadAnyIsAnonymous) {
     EXPECT_FALSE(*found);
   }
   EXPECT_EQ(server.requests().size(), 1U);
+}
+
+// It is while the machine starts. Whoever then asked without a signature would be refused.
+TEST(AwsCredentials, AMachineThatIsBusyMakesNobodyAnonymous) {
+  const ScriptedHttp server(std::vector<Scripted>(3, kDown));
+  AwsCredentialChain chain(amazon(server));
+  const auto found = chain.get();
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, Code::kUnavailable);
+  EXPECT_EQ(server.requests().size(), 3U);
 }
 
 struct Pass {

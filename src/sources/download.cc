@@ -41,14 +41,14 @@ Failure disk_failure(int error) {
 DownloadPlan without_unsafe(DownloadPlan plan) {
   std::vector<std::string> unsafe;
   std::erase_if(plan.objects, [&](const Object& object) {
-    if (is_safe_key(object.key)) return false;
+    if (is_safe_key(object.key) && is_utf8(object.key)) return false;
     unsafe.push_back(object.key);
     return true;
   });
   if (unsafe.empty()) return plan;
   log::warn(plan.title + ": left out " + name_list(unsafe) +
-            ", which cannot be the names of files: between slashes there must be 1 to 255 bytes, "
-            "and neither '.' nor '..'");
+            ", which cannot be the names of files: between slashes there must be 1 to 255 bytes "
+            "of UTF-8, and neither '.' nor '..'");
   return plan;
 }
 
@@ -315,8 +315,8 @@ Result<void> Download::judge(const Object& object, const ObjectDigest::Verdict& 
 // What was damaged on the way would hardly be so twice in the same manner.
 Result<bool> Download::comes_the_same_again(const Object& object,
                                             std::span<const std::byte> bytes) {
-  for (std::uint64_t at = 0; at < object.size;) {
-    if (!wanted_()) return fail(Code::kCancelled, "stopped", "nobody wants it any more");
+  bool wanted = wanted_();
+  for (std::uint64_t at = 0; wanted && at < object.size;) {
     const Range range{at,
                       store_.has_ranges() ? std::min(plan_.piece, object.size - at) : object.size};
     bool same = true;
@@ -326,16 +326,24 @@ Result<bool> Download::comes_the_same_again(const Object& object,
       const auto compare = [&](std::span<const std::byte> piece) {
         same = same && piece.size() <= expected.size() &&
                std::memcmp(piece.data(), expected.data(), piece.size()) == 0;
+        const auto before = expected.size() / kStep;
         expected = expected.subspan(std::min(piece.size(), expected.size()));
-        return same;
+        if (expected.size() / kStep != before) wanted = wanted_();
+        return same && wanted;
       };
       auto result = store_.fetch(object, range, compare, stop_);
-      return same ? result : Result<Fetched>(Fetched{});  // it was broken off here
+      return same && wanted ? result : Result<Fetched>(Fetched{});  // it was broken off here
     });
-    if (!fetched) return Failure(std::move(fetched).error());
-    if (!same) return false;
+    if (!fetched) {
+      // Where another piece failed meanwhile, this one was only stopped.
+      const std::lock_guard lock(mutex_);
+      return Failure(error_ ? *error_ : std::move(fetched).error());
+    }
+    if (wanted && !same) return false;
     at += range.length;
+    wanted = wanted && wanted_();
   }
+  if (!wanted) return fail(Code::kCancelled, "stopped", "nobody wants it any more");
   return true;
 }
 

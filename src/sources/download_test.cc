@@ -1,4 +1,4 @@
-// Downloads from a store in this process into a cache on the disk.
+// Downloads from a store in this process.
 
 #include "sources/download.h"
 
@@ -8,25 +8,14 @@
 #include <fstream>
 
 #include "base/digest.h"
-#include "sources/download_cache.h"
+#include "sources/testing/on_disk.h"
 
 namespace sluice::sources {
 namespace {
 
 namespace fs = std::filesystem;
-
-class TempDirectory {
- public:
-  TempDirectory() {
-    std::string path = (fs::temp_directory_path() / "sluice-cache-XXXXXX").string();
-    path_ = ::mkdtemp(path.data());
-  }
-  ~TempDirectory() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+using testing::pattern;
+using testing::TempDirectory;
 
 // Objects in memory. `broken`: how many fetches end after half of what they should give; `lies`:
 // and give other bytes.
@@ -37,7 +26,10 @@ class MemoryStore final : public ObjectStore {
     return std::vector<Object>();
   }
   Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
-                        const std::atomic<bool>&) override {
+                        const std::atomic<bool>& stop) override {
+    if (object.key == refused) return fail(Code::kPermissionDenied, "refused", "not this one");
+    // As libcurl does.
+    if (stop) return fail(Code::kCancelled, "stopped", "it was broken off");
     ++fetches;
     least_nice = std::min<int>(least_nice, ::getpriority(PRIO_PROCESS, 0));  // of this thread
     const auto& content = contents.at(object.key);
@@ -68,6 +60,7 @@ class MemoryStore final : public ObjectStore {
   std::atomic<int> questions{0};
   bool lies = false;
   int changes_after = 1'000'000;  // fetches
+  std::string refused;            // a key
   std::atomic<int> broken{0};
   std::atomic<int> fetches{0};
   std::atomic<int> least_nice{99};
@@ -96,12 +89,6 @@ DownloadPlan plan_for(const MemoryStore& store, const fs::path& directory) {
   plan.objects = all_of(store);
   plan.piece = 1000;
   return plan;
-}
-
-std::string pattern(std::size_t size) {
-  std::string out(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<char>(i * i % 251);
-  return out;
 }
 
 TEST(Download, LetsThoseThatAnswerGoFirst) {
@@ -255,6 +242,20 @@ TEST(Download, WrongContentIsNotBelieved) {
 }
 
 // An ETag that fits no size of parts proves nothing; what comes twice the same is believed.
+// The one that is fetched once more is only stopped then, and nobody wanted it to be.
+TEST(Download, WhatAnotherFileFailedOfIsSaidNotThatItWasStopped) {
+  const TempDirectory temp;
+  MemoryStore store;
+  store.contents = {{"a", pattern(5000)}, {"b", pattern(2000)}};
+  auto plan = plan_for(store, temp.path());
+  plan.objects[0].sha256.clear();
+  plan.objects[0].etag = '"' + std::string(32, '0') + "-3\"";
+  store.refused = "b";
+  const auto done = Download(store, std::move(plan), [] { return true; }).run();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().reason, "refused") << done.error().message;
+}
+
 TEST(Download, WhatNoSizeOfPartsFitsIsFetchedOnceMore) {
   for (const bool lies : {false, true}) {
     const TempDirectory temp;
@@ -278,119 +279,6 @@ TEST(Download, EndsWhenNobodyWantsIt) {
   const auto done = download.run();
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, Code::kCancelled);
-}
-
-// An entry with one file of so many bytes.
-DownloadCache::Entry fill(DownloadCache& cache, const std::string& id, std::size_t size) {
-  auto entry = cache.enter(id, [] { return true; });
-  EXPECT_TRUE(entry);
-  EXPECT_FALSE(entry->whole);
-  EXPECT_TRUE(cache.make_room(*entry, size));
-  const auto part = cache.begin(*entry);
-  EXPECT_TRUE(part);
-  const auto content = pattern(size);
-  std::ofstream(*part / "a", std::ios::binary) << content;
-  EXPECT_TRUE(
-      cache.complete(*entry, {{"a", size, "sha256:" + sha256_hex(std::string_view(content))}}));
-  return std::move(*entry);
-}
-
-bool has(DownloadCache& cache, const std::string& id) {
-  return cache.enter(id, [] { return true; })->whole;
-}
-
-TEST(DownloadCache, MakesRoomButNotOfWhatIsUsed) {
-  const TempDirectory temp;
-  constexpr std::size_t kSize = 100'000;
-  const auto cache = DownloadCache::open(temp.path(), 3 * kSize + 20'000, "store");
-  ASSERT_TRUE(cache);
-  auto used = fill(**cache, "first", kSize);
-  (void)fill(**cache, "second", kSize);
-  (void)fill(**cache, "third", kSize);
-  const auto aged = fs::file_time_type::clock::now() - std::chrono::hours(1);
-  fs::last_write_time(temp.path() / "store/first/record.json", aged);
-  fs::last_write_time(temp.path() / "store/second/record.json", aged + std::chrono::minutes(1));
-  // Another process, as far as locks can tell.
-  const auto other = DownloadCache::open(temp.path(), 3 * kSize + 20'000, "other");
-  (void)fill(**other, "fourth", kSize);
-  EXPECT_TRUE(has(**cache, "first")) << "the oldest, but in use";
-  EXPECT_FALSE(has(**cache, "second")) << "the oldest that nobody uses";
-  EXPECT_TRUE(has(**cache, "third"));
-  const auto entry = (*other)->enter("fifth", [] { return true; });
-  const auto room = (*other)->make_room(*entry, 4 * kSize);
-  ASSERT_FALSE(room);
-  EXPECT_EQ(room.error().reason, "no_room");
-}
-
-// What is being fetched has holes: how much is on the disk says nothing of what will be.
-TEST(DownloadCache, RoomIsGivenAwayOnce) {
-  const TempDirectory temp;
-  constexpr std::size_t kSize = 6 << 20;
-  const auto cache = DownloadCache::open(temp.path(), 10 << 20, "store");
-  ASSERT_TRUE(cache);
-  const auto wanted = [] { return true; };
-  auto first = (*cache)->enter("first", wanted);
-  const auto second = (*cache)->enter("second", wanted);
-  ASSERT_TRUE(first && second);
-  ASSERT_TRUE((*cache)->make_room(*first, kSize));
-  ASSERT_TRUE((*cache)->make_room(*first, kSize)) << "its own does not stand in its way";
-  const auto part = (*cache)->begin(*first);
-  ASSERT_TRUE(part);
-  const auto refused = (*cache)->make_room(*second, kSize);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Code::kUnavailable) << "the repository tries again";
-  EXPECT_EQ(refused.error().reason, "no_room");
-  const auto never = (*cache)->make_room(*second, 11 << 20);
-  ASSERT_FALSE(never);
-  EXPECT_EQ(never.error().code, Code::kResourceExhausted);
-  std::ofstream(*part / "a", std::ios::binary) << pattern(kSize);
-  ASSERT_TRUE((*cache)->complete(*first, {{"a", kSize, ""}}));
-  EXPECT_FALSE(fs::exists(first->directory / "reserved"));
-  first->lock.reset();
-  EXPECT_TRUE((*cache)->make_room(*second, kSize));
-}
-
-TEST(DownloadCache, WhatNobodyFetchesAnyMoreMakesRoom) {
-  const TempDirectory temp;
-  const auto left = temp.path() / "store/left";
-  fs::create_directories(left);
-  std::ofstream(left / "reserved") << (9 << 20);
-  const auto cache = DownloadCache::open(temp.path(), 10 << 20, "store");
-  ASSERT_TRUE(cache);
-  const auto entry = (*cache)->enter("a", [] { return true; });
-  ASSERT_TRUE(entry);
-  EXPECT_TRUE((*cache)->make_room(*entry, 6 << 20));
-  EXPECT_FALSE(fs::exists(left));
-}
-
-TEST(DownloadCache, DamageIsFound) {
-  const TempDirectory temp;
-  constexpr std::size_t kSize = 10'000;
-  {
-    const auto cache = DownloadCache::open(temp.path(), 1 << 20, "store");
-    const auto entry = fill(**cache, "a", kSize);
-    EXPECT_TRUE((*cache)->check(entry));
-  }
-  const auto cache = DownloadCache::open(temp.path(), 1 << 20, "store");
-  auto entry = (*cache)->enter("a", [] { return true; });
-  ASSERT_TRUE(entry->whole);
-  auto content = pattern(kSize);
-  content[99] ^= 4;
-  std::ofstream(entry->directory / "files/a", std::ios::binary) << content;
-  EXPECT_FALSE((*cache)->check(*entry));
-  (*cache)->set_aside(*entry);
-  EXPECT_FALSE(has(**cache, "a"));
-}
-
-TEST(DownloadCache, OneFillsAndOthersWait) {
-  const TempDirectory temp;
-  const auto cache = DownloadCache::open(temp.path(), 1 << 20, "store");
-  const auto first = (*cache)->enter("a", [] { return true; });
-  ASSERT_TRUE(first && !first->whole);
-  int asked = 0;
-  const auto second = (*cache)->enter("a", [&] { return ++asked < 3; });
-  ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code, Code::kCancelled);
 }
 
 }  // namespace

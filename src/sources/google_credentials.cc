@@ -32,10 +32,6 @@ std::string base64url(std::string_view bytes) {
   return out;
 }
 
-bool is_busy(const clients::HttpAnswer& answer) {
-  return answer.status == 429 || answer.status >= 500;
-}
-
 clients::HttpRequest quick(std::string url) {
   clients::HttpRequest out;
   out.url = std::move(url);
@@ -56,19 +52,6 @@ Result<clients::HttpAnswer> ask_for_token(const clients::HttpClient& client,
                     "the machine's clock");
   }
   SLUICE_CHECK(check_document(*answer, kTokens));
-  return answer;
-}
-
-// It answers 503 while a machine starts.
-Result<clients::HttpAnswer> ask_machine(const clients::HttpClient& client,
-                                        const clients::HttpRequest& request) {
-  constexpr int kAsked = 3;
-  Result<clients::HttpAnswer> answer = client.send(request);
-  const std::atomic<bool> never = false;
-  for (int again = 1; again < kAsked && answer && is_busy(*answer); ++again) {
-    rest(pause_before(again), never);
-    answer = client.send(request);
-  }
   return answer;
 }
 
@@ -150,11 +133,8 @@ GoogleToken::Found GoogleToken::from_machine() const {
   request.connect_timeout = std::chrono::seconds(1);
   request.timeout = std::chrono::seconds(5);
   request.headers.emplace_back("Metadata-Flavor", "Google");
-  const auto answer = ask_machine(client_, request);
-  if (answer && is_busy(*answer)) {
-    return unavailable("bad_credentials", "Google's metadata server fails with status " +
-                                              std::to_string(answer->status));
-  }
+  const auto answer = ask_machine(client_, request, "Google's metadata server");
+  if (!answer && answer.error().reason == "bad_credentials") return Failure(answer.error());
   if (!answer || answer->status != 200) return std::nullopt;
   const auto parsed = json::parse(answer->body, nullptr, false);
   const auto token = text_of(parsed, "access_token");

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view kTitle = "the web server";
 constexpr std::chrono::seconds kShort{60};
-constexpr std::uint64_t kMaxManifest = std::uint64_t{64} << 20;
+constexpr std::uint64_t kMaxTree = std::uint64_t{64} << 20;  // its manifest, of all versions
 
 clients::HttpRequest request_of(std::string_view method, std::string url) {
   clients::HttpRequest out;
@@ -98,13 +98,12 @@ class WebServer : public ObjectStore {
   Result<Object> look_at(const std::string& key, const std::atomic<bool>& stop) {
     SLUICE_TRY(const auto answer, with_retries(stop, [&] { return head_of(key, stop); }));
     const auto size = size_of(answer);
-    const auto* type = clients::find_header(answer.headers, "Content-Type");
-    // A page may be one of the files that a manifest lists.
-    const bool page = type != nullptr && type->starts_with("text/html") && !key.ends_with(".html");
-    if (!size || page) {
-      return unavailable("not_a_store", std::string(kTitle) +
-                                            " answers with a web page, or does not say how large "
-                                            "the file is");
+    if (is_page_instead_of(key, answer)) {
+      return unavailable("not_a_store", std::string(kTitle) + " answers with a web page");
+    }
+    if (!size) {
+      return unavailable("strange_answer",
+                         std::string(kTitle) + " does not say how large the file is");
     }
     const auto* ranges = clients::find_header(answer.headers, "Accept-Ranges");
     ranges_ =
@@ -228,7 +227,7 @@ class WebTree final : public WebServer {
   bool lists_whole_versions() const override { return true; }
 
   Result<std::vector<Object>> list(const std::atomic<bool>& stop) override {
-    SLUICE_TRY(const auto text, text_of(std::string(kManifest), kMaxManifest, stop));
+    SLUICE_TRY(const auto text, text_of(std::string(kManifest), kMaxTree, stop));
     if (!text) {
       return not_found("no_such_path", std::string(kTitle) +
                                            " has no manifest.sha256 there; write one with "

@@ -41,6 +41,7 @@ Result<ListingPage> read_listing(std::string_view xml) {
     }
     out.objects.push_back(std::move(object));
   }
+  out.folders = static_cast<std::size_t>(std::ranges::distance(root.children("CommonPrefixes")));
   if (std::string_view(root.child_value("IsTruncated")) == "true") {
     out.next = root.child_value("NextContinuationToken");
     if (out.next.empty()) {

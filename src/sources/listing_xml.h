@@ -15,6 +15,7 @@ namespace sluice::sources {
 
 struct ListingPage {
   std::vector<Object> objects;  // keys are whole, not below a prefix
+  std::size_t folders = 0;      // that were not looked into
   std::string next;             // token of the next page; empty for the last
 };
 

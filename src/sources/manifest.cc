@@ -10,8 +10,6 @@
 namespace sluice::sources {
 namespace {
 
-constexpr std::size_t kMaxManifest = 1 << 20;
-
 Failure unfinished(const std::string& file) {
   return unavailable("unfinished", "'" + printable(file) +
                                        "' is not what manifest.sha256 says of it: not all of "

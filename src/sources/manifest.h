@@ -17,6 +17,7 @@
 namespace sluice::sources {
 
 inline constexpr std::string_view kManifest = "manifest.sha256";
+inline constexpr std::size_t kMaxManifest = 1 << 20;  // bytes, of one version's
 
 struct ManifestLine {
   std::string digest;  // in lower case

@@ -21,7 +21,6 @@ namespace {
 
 constexpr std::string_view kDescription = "MLmodel";
 constexpr std::uint64_t kMaxDescription = 1 << 20;
-constexpr std::uint64_t kMaxManifest = 1 << 20;
 
 // A file's place is the version's identity, a slash, and what its own store calls it: what is
 // fetched is of the version that was listed, whatever has its number by now.
@@ -138,6 +137,8 @@ Result<std::vector<Object>> Mlflow::list_version(const MlflowVersion& version,
     SLUICE_CHECK(heed_own_manifest(*files, directory, file, listed, stop));
   }
   const std::lock_guard lock(mutex_);
+  // Of the one before, a download may be under way.
+  std::erase_if(files_, [&](const auto& each) { return each.first != identity_; });
   files_[version.identity] = std::move(files);
   return as_model(version, file, std::move(listed));
 }

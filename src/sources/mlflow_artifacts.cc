@@ -94,11 +94,13 @@ Result<std::shared_ptr<ObjectStore>> open_folder(Result<BucketAccess> access) {
       std::move(access->place), std::move(access->authorize), std::move(access->on_region)));
 }
 
-// MLflow's own variable for another store than Amazon's.
+// MLflow's own variable for another store than Amazon's: for S3 alone, not where roles are taken
+// on.
 Environment for_s3(const Environment& environment) {
   return [environment](const char* name) {
     auto value = environment(name);
-    if (value || std::string_view(name) != "AWS_ENDPOINT_URL") return value;
+    const bool asks = std::string_view(name) == "AWS_ENDPOINT_URL_S3";
+    if (value || !asks || environment("AWS_ENDPOINT_URL")) return value;
     return environment("MLFLOW_S3_ENDPOINT_URL");
   };
 }
@@ -131,8 +133,7 @@ Failure unreachable(std::string_view place) {
   } else if (scheme.empty() || scheme == "file") {
     why =
         "the model's files are on the MLflow server's own disk; start it with --serve-artifacts "
-        "and "
-        "log the model again, or keep the files in s3:// or gs://";
+        "and log the model again, or keep the files in s3:// or gs://";
   } else {
     why = "the model's files are in a place that cannot be read from here (" + printable(scheme) +
           ":); keep them in s3:// or gs://, or let an MLflow server hand them out "

@@ -51,6 +51,7 @@ std::vector<std::uint64_t> likely_sizes(std::uint64_t size, std::uint64_t count)
 std::vector<std::uint64_t> other_sizes(std::uint64_t size, std::uint64_t count,
                                        std::uint64_t bytes) {
   std::vector<std::uint64_t> out;
+  if (count < 2) return out;  // whatever its size, the one part has one digest
   const auto least = ((size + count - 1) / count + kMiB - 1) / kMiB * kMiB;
   for (auto part = least; fits(size, part, count) && bytes >= size; part += kMiB, bytes -= size) {
     if (std::ranges::find(kPartSizes, part / kMiB) == kPartSizes.end()) out.push_back(part);

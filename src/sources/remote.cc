@@ -293,7 +293,7 @@ Result<void> Remote::read_manifest_of(const WantedVersion& version, const Listin
                                       std::vector<Object>& objects) {
   const auto* manifest = manifest_of(version, listing);
   if (manifest == nullptr) return {};
-  SLUICE_TRY(const auto text, read_object(*located_.store, *manifest, kMaxText, stop_));
+  SLUICE_TRY(const auto text, read_object(*located_.store, *manifest, kMaxManifest, stop_));
   SLUICE_TRY(const auto lines, read_manifest(text));
   const bool whole = !version.directory.empty() || !listing.one_of_many;
   return heed_manifest(lines, version.directory, version.location, whole, objects);
@@ -333,8 +333,10 @@ Result<void> Remote::fetch(DownloadCache::Entry& entry, const WantedVersion& ver
   const auto& error = downloaded.error();
   if (error.reason == "damaged" || error.reason == "changing") cache_->discard(entry);
   // Keys may be mended, and a store may be told of a file late: the repository asks again.
-  if (error.code == Code::kPermissionDenied || error.code == Code::kNotFound ||
-      error.code == Code::kCancelled) {
+  const bool may_change = error.code == Code::kPermissionDenied || error.code == Code::kNotFound ||
+                          error.code == Code::kCancelled || error.reason == "unfinished" ||
+                          error.reason == "bad_credentials";
+  if (may_change) {
     return unavailable(error.reason, error.message);
   }
   return Failure(error);

@@ -36,7 +36,9 @@ bool belongs(std::string_view key, const WantedVersion& version, Beside beside,
   if (is_hidden(key)) return false;
   if (!version.directory.empty()) return is_below(key, version.directory);
   // Of a pipeline: what its steps name, wherever it lies, with the weights of that.
-  const auto named = [&](const std::string& part) { return key.starts_with(part); };
+  const auto named = [&](const std::string& part) {
+    return key.starts_with(part) && key.find('/', part.size()) == std::string_view::npos;
+  };
   if (std::ranges::any_of(parts, named)) return true;
   // Folders are others', unless a manifest may name what is in them.
   if (beside == Beside::kListed) return true;

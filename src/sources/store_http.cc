@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "sources/retry.h"
 
 namespace sluice::sources {
 namespace {
@@ -27,7 +28,14 @@ bool says_html(const clients::HttpAnswer& answer) {
   return type != nullptr && iequals(std::string_view(*type).substr(0, 9), "text/html");
 }
 
-bool is_named_html(std::string_view key) { return key.ends_with(".html") || key.ends_with(".htm"); }
+bool is_named_html(std::string_view key) {
+  const auto end = key.substr(std::min(key.rfind('.'), key.size()));
+  return iequals(end, ".html") || iequals(end, ".htm");
+}
+
+bool is_busy(const clients::HttpAnswer& answer) {
+  return answer.status == 429 || answer.status >= 500;
+}
 
 Failure web_page(std::string_view what) {
   return unavailable("not_a_store", std::string(what) +
@@ -48,6 +56,11 @@ std::optional<std::uint64_t> range_start(const clients::HttpAnswer& answer) {
 bool is_web_page(const clients::HttpAnswer& answer) {
   const auto body = trim(answer.body);
   return says_html(answer) || body.starts_with("<!") || body.starts_with("<html");
+}
+
+bool is_page_instead_of(std::string_view key, const clients::HttpAnswer& answer) {
+  // Who answers with a range of it has it.
+  return says_html(answer) && answer.status != 206 && !is_named_html(key);
 }
 
 std::optional<std::uint64_t> range_total(const clients::HttpAnswer& answer) {
@@ -116,7 +129,7 @@ Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
   bool other = false;
   const auto take = [&](const clients::HttpAnswer& head, std::span<const std::byte> piece) {
     if (!skip) {
-      page = says_html(head) && !is_named_html(object.key);
+      page = is_page_instead_of(object.key, head);
       if (page) return false;
       const auto start = head.status == 206 ? range_start(head) : std::optional<std::uint64_t>(0);
       misplaced = !start || *start > range.offset;
@@ -147,6 +160,21 @@ Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
   }
   if (left > 0) return unavailable("cut", std::string(what) + " sent less than it has");
   return answer;
+}
+
+Result<clients::HttpAnswer> ask_machine(const clients::HttpClient& client,
+                                        const clients::HttpRequest& request,
+                                        std::string_view what) {
+  constexpr int kAsked = 3;
+  const std::atomic<bool> never = false;
+  auto answer = client.send(request);
+  for (int again = 1; again < kAsked && answer && is_busy(*answer); ++again) {
+    rest(pause_before(again), never);
+    answer = client.send(request);
+  }
+  if (!answer || !is_busy(*answer)) return answer;
+  return unavailable("bad_credentials",
+                     std::string(what) + " fails with status " + std::to_string(answer->status));
 }
 
 Result<clients::HttpAnswer> fetch_document(const clients::HttpClient& client,

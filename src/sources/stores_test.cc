@@ -27,6 +27,7 @@ TEST(ListingXml, KeysAreDecodedAndPagesGoOn) {
 <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>true</IsTruncated>
 <EncodingType>url</EncodingType><NextContinuationToken>next=</NextContinuationToken>
 <Contents><Key>a%2Bb+c/%C3%BC.onnx</Key><Size>12</Size><ETag>&quot;abc&quot;</ETag></Contents>
+<CommonPrefixes><Prefix>x/</Prefix></CommonPrefixes><CommonPrefixes><Prefix>y/</Prefix></CommonPrefixes>
 <Contents><Key>d</Key><Size>0</Size><ETag>raw</ETag></Contents></ListBucketResult>)");
   ASSERT_TRUE(page) << page.error().message;
   ASSERT_EQ(page->objects.size(), 2U);
@@ -34,6 +35,7 @@ TEST(ListingXml, KeysAreDecodedAndPagesGoOn) {
   EXPECT_EQ(page->objects[0].size, 12U);
   EXPECT_EQ(page->objects[0].etag, "\"abc\"");
   EXPECT_EQ(page->objects[1].etag, "\"raw\"");
+  EXPECT_EQ(page->folders, 2U);
   EXPECT_EQ(page->next, "next=");
 }
 
@@ -245,6 +247,8 @@ TEST(ObjectDigest, ETagsOfPartsByTheirSize) {
   EXPECT_EQ(judge(eleven, content).record.substr(0, 15), "parts-11534336:");
   EXPECT_TRUE(judge(eleven, content).checked);
   EXPECT_TRUE(judge(eleven, content.substr(1) + "c").strange_parts);
+  const Object tiny{"a", 1, "\"" + std::string(32, 'a') + "-1\"", {}, {}};
+  EXPECT_TRUE(judge(tiny, "c").strange_parts) << "and not after a thousand million digests";
 }
 
 // More parts than are digested at once, and every number of them that can be left over.

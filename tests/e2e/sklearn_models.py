@@ -5,6 +5,7 @@
 import functools
 import io
 import json
+import operator
 import os
 import pickle
 import signal
@@ -18,6 +19,7 @@ import joblib
 import numpy
 import pandas
 from sklearn import datasets, utils
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import (GradientBoostingRegressor, HistGradientBoostingClassifier,
@@ -337,7 +339,8 @@ def as_scikit_learn_says(report):
 
 USED = {"columns-that-are-dropped": ["age", "fare"], "objects-of-a-frame": ["age", "sex", "ticket"],
         "a-transformer-inside-another": ["fare", "sex"],
-        "a-union-of-frames": ["age", "fare", "sex"]}
+        "a-union-of-frames": ["age", "fare", "sex"],
+        "a-column-that-passes-through": ["age"], "all-but-what-is-dropped": ["age", "ticket"]}
 
 
 def unusual_models():
@@ -390,6 +393,29 @@ def unusual_models():
         ("numbers that are objects", make_pipeline(OneHotEncoder(), LogisticRegression()),
          objects[:, 1:], known),
         ("a frame into a function", logged, people[["age", "fare"]], known),
+        ("a function that wants a frame", make_pipeline(FunctionTransformer(
+            operator.itemgetter(["age"])), LogisticRegression()), people[["age", "fare"]], known),
+        ("a function that adds columns", make_pipeline(FunctionTransformer(functools.partial(
+            numpy.pad, pad_width=((0, 0), (0, 2)))), ColumnTransformer(
+                [("n", StandardScaler(), [True] + 5 * [False] + [True])]), LogisticRegression()),
+         marks, several[:, 0]),
+        ("a function that turns columns", make_pipeline(FunctionTransformer(functools.partial(
+            numpy.flip, axis=1)), ColumnTransformer([("o", OneHotEncoder(), [0])]),
+            LogisticRegression()), people[["age", "ticket"]].to_numpy(), known),
+        ("a function that makes texts", make_pipeline(FunctionTransformer(operator.methodcaller(
+            "astype", str)), OneHotEncoder(), LogisticRegression()),
+         people[["ticket"]].to_numpy(float), known),
+        ("a function inside by places", make_pipeline(ColumnTransformer([
+            ("f", FunctionTransformer(operator.itemgetter(["age"])), [0, 1]),
+            ("c", OneHotEncoder(), [2])]), LogisticRegression()), people[["age", "fare", "sex"]],
+         known),
+        ("a column that passes through", make_pipeline(ColumnTransformer([
+            ("k", "passthrough", ["age"])]), LogisticRegression()), people[["age", "fare"]], known),
+        ("all but what is dropped", make_pipeline(ColumnTransformer(
+            [("d", "drop", ["sex"])], remainder=StandardScaler()), LogisticRegression()),
+         people[["age", "sex", "ticket"]], known),
+        ("a width that only names tell", make_pipeline("passthrough", by_name, LogisticRegression()),
+         people[["age", "fare"]], known),
         ("words twice", make_pipeline(FeatureUnion([
             ("w", TfidfVectorizer()), ("c", CountVectorizer(analyzer="char"))]),
             LogisticRegression()), words, verdicts),
@@ -399,7 +425,7 @@ def unusual_models():
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        models = {name.replace(" ", "-").replace(",", ""): (model.fit(rows, target), rows[:9])
+        models = {name.replace(" ", "-").replace(",", ""): (clone(model).fit(rows, target), rows[:9])
                   for name, model, rows, target in trained}
     models["unsorted"] = (unsorted, marks[:9, :1])
     return models
@@ -742,10 +768,11 @@ def old_and_absent(report):
         folder.put_model("old", good.replace(ours, b"0" * (len(ours) - 2) + b".1"))
         report.check("served", folder.settled(["old"]) is not None, folder.models())
         report.check("warned of", folder.log_lines("model old", "was written by scikit-learn"))
-        newer = good.replace(b"Ridge", b"Rigid").replace(ours, b"9" * (len(ours) - 2) + b".1")
+        newer = pickle.dumps(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]), protocol=3)
+        newer = newer.replace(b"Ridge", b"Rigid").replace(ours, b"9" * (len(ours) - 2) + b".1")
         folder.put_model("newer", newer)
         wait_until(lambda: folder.state("newer", "1") == "failed", 20)
-        for words in ("Rigid", "was written by scikit-learn 9", "--python"):
+        for words in ("Rigid", "was written by scikit-learn 9", ".1 and this Python", "--python"):
             report.check(f"what cannot be read, {words}", words in folder.reason("newer", "1"),
                          folder.reason("newer", "1"))
         private = Path(folder.scratch.name) / "private"

@@ -182,7 +182,8 @@ bool RealRedis::listens() {
     if (socket >= 0) ::close(socket);
     // Asked behind it: where it has ended, somebody else listens there.
     if (has_ended()) return false;
-    if (socket >= 0) return true;
+    // A sentinel listens first, and then writes to the disk what it was told.
+    if (socket >= 0 && !run({"PING"}).empty()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   throw std::runtime_error("redis-server does not answer");

@@ -42,7 +42,7 @@ class Argmax final : public UnaryStep {
     out.spec.dtype = DType::kInt64;
     out.spec.dims.erase(out.spec.dims.begin() + static_cast<std::ptrdiff_t>(axis_));
     out.spec.role = Role::kUnknown;
-    out.says_places = true;
+    out.spec.says_places = true;
     const bool scores = x.spec.role == Role::kProbabilities || x.spec.role == Role::kLogits;
     if (!scores || x.spec.dims.size() != 2) return out;
     out.spec.role = Role::kLabel;

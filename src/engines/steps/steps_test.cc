@@ -173,7 +173,7 @@ TEST_F(Steps, ArgmaxAndThresholdSayPlacesWhateverClassesAreCalled) {
         (*make(step, step == std::string("argmax") ? "" : "{at: 0.5}")->bind({&x, 1}))[0];
     EXPECT_EQ(out.spec.role, Role::kLabel) << step;
     EXPECT_EQ(out.classes, &numbers) << step;
-    EXPECT_TRUE(out.says_places) << step;
+    EXPECT_TRUE(out.spec.says_places) << step;
   }
 }
 

@@ -37,7 +37,7 @@ class Threshold final : public UnaryStep {
     out.spec = x.spec;
     out.spec.dtype = DType::kInt64;
     out.spec.role = Role::kUnknown;
-    out.says_places = true;
+    out.spec.says_places = true;
     const auto& dims = x.spec.dims;
     const bool single = dims.size() == 1 || (dims.size() == 2 && dims[1] == 1);
     if (x.spec.role != Role::kProbabilities || !single) return out;

@@ -139,9 +139,6 @@ Result<TokenIds> read_vocabulary(const StepSource& source, const std::string& na
   return read;
 }
 
-// `unknown`, `pad`, `start` and `end` that a vocabulary does not list have the ids behind its last.
-constexpr std::int64_t kSpecials = 4;
-
 // Ids of tokens that stand for themselves; nothing where there is none.
 struct SpecialIds {
   std::optional<std::int64_t> unknown;
@@ -153,14 +150,11 @@ struct SpecialIds {
 Result<std::optional<std::int64_t>> special(const TokenIds& ids, const std::string& key,
                                             const TokenOrId& given) {
   if (given.id) {
-    const auto most = ids.largest() + kSpecials;
-    if (*given.id >= 0 && *given.id <= most) return given.id;
-    return invalid("bad_model",
-                   "'" + key + "' is the id " + std::to_string(*given.id) +
-                       ", but the vocabulary's ids go to " + std::to_string(ids.largest()) +
-                       "; those of tokens that it has not may be up to " + std::to_string(most) +
-                       "; a token that is a number is written "
-                       "in quotes");
+    // A model may have more ids than the vocabulary lists.
+    if (*given.id >= 0 && *given.id <= INT32_MAX) return given.id;
+    return invalid("bad_model", "'" + key + "' is the id " + std::to_string(*given.id) +
+                                    ", which is no number up to 2^31; a token that is a number is "
+                                    "written in quotes");
   }
   const auto& token = given.token;
   if (token.empty()) return std::optional<std::int64_t>();

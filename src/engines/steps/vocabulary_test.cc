@@ -128,9 +128,9 @@ TEST_F(Steps, VocabularyRefusesWhatIsNone) {
   EXPECT_TRUE(refused("vocabulary", "{file: v.json}")
                   .ends_with("; of a tokenizer.json that is what stands in its model.vocab"));
   write("v.json", R"({"the": 5, "0": 6})");
-  EXPECT_EQ(refused("vocabulary", "{file: v.json, unknown: 99999999, pad: 0}"),
-            "'unknown' is the id 99999999, but the vocabulary's ids go to 6; those of tokens that "
-            "it has not may be up to 10; a token that is a number is written in quotes");
+  EXPECT_EQ(refused("vocabulary", "{file: v.json, unknown: 3000000000, pad: 50257}"),
+            "'unknown' is the id 3000000000, which is no number up to 2^31; a token that is a "
+            "number is written in quotes");
   write("empty.txt", "");
   EXPECT_EQ(refused("vocabulary", "{file: empty.txt}"), "the vocabulary 'empty.txt' has no tokens");
   write("b.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n");

@@ -35,12 +35,7 @@ struct WordRules {
 // Ids by token.
 class TokenIds {
  public:
-  void add(std::string token, std::int64_t id) {
-    ids_.insert_or_assign(std::move(token), id);
-    largest_ = std::max(largest_, id);
-  }
-  // -1 where there are no tokens.
-  std::int64_t largest() const { return largest_; }
+  void add(std::string token, std::int64_t id) { ids_.insert_or_assign(std::move(token), id); }
   std::optional<std::int64_t> find(std::string_view token) const {
     const auto found = ids_.find(token);
     return found == ids_.end() ? std::nullopt : std::optional(found->second);
@@ -55,7 +50,6 @@ class TokenIds {
     }
   };
   std::unordered_map<std::string, std::int64_t, Hash, std::equal_to<>> ids_;
-  std::int64_t largest_ = -1;
 };
 
 // `text` with one space between words, into `out`, which is emptied first.
