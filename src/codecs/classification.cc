@@ -23,15 +23,15 @@ std::string_view show(double value, std::size_t index, std::span<const std::stri
 
 }  // namespace
 
-Result<TensorView> classify(const TensorView& tensor, std::size_t k,
+Result<TensorView> classify(const TensorView& tensor, bool by_row, std::size_t k,
                             std::span<const std::string> labels, Arena& arena) {
   if (tensor.dtype == DType::kString) {
     return invalid("wrong_type", "classification needs an output of numbers, not of BYTES");
   }
-  const bool by_row = tensor.shape.rank() > 1;
   const std::size_t rows = by_row ? static_cast<std::size_t>(tensor.shape[0]) : 1;
   const std::size_t width = rows == 0 ? 0 : tensor.elements() / rows;
   k = std::min(k, width);
+  if (labels.size() != width) labels = {};
   auto out = arena.array<std::string_view>(rows * k);
   std::vector<std::size_t> order(width);
   for (std::size_t row = 0; row < rows; ++row) {

@@ -13,10 +13,11 @@
 
 namespace sluice::codecs {
 
-// A BYTES tensor of shape [rows, k], or [k] for a tensor without rows. Values are those behind the
-// first dimension, laid flat; fewer than `k` of them give as many as there are. Errors:
-// kInvalidArgument for a tensor of strings.
-Result<TensorView> classify(const TensorView& tensor, std::size_t k,
+// A BYTES tensor of shape [rows, k], or [k] where `by_row` says that the tensor has no rows. Values
+// are those behind the first dimension, laid flat; fewer than `k` of them give as many as there
+// are. `labels` are shown where there is one for each value of a row. Errors: kInvalidArgument for
+// a tensor of strings.
+Result<TensorView> classify(const TensorView& tensor, bool by_row, std::size_t k,
                             std::span<const std::string> labels, Arena& arena);
 
 }  // namespace sluice::codecs

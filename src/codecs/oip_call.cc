@@ -173,8 +173,17 @@ Result<void> OipInputs::finish() const {
 
 Result<TensorView> output_tensor(const Request& request, const OipOutput& output, Arena& arena) {
   const TensorView& tensor = request.reply.outputs[output.index];
-  if (output.options.classes == 0) return tensor;
-  return classify(tensor, output.options.classes, request.servable->signature().class_names, arena);
+  const std::size_t k = output.options.classes;
+  if (k == 0) return tensor;
+  const auto& signature = request.servable->signature();
+  const auto& spec = signature.outputs[output.index];
+  if ((spec.role == Role::kUnknown ? role_by_name(spec) : spec.role) == Role::kLabel) {
+    return invalid("wrong_type", "output '" + spec.name +
+                                     "' says a class already; classification is of scores, one "
+                                     "for each class");
+  }
+  const bool by_row = spec.counts_rows() || tensor.shape.rank() > 1;
+  return classify(tensor, by_row, k, signature.class_names, arena);
 }
 
 }  // namespace sluice::codecs

@@ -97,8 +97,8 @@ TEST(OnnxScan, FindsEveryFileThatAModelNames) {
 TEST(OnnxScan, ReadsRolesAndParameters) {
   const auto facts = scan_onnx(bytes_of("softmax_only.onnx"));
   ASSERT_TRUE(facts);
-  EXPECT_EQ(facts->output_roles.at("out"), Role::kProbabilities);
-  EXPECT_EQ(scan_onnx(bytes_of("binary_sigmoid.onnx"))->output_roles.at("p"), Role::kProbabilities);
+  EXPECT_EQ(facts->outputs.at("out").role, Role::kProbabilities);
+  EXPECT_EQ(scan_onnx(bytes_of("binary_sigmoid.onnx"))->outputs.at("p").role, Role::kProbabilities);
   EXPECT_GT(scan_onnx(bytes_of("logits_only.onnx"))->parameters, 0U);
 }
 

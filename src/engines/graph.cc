@@ -217,8 +217,6 @@ class Wiring {
         report(problems_, output.place,
                "the pipeline's output " + quoted(output.tensor) +
                    " is its own input; list what a step makes");
-      } else if (std::ranges::count(graph_.outputs, tensor) > 0) {
-        report(problems_, output.place, "output " + quoted(output.tensor) + " is listed twice");
       }
       graph_.outputs.push_back(tensor);
     }
@@ -282,7 +280,8 @@ class Wiring {
       if (std::ranges::any_of(made, [&](const auto tensor) { return is_used(tensor); })) continue;
       report(problems_, decl_.steps[i].place,
              "nobody reads what " + step_name(i) +
-                 " makes; remove the step, or list its output under outputs");
+                 " makes; remove the step, list its output under outputs, or look for a name that "
+                 "is misspelt");
     }
     for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
       if (is_used(graph_.inputs[i])) continue;

@@ -1,6 +1,7 @@
 #include "engines/graph_decl.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/option.h"
 #include "base/text.h"
@@ -50,6 +51,12 @@ std::optional<std::string> good_shape(const std::optional<std::vector<std::int64
   return "a dimension is a number of at least 1, or -1 for any";
 }
 
+std::optional<std::string> first_twice(std::vector<std::string> names) {
+  std::ranges::sort(names);
+  const auto twice = std::ranges::adjacent_find(names);
+  return twice == names.end() ? std::nullopt : std::optional(*twice);
+}
+
 const Schema<InputDecl>& input_schema() {
   static const auto kSchema =
       Schema<InputDecl>()
@@ -85,6 +92,10 @@ std::vector<InputDecl> read_inputs(const Node& node, Problems& problems) {
       }
     }
     input.place = item.place;
+    if (const auto twice = first_twice(input.columns)) {
+      report(problems, item.place,
+             "input '" + printable(input.name) + "' has two columns '" + printable(*twice) + "'");
+    }
     const auto width = static_cast<std::int64_t>(input.columns.size());
     if (width == 0) continue;
     if (!input.shape) input.shape = {-1, width};
@@ -207,6 +218,15 @@ GraphDecl read_graph(const Node& root, std::span<const std::string> kinds, Probl
       const auto ports = read_ports(entry.value, problems);
       if (ports.by_name) {
         report(problems, entry.value.place, "expected a list of tensors, found a mapping");
+      }
+      if (ports.items.empty()) {
+        report(problems, entry.value.place,
+               "a pipeline has outputs; leave the key out for those of the last step");
+      }
+      std::set<std::string> names;
+      for (const auto& item : ports.items) {
+        if (names.insert(item.tensor).second) continue;
+        report(problems, item.place, "output '" + printable(item.tensor) + "' is listed twice");
       }
       out.outputs = ports.items;
     } else {

@@ -209,7 +209,8 @@ constexpr Wrong kWired[] = {
     {"steps:\n- {name: a, scale: 1, inputs: a}",
      "p:2:3: the steps go round in a circle, so that none can be first: 'a' → 'a'"},
     {"inputs: [i]\nsteps:\n- {name: a, scale: 1}\n- {name: b, scale: 1, inputs: i}",
-     "p:3:3: nobody reads what step 'a' makes; remove the step, or list its output under outputs"},
+     "p:3:3: nobody reads what step 'a' makes; remove the step, list its output under outputs, or "
+     "look for a name that is misspelt"},
     {"inputs: [i, j]\nsteps:\n- {name: a, scale: 1, inputs: i}",
      "p:1:13: no step reads the input 'j'"},
     {"steps:\n- {name: a, scale: 1, outputs: [s, t]}",

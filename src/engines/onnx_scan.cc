@@ -25,7 +25,7 @@ class Scanner {
     model(bytes);
     if (ok_ && !has_graph_) broken("it has no graph");
     if (!ok_) return invalid("bad_model", "the file is not a valid ONNX model: " + why_);
-    name_roles();
+    name_outputs();
     return std::move(facts_);
   }
 
@@ -211,33 +211,33 @@ class Scanner {
     });
   }
 
-  void name_roles() {
-    for (const auto name : output_names_) facts_.output_roles[std::string(name)] = role_of(name);
+  void name_outputs() {
+    for (const auto name : output_names_) facts_.outputs[std::string(name)] = meaning_of(name);
   }
 
   // Follows an output back through nodes that do not change its meaning.
-  Role role_of(std::string_view value) const {
+  OutputFacts meaning_of(std::string_view value) const {
     static constexpr std::array<std::string_view, 7> kTransparent = {
         "Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "ZipMap"};
     static constexpr std::array<std::string_view, 3> kProbabilities = {"Softmax", "Sigmoid",
                                                                        "Normalizer"};
     for (int steps = 0; steps < 16; ++steps) {
       const auto found = makers_.find(value);
-      if (found == makers_.end()) return Role::kUnknown;
+      if (found == makers_.end()) return {};
       const NodeFacts& maker = found->second;
       if (std::ranges::count(kTransparent, maker.op) > 0) {
         value = maker.first_input;
         continue;
       }
       if (maker.op.ends_with("Classifier")) {
-        return maker.output_index == 0 ? Role::kLabel : Role::kProbabilities;
+        return {maker.output_index == 0 ? Role::kLabel : Role::kProbabilities};
       }
-      if (maker.op.ends_with("Regressor")) return Role::kValue;
-      if (maker.op == "ArgMax") return Role::kLabel;
+      if (maker.op.ends_with("Regressor")) return {Role::kValue};
+      if (maker.op == "ArgMax") return {Role::kLabel, true};
       const bool normalised = std::ranges::count(kProbabilities, maker.op) > 0;
-      return normalised ? Role::kProbabilities : Role::kUnknown;
+      return {normalised ? Role::kProbabilities : Role::kUnknown};
     }
-    return Role::kUnknown;
+    return {};
   }
 
   OnnxFacts facts_;

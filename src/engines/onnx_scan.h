@@ -20,6 +20,11 @@
 
 namespace sluice::engines {
 
+struct OutputFacts {
+  Role role = Role::kUnknown;
+  bool says_places = false;  // as TensorSpec's
+};
+
 struct OnnxFacts {
   std::int64_t ir_version = 0;
   std::string producer;
@@ -27,7 +32,7 @@ struct OnnxFacts {
   std::uint64_t nodes = 0;
   std::uint64_t parameters = 0;  // elements of all initializers
   std::set<std::string> external_files;
-  std::map<std::string, Role> output_roles;
+  std::map<std::string, OutputFacts> outputs;
   // The list of classes of the classifier or ZipMap, in the model's order, which is not the order
   // of the maps that ONNX Runtime's ZipMap makes (it sorts them).
   std::vector<std::string> classes;

@@ -224,8 +224,11 @@ Result<TensorSpec> OnnxModel::describe_value(const Ort::TypeInfo& type, std::str
   if (spec.dims.size() > Shape::kMaxRank) {
     return invalid("bad_model", "'" + spec.name + "' has more than 16 dimensions");
   }
-  const auto role = facts_.output_roles.find(spec.name);
-  if (output != nullptr && role != facts_.output_roles.end()) spec.role = role->second;
+  const auto facts = facts_.outputs.find(spec.name);
+  if (output != nullptr && facts != facts_.outputs.end()) {
+    spec.role = facts->second.role;
+    spec.says_places = facts->second.says_places;
+  }
   return spec;
 }
 

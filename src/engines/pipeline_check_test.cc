@@ -80,7 +80,8 @@ constexpr Row kRows[] = {
      "p:5:14: the pipeline's output is 'tt', which is no input and is made by no step\n"
      "p:3:3: the steps go round in a circle, so that none can be first: 'a' → 'b' → 'a'"},
     {"inputs: [x]\nsteps:\n- {name: a, softmax: }\n- {model: m.onnx, inputs: x}",
-     "p:3:3: nobody reads what step 'a' makes; remove the step, or list its output under outputs"},
+     "p:3:3: nobody reads what step 'a' makes; remove the step, list its output under outputs, or "
+     "look for a name that is misspelt"},
     {"inputs: [x]\nsteps:\n- {model: m.onnx, inputs: x, outputs: [p]}\n- {softmax: , inputs: q}",
      "p:4:3: step 'softmax' reads 'q', which is no input and is made by no step"},
 };

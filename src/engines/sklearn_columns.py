@@ -180,6 +180,8 @@ def wants_frame(estimator, names, inside=False):
     """NO, PERHAPS or YES: whether it finds its columns by their names. What a function or somebody's
     own class does inside it is not known."""
     kind = own_class(estimator)
+    if kind == "FunctionTransformer" and isinstance(estimator.func, (type(None), numpy.ufunc)):
+        return NO
     if not names or kind in ("", "FunctionTransformer"):
         return PERHAPS if names and inside else NO
     parts, wanted = beside(estimator), NO

@@ -78,33 +78,18 @@ class Worker:
         self.kinds = ["text" if each and each[0] == "text" else "number" for each in columns]
         self.objects = [place for place, each in enumerate(columns) if each and each[0] == "object"]
         self.sample = [each[1] if each else 0.0 for each in columns]
-        frame = self.frame_of(wanted, names, given)
-        self.frame = frame if wanted == YES or "text" in self.kinds else None
+        self.frame = self.frame_of(wanted, names, given)
         self.take = self.take_numbers
         if "text" in self.kinds:
             self.take = self.take_documents if width is None else self.take_table
         elif self.frame or self.objects:
             self.take = self.take_columns
-        elif frame and not self.takes_arrays(frame):
-            self.frame, self.take = frame, self.take_columns
         single = self.take == self.take_numbers and is_single(self.model)
         self.dtype = numpy.dtype("<f4" if single else "<f8")
         out["columns"] = given if len(given) == (width or 0) else []
         out["numbers"] = "FP32" if single else "FP64"
         out["width"] = -1 if width is None else width
         out["kinds"] = self.kinds if "text" in self.kinds else []
-
-    def takes_arrays(self, frame):
-        """Where only a trial can tell: a DataFrame for each run takes many times as long. One that
-        takes neither of this row is left to arrays."""
-        row = numpy.array([self.sample])
-        for table in (row, frame(list(row.T))):
-            try:
-                self.model.predict(table)
-                return table is row
-            except Exception:
-                continue
-        return True
 
     def frame_of(self, wanted, names, given):
         """What makes a DataFrame of the columns that are given, for one that was fitted on one;

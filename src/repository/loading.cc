@@ -137,9 +137,10 @@ void Repository::settle(const std::string& name, ModelSlot& model, VersionSlot& 
   } else {
     refuse(name, slot, seen, loaded.error());
   }
-  retire(name, model);
   publish_model(name);
   tell_guests(name, model, slot);
+  // At last: it may have been of this very slot that newer files came.
+  if (retire(name, model)) publish_model(name);
 }
 
 // Whoever wanted just this version, or any, hears of it; for the latter an older one may do.
@@ -169,14 +170,15 @@ VersionSlot* Repository::running(ModelSlot& model) {
 }
 
 // Versions that were kept until those that are wanted now are there.
-void Repository::retire(const std::string& name, ModelSlot& model) {
-  if (!may_retire(model)) return;
-  std::erase_if(model.versions, [&](const auto& entry) {
+bool Repository::retire(const std::string& name, ModelSlot& model) {
+  if (!may_retire(model)) return false;
+  const auto retired = std::erase_if(model.versions, [&](const auto& entry) {
     if (!entry.second.retiring) return false;
     *entry.second.abandoned = true;  // its newer files may be on their way
     log::info(title(name, entry.second.wanted) + " is retired");
     return true;
   });
+  return retired > 0;
 }
 
 void Repository::accept(const std::string& name, ModelSlot& model, VersionSlot& version,

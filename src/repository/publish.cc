@@ -27,6 +27,7 @@ VersionEntry version_entry(const ModelSlot& model, const VersionSlot& slot) {
   } else if (model.twice || !model.wanted.problem.empty() || slot.hopeless() ||
              (slot.failures > 0 && !slot.loading)) {
     out.state = VersionState::kFailed;
+    if (!model.wanted.problem.empty()) out.reason = model.wanted.problem;
   } else if (lazy && !slot.loading) {
     out.state = VersionState::kUnloaded;
     out.reason = "lazy: loaded with its first request";

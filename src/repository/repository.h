@@ -143,7 +143,8 @@ class Repository final : public OnDemand {
   VersionSlot* find_slot(const std::string& name, const VersionName& version);
   void settle(const std::string& name, ModelSlot& model, VersionSlot& slot, const std::string& seen,
               Result<LoadedVersion> loaded);
-  void retire(const std::string& name, ModelSlot& model);
+  // True where any of them went.
+  bool retire(const std::string& name, ModelSlot& model);
   bool make_room_for(VersionSlot& version, std::uint64_t bytes);
   void let_go(const std::string& name, VersionSlot& slot);
   void admit_guest(const std::string& model, const std::string& version, WaitingRoom::Guest guest);

@@ -6,6 +6,7 @@
 
 #include "base/name_list.h"
 #include "base/text.h"
+#include "core/label.h"
 
 namespace sluice::serving {
 namespace {
@@ -69,8 +70,14 @@ void choose_outputs(const Signature& signature, const ModelConfig& config, Outpu
   } else {
     plan.value_is_label = roles[plan.value] == Role::kLabel;
   }
-  plan.value_is_place = plan.value_is_label && signature.outputs[plan.value].says_places;
   if (plan.value == Signature::npos && plan.probabilities == Signature::npos) plan.value = 0;
+  if (plan.value != Signature::npos) {
+    const auto& spec = signature.outputs[plan.value];
+    // Of places that are no model's classes, model.yaml may say what they are called.
+    const bool named = spec.says_places && !config.labels.empty() && is_one_list(spec);
+    plan.value_is_label = plan.value_is_label || (named && plan.probabilities == Signature::npos);
+    plan.value_is_place = plan.value_is_label && spec.says_places;
+  }
   if (plan.probabilities == Signature::npos) return;
   const auto& spec = signature.outputs[plan.probabilities];
   plan.activation = Activation::kNone;
@@ -94,26 +101,13 @@ void activate(std::span<double> row, Activation activation) {
 
 bool is_single(DType dtype) { return dtype != DType::kFloat64 && is_floating(dtype); }
 
-// What a class is called whose label is a number. Not by way of a double, for which two classes
-// above 2^53 may be the same.
-std::string text_of_label(const TensorView& labels, std::size_t row) {
-  switch (labels.dtype) {
-    case DType::kInt64: return std::to_string(labels.as<std::int64_t>()[row]);
-    case DType::kUint64: return std::to_string(labels.as<std::uint64_t>()[row]);
-    default: return std::to_string(static_cast<std::int64_t>(number_at(labels, row)));
-  }
-}
-
 // The place of a label in the model's list, or the label itself where it is a number without one.
 double class_of_label(const OutputPlan& plan, const TensorView& labels, std::size_t row) {
-  const bool text = labels.dtype == DType::kString;
-  const double value = text ? kNan : number_at(labels, row);
-  if (plan.value_is_place || plan.model_classes.empty()) return value;
-  const auto found = text ? std::ranges::find(plan.model_classes, labels.strings[row])
-                          : std::ranges::find(plan.model_classes, text_of_label(labels, row));
-  return found == plan.model_classes.end()
-             ? value
-             : static_cast<double>(found - plan.model_classes.begin());
+  if (!plan.value_is_place) {
+    const auto place = place_of_label(labels, row, plan.model_classes);
+    if (place) return static_cast<double>(*place);
+  }
+  return labels.dtype == DType::kString ? kNan : number_at(labels, row);
 }
 
 void name_classes(const OutputPlan& plan, Prediction& out, Arena& arena) {
@@ -213,6 +207,15 @@ Result<Prediction> interpret_values(const OutputPlan& plan, std::span<const Tens
   return out;
 }
 
+// How many there are; 0 where nobody says.
+std::size_t classes_of(const Signature& signature, const OutputPlan& plan) {
+  if (plan.probabilities == Signature::npos) {
+    return plan.value_is_label ? signature.classes.size() : 0;
+  }
+  const auto columns = columns_of(signature.outputs[plan.probabilities]);
+  return columns == 1 ? 2 : columns;
+}
+
 }  // namespace
 
 Result<OutputPlan> make_output_plan(const Signature& signature, const ModelConfig& config) {
@@ -235,9 +238,7 @@ Result<OutputPlan> make_output_plan(const Signature& signature, const ModelConfi
     plan.names = signature.classes;
   }
   if (plan.probabilities == Signature::npos && !plan.value_is_label) plan.names.clear();
-  const std::size_t columns =
-      plan.probabilities == Signature::npos ? 0 : columns_of(signature.outputs[plan.probabilities]);
-  const std::size_t classes = columns == 1 ? 2 : columns;
+  const std::size_t classes = classes_of(signature, plan);
   if (classes > 0 && !config.labels.empty() && config.labels.size() != classes) {
     return invalid("bad_config", "model.yaml has " + std::to_string(config.labels.size()) +
                                      " labels, but the model has " + std::to_string(classes) +

@@ -27,9 +27,9 @@ struct OutputPlan {
   std::size_t value = Signature::npos;          // the label or value output
   std::size_t probabilities = Signature::npos;  // the output with class probabilities
   bool value_is_label = false;
-  bool value_is_place = false;  // that label is one in `model_classes` already
+  bool value_is_place = false;  // that label says a place in `model_classes`, not what is there
   Activation activation = Activation::kNone;
-  std::vector<std::string> model_classes;  // what the label output's elements are called
+  std::vector<std::string> model_classes;  // what labels of the other kind are called, in order
   std::vector<std::string> names;          // names of the classes, or empty
 };
 

@@ -220,6 +220,33 @@ TEST(OutputPlan, ALabelIsAPlaceOrWhatAClassIsCalled) {
   EXPECT_EQ((*interpret(*make_output_plan(signature, config), outputs, 3, arena)).labels[0], "a");
 }
 
+// As of a threshold of what are no probabilities.
+TEST(OutputPlan, PlacesWithoutClassesAreCalledAsModelYamlSays) {
+  Signature signature;
+  signature.outputs.push_back({"over", DType::kInt64, {-1}, Role::kUnknown, true});
+  const std::int64_t values[] = {1, 0};
+  const TensorView tensor{DType::kInt64, {2}, std::as_bytes(std::span(values)), {}};
+  Arena arena;
+  ModelConfig config;
+  EXPECT_FALSE(
+      (*interpret(*make_output_plan(signature, config), {&tensor, 1}, 2, arena)).classified);
+  config.labels = {"no", "yes"};
+  const auto named = *interpret(*make_output_plan(signature, config), {&tensor, 1}, 2, arena);
+  ASSERT_EQ(named.labels.size(), 2U);
+  EXPECT_EQ(named.labels[0], "yes");
+}
+
+TEST(OutputPlan, ThereIsALabelForEachClassOfTheModel) {
+  Signature signature;
+  signature.outputs.push_back({"best", DType::kInt64, {-1}, Role::kLabel, true});
+  signature.classes = {"0", "1", "2"};
+  ModelConfig config;
+  config.labels = {"a", "b"};
+  const auto refused = make_output_plan(signature, config);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "model.yaml has 2 labels, but the model has 3 classes");
+}
+
 TEST(OutputPlan, ValuesVectorsAndWhatIsNotFinite) {
   Arena arena;
   const float values[] = {1, 2, 3, NAN};

@@ -216,16 +216,14 @@ AwsCredentialChain::Found AwsCredentialChain::from_machine() const {
   auto request = quick(base + "/latest/api/token");
   request.method = "PUT";
   request.headers.emplace_back("X-aws-ec2-metadata-token-ttl-seconds", "21600");
-  const auto token = ask_machine(client_, request, kService);
-  if (!token && token.error().reason == "bad_credentials") return Failure(token.error());
-  if (!token || token->status != 200) return std::nullopt;
+  SLUICE_TRY(const auto token, ask_machine(client_, request, kService));
+  if (!token) return std::nullopt;
   auto next = quick(base + "/latest/meta-data/iam/security-credentials/");
-  next.headers.emplace_back("X-aws-ec2-metadata-token", std::string(trim(token->body)));
-  const auto roles = ask_machine(client_, next, kService);
-  if (!roles && roles.error().reason == "bad_credentials") return Failure(roles.error());
-  if (!roles || roles->status != 200) return std::nullopt;
-  next.url += clients::percent_encode(roles->body.substr(0, roles->body.find('\n')), false);
-  SLUICE_TRY(const auto answer, fetch_document(client_, next, kMachine));
+  next.headers.emplace_back("X-aws-ec2-metadata-token", std::string(trim(*token)));
+  SLUICE_TRY(const auto roles, ask_machine(client_, next, kService));
+  if (!roles) return std::nullopt;
+  next.url += clients::percent_encode(roles->substr(0, roles->find('\n')), false);
+  SLUICE_TRY(const auto answer, fetch_document(client_, next, kService));
   return read_json(answer.body, kMachine);
 }
 

@@ -7,7 +7,6 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "sources/json_fields.h"
-#include "sources/retry.h"
 #include "sources/store_http.h"
 
 namespace sluice::sources {
@@ -133,10 +132,9 @@ GoogleToken::Found GoogleToken::from_machine() const {
   request.connect_timeout = std::chrono::seconds(1);
   request.timeout = std::chrono::seconds(5);
   request.headers.emplace_back("Metadata-Flavor", "Google");
-  const auto answer = ask_machine(client_, request, "Google's metadata server");
-  if (!answer && answer.error().reason == "bad_credentials") return Failure(answer.error());
-  if (!answer || answer->status != 200) return std::nullopt;
-  const auto parsed = json::parse(answer->body, nullptr, false);
+  SLUICE_TRY(const auto answer, ask_machine(client_, request, "Google's metadata server"));
+  if (!answer) return std::nullopt;
+  const auto parsed = json::parse(*answer, nullptr, false);
   const auto token = text_of(parsed, "access_token");
   if (token.empty()) return std::nullopt;
   return Token{token,

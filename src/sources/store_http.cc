@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "sources/retry.h"
 
 namespace sluice::sources {
 namespace {
@@ -59,8 +58,9 @@ bool is_web_page(const clients::HttpAnswer& answer) {
 }
 
 bool is_page_instead_of(std::string_view key, const clients::HttpAnswer& answer) {
-  // Who answers with a range of it has it.
-  return says_html(answer) && answer.status != 206 && !is_named_html(key);
+  // Who answers with a range of it has it; of an empty one there is none.
+  const bool has_it = answer.status == 206 || answer.status == 416;
+  return says_html(answer) && !has_it && !is_named_html(key);
 }
 
 std::optional<std::uint64_t> range_total(const clients::HttpAnswer& answer) {
@@ -162,19 +162,16 @@ Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
   return answer;
 }
 
-Result<clients::HttpAnswer> ask_machine(const clients::HttpClient& client,
-                                        const clients::HttpRequest& request,
-                                        std::string_view what) {
-  constexpr int kAsked = 3;
-  const std::atomic<bool> never = false;
+Result<std::optional<std::string>> ask_machine(const clients::HttpClient& client,
+                                               const clients::HttpRequest& request,
+                                               std::string_view what) {
   auto answer = client.send(request);
-  for (int again = 1; again < kAsked && answer && is_busy(*answer); ++again) {
-    rest(pause_before(again), never);
-    answer = client.send(request);
+  if (answer && is_busy(*answer)) {
+    return unavailable("bad_credentials", std::string(what) + " fails with status " +
+                                              std::to_string(answer->status) + "");
   }
-  if (!answer || !is_busy(*answer)) return answer;
-  return unavailable("bad_credentials",
-                     std::string(what) + " fails with status " + std::to_string(answer->status));
+  if (!answer || answer->status != 200) return std::nullopt;
+  return std::move(answer->body);
 }
 
 Result<clients::HttpAnswer> fetch_document(const clients::HttpClient& client,

@@ -49,11 +49,12 @@ clients::HttpHeaders range_headers(const Object& object, Range range);
 // An answer that is HTML, where this object was meant and is none by its name.
 bool is_page_instead_of(std::string_view key, const clients::HttpAnswer& answer);
 
-// Asks the service of a machine that hands out credentials, which is busy while the machine starts:
-// 429 and 5xx are tried three times, and then kUnavailable/`bad_credentials`; other errors are the
-// client's. `what` begins the message.
-Result<clients::HttpAnswer> ask_machine(const clients::HttpClient& client,
-                                        const clients::HttpRequest& request, std::string_view what);
+// Asks the service of a machine that hands out credentials: what it answers with 200, nothing where
+// there is no such service or it has none. Errors: kUnavailable/`bad_credentials` for 429 and 5xx,
+// as while the machine starts. `what` begins the message.
+Result<std::optional<std::string>> ask_machine(const clients::HttpClient& client,
+                                               const clients::HttpRequest& request,
+                                               std::string_view what);
 
 // HTML, which is what proxies and login pages answer.
 bool is_web_page(const clients::HttpAnswer& answer);

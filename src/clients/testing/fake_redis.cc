@@ -180,10 +180,11 @@ bool RealRedis::listens() {
   for (int i = 0; i < 500; ++i) {
     const int socket = connect_to(port_);
     if (socket >= 0) ::close(socket);
+    // A sentinel listens first, and then writes to the disk what it was told.
+    const bool answers = socket >= 0 && !run({"PING"}).empty();
     // Asked behind it: where it has ended, somebody else listens there.
     if (has_ended()) return false;
-    // A sentinel listens first, and then writes to the disk what it was told.
-    if (socket >= 0 && !run({"PING"}).empty()) return true;
+    if (answers) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   throw std::runtime_error("redis-server does not answer");
@@ -208,7 +209,7 @@ void RealRedis::go_on() const { ::kill(process_, SIGCONT); }
 
 std::string RealRedis::run(std::initializer_list<std::string_view> words) const {
   const int socket = connect_to(port_);
-  if (socket < 0) throw std::runtime_error("redis-server is gone");
+  if (socket < 0) return {};
   std::string command;
   append_redis_command(command, words);
   FakePeer peer(socket);

@@ -79,7 +79,7 @@ class RealRedis {
   std::string port() const { return std::to_string(port_); }
   std::string tls_port() const { return std::to_string(tls_port_); }
   std::string url() const { return "redis://127.0.0.1:" + port(); }
-  // The first line of the reply, ":1".
+  // The first line of the reply, ":1"; nothing where the server is gone.
   std::string run(std::initializer_list<std::string_view> words) const;
   // Its connections stay, and it says nothing until it goes on.
   void stand_still() const;

@@ -1,5 +1,5 @@
 // argmax: the place of the largest value along an axis; the first of equal ones, and the first NaN,
-// as NumPy has it.
+// as NumPy has it; of NaN among a row's scores there is no class.
 
 #include <algorithm>
 #include <cmath>
@@ -45,6 +45,7 @@ class Argmax final : public UnaryStep {
     out.spec.says_places = true;
     const bool scores = x.spec.role == Role::kProbabilities || x.spec.role == Role::kLogits;
     if (!scores || x.spec.dims.size() != 2) return out;
+    decides_ = true;
     out.spec.role = Role::kLabel;
     out.classes = x.classes;
     return out;
@@ -59,6 +60,7 @@ class Argmax final : public UnaryStep {
     }
     SLUICE_TRY(const auto count, output_elements(shape));
     const auto places = make_output<std::int64_t>(DType::kInt64, shape, count, y, arena);
+    std::optional<std::size_t> missing;
     with_numbers(x, [&, outer, length, inner](auto at) {
       for (std::size_t o = 0; o < outer; ++o) {
         for (std::size_t n = 0; n < inner; ++n) {
@@ -72,15 +74,18 @@ class Argmax final : public UnaryStep {
             }
           }
           places[o * inner + n] = static_cast<std::int64_t>(best);
+          if (decides_ && !missing && std::isnan(most)) missing = o;
         }
       }
     });
+    if (missing) return no_class(x.shape, *missing);
     return {};
   }
 
  private:
   const Options options_;
   std::size_t axis_ = 1;
+  bool decides_ = false;
 };
 
 }  // namespace

@@ -159,10 +159,14 @@ class OneHot final : public UnaryStep {
       auto& places = numbers_.emplace_back();
       for (const auto& [text, place] : column) {
         const auto number = parse_double(text);
-        if (!number || !(std::abs(*number) < kMaxExact) ||
-            !places.emplace(in_type(dtype, *number), place).second) {
+        if (!number || !(std::abs(*number) < kMaxExact)) {
           return invalid("bad_model", "its input has numbers, but category '" + printable(text) +
-                                          "' is none below 2^53 of its own");
+                                          "' is none below 2^53");
+        }
+        if (!places.emplace(in_type(dtype, *number), place).second) {
+          return invalid("bad_model", "category '" + printable(text) + "' is listed twice: as " +
+                                          std::string(name_of(dtype)) +
+                                          " it is the same number as another");
         }
       }
     }

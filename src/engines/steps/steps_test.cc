@@ -134,7 +134,7 @@ TEST_F(Steps, OneHotSaysWhichCategoryItDoesNotKnow) {
   EXPECT_EQ(not_bound("one_hot", "{categories: [a, b]}", {edge(DType::kString, {-1, 2})}),
             "it has categories for 1 column, but 'in' has shape [N,2]");
   EXPECT_EQ(not_bound("one_hot", "{categories: [a]}", {edge(DType::kFloat32, {-1, 1})}),
-            "its input has numbers, but category 'a' is none below 2^53 of its own");
+            "its input has numbers, but category 'a' is none below 2^53");
 }
 
 TEST_F(Steps, OneHotWillNotMakeTensorsOfAnySize) {
@@ -177,6 +177,24 @@ TEST_F(Steps, ArgmaxAndThresholdSayPlacesWhateverClassesAreCalled) {
   }
 }
 
+// What is only not a number would be the first class, and be sure of it.
+TEST_F(Steps, OfScoresThatAreNoNumbersThereIsNoClass) {
+  for (const auto* step : {"argmax", "threshold"}) {
+    const bool greatest = step == std::string("argmax");
+    auto x = edge(DType::kFloat32, {-1, greatest ? 2 : 1});
+    x.spec.role = Role::kProbabilities;
+    const auto made = make(step, greatest ? "" : "{at: 0.5}");
+    ASSERT_TRUE(made->bind({&x, 1}));
+    const auto scores = greatest ? floats({2, 2}, {1, 0, 1, kNan}) : floats({2, 1}, {1, kNan});
+    TensorView out;
+    Arena arena;
+    const auto ran = made->run({&scores, 1}, {&out, 1}, arena);
+    ASSERT_FALSE(ran) << step;
+    EXPECT_EQ(ran.error().reason, "not_a_number");
+    EXPECT_TRUE(ran.error().message.starts_with("row 1: ")) << ran.error().message;
+  }
+}
+
 TEST_F(Steps, OneColumnIsNotComparedWithItself) {
   const auto one = edge(DType::kFloat32, {-1, 1});
   const std::string advice =
@@ -188,9 +206,11 @@ TEST_F(Steps, OneColumnIsNotComparedWithItself) {
 }
 
 TEST_F(Steps, ThresholdIsAboveNotAt) {
-  EXPECT_EQ(values<std::int64_t>("threshold", "{at: 0.5}",
-                                 {floats({5, 1}, {0.5, 0.51F, 0.49F, kNan, 1})}),
-            (Ints{0, 1, 0, 0, 1}));
+  EXPECT_EQ(
+      values<std::int64_t>("threshold", "{at: 0.5}", {floats({5, 1}, {0.5, 0.51F, 0.49F, 0, 1})}),
+      (Ints{0, 1, 0, 0, 1}));
+  EXPECT_EQ(values<std::int64_t>("threshold", "{at: 0.5}", {floats({1, 2}, {kNan, 1})}),
+            (Ints{0, 1}));
   // As NumPy compares float32 with 0.1, which is another number there.
   EXPECT_EQ(values<std::int64_t>("threshold", "{at: 0.1}", {floats({1, 1}, {0.1F})}), Ints{0});
   EXPECT_EQ(values<std::int64_t>("threshold", "{at: 0.1}",

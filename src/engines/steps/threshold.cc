@@ -1,4 +1,7 @@
-// threshold: 1 where a value is above the threshold, else 0; NaN is not above anything.
+// threshold: 1 where a value is above the threshold, else 0. NaN is not above anything, and where
+// there is one value a row, which is a decision, it is none.
+
+#include <cmath>
 
 #include "engines/steps/kinds.h"
 #include "engines/steps/unary.h"
@@ -40,6 +43,7 @@ class Threshold final : public UnaryStep {
     out.spec.says_places = true;
     const auto& dims = x.spec.dims;
     const bool single = dims.size() == 1 || (dims.size() == 2 && dims[1] == 1);
+    decides_ = single;
     if (x.spec.role != Role::kProbabilities || !single) return out;
     // The positive class of two: what it says is a class.
     out.spec.role = Role::kLabel;
@@ -50,14 +54,20 @@ class Threshold final : public UnaryStep {
   Result<void> run_one(const TensorView& x, TensorView& y, Arena& arena) const override {
     SLUICE_TRY(const auto count, output_elements(x.shape));
     const auto out = make_output<std::int64_t>(DType::kInt64, x.shape, count, y, arena);
+    std::optional<std::size_t> missing;
     with_numbers(x, [&](auto at) {
-      for (std::size_t i = 0; i < out.size(); ++i) out[i] = at(i) > at_ ? 1 : 0;
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        out[i] = at(i) > at_ ? 1 : 0;
+        if (decides_ && !missing && std::isnan(at(i))) missing = i;
+      }
     });
+    if (missing) return no_class(x.shape, *missing);
     return {};
   }
 
  private:
   double at_;
+  bool decides_ = false;
 };
 
 }  // namespace

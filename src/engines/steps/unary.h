@@ -42,6 +42,13 @@ inline Failure only_one(const Edge& x, const std::string& what) {
                      "write output: {probabilities: …, activation: sigmoid} in model.yaml");
 }
 
+// Nobody is told of a class that nothing speaks for. `shape` is that of the scores.
+inline Failure no_class(const Shape& shape, std::size_t row) {
+  return invalid("not_a_number", which_row(shape, row) +
+                                     "the scores are not a number (NaN), of which there is no "
+                                     "class; is a value missing?");
+}
+
 // A kind whose step S is made of `S::Options`, a struct with a schema, and `S::kMain`.
 template <class S>
 struct SimpleKind final : StepKind {

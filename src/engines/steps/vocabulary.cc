@@ -104,7 +104,7 @@ Result<TokenIds> read_json(std::string_view text) {
     if (!id.is_number_unsigned() || id.get<std::uint64_t>() > INT32_MAX) {
       return invalid(
           "bad_model",
-          "the id of '" + printable(token) + "' is no number up to 2^31" + wanted +
+          "the id of '" + printable(token) + "' is no whole number below 2^31" + wanted +
               (id.is_object() || id.is_array() ? "; of a tokenizer.json that is what stands in its "
                                                  "model.vocab"
                                                : ""));
@@ -152,9 +152,10 @@ Result<std::optional<std::int64_t>> special(const TokenIds& ids, const std::stri
   if (given.id) {
     // A model may have more ids than the vocabulary lists.
     if (*given.id >= 0 && *given.id <= INT32_MAX) return given.id;
-    return invalid("bad_model", "'" + key + "' is the id " + std::to_string(*given.id) +
-                                    ", which is no number up to 2^31; a token that is a number is "
-                                    "written in quotes");
+    return invalid("bad_model",
+                   "'" + key + "' is the id " + std::to_string(*given.id) +
+                       ", which is no whole number below 2^31; a token that is a number is "
+                       "written in quotes");
   }
   const auto& token = given.token;
   if (token.empty()) return std::optional<std::int64_t>();

@@ -121,16 +121,18 @@ TEST_F(Steps, VocabularyRefusesWhatIsNone) {
             "the vocabulary has no token '[UNK]' for 'unknown'; name one that it has, or write an "
             "id, or \"\" for none");
   write("v.json", R"({"the": -5})");
-  EXPECT_EQ(refused("vocabulary", "{file: v.json}"),
-            "the vocabulary 'v.json' cannot be used: the id of 'the' is no number up to 2^31; a "
-            "vocabulary is a text file with a token a line, or a JSON object {\"token\": id}");
+  EXPECT_EQ(
+      refused("vocabulary", "{file: v.json}"),
+      "the vocabulary 'v.json' cannot be used: the id of 'the' is no whole number below 2^31; a "
+      "vocabulary is a text file with a token a line, or a JSON object {\"token\": id}");
   write("v.json", R"({"model": {"vocab": {"the": 1}}})");
   EXPECT_TRUE(refused("vocabulary", "{file: v.json}")
                   .ends_with("; of a tokenizer.json that is what stands in its model.vocab"));
   write("v.json", R"({"the": 5, "0": 6})");
-  EXPECT_EQ(refused("vocabulary", "{file: v.json, unknown: 3000000000, pad: 50257}"),
-            "'unknown' is the id 3000000000, which is no number up to 2^31; a token that is a "
-            "number is written in quotes");
+  EXPECT_EQ(
+      refused("vocabulary", "{file: v.json, unknown: 3000000000, pad: 50257}"),
+      "'unknown' is the id 3000000000, which is no whole number below 2^31; a token that is a "
+      "number is written in quotes");
   write("empty.txt", "");
   EXPECT_EQ(refused("vocabulary", "{file: empty.txt}"), "the vocabulary 'empty.txt' has no tokens");
   write("b.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n");

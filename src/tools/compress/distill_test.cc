@@ -208,6 +208,51 @@ TEST(Distill, ClassesKeepTheirNamesAndTheirOrder) {
   }
 }
 
+// An ArgMax says where the class stands in the list, which is no class of that number.
+TEST(Distill, PlacesOfClassesStayPlaces) {
+  const Folder folder;
+  Builder builder;
+  auto& ml = *builder.model().add_opset_import();
+  ml.set_domain("ai.onnx.ml");
+  ml.set_version(3);
+  builder.input("x", {-1, 3});
+  auto& classifier = builder.node("LinearClassifier", {"x"}, "label");
+  classifier.set_domain("ai.onnx.ml");
+  classifier.add_output("scores");
+  const float each_its_own[] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+  const auto floats = [&](const char* name, std::span<const float> values) {
+    auto& attribute = *classifier.add_attribute();
+    attribute.set_name(name);
+    attribute.set_type(onnx::AttributeProto::FLOATS);
+    for (const float value : values) attribute.add_floats(value);
+  };
+  floats("coefficients", each_its_own);
+  floats("intercepts", std::array<float, 3>{});
+  const std::int64_t classes[] = {1, 2, 0};
+  set_attribute(classifier, "classlabels_ints", std::span(classes));
+  auto& best = builder.node("ArgMax", {"scores"}, "best");
+  set_attribute(best, "axis", std::int64_t{1});
+  set_attribute(best, "keepdims", std::int64_t{0});
+  builder.output("best", {-1});
+  builder.graph().mutable_output(0)->mutable_type()->mutable_tensor_type()->set_elem_type(
+      onnx::TensorProto::INT64);
+  const auto file = builder.save(folder.path());
+  const auto teacher = TestLab().load(file);
+  ASSERT_TRUE(teacher) << teacher.error().message;
+  EXPECT_TRUE((*teacher)->signature().outputs[0].says_places);
+  EXPECT_EQ((*teacher)->signature().classes, (std::vector<std::string>{"1", "2", "0"}));
+  const auto made =
+      distilled(file, folder, {{"student", "mlp"}}, random_floats(3 * 300, 8, 3), 300);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_GE(made->details["agreement"], 0.95);
+  const auto student = TestLab().load(made->file);
+  ASSERT_TRUE(student) << student.error().message;
+  expect_same_signature((*student)->signature(), (*teacher)->signature());
+  EXPECT_TRUE((*student)->signature().outputs[0].says_places);
+  const float rows[] = {9, 0, 0, 0, 9, 0, 0, 0, 9};
+  EXPECT_EQ(outputs_of(**student, rows, 3)[0], (std::vector<float>{0, 1, 2}));
+}
+
 TEST(Distill, LabelsAloneAndSeveralNumbersAreTaughtToo) {
   const Folder folder;
   const auto file = test_model("xgb_multi_softmax.json");

@@ -217,7 +217,8 @@ class Writer {
     const bool text = spec.dtype == DType::kString;
     const std::int32_t type = text ? onnx::TensorProto::STRING : onnx::TensorProto::INT64;
     if (lists_classes()) {
-      put_out(classify(text), spec, type, 1);
+      const auto label = classify(text);
+      put_out(spec.says_places ? place_of_greatest("student/scores") : label, spec, type, 1);
       return;
     }
     std::string place;
@@ -226,13 +227,19 @@ class Writer {
       place = cast(node("Greater", {scores_, zero}), onnx::TensorProto::INT64);
       place = node("Reshape", {place, constant<std::int64_t>({1}, {-1})});
     } else {
-      place = node("ArgMax", {scores_});
-      set_attribute(*last_, "axis", std::int64_t{1});
-      set_attribute(*last_, "keepdims", std::int64_t{0});
+      place = place_of_greatest(scores_);
     }
     const auto& classes = teacher_.signature().classes;
-    if (text || !are_places(classes)) place = node("Gather", {class_list(text), place});
+    if (!spec.says_places && (text || !are_places(classes)))
+      place = node("Gather", {class_list(text), place});
     put_out(place, spec, type, 1);
+  }
+
+  std::string place_of_greatest(const std::string& scores) {
+    auto place = node("ArgMax", {scores});
+    set_attribute(*last_, "axis", std::int64_t{1});
+    set_attribute(*last_, "keepdims", std::int64_t{0});
+    return place;
   }
 
   std::string class_list(bool text) {

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "base/text.h"
+#include "core/label.h"
 #include "tools/compress/stopped.h"
 
 namespace sluice::tools::compress {
@@ -59,13 +60,13 @@ bool is_taken(DType dtype) {
 }
 
 // The class's place in the model's list, its number where there is no list, or NaN.
-double place_of(const TensorView& labels, std::size_t at, const std::vector<std::string>& classes) {
-  const bool text = labels.dtype == DType::kString;
-  if (classes.empty()) return text ? std::nan("") : number_at(labels, at);
-  const std::string name = text ? std::string(labels.strings[at])
-                                : std::to_string(static_cast<std::int64_t>(number_at(labels, at)));
-  const auto found = std::ranges::find(classes, name);
-  return found == classes.end() ? std::nan("") : static_cast<double>(found - classes.begin());
+double class_of_label(const TensorView& labels, std::size_t at, bool says_places,
+                      const std::vector<std::string>& classes) {
+  if (says_places || classes.empty()) {
+    return labels.dtype == DType::kString ? std::nan("") : number_at(labels, at);
+  }
+  const auto place = place_of_label(labels, at, classes);
+  return place ? static_cast<double>(*place) : std::nan("");
 }
 
 bool are_probabilities(std::span<const double> raw, std::size_t width) {
@@ -166,9 +167,11 @@ Result<void> Teacher::run(std::span<const float> rows, std::vector<double>& out)
   if (answer.elements() == 0 || answer.elements() % count != 0) {
     return not_for_students("this one does not answer row by row");
   }
+  const bool says_places = signature().outputs[subject_.output].says_places;
   for (std::size_t i = 0; i < answer.elements(); ++i) {
-    out.push_back(subject_.role == Role::kLabel ? place_of(answer, i, signature().classes)
-                                                : number_at(answer, i));
+    out.push_back(subject_.role == Role::kLabel
+                      ? class_of_label(answer, i, says_places, signature().classes)
+                      : number_at(answer, i));
   }
   return {};
 }
