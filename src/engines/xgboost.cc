@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "engines/xgboost_convert.h"
+#include "engines/xgboost_file.h"
 #include "engines/xgboost_trees.h"
 
 namespace sluice::engines {
@@ -19,6 +20,10 @@ using nlohmann::json;
 
 // A file that is read once more for its trees.
 constexpr std::size_t kLargest = std::size_t{128} << 20;
+
+// Of trees that are explained: TreeSHAP calls itself for each level, and its memory grows with the
+// square of the depth.
+constexpr std::size_t kDeepestExplained = 1000;
 
 // XGBoost's error texts carry paths and stack traces: only their first line is logged, and none is
 // shown to users.
@@ -44,6 +49,7 @@ struct BoosterFacts {
   std::size_t classes = 0;
   std::size_t trees = 0;
   std::size_t iterations = 0;  // 0: all
+  std::size_t deepest = 0;     // splits before a leaf
 };
 
 // Settings are texts or numbers, depending on the version that wrote the file.
@@ -61,6 +67,7 @@ Result<BoosterFacts> read_facts(BoosterHandle booster) {
     return invalid("bad_model", "XGBoost cannot describe the model");
   }
   const auto config = json::parse(text, text + length, nullptr, false);
+  if (!config.is_object()) return invalid("bad_model", "XGBoost cannot describe the model");
   const auto learner = config.value("learner", json::object());
   BoosterFacts facts;
   facts.objective = learner.value("objective", json::object()).value("name", "");
@@ -163,7 +170,7 @@ class XgboostModel final : public Model {
     return {};
   }
 
-  bool explains() const override { return true; }
+  bool explains() const override { return facts_.deepest <= kDeepestExplained; }
 
   // TreeSHAP (Lundberg and others, Nature Machine Intelligence 2, 2020), of trees that answer for
   // what they have not seen by how often training rows went each way; of linear models weight by
@@ -317,11 +324,8 @@ class XgboostEngine final : public Engine {
   Result<std::unique_ptr<Model>> load(const ModelFile& file,
                                       const LoadOptions& options) const override {
     const auto bytes = file.contents.bytes();
-    if (bytes.empty()) return invalid("bad_model", "the model file is empty");
     const auto text = file.contents.text();
-    if (file.name.ends_with(".json") && !json::accept(text) && !json::accept(strict_json(text))) {
-      return invalid("bad_model", "the file is not valid JSON, so it is no XGBoost model");
-    }
+    SLUICE_TRY(const auto parts, check_xgboost_file(text));
     BoosterHandle handle = nullptr;
     if (XGBoosterCreate(nullptr, 0, &handle) != 0) return internal("XGBoost cannot start");
     Booster booster(handle);
@@ -330,11 +334,12 @@ class XgboostEngine final : public Engine {
     if (XGBoosterLoadModelFromBuffer(handle, bytes.data(), bytes.size()) != 0) {
       log_last_error();
       return invalid("bad_model",
-                     "XGBoost cannot load the model: the file is damaged or of a "
-                     "version it does not know");
+                     "XGBoost cannot load the model: it lacks a part, or is of a version "
+                     "that is not known");
     }
     XGBoosterSetParam(handle, "nthread", std::to_string(options.threads).c_str());
     SLUICE_TRY(auto facts, read_facts(handle));
+    facts.deepest = parts.deepest;
     auto model = std::make_unique<XgboostModel>(std::move(booster), std::move(facts));
     SLUICE_CHECK(model->describe());
     if (bytes.size() > kLargest) return model;

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "engines/xgboost_file.h"
 
 namespace sluice::engines {
 namespace {
@@ -59,14 +60,14 @@ Failure failed(std::string message) {
   return invalid("bad_model", std::move(message));
 }
 
-Result<std::string> convert(const void* bytes, std::size_t size, const char* format) {
+Result<std::string> convert(std::string_view bytes, const char* format) {
+  SLUICE_CHECK(check_xgboost_file(bytes));
   BoosterHandle handle = nullptr;
   if (XGBoosterCreate(nullptr, 0, &handle) != 0) return internal("XGBoost cannot start");
   const std::unique_ptr<void, FreeBooster> booster(handle);
-  if (XGBoosterLoadModelFromBuffer(handle, bytes, size) != 0) {
+  if (XGBoosterLoadModelFromBuffer(handle, bytes.data(), bytes.size()) != 0) {
     return failed(
-        "XGBoost cannot load the model: the file is damaged, of a version that it does not know, "
-        "or no XGBoost model");
+        "XGBoost cannot load the model: it lacks a part, or is of a version that is not known");
   }
   bst_ulong length = 0;
   const char* text = nullptr;
@@ -83,12 +84,12 @@ std::string strict_json(std::string_view text) { return replaced<false>(text); }
 std::string loose_json(std::string_view text) { return replaced<true>(text); }
 
 Result<std::string> xgboost_as_json(std::span<const std::byte> model) {
-  if (model.empty()) return invalid("bad_model", "the model file is empty");
-  return convert(model.data(), model.size(), R"({"format":"json"})");
+  return convert({reinterpret_cast<const char*>(model.data()), model.size()},
+                 R"({"format":"json"})");
 }
 
 Result<std::string> xgboost_from_json(std::string_view json, bool ubj) {
-  return convert(json.data(), json.size(), ubj ? R"({"format":"ubj"})" : R"({"format":"json"})");
+  return convert(json, ubj ? R"({"format":"ubj"})" : R"({"format":"json"})");
 }
 
 }  // namespace sluice::engines
