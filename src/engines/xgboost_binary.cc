@@ -19,7 +19,7 @@ constexpr std::size_t kNodeBytes = 20;
 constexpr std::size_t kNodeStatBytes = 16;
 constexpr std::size_t kLinearBytes = 136;
 
-constexpr std::string_view kMark = "binf";  // before 2016
+constexpr std::string_view kMark = "binf";  // not in the first versions
 
 // Attributes are JSON in it: what matters is that they can be walked.
 class Nobody final : public XgboostEvents {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "engines/xgboost_binary.h"
 #include "engines/xgboost_document.h"
@@ -46,12 +48,11 @@ bool is_onnx(std::string_view bytes) {
           bytes[2] == 0x42);
 }
 
+// Its first words where it has some.
 std::string beginning(std::string_view bytes) {
-  const auto line = bytes.substr(0, bytes.find('\n'));
-  if (!line.empty() && is_utf8(line.substr(0, kShown)) &&
-      static_cast<unsigned char>(line[0]) >= 0x20) {
-    return fmt::format("'{}'", printable(line, kShown));
-  }
+  const auto end = std::ranges::find_if(bytes, [](char c) { return c < ' ' || c > '~'; });
+  const auto words = bytes.substr(0, static_cast<std::size_t>(end - bytes.begin()));
+  if (words.size() >= 3) return fmt::format("'{}'", printable(words, kShown));
   return fmt::format("byte 0x{:02x}", static_cast<unsigned char>(bytes[0]));
 }
 
@@ -64,7 +65,7 @@ Failure no_model(std::string_view bytes) {
     what = other.what;
     break;
   }
-  if (is_onnx(bytes)) what = "an ONNX model: call it model.onnx, for the engine onnx";
+  if (is_onnx(bytes)) what = "an ONNX model: call it model.onnx, and choose no engine or onnx";
   return invalid("bad_model", fmt::format("it is no XGBoost model: it begins with {}, {}",
                                           beginning(bytes), what));
 }

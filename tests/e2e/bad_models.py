@@ -60,6 +60,8 @@ def contents(report):
     source = random.Random(7)
     xgboost = (TEST_MODELS / "xgb_binary.json").read_bytes()
     onnx = tiny_onnx.model(9)
+    ubjson = (TEST_MODELS / "xgb_binary.ubj").read_bytes()
+    array = ubjson.index(b"[$l#L") + 5
     changed = bytearray(onnx)
     changed[len(onnx) // 2:len(onnx) // 2 + 8] = b"\xff" * 8
     cases = {
@@ -69,6 +71,12 @@ def contents(report):
         "onnx-as-ubj": ("model.ubj", onnx), "changed": ("model.onnx", bytes(changed)),
         "deep-json": ("model.json", b"[" * 200_000), "deep-ubj": ("model.ubj", b"[" * 200_000),
         "zeros": ("model.onnx", bytes(100_000)), "zeros-json": ("model.json", bytes(100_000)),
+        "html-xgb": ("model.xgb", b"<!DOCTYPE html>\n<html></html>\n"),
+        "lfs-xgb": ("model.bst", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+        "lightgbm-xgb": ("model.xgb", b"tree\nversion=v4\nnum_class=1\n"),
+        "pickle-xgb": ("model.xgb", b"\x80\x04\x95" + bytes(100)), "onnx-xgb": ("model.xgb", onnx),
+        "binf-xgb": ("model.xgb", b"binf" + bytes(range(200))),
+        "array-ubj": ("model.ubj", ubjson[:array] + b"\x00\x00\x00\x7f" + ubjson[array + 4:]),
         "long-field": ("model.onnx", b"\x3a\xff\xff\xff\xff\x07" + bytes(100)),
     }
     for number in range(8):
@@ -80,6 +88,12 @@ def contents(report):
         report.check("all are tried", folder.settled(cases) is not None, folder.models())
         for name in cases:
             folder.refused(report, name, name)
+        # These ended the trial before, or took memory until it was killed.
+        for name, word in (("html-xgb", "web page"), ("lfs-xgb", "git lfs pull"),
+                           ("lightgbm-xgb", "LightGBM"), ("pickle-xgb", "pickle"),
+                           ("onnx-xgb", "ONNX"), ("binf-xgb", "'binf"), ("array-ubj", "damaged")):
+            folder.refused(report, word, name, words=("XGBoost model" if word != "damaged" else word,
+                                                      word))
         folder.check_health(report, "contents")
 
 
