@@ -10,6 +10,7 @@
 #include "app/batch_progress.h"
 #include "app/batch_shard.h"
 #include "app/commands.h"
+#include "app/options.h"
 #include "app/until_stopped.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -31,7 +32,7 @@ using tools::batch::Transfer;
 constexpr std::size_t kMostMapping = std::size_t{16} << 20;
 
 struct Arguments {
-  Pickles pickles;
+  LoadFlags load_flags;
   std::string model;
   std::string models = "models";
   std::string version;
@@ -90,9 +91,10 @@ Result<JobOptions> job_of(const Arguments& arguments) {
 }
 
 // Not in TMPDIR: that is often in memory, and empty after a crash.
-std::filesystem::path staging_folder(const Arguments& arguments) {
+Result<std::filesystem::path> staging_folder(const Arguments& arguments) {
   if (!arguments.staging.empty()) return arguments.staging;
-  return std::filesystem::path(sources::default_cache_directory("")) / "batch";
+  SLUICE_TRY(const auto cache, cache_options(arguments.load_flags));
+  return cache.cache_directory / "batch";
 }
 
 // What is finished is on the disk, whenever it ends.
@@ -138,10 +140,12 @@ int finish(const Result<Summary>& done, const BatchProgress& progress, const Arg
 }
 
 int run_with_model(const Arguments& arguments) {
+  const auto staging = staging_folder(arguments);
+  if (!staging) return complain(staging.error());
   auto job = job_of(arguments);
   if (!job) return complain(job.error());
   auto model = open_batch_model(arguments.model, arguments.models, arguments.version,
-                                arguments.pickles, static_cast<int>(job->workers));
+                                arguments.load_flags, static_cast<int>(job->workers));
   if (!model) return complain(model.error());
   job->model = model->identity;
   Counts counts;
@@ -150,22 +154,22 @@ int run_with_model(const Arguments& arguments) {
   BatchProgress progress(counts, transfer, arguments.json);
   const auto result = run_watched(
       [&] {
-        return tools::batch::run_staged(model->servable, *job, staging_folder(arguments), counts,
-                                        transfer, stop);
+        return tools::batch::run_staged(model->servable, *job, *staging, counts, transfer, stop);
       },
       progress, stop);
   return finish(result, progress, arguments, *job, stop);
 }
 
 int merge(const Arguments& arguments) {
+  const auto staging = staging_folder(arguments);
+  if (!staging) return complain(staging.error());
   Counts counts;
   Transfer transfer;
   std::atomic<bool> stop = false;
   BatchProgress progress(counts, transfer, arguments.json);
   const auto result = run_watched(
       [&] {
-        return tools::batch::merge_staged(arguments.output, staging_folder(arguments), counts,
-                                          transfer, stop);
+        return tools::batch::merge_staged(arguments.output, *staging, counts, transfer, stop);
       },
       progress, stop);
   return finish(result, progress, arguments, {}, stop);
@@ -238,7 +242,7 @@ Action add_batch(CLI::App& app) {
       ->required();
   app.add_option("--staging", arguments->staging,
                  "where tables of s3:// and gs:// lie meanwhile; default: batch in the folder of "
-                 "downloaded models (see --cache-dir of sluice serve)");
+                 "downloaded models (see --cache-dir)");
   app.add_option("--batch-size", arguments->job.batch_size, "rows that the model gets at a time")
       ->check(CLI::Range(1, 10'000'000))
       ->capture_default_str();
@@ -255,7 +259,7 @@ Action add_batch(CLI::App& app) {
       ->capture_default_str();
   add_answer_options(app, *arguments);
   add_shard_options(app, *arguments);
-  add_pickle_options(app, arguments->pickles);
+  add_load_flags(app, arguments->load_flags);
   app.add_flag("--json", arguments->json, "progress and summary as JSON, one object a line");
   return [arguments] { return batch(*arguments); };
 }

@@ -84,11 +84,11 @@ Result<std::string> find_model(const std::string& model, const std::string& mode
 }  // namespace
 
 Result<BatchModel> open_batch_model(const std::string& model, const std::string& models,
-                                    const std::string& version, const Pickles& pickles,
+                                    const std::string& version, const LoadFlags& load_flags,
                                     int workers) {
   SLUICE_TRY(const auto path, find_model(model, models));
   BatchModel out;
-  SLUICE_TRY(out.stack, Stack::open(path, pickles, workers));
+  SLUICE_TRY(out.stack, Stack::open(path, load_flags, workers));
   SLUICE_CHECK(out.stack->load());
   SLUICE_TRY(const auto request, out.stack->request_to_only_model(version));
   out.servable = request->servable;

@@ -20,7 +20,7 @@ struct BatchModel {
 // `model`: a file, a folder or a URL, or the name of a folder in `models`. Errors: as `sluice
 // predict`'s; kNotFound/`no_model`.
 Result<BatchModel> open_batch_model(const std::string& model, const std::string& models,
-                                    const std::string& version, const Pickles& pickles,
+                                    const std::string& version, const LoadFlags& load_flags,
                                     int workers);
 
 }  // namespace sluice::app

@@ -127,7 +127,7 @@ struct InProcess {
 };
 
 Result<InProcess> measure(const BenchArguments& arguments) {
-  SLUICE_TRY(const auto stack, Stack::open(arguments.target, arguments.pickles));
+  SLUICE_TRY(const auto stack, Stack::open(arguments.target, arguments.load_flags));
   SLUICE_CHECK(stack->load());
   SLUICE_TRY(const auto first, stack->request_to_only_model());
   const auto servable = first->servable;
@@ -211,7 +211,7 @@ Action add_bench(CLI::App& app) {
   app.add_option("--seconds", arguments->seconds, "how long")->check(CLI::Range(0.1, 86400.0));
   app.add_flag("--sweep", arguments->sweep,
                "serve the model with batching off, eager and wait, and load each");
-  add_pickle_options(app, arguments->pickles);
+  add_load_flags(app, arguments->load_flags);
   app.add_flag("--json", arguments->json, "print JSON");
   return [arguments] {
     if (!arguments->input.empty()) {

@@ -15,7 +15,7 @@ class JsonWriter;
 namespace sluice::app {
 
 struct BenchArguments {
-  Pickles pickles;
+  LoadFlags load_flags;
   std::string target;
   std::string data;
   std::string input;    // a file with what `data` would be

@@ -35,7 +35,7 @@ Result<std::string> get(const std::string& port, const std::string& path) {
 // What the model is called and what it is asked, found by loading it here first: what is wrong with
 // it is said before any server starts.
 Result<tools::SweepPlan> make_plan(const BenchArguments& arguments) {
-  SLUICE_TRY(const auto stack, Stack::open(arguments.target, arguments.pickles));
+  SLUICE_TRY(const auto stack, Stack::open(arguments.target, arguments.load_flags));
   SLUICE_CHECK(stack->load());
   SLUICE_TRY(const auto request, stack->request_to_only_model());
   const auto& servable = *request->servable;
@@ -91,7 +91,7 @@ int bench_sweep(const BenchArguments& arguments) {
   if (arguments.rate > 0) {
     return complain(kUsage, "--sweep measures closed loops; leave out --rate");
   }
-  if (arguments.pickles.allowed) {
+  if (arguments.load_flags.allow_pickle) {
     return complain(kUsage, "--sweep serves no pickles; serve the model and load its URL");
   }
   log::set_level(log::Level::kOff);

@@ -92,9 +92,16 @@ std::string explained(const CLI::App& app, const CLI::ParseError& error, std::st
 
 }  // namespace
 
-void add_pickle_options(CLI::App& app, Pickles& pickles) {
-  app.add_flag("--allow-pickle", pickles.allowed, "run .pkl and .joblib files");
-  app.add_option("--python", pickles.python, "the Python that runs them");
+void add_pickle_flags(CLI::App& app, LoadFlags& load_flags) {
+  app.add_flag("--allow-pickle", load_flags.allow_pickle, "run .pkl and .joblib files");
+  app.add_option("--python", load_flags.python, "the Python that runs them");
+}
+
+void add_load_flags(CLI::App& app, LoadFlags& load_flags) {
+  add_pickle_flags(app, load_flags);
+  app.add_option("--cache-dir", load_flags.cache_dir, "where downloaded models are kept");
+  app.add_option("--cache-size", load_flags.cache_size,
+                 "most bytes of downloaded models on the disk");
 }
 
 int complain(int exit, std::string_view message) {

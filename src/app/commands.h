@@ -27,13 +27,18 @@ enum Exit : int {
 // What a sub-command does once its arguments are read; answers the exit code.
 using Action = std::function<int()>;
 
-// Whether a command without a server runs pickles, and in which Python.
-struct Pickles {
-  bool allowed = false;
+// Of commands that load a model themselves: whether they run pickles and in which Python, and where
+// downloads are kept. What is empty is left to SLUICE_CACHE_DIR and its like, or to the default.
+struct LoadFlags {
+  bool allow_pickle = false;
   std::string python;
+  std::string cache_dir;
+  std::string cache_size;
 };
-// Declares --allow-pickle and --python, for commands that load a model themselves.
-void add_pickle_options(CLI::App& app, Pickles& pickles);
+// Declares them by the names that `serve` has for them; the first two alone, where no model comes
+// from afar.
+void add_load_flags(CLI::App& app, LoadFlags& load_flags);
+void add_pickle_flags(CLI::App& app, LoadFlags& load_flags);
 
 // Declares the sub-command on `app` and answers its action.
 Action add_serve(CLI::App& app);

@@ -84,7 +84,7 @@ Action add_compress(CLI::App& app) {
   app.add_option("--pick", arguments->pick,
                  "which of those that a search found is written: smallest, fastest, closest, or a "
                  "method as it is shown");
-  add_pickle_options(app, arguments->pickles);
+  add_pickle_flags(app, arguments->load_flags);
   app.add_flag("--json", arguments->json, "the report as JSON");
   return [arguments] { return compress(*arguments); };
 }

@@ -195,7 +195,7 @@ Result<FoundModel> find_model(const std::string& given, const std::string& model
 }
 
 Result<OpenedModel> open_alone(const fs::path& file, const FoundModel& like, Scratch& scratch,
-                               const Pickles& pickles) {
+                               const LoadFlags& load_flags) {
   SLUICE_TRY(const auto root, scratch.folder());
   const fs::path model = root / like.model;
   const fs::path version = model / like.version;
@@ -214,7 +214,7 @@ Result<OpenedModel> open_alone(const fs::path& file, const FoundModel& like, Scr
     if (out == nullptr || std::fclose(out) != 0 || !written) return unwritable();
   }
   OpenedModel opened;
-  SLUICE_TRY(opened.stack, Stack::open(model.string(), pickles));
+  SLUICE_TRY(opened.stack, Stack::open(model.string(), load_flags));
   SLUICE_CHECK(opened.stack->load());
   const auto table = opened.stack->tables().get();
   for (const auto& [name, entry] : table->models) {
@@ -222,8 +222,7 @@ Result<OpenedModel> open_alone(const fs::path& file, const FoundModel& like, Scr
       opened.servable = entry->ready.back();
       return opened;
     }
-    return invalid("bad_model",
-                   entry->versions.empty() ? entry->reason : entry->versions[0].reason);
+    return Failure(opened.stack->why_not(*entry));
   }
   return invalid("bad_model", "there is no model in the file");
 }
@@ -238,10 +237,10 @@ std::uint64_t bytes_of(const fs::path& file) {
   return out;
 }
 
-std::uint64_t peak_of_loading(const fs::path& file, const Pickles& pickles) {
+std::uint64_t peak_of_loading(const fs::path& file, const LoadFlags& load_flags) {
   std::vector<std::string> words = {"sluice", "inspect", file.string(), "--json"};
-  if (pickles.allowed) words.emplace_back("--allow-pickle");
-  if (!pickles.python.empty()) words.insert(words.end(), {"--python", pickles.python});
+  if (load_flags.allow_pickle) words.emplace_back("--allow-pickle");
+  if (!load_flags.python.empty()) words.insert(words.end(), {"--python", load_flags.python});
   std::vector<char*> arguments;
   for (auto& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

@@ -53,12 +53,12 @@ struct OpenedModel {
 // `file` in the place of `like`'s, with its model.yaml, in a repository that has nothing else.
 // Errors: what a server would say.
 Result<OpenedModel> open_alone(const std::filesystem::path& file, const FoundModel& like,
-                               Scratch& scratch, const Pickles& pickles);
+                               Scratch& scratch, const LoadFlags& load_flags);
 
 // Bytes of the files of a model: the file and those that its folder has beside it for it.
 std::uint64_t bytes_of(const std::filesystem::path& file);
 
 // The peak of a process that does nothing but load it. 0 where that is not known.
-std::uint64_t peak_of_loading(const std::filesystem::path& file, const Pickles& pickles);
+std::uint64_t peak_of_loading(const std::filesystem::path& file, const LoadFlags& load_flags);
 
 }  // namespace sluice::app

@@ -13,7 +13,7 @@
 namespace sluice::app {
 
 struct CompressArguments {
-  Pickles pickles;
+  LoadFlags load_flags;
   std::string model;
   std::string models = "models";
   std::string version;

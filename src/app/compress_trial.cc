@@ -76,11 +76,11 @@ Result<void> CompressTrial::prepare() {
   SLUICE_TRY(original_, find_model(arguments_.model, arguments_.models, arguments_.version));
   SLUICE_TRY(const auto fd, open_file(original_.file));
   SLUICE_TRY(sha256_, tools::batch::sha256_of(*fd));
-  SLUICE_TRY(opened_, open_alone(original_.file, original_, scratch_, arguments_.pickles));
+  SLUICE_TRY(opened_, open_alone(original_.file, original_, scratch_, arguments_.load_flags));
   SLUICE_CHECK(read_tables());
   show("asking the original", 0);
   SLUICE_TRY(answers_, answer_all(opened_.servable, *evaluation_, stop_));
-  memory_ = peak_of_loading(original_.file, arguments_.pickles);
+  memory_ = peak_of_loading(original_.file, arguments_.load_flags);
   return {};
 }
 
@@ -121,7 +121,7 @@ Result<void> CompressTrial::read_tables() {
 
 Result<CompressTrial::Candidate> CompressTrial::attempt(const Chain& chain) {
   SLUICE_TRY(const auto folder, scratch_.folder());
-  const EngineLab lab(opened_.stack->engines(), arguments_.pickles.allowed);
+  const EngineLab lab(opened_.stack->engines(), arguments_.load_flags.allow_pickle);
   const auto began = std::chrono::steady_clock::now();
   auto ran =
       run_chain(chain, {original_.file, folder, calibration_ ? &*calibration_ : nullptr, lab, stop_,
@@ -153,7 +153,7 @@ Result<Report> CompressTrial::held_against(const fs::path& file) {
       arguments_.evaluate.empty() ? arguments_.calibration : arguments_.evaluate;
   out.rows_from = fs::path(rows_from).filename().string();
   out.notes = evaluation_->notes();
-  SLUICE_TRY(const auto candidate, open_alone(file, original_, scratch_, arguments_.pickles));
+  SLUICE_TRY(const auto candidate, open_alone(file, original_, scratch_, arguments_.load_flags));
   show("asking the new one", 0);
   SLUICE_TRY(const auto answers, answer_all(candidate.servable, *evaluation_, stop_));
   SLUICE_TRY(out.comparison, compare(answers_, answers, evaluation_->labels()));
@@ -165,7 +165,7 @@ Result<Report> CompressTrial::held_against(const fs::path& file) {
   if (auto note = slower_note(out.timing); !note.empty()) out.notes.push_back(std::move(note));
   out.before = {original_.bytes, memory_, monthly_cost(original_.yaml, original_.bytes)};
   const auto bytes = bytes_of(file);
-  out.after = {bytes, peak_of_loading(file, arguments_.pickles),
+  out.after = {bytes, peak_of_loading(file, arguments_.load_flags),
                monthly_cost(original_.yaml, bytes)};
   return out;
 }

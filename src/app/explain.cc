@@ -29,7 +29,7 @@ using nlohmann::json;
 constexpr std::size_t kShown = 10;  // attributions of a row on the terminal
 
 struct Arguments {
-  Pickles pickles;
+  LoadFlags load_flags;
   std::string model;
   std::string version;
   std::string input;
@@ -44,7 +44,7 @@ class Session {
  public:
   static Result<Session> open(const Arguments& arguments) {
     Session out;
-    SLUICE_TRY(out.stack_, Stack::open(arguments.model, arguments.pickles));
+    SLUICE_TRY(out.stack_, Stack::open(arguments.model, arguments.load_flags));
     SLUICE_CHECK(out.stack_->load());
     out.version_ = arguments.version;
     SLUICE_TRY(auto request, out.request());
@@ -228,7 +228,7 @@ Action add_explain(CLI::App& app) {
   app.add_option("--version", arguments->version, "version of the model");
   app.add_flag("--json", arguments->json, "print one JSON object a row");
   app.add_option("--plot", arguments->plot, "draw them into this .html or .svg file");
-  add_pickle_options(app, arguments->pickles);
+  add_load_flags(app, arguments->load_flags);
   return [arguments] { return explain(*arguments); };
 }
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 
@@ -22,7 +21,7 @@ namespace sluice::app {
 namespace {
 
 struct Arguments {
-  Pickles pickles;
+  LoadFlags load_flags;
   std::string file;
   bool json = false;
   LearnArguments learn;
@@ -42,18 +41,14 @@ std::string engine_of(const Stack& stack, const Model& model) {
   return std::string(model.platform());
 }
 
-Result<Inspected> inspect_model(const std::string& path, const Pickles& pickles) {
-  SLUICE_TRY(const auto stack, Stack::open(path, pickles));
+Result<Inspected> inspect_model(const std::string& path, const LoadFlags& load_flags) {
+  SLUICE_TRY(const auto stack, Stack::open(path, load_flags));
   SLUICE_CHECK(stack->load());
   SLUICE_TRY(const auto request, stack->request_to_only_model());
   Inspected out;
   out.servable = request->servable;
   out.engine = engine_of(*stack, out.servable->loaded());
-  // Not known here of what was downloaded, or lies somewhere in a directory.
-  std::error_code error;
-  const bool is_file = std::filesystem::is_regular_file(path, error);
-  const auto size = is_file ? std::filesystem::file_size(path, error) : 0;
-  out.bytes = error ? 0 : size;
+  out.bytes = stack->bytes_of(out.servable->version().str());
   return out;
 }
 
@@ -148,13 +143,13 @@ int learn(const Arguments& arguments) {
   LearnArguments learn = arguments.learn;
   learn.model = arguments.file;
   learn.json = arguments.json;
-  return learn_bounds(learn, arguments.pickles);
+  return learn_bounds(learn, arguments.load_flags);
 }
 
 int inspect(const Arguments& arguments) {
   if (!arguments.learn.table.empty()) return learn(arguments);
   log::set_level(log::Level::kOff);
-  auto inspected = inspect_model(arguments.file, arguments.pickles);
+  auto inspected = inspect_model(arguments.file, arguments.load_flags);
   if (!inspected) return complain(inspected.error());
   if (arguments.json) {
     print_json(*inspected);
@@ -181,7 +176,7 @@ Action add_inspect(CLI::App& app) {
   app.add_option("--margin", arguments->learn.margin,
                  "widen bounds by this share of their range: 0.1")
       ->needs(table);
-  add_pickle_options(app, arguments->pickles);
+  add_load_flags(app, arguments->load_flags);
   app.add_flag("--json", arguments->json, "print JSON");
   return [arguments] { return inspect(*arguments); };
 }

@@ -63,7 +63,7 @@ fs::path yaml_of(const fs::path& path) {
   return path.stem() == "model" ? directory / "model.yaml" : fs::path();
 }
 
-Result<Opened> open_model(const std::string& given, const Pickles& pickles) {
+Result<Opened> open_model(const std::string& given, const LoadFlags& load_flags) {
   fs::path path = given;
   Opened out;
   std::error_code ignored;
@@ -76,7 +76,7 @@ Result<Opened> open_model(const std::string& given, const Pickles& pickles) {
     }
     out.yaml = yaml_of(path);
   }
-  SLUICE_TRY(out.stack, Stack::open(remote ? given : path.string(), pickles));
+  SLUICE_TRY(out.stack, Stack::open(remote ? given : path.string(), load_flags));
   SLUICE_CHECK(out.stack->load());
   const auto table = out.stack->tables().get();
   if (table->models.size() != 1) {
@@ -84,8 +84,7 @@ Result<Opened> open_model(const std::string& given, const Pickles& pickles) {
   }
   const auto& entry = *table->models.begin()->second;
   if (entry.ready.empty()) {
-    const bool own = !entry.reason.empty() || entry.versions.empty();
-    return invalid("bad_model", own ? entry.reason : entry.versions[0].reason);
+    return Failure(out.stack->why_not(entry));
   }
   out.servable = entry.ready.back();
   return out;
@@ -309,11 +308,11 @@ void say_json(std::FILE* to, const LearnedTable& table, const Learned& learned,
   std::fprintf(to, "%s\n", out.c_str());
 }
 
-Result<void> run(const LearnArguments& arguments, const Pickles& pickles) {
+Result<void> run(const LearnArguments& arguments, const LoadFlags& load_flags) {
   if (!(arguments.margin >= 0) || !std::isfinite(arguments.margin)) {
     return invalid("usage", "--margin is a share of the range: 0 or more, such as 0.1");
   }
-  SLUICE_TRY(const auto opened, open_model(arguments.model, pickles));
+  SLUICE_TRY(const auto opened, open_model(arguments.model, load_flags));
   const bool to_stdout = arguments.output == "-";
   const fs::path target = arguments.output.empty() ? opened.yaml : fs::path(arguments.output);
   if (target.empty()) {
@@ -346,9 +345,9 @@ Result<void> run(const LearnArguments& arguments, const Pickles& pickles) {
 
 }  // namespace
 
-int learn_bounds(const LearnArguments& arguments, const Pickles& pickles) {
+int learn_bounds(const LearnArguments& arguments, const LoadFlags& load_flags) {
   log::set_level(log::Level::kOff);
-  const auto done = run(arguments, pickles);
+  const auto done = run(arguments, load_flags);
   return done ? kSuccess : complain(done.error());
 }
 

@@ -20,6 +20,6 @@ struct LearnArguments {
 };
 
 // Answers the exit code.
-int learn_bounds(const LearnArguments& arguments, const Pickles& pickles);
+int learn_bounds(const LearnArguments& arguments, const LoadFlags& load_flags);
 
 }  // namespace sluice::app

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "config/yaml.h"
 #include "serving/faults.h"
+#include "sources/builtin.h"
 #include "transport/server.h"
 
 namespace sluice::app {
@@ -83,10 +84,10 @@ std::string variable_name(std::string_view key) {
   return out;
 }
 
-Node environment() {
+Node environment(const std::vector<std::string_view>& keys) {
   Node out;
   out.kind = Node::Kind::kMap;
-  for (const auto key : ServeOptions::schema().keys()) {
+  for (const auto key : keys) {
     if (key == "metrics") continue;
     if (const char* value = std::getenv(variable_name(key).c_str())) {
       out.entries.push_back({std::string(key), {}, Node::text(value)});
@@ -232,7 +233,7 @@ ServeOptions read_options(const std::string& file, const Node& flags, Problems& 
       warn_of_idle_options(*root, warnings);
     }
   }
-  const Node variables = environment();
+  const Node variables = environment(ServeOptions::schema().keys());
   read_each(variables, variable_name, out, problems);
   read_each(flags, flag_name, out, problems);
   warn_of_idle_options(variables, warnings);
@@ -241,6 +242,31 @@ ServeOptions read_options(const std::string& file, const Node& flags, Problems& 
     warnings.emplace_back("'load_model' means nothing without model_control: explicit");
   }
   return out;
+}
+
+sources::RemoteOptions cache_options(const ServeOptions& options) {
+  sources::RemoteOptions out;
+  out.cache_directory = options.cache_dir.empty()
+                            ? sources::default_cache_directory(options.state_dir)
+                            : options.cache_dir;
+  out.cache_bytes = options.cache_size.value;
+  return out;
+}
+
+Result<sources::RemoteOptions> cache_options(const LoadFlags& load_flags) {
+  Node flags;
+  flags.kind = Node::Kind::kMap;
+  const auto add = [&](const char* key, const std::string& value) {
+    if (!value.empty()) flags.entries.push_back({key, {}, Node::text(value)});
+  };
+  add("cache_dir", load_flags.cache_dir);
+  add("cache_size", load_flags.cache_size);
+  ServeOptions out;
+  Problems problems;
+  read_each(environment({"cache_dir", "cache_size"}), variable_name, out, problems);
+  read_each(flags, flag_name, out, problems);
+  if (!problems.empty()) return invalid("usage", problems[0].message);
+  return cache_options(out);
 }
 
 }  // namespace sluice::app

@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "app/commands.h"
 #include "base/option.h"
 #include "features/stores.h"
+#include "sources/remote.h"
 
 namespace sluice::app {
 
@@ -63,7 +65,13 @@ struct ServeOptions {
 // order. Every problem is reported; `warnings` names what was given but is not acted on.
 ServeOptions read_options(const std::string& file, const Node& flags, Problems& problems,
                           std::vector<std::string>& warnings);
-// The same for the text of a file alone.
+// The same warnings for the text of a file alone.
 void warn_of_idle_options(const Node& root, std::vector<std::string>& warnings);
+
+// Where downloads are kept, and how many of them.
+sources::RemoteOptions cache_options(const ServeOptions& options);
+// The same for a command without a server, which reads no file and no other variables. Errors:
+// kInvalidArgument/`usage` of what is given.
+Result<sources::RemoteOptions> cache_options(const LoadFlags& load_flags);
 
 }  // namespace sluice::app

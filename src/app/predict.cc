@@ -22,7 +22,7 @@ namespace {
 using nlohmann::json;
 
 struct Arguments {
-  Pickles pickles;
+  LoadFlags load_flags;
   std::string model;
   std::string version;
   std::string data;
@@ -65,7 +65,7 @@ Result<HttpAnswer> ask_server(const Arguments& arguments, const std::string& bod
 }
 
 Result<HttpAnswer> ask_here(const Arguments& arguments, const std::string& body) {
-  SLUICE_TRY(const auto stack, Stack::open(arguments.model, arguments.pickles));
+  SLUICE_TRY(const auto stack, Stack::open(arguments.model, arguments.load_flags));
   SLUICE_CHECK(stack->load());
   std::string padded = body;
   padded.reserve(body.size() + codecs::json_padding());
@@ -144,7 +144,7 @@ Action add_predict(CLI::App& app) {
                  "file with features or a request as JSON; - is stdin");
   app.add_option("--version", arguments->version, "version of the model");
   app.add_option("--url", arguments->url, "ask this server: http://127.0.0.1:8000");
-  add_pickle_options(app, arguments->pickles);
+  add_load_flags(app, arguments->load_flags);
   app.add_flag("--debug", arguments->debug, "tell what is unusual, and where the time went");
   app.add_flag("--json", arguments->json, "print the answer as JSON");
   return [arguments] { return predict(*arguments); };

@@ -87,11 +87,7 @@ repository::RepositoryOptions repository_options(const ServeOptions& options) {
 
 sources::RemoteOptions remote_options(const ServeOptions& options,
                                       const std::optional<Millis>& poll) {
-  sources::RemoteOptions out;
-  out.cache_directory = options.cache_dir.empty()
-                            ? sources::default_cache_directory(options.state_dir)
-                            : options.cache_dir;
-  out.cache_bytes = options.cache_size.value;
+  sources::RemoteOptions out = cache_options(options);
   // As for a local directory: less than a poll, so that two looks are enough.
   if (poll) out.settle = std::clamp(*poll - Millis(50), Millis(0), out.settle);
   // Whoever looks only when asked wants to see what there is then.
@@ -188,8 +184,9 @@ Result<void> check_single(const Stack& stack) {
   const auto table = stack.tables().get();
   for (const auto& [name, entry] : table->models) {
     if (entry->can_serve()) return {};
-    const std::string why = entry->versions.empty() ? entry->reason : entry->versions[0].reason;
-    return invalid("bad_model", "model " + name + " cannot be served: " + why);
+    Error error = stack.why_not(*entry);
+    error.message = "model " + name + " cannot be served: " + error.message;
+    return Failure(std::move(error));
   }
   return {};
 }
@@ -244,10 +241,11 @@ int serve(Reloader& reloader) {
   if (auto ok = frontends.listen(options); !ok) return complain(ok.error());
   frontends.start();
   std::error_code ignored;
-  const bool single = std::filesystem::is_regular_file(options.models, ignored);
+  const bool single =
+      std::filesystem::is_regular_file(options.models, ignored) && !explicit_control(options);
   // The one sentence about a single broken file is the command's, not the log's as well.
-  if (single) log::set_level(log::Level::kOff);
-  auto loading = std::async(std::launch::async, [&] { return (*stack)->load(); });
+  const auto teller = single ? Teller::kCommand : Teller::kLog;
+  auto loading = std::async(std::launch::async, [&] { return (*stack)->load(teller); });
   int signal = 0;  // SIGHUP: to be seen to when models are loaded
   while (loading.wait_for(Millis(0)) != std::future_status::ready) {
     signal = std::max(signal, signal_within(Millis(20)));
@@ -256,9 +254,7 @@ int serve(Reloader& reloader) {
     end_while_loading(**stack, frontends, reloader.now().drain_timeout);
   }
   auto loaded = loading.get();
-  // A client may have set another since the server was ready: then that one stays.
-  if (single) log::set_level(log_level_of(options));
-  if (loaded && single && !explicit_control(options)) loaded = check_single(**stack);
+  if (loaded && single) loaded = check_single(**stack);
   if (!loaded) {
     const int code = complain(loaded.error());
     if (frontends.stop(**stack, Millis(0))) return code;

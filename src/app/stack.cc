@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "app/options.h"
 #include "base/log.h"
 #include "base/name_list.h"
 #include "base/random.h"
@@ -55,11 +56,16 @@ constexpr Millis kShadowGrace{500};
 // How long the end waits for a collector to take the last spans.
 constexpr Millis kSpanGrace{2000};
 
-// Commands say nothing but their answer. Of a model that is far they tell what may be wrong with it
-// (its store is down, and the cache is taken), and on a terminal how far its download is.
-void tell_of_store() {
+// Commands say nothing but their answer, and what may be wrong with it: another version of
+// scikit-learn wrote the file, or a store is down and the cache is taken. Of a model that is far
+// they tell on a terminal how far its download is.
+void tell_of(const std::string& path) {
   log::enable(log::Level::kWarn, true);
-  log::enable(log::Level::kInfo, ::isatty(STDERR_FILENO) == 1);
+  log::enable(log::Level::kInfo, sources::is_url(path) && ::isatty(STDERR_FILENO) == 1);
+}
+
+bool is_in_web(const std::string& path) {
+  return path.starts_with("http://") || path.starts_with("https://");
 }
 
 }  // namespace
@@ -98,6 +104,12 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
     SLUICE_TRY(auto name, ModelName::parse(more.model_name));
     source = sources::make_named(std::move(source), std::move(name));
   }
+  NotingSource* noting = nullptr;
+  if (more.notes_files) {
+    auto made = std::make_unique<NotingSource>(std::move(source));
+    noting = made.get();
+    source = std::move(made);
+  }
   SLUICE_TRY(auto store, open_state(more.state));
   if (more.log_key.empty()) {
     SLUICE_TRY(more.log_key, kept_hash_key(*store));
@@ -108,6 +120,8 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
       std::move(registry), std::move(more.faults),
       {std::move(more.log_key), std::move(log), std::move(more.tracer)}, std::move(features)));
   stack->source_ = std::move(source);
+  stack->noting_ = noting;
+  stack->in_web_ = is_in_web(path);
   stack->repository_ = std::make_unique<repository::Repository>(
       *stack->source_, stack->engines_, *stack->servables_, routing::make_newest(),
       [&policies = *stack->policies_](const ModelName& model, const Node& declared) {
@@ -121,22 +135,28 @@ Result<std::unique_ptr<Stack>> Stack::open(const std::string& path,
   return stack;
 }
 
-Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const Pickles& pickles,
+Result<std::unique_ptr<Stack>> Stack::open(const std::string& path, const LoadFlags& load_flags,
                                            int parallel) {
   repository::RepositoryOptions options;
   options.parallel = parallel;
   options.nothing_lazy = true;
-  options.live.allow_code = pickles.allowed;
-  if (sources::is_url(path)) tell_of_store();
-  sources::RemoteOptions remote;
-  remote.cache_directory = sources::default_cache_directory("");
-  return open(path, std::move(options), {pickles.python}, nullptr, std::move(remote), {});
+  options.live.allow_code = load_flags.allow_pickle;
+  SLUICE_TRY(auto remote, cache_options(load_flags));
+  tell_of(path);
+  StackOptions more;
+  more.notes_files = true;
+  return open(path, std::move(options), {load_flags.python}, nullptr, std::move(remote),
+              std::move(more));
 }
 
 // Releases are known before the first request can come, and look when there is something to see.
-Result<void> Stack::load() {
+Result<void> Stack::load(Teller teller) {
   SLUICE_CHECK(releases_->restore());
-  SLUICE_CHECK(repository_->load_all());
+  const bool quiet = teller == Teller::kCommand && log::enabled(log::Level::kError);
+  if (quiet) log::enable(log::Level::kError, false);
+  const auto loaded = repository_->load_all();
+  if (quiet) log::enable(log::Level::kError, true);
+  SLUICE_CHECK(loaded);
   releases_->start();
   return {};
 }
@@ -151,11 +171,28 @@ Result<std::shared_ptr<const ModelEntry>> Stack::only_model() const {
     std::vector<std::string_view> names;
     for (const auto& [name, entry] : table->models) names.push_back(name);
     return invalid("usage", "there are several models in there, " + name_list(names) +
-                                "; add the name of one to the path");
+                                (in_web_ ? "; name the file of one, such as …/fraud/v1/model.onnx"
+                                         : "; add the name of one to the path"));
   }
   const auto& entry = table->models.begin()->second;
   if (entry->can_serve()) return entry;
-  return invalid("bad_model", entry->versions.empty() ? entry->reason : entry->versions[0].reason);
+  return Failure(why_not(*entry));
+}
+
+// Of several versions the newest's.
+Error Stack::why_not(const ModelEntry& entry) const {
+  Error out{Code::kInvalidArgument, "bad_model", entry.reason, {}};
+  for (const auto& version : entry.versions) {
+    if (!entry.reason.empty() || version.reason.empty()) continue;
+    const bool away = noting_ != nullptr && noting_->was_unavailable(version.name.str());
+    out.code = away ? Code::kUnavailable : Code::kInvalidArgument;
+    out.message = version.reason;
+  }
+  return out;
+}
+
+std::uint64_t Stack::bytes_of(std::string_view version) const {
+  return noting_ == nullptr ? 0 : noting_->bytes_of(version);
 }
 
 Result<RequestPtr> Stack::request_to_only_model(std::string_view version) const {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "app/commands.h"
+#include "app/noting_source.h"
 #include "core/engine.h"
 #include "core/observer.h"
 #include "core/registry.h"
@@ -48,7 +49,11 @@ struct StackOptions {
   observers::TracerOptions tracer{};  // off, unless it says where spans go
   features::Stores feature_stores{};
   std::string model_name{};  // of the only model, instead of its folder's or file's; or empty
+  bool notes_files = false;  // for a command that says of its model what became of its file
 };
+
+// Who says why a model cannot be served: the log, or the command as its last sentence.
+enum class Teller { kLog, kCommand };
 
 class Stack {
  public:
@@ -62,16 +67,20 @@ class Stack {
                                              sources::RemoteOptions remote, StackOptions more);
   // For commands that end after their answer: whatever is there is loaded at once. `parallel`:
   // threads that will run models; else one.
-  static Result<std::unique_ptr<Stack>> open(const std::string& path, const Pickles& pickles = {},
-                                             int parallel = 1);
+  static Result<std::unique_ptr<Stack>> open(const std::string& path,
+                                             const LoadFlags& load_flags = {}, int parallel = 1);
 
   ~Stack();
 
-  Result<void> load();
+  Result<void> load(Teller teller = Teller::kLog);
   // For commands that work with one model: the only one there is, which can be served. Errors:
-  // kNotFound/`no_model`; kInvalidArgument/`usage` where there are several, and `bad_model` with
-  // what is wrong with it.
+  // kNotFound/`no_model`; kInvalidArgument/`usage` where there are several; `bad_model` as by
+  // why_not.
   Result<std::shared_ptr<const ModelEntry>> only_model() const;
+  // What is wrong with a model that cannot be served. kUnavailable where its store was.
+  Error why_not(const ModelEntry& entry) const;
+  // Of a version's model file; 0 where that is not known.
+  std::uint64_t bytes_of(std::string_view version) const;
   // A request to it. Errors: those, and the pipeline's. `version`: empty for what has the traffic.
   Result<RequestPtr> request_to_only_model(std::string_view version = {}) const;
   void announce_drain() { repository_->announce_drain(); }
@@ -101,6 +110,8 @@ class Stack {
   std::unique_ptr<features::Features> features_;
   std::unique_ptr<const ServableFactory> servables_;
   std::unique_ptr<Source> source_;
+  NotingSource* noting_ = nullptr;  // source_, for commands
+  bool in_web_ = false;             // on a web server, whose files have names and no folders
   ServingTables tables_;
   observers::TraceControl trace_;
   observers::EvidenceLog evidence_;

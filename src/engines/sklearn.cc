@@ -235,6 +235,18 @@ void warn_of(const std::string& name, const json& said) {
   }
 }
 
+// What `sluice inspect` shows.
+std::vector<Fact> facts_in(const json& said) {
+  std::vector<Fact> out = {{"estimator", text_in(said, "estimator")},
+                           {"scikit-learn", text_in(said, "sklearn")},
+                           {"python", text_in(said, "python")}};
+  const auto trained = text_in(said, "trained_with");
+  if (!trained.empty() && trained != text_in(said, "sklearn")) {
+    out.push_back({"trained_with", "scikit-learn " + trained});
+  }
+  return out;
+}
+
 class SklearnEngine final : public Engine {
  public:
   explicit SklearnEngine(std::string python) : wanted_(std::move(python)) {}
@@ -266,11 +278,8 @@ class SklearnEngine final : public Engine {
     SLUICE_TRY(auto signature, read_signature(said));
     SLUICE_TRY(auto labels, read_labels(said, signature));
     warn_of(name, said);
-    std::vector<Fact> facts = {{"estimator", text_in(said, "estimator")},
-                               {"scikit-learn", text_in(said, "sklearn")},
-                               {"python", text_in(said, "python")}};
     return std::make_unique<SklearnModel>(std::move(pool), std::move(signature), std::move(labels),
-                                          std::move(facts));
+                                          facts_in(said));
   }
 
  private:
