@@ -7,11 +7,11 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstdlib>
 #include <optional>
 #include <vector>
 
 #include "base/text.h"
+#include "engines/python_paths.h"
 #include "engines/worker_process.h"
 
 namespace sluice::engines {
@@ -29,19 +29,8 @@ constexpr const char* kSystems = "/usr/bin/python3";
 
 std::vector<std::string> own_environment() {
   std::vector<std::string> out;
-  for (char** at = environ; *at != nullptr; ++at) out.emplace_back(*at);
+  for (char** at = environ; *at != nullptr; ++at) out.push_back(absolute_variable(*at));
   return out;
-}
-
-// A name without a slash is looked for on PATH, as a shell does.
-std::optional<std::string> on_path(const std::string& name) {
-  if (name.find('/') != std::string::npos) return name;
-  const char* path = std::getenv("PATH");
-  for (const auto directory : split(path == nullptr ? "/usr/bin:/bin" : path, ':')) {
-    auto candidate = std::string(directory) + "/" + name;
-    if (!directory.empty() && ::access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return std::nullopt;
 }
 
 // Everything that it writes, until it ends; nothing when that takes too long.
@@ -61,12 +50,13 @@ std::string output_of(WorkerProcess& process) {
   return {};
 }
 
-std::optional<Python> ask(const std::string& path) {
+// Errors: kUnavailable where the system gives no process, whichever Python it is; else those of
+// this Python.
+Result<Python> ask(const std::string& path) {
   ProcessOrder order{{path, "-c", std::string(kQuestion)}, own_environment(), {}, 0, false};
   order.memory = std::uint64_t{4} << 30;
-  auto process = WorkerProcess::start(order);
-  if (!process) return std::nullopt;
-  const auto output = output_of(**process);
+  SLUICE_TRY(const auto process, WorkerProcess::start(order));
+  const auto output = output_of(*process);
   for (const auto line : split(output, '\n')) {
     const auto words = split(line, ' ');
     if (words.size() < 3 || words[0] != kMark) continue;
@@ -74,28 +64,33 @@ std::optional<Python> ask(const std::string& path) {
     const auto at = kMark.size() + words[1].size() + 2;
     return Python{std::string(line.substr(at)), std::string(words[1])};
   }
-  return std::nullopt;
+  return invalid("no_sklearn", "it cannot import sklearn");
+}
+
+Failure no_python(std::string message) { return unavailable("no_python", std::move(message)); }
+
+Result<Python> ask_wanted(const std::string& wanted) {
+  const auto path = find_program(wanted);
+  if (!path) return no_python("the Python that --python names is not on PATH");
+  auto found = ask(*path);
+  if (found || found.error().code == Code::kUnavailable) return found;
+  return no_python("the Python that --python names cannot be used: " + found.error().message +
+                   "; install scikit-learn for it, or name another one");
 }
 
 }  // namespace
 
 Result<Python> find_python(const std::string& wanted) {
-  if (!wanted.empty()) {
-    const auto path = on_path(wanted);
-    auto found = path ? ask(*path) : std::nullopt;
-    if (found) return std::move(*found);
-    return unavailable("no_python",
-                       "the Python that --python names cannot be started, or cannot import "
-                       "sklearn: install scikit-learn for it, or name another one");
-  }
-  for (const auto& candidate : {on_path("python3"), std::optional<std::string>(kSystems)}) {
+  if (!wanted.empty()) return ask_wanted(wanted);
+  for (const auto& candidate : {find_program("python3"), std::optional<std::string>(kSystems)}) {
     if (!candidate) continue;
-    if (auto found = ask(*candidate)) return std::move(*found);
+    auto found = ask(*candidate);
+    if (found || found.error().code == Code::kUnavailable) return found;
   }
-  return unavailable("no_python",
-                     "there is no Python that imports sklearn: neither python3 nor the system's "
-                     "own does. Install scikit-learn (apt-get install python3-sklearn, or pip "
-                     "install scikit-learn), or name the Python that has it with --python");
+  return no_python(
+      "there is no Python that imports sklearn: neither python3 nor the system's own does. Install "
+      "scikit-learn (apt-get install python3-sklearn, or pip install scikit-learn), or name the "
+      "Python that has it with --python");
 }
 
 }  // namespace sluice::engines

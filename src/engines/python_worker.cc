@@ -17,6 +17,7 @@
 #include "base/checked.h"
 #include "base/processors.h"
 #include "base/text.h"
+#include "engines/python_paths.h"
 #include "sklearn_worker.h"
 
 namespace sluice::engines {
@@ -74,7 +75,7 @@ std::vector<std::string> environment(int threads) {
     const auto name = variable.substr(0, variable.find('=') + 1);
     const bool replaced =
         std::ranges::any_of(ours, [&](const auto& own) { return own.starts_with(name); });
-    if (may_know(variable) && !replaced) out.emplace_back(variable);
+    if (may_know(variable) && !replaced) out.push_back(absolute_variable(variable));
   }
   out.insert(out.end(), ours.begin(), ours.end());
   return out;
@@ -166,7 +167,9 @@ Result<std::unique_ptr<PythonWorker>> PythonWorker::start(const WorkerOrder& ord
   auto mailbox = WorkerMailbox::make(out->may_look_ ? kWorkerAwake : 0);
   auto memory = WorkerMemory::make(kFirstMemory);
   if (!mailbox || !memory || !program || !model) {
-    return unavailable("no_process", "there is no memory to share with a process");
+    const bool few = errno == EMFILE || errno == ENFILE;
+    return unavailable("no_process", few ? "there are no descriptors left for a process"
+                                         : "there is no memory to share with a process");
   }
   out->mailbox_ = std::move(*mailbox);
   out->memory_ = std::move(*memory);

@@ -32,7 +32,6 @@ constexpr std::uint64_t kMappings = std::uint64_t{8} << 30;
 constexpr rlim_t kMostProcesses = 1024;
 constexpr rlim_t kMostFiles = 256;
 constexpr int kFirstFree = 3;  // after input, output and errors
-constexpr int kAside = 100;    // where descriptors wait for their places
 constexpr std::size_t kStack = std::size_t{256} << 10;
 
 constexpr int kNamespaces = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC;
@@ -59,18 +58,23 @@ struct Child {
   bool namespaces;
   unsigned missing = 0;
   int error = 0;
+  bool placed = false;  // its descriptors
 };
 
 // What runs in the child calls the system directly where it can: sanitizers watch the library's
 // functions, and would take what the child does for something that this process has done.
 #define SLUICE_IN_CHILD __attribute__((no_sanitize("address", "thread", "undefined")))
 
+// One that is lower already stays: only a few may raise it.
 SLUICE_IN_CHILD void limit(Child& child, __rlimit_resource which, rlim_t most) {
-  const rlimit both{most, most};
+  rlimit both{};
+  if (::getrlimit(which, &both) == 0 && both.rlim_max < most) most = both.rlim_max;
+  both = {most, most};
   if (::setrlimit(which, &both) != 0) child.missing |= kNoLimits;
 }
 
-// All of them first out of the way, so that none is overwritten before it was copied.
+// All of them first out of the way, so that none is overwritten before it was copied; no farther
+// than that, as there may be few.
 SLUICE_IN_CHILD bool place_descriptors(const Child& child) {
   std::array<int, 16> aside{};
   const int all = child.count + kFirstFree;
@@ -79,8 +83,7 @@ SLUICE_IN_CHILD bool place_descriptors(const Child& child) {
     const int from = i == 0           ? child.nothing
                      : i < kFirstFree ? child.output
                                       : child.descriptors[i - kFirstFree];
-    aside[static_cast<std::size_t>(i)] =
-        static_cast<int>(::syscall(SYS_fcntl, from, F_DUPFD, kAside));
+    aside[static_cast<std::size_t>(i)] = static_cast<int>(::syscall(SYS_fcntl, from, F_DUPFD, all));
     if (aside[static_cast<std::size_t>(i)] < 0) return false;
   }
   for (int i = 0; i < all; ++i) {
@@ -126,7 +129,8 @@ SLUICE_IN_CHILD void default_signals() {
 SLUICE_IN_CHILD int become_program(void* argument) {
   Child& child = *static_cast<Child*>(argument);
   ::setsid();  // no signals from a terminal, and a process group to be killed as a whole
-  if (!place_descriptors(child)) {
+  child.placed = place_descriptors(child);
+  if (!child.placed) {
     child.error = errno;
     ::syscall(SYS_exit_group, 127);
   }
@@ -224,6 +228,9 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const ProcessOrder& 
   if (pid < 0) return unavailable("no_process", "the system gives no more processes");
   Fd ended(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   std::unique_ptr<WorkerProcess> out(new WorkerProcess(pid, std::move(ended), std::move(ours)));
+  if (!child.placed) {
+    return unavailable("no_process", "there are no descriptors left for a process");
+  }
   if (child.error != 0) {
     return invalid("no_program",
                    std::string("it cannot be started: ") + std::strerror(child.error));
