@@ -16,6 +16,7 @@ TOGETHER = {kind + role for kind in ("Voting", "Stacking", "MultiOutput") for ro
 WRAPPED = ("best_estimator_", "regressor_", "base_estimator_", "estimator_")
 WRAPPERS = {"TransformedTargetRegressor", "SelfTrainingClassifier", "FixedThresholdClassifier",
             "TunedThresholdClassifierCV"}
+OF_DICTS = {"DictVectorizer", "FeatureHasher"}
 UNKNOWN = None  # a column of which nobody says anything
 NO, PERHAPS, YES = range(3)
 
@@ -64,6 +65,17 @@ def names_of(estimator):
     if names is not None:
         return [str(name) for name in names]
     return next(filter(None, map(names_of, beside(estimator))), [])
+
+
+def takes_dicts(estimator):
+    return own_class(estimator) in OF_DICTS or any(map(takes_dicts, parts_of(estimator)))
+
+
+def parts_of(estimator):
+    """The estimators in it that get its input, or columns of it."""
+    if own_class(estimator) == "ColumnTransformer":
+        return [step for _, step, _ in estimator.transformers_ if is_step(step)]
+    return beside(estimator)
 
 
 def takes_documents(estimator):

@@ -5,7 +5,14 @@ import mmap
 import pickle
 import re
 import struct
+import traceback
 import zlib
+
+# What reads a pickle: an error that comes of it, and not of what it calls, is of the file.
+READERS = re.compile(r"(^|/)(pickle|_compression|gzip|bz2|lzma|numpy_pickle\w*)\.py$")
+CALLING = {"load_reduce", "load_newobj", "load_newobj_ex", "load_build", "load_inst", "load_obj",
+           "_instantiate", "find_class", "load_global", "load_stack_global", "get_extension",
+           "_getattribute", "_decode_string"}
 
 
 def read_model():
@@ -83,6 +90,16 @@ def of_another_version(error):
             "wrote it: name the Python that did with --python, or train it again") if here else ""
 
 
+def of_the_file(error):
+    """Whether the file is no pickle, as far as that can be told from an exception of reading it."""
+    if isinstance(error, (pickle.UnpicklingError, EOFError, struct.error, zlib.error)):
+        return True
+    at = (traceback.extract_tb(error.__traceback__) or [None])[-1]
+    # Nothing that it calls runs out of what the file itself brings.
+    return at is not None and bool(READERS.search(at.filename)) and (
+        at.name not in CALLING or isinstance(error, IndexError))
+
+
 def explain(error):
     """An exception of loading, as the end of a sentence."""
     if isinstance(error, Refusal):
@@ -92,9 +109,7 @@ def explain(error):
     if isinstance(error, ModuleNotFoundError):
         return (f"it needs the Python module '{error.name}', which this Python lacks" +
                 of_another_version(error))
-    # A number that is no key: joblib's reader does not know the byte.
-    unknown = isinstance(error, KeyError) and error.args and isinstance(error.args[0], int)
-    if unknown or isinstance(error, (pickle.UnpicklingError, EOFError, struct.error, zlib.error)):
+    if of_the_file(error):
         return (f"the file is damaged, or is no pickle; copy it or write it again "
                 f"({type(error).__name__}: {error})")
     if isinstance(error, AttributeError) and "__main__" in str(error):

@@ -61,6 +61,9 @@ class Worker:
         return out
 
     def read_inputs(self, out):
+        if takes_dicts(self.model):
+            raise Refusal("it takes a dict for each row (DictVectorizer, FeatureHasher), which no "
+                          "request is; train it on columns, with a OneHotEncoder")
         width = getattr(self.model, "n_features_in_", None)
         names = names_of(self.model)
         if width is None and takes_documents(self.model):
@@ -135,6 +138,8 @@ class Worker:
 
     def read_classes(self, classes, out):
         kind = classes.dtype.kind
+        if kind == "u" and classes.max() >= 1 << 63:
+            kind = "O"  # no INT64: then they are names
         if kind == "f" and numpy.all(classes == classes.astype("i8")):
             kind = "i"
         self.names_classes = kind not in "iu"
