@@ -2,12 +2,15 @@
 read off what the steps of scikit-learn learned. Stands in front of sklearn_worker.py in the one
 program that they make (CMakeLists.txt).
 """
+import contextlib
 import numbers
+import warnings
 
 # Each of their columns is one of the values that they learned.
 CATEGORICAL = {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"}
 # They take documents: one text a row, no table.
 VECTORIZERS = {"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"}
+OF_DICTS = {"DictVectorizer", "FeatureHasher"}
 # Each of these estimators gets the very rows that the whole of them gets.
 TOGETHER = {kind + role for kind in ("Voting", "Stacking", "MultiOutput") for role in (
     "Classifier", "Regressor")} | {"OneVsRestClassifier", "OneVsOneClassifier",
@@ -16,8 +19,8 @@ TOGETHER = {kind + role for kind in ("Voting", "Stacking", "MultiOutput") for ro
 WRAPPED = ("best_estimator_", "regressor_", "base_estimator_", "estimator_")
 WRAPPERS = {"TransformedTargetRegressor", "SelfTrainingClassifier", "FixedThresholdClassifier",
             "TunedThresholdClassifierCV"}
-OF_DICTS = {"DictVectorizer", "FeatureHasher"}
 UNKNOWN = None  # a column of which nobody says anything
+UNSURE = "unsure", 0.0  # nor could it be found out whether it is of texts
 NO, PERHAPS, YES = range(3)
 
 
@@ -31,6 +34,24 @@ def own_class(estimator):
     return kind.__name__ if kind.__module__.split(".")[0] == "sklearn" else ""
 
 
+def kin_class(estimator):
+    """The same of what somebody derived from one: it is laid out alike, whatever it answers."""
+    for kind in type(estimator).__mro__:
+        ours = kind.__module__.split(".")[0] == "sklearn" and kind.__module__ != "sklearn.base"
+        if ours and not kind.__name__.startswith("_") and not kind.__name__.endswith("Mixin"):
+            return kind.__name__
+    return ""
+
+
+def is_function(estimator):
+    """What it does with columns cannot be read off: a function's work, or that of somebody's own
+    class."""
+    kind = kin_class(estimator)
+    if kind == "FunctionTransformer":
+        return not isinstance(estimator.func, (type(None), numpy.ufunc))
+    return not kind and hasattr(estimator, "transform")
+
+
 def is_step(estimator):
     return not (estimator is None or isinstance(estimator, str))  # "passthrough", "drop"
 
@@ -41,7 +62,7 @@ def steps_of(pipeline):
 
 def beside(estimator):
     """The estimators in it that get the same input as it does."""
-    kind = own_class(estimator)
+    kind = kin_class(estimator)
     if kind == "Pipeline":
         return steps_of(estimator)[:1]
     if kind == "FrozenEstimator":  # of 1.6; it has all attributes of what it holds
@@ -67,19 +88,25 @@ def names_of(estimator):
     return next(filter(None, map(names_of, beside(estimator))), [])
 
 
+def takes_documents(estimator):
+    """Also behind functions, which clean them."""
+    if kin_class(estimator) == "Pipeline":
+        inside = [step for step in steps_of(estimator)
+                  if kin_class(step) != "FunctionTransformer" and not is_function(step)][:1]
+    else:
+        inside = beside(estimator)
+    return kin_class(estimator) in VECTORIZERS or any(map(takes_documents, inside))
+
+
 def takes_dicts(estimator):
-    return own_class(estimator) in OF_DICTS or any(map(takes_dicts, parts_of(estimator)))
+    return kin_class(estimator) in OF_DICTS or any(map(takes_dicts, parts_of(estimator)))
 
 
 def parts_of(estimator):
     """The estimators in it that get its input, or columns of it."""
-    if own_class(estimator) == "ColumnTransformer":
+    if kin_class(estimator) == "ColumnTransformer":
         return [step for _, step, _ in estimator.transformers_ if is_step(step)]
     return beside(estimator)
-
-
-def takes_documents(estimator):
-    return own_class(estimator) in VECTORIZERS or any(map(takes_documents, beside(estimator)))
 
 
 def places_of(columns, names, count):
@@ -132,7 +159,7 @@ def either(columns, others):
 
 def columns_of(estimator, count, names):
     """For each of `count` columns its kind and a value, or UNKNOWN."""
-    kind, unknown = own_class(estimator), [UNKNOWN] * count
+    kind, unknown = kin_class(estimator), [UNKNOWN] * count
     if kind in CATEGORICAL and len(getattr(estimator, "categories_", ())) == count:
         return [learned(each) for each in estimator.categories_]
     if kind == "SimpleImputer" and len(getattr(estimator, "statistics_", ())) == count:
@@ -140,21 +167,99 @@ def columns_of(estimator, count, names):
     if kind == "ColumnTransformer":
         return columns_of_transformer(estimator, count, names)
     if kind == "Pipeline":
-        out = unknown
-        for step in steps_of(estimator):
-            out = either(out, columns_of(step, count, names))
-            if not keeps_columns(step):
-                break
-        return out
+        return columns_of_pipeline(steps_of(estimator), count, names)
     out = unknown
     for each in beside(estimator):
         out = either(out, columns_of(each, count, names))
     return out
 
 
+def columns_of_pipeline(steps, count, names):
+    out, functions = [UNKNOWN] * count, []
+    for step in steps:
+        out = either(out, columns_behind(functions, step, count, names) if functions
+                     else columns_of(step, count, names))
+        if is_function(step) or functions and keeps_columns(step):
+            functions.append(step)
+        elif not keeps_columns(step):
+            break
+    return out
+
+
 def keeps_columns(step):
     """Whether what comes out are the columns that go in. A function may do anything."""
-    return own_class(step) == "SimpleImputer" and not step.add_indicator
+    kind = kin_class(step)
+    return kind == "SimpleImputer" and not step.add_indicator or (
+        kind == "FunctionTransformer" and step.func is None)
+
+
+def columns_behind(functions, step, count, names):
+    """What a step says of the columns that go into functions in front of it: by their names, or by
+    their places where they stay as many. Whether the texts that it learned go in or are made by the
+    functions is tried."""
+    if takes_documents(step):
+        marks = [f"text{place}" for place in range(count)]
+        came = come_out(functions, marks, names, [])
+        return [("text", "") if came == [mark] else UNKNOWN for mark in marks]
+    later = names_of(step)
+    known = columns_of(step, len(later) or getattr(step, "n_features_in_", 0), later)
+    if names and later:
+        same = {names.index(name): place for place, name in enumerate(later) if name in names}
+    else:
+        same = {place: place for place in range(count)} if len(known) == count else {}
+    texts = {place: known[behind][1] for place, behind in same.items()
+             if known[behind] and known[behind][0] == "text"}
+    if not texts:
+        return [UNSURE if any(each and each[0] == "text" for each in known) else UNKNOWN] * count
+    words = come_out(functions, [texts.get(i, 1.0) for i in range(count)], names, later)
+    tried = [come_out(functions, [as_number(texts[i], other) if i in texts else 1.0
+                                  for i in range(count)], names, later) for other in range(3)]
+    return [goes_in(texts[place], words and words[same[place]],
+                    [each[same[place]] for each in tried if each]) if place in texts else UNKNOWN
+            for place in range(count)]
+
+
+def goes_in(text, of_text, of_numbers):
+    """The kind of a column behind which `text` was learned, by what comes of that and of numbers."""
+    if text in of_numbers:
+        return UNKNOWN  # the functions make texts of numbers
+    if of_text == text:
+        return "text", text
+    if any(isinstance(each, str) for each in of_numbers):
+        return UNKNOWN
+    return ("text", text) if isinstance(of_text, str) else UNSURE
+
+
+def as_number(text, other):
+    try:
+        return float(text)
+    except ValueError:
+        return float(other)
+
+
+def come_out(functions, values, names, later):
+    """What becomes of one row, in the order of the names that are later expected; nothing where a
+    function raises."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            table = one_row(values, names)
+            for function in functions:
+                table = function.transform(table)
+        table = table[later] if later and hasattr(table, "columns") else table
+        out = numpy.asarray(table, dtype=object).reshape(-1).tolist()
+    except Exception:
+        return None
+    return out if len(out) == len(later) or not later else None
+
+
+def one_row(values, names):
+    if names:
+        with contextlib.suppress(ImportError):
+            import pandas
+            return pandas.DataFrame([values], columns=names)
+    texts = any(isinstance(value, str) for value in values)
+    return numpy.array([values], dtype=object if texts else "f8")
 
 
 def columns_of_transformer(transformer, count, names):
@@ -175,7 +280,7 @@ def columns_of_transformer(transformer, count, names):
 
 def used_places(estimator, count, names):
     """The places of the columns that are not dropped at once."""
-    if own_class(estimator) == "ColumnTransformer":
+    if kin_class(estimator) == "ColumnTransformer":
         names, out = [str(each) for each in getattr(estimator, "feature_names_in_", names)], set()
         for _, step, columns in estimator.transformers_:
             places = places_of(columns, names, count) if step != "drop" else []
@@ -191,15 +296,13 @@ def used_places(estimator, count, names):
 def wants_frame(estimator, names, inside=False):
     """NO, PERHAPS or YES: whether it finds its columns by their names. What a function or somebody's
     own class does inside it is not known."""
-    kind = own_class(estimator)
-    if kind == "FunctionTransformer" and isinstance(estimator.func, (type(None), numpy.ufunc)):
+    if not names or kin_class(estimator) == "FunctionTransformer" and not is_function(estimator):
         return NO
-    if not names or kind in ("", "FunctionTransformer"):
-        return PERHAPS if names and inside else NO
-    parts, wanted = beside(estimator), NO
-    if kind == "ColumnTransformer":
-        parts = [step for _, step, _ in estimator.transformers_ if is_step(step)]
-        wanted = YES if any(by_name(columns) for _, _, columns in estimator.transformers_) else NO
-    return max([wanted] + [wants_frame(each, names, True) for each in parts])
+    own = not own_class(estimator) or is_function(estimator)
+    wanted = PERHAPS if inside and own else NO
+    if kin_class(estimator) == "ColumnTransformer" and any(
+            by_name(columns) for _, _, columns in estimator.transformers_):
+        wanted = YES
+    return max([wanted] + [wants_frame(each, names, True) for each in parts_of(estimator)])
 
 

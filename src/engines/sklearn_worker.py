@@ -80,7 +80,9 @@ class Worker:
             given = names
         self.kinds = ["text" if each and each[0] == "text" else "number" for each in columns]
         self.objects = [place for place, each in enumerate(columns) if each and each[0] == "object"]
-        self.sample = [each[1] if each else 0.0 for each in columns]
+        self.sample = [each[1] if each and each != UNSURE else None for each in columns]
+        self.unsure = UNSURE in columns
+        self.as_documents = list
         self.frame = self.frame_of(wanted, names, given)
         self.take = self.take_numbers
         if "text" in self.kinds:
@@ -160,23 +162,44 @@ class Worker:
                                    "columns": len(classes), "role": "probabilities"})
 
     def try_values(self, out):
-        """One prediction, to see its form; nothing where this row is refused, as zeros may be."""
-        try:
-            if self.take == self.take_documents:
-                return self.model.predict(self.sample)
-            if self.take != self.take_numbers:
-                columns = [numpy.array([each], object if isinstance(each, str) else "f8")
-                           for each in self.sample]
-                return self.model.predict(self.table(columns, 1))
-            return self.model.predict(numpy.array([self.sample or [0.0]], self.dtype))
-        except sklearn.exceptions.NotFittedError:
-            raise never_fitted(self.model) from None
-        except ValueError:
-            return None
-        except Exception as error:
+        """One prediction, to see its form; nothing where such rows are refused, as zeros may be."""
+        failed = []
+        for table in self.trials():
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    return self.model.predict(table)
+            except sklearn.exceptions.NotFittedError:
+                raise never_fitted(self.model) from None
+            except Exception as error:
+                failed.append(error)
+        self.as_documents = list
+        if self.unsure:
+            out["warnings"].append(
+                "whether it takes texts cannot be told, as a function or a class of your own stands "
+                "in front of what learned them: it takes numbers. Train it on what comes out of that")
+        if not isinstance(failed[0], ValueError):
             out["warnings"].append(f"a first prediction failed, and others may: "
-                                   f"{type(error).__name__}: {error}")
-            return None
+                                   f"{type(failed[0]).__name__}: {failed[0]}")
+        return None
+
+    def trials(self):
+        """One row of values that the steps know, of zeros and then of ones elsewhere; documents in
+        a list, and then in what a function in front of their vectorizer may want."""
+        if self.take == self.take_documents:
+            yield self.as_documents(self.sample)
+            with contextlib.suppress(ImportError):
+                import pandas
+                self.as_documents = pandas.Series
+                yield self.as_documents(self.sample)
+            return
+        for other in (0.0, 1.0):
+            row = [other if each is None else each for each in self.sample] or [other]
+            if self.take == self.take_numbers:
+                yield numpy.array([row], self.dtype)
+            else:
+                yield self.table([numpy.array([each], object if isinstance(each, str) else "f8")
+                                  for each in row], 1)
 
     def take_numbers(self, rows, width):
         return numpy.ndarray((rows, width), self.dtype, self.channel.memory)
@@ -194,7 +217,7 @@ class Worker:
         return [str(memory[a:b], "utf-8", "replace") for a, b in zip(ends, ends[1:])]
 
     def take_documents(self, rows, _):
-        return self.column(0, rows)
+        return self.as_documents(self.column(0, rows))
 
     def take_table(self, rows, _):
         return self.table([self.column(i, rows) for i in range(len(self.kinds))], rows)

@@ -1,14 +1,19 @@
 #!/usr/bin/python3
-# takes: 50 s
+# takes: 70 s
 """scikit-learn's pickles in worker processes: right answers, bad pickles, deaths, limits."""
 
+import contextlib
 import functools
 import io
 import json
 import operator
 import os
 import pickle
+import shutil
 import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -22,10 +27,11 @@ from sklearn import datasets, utils
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.ensemble import (GradientBoostingRegressor, HistGradientBoostingClassifier,
+from sklearn.ensemble import (BaggingClassifier, GradientBoostingRegressor, HistGradientBoostingClassifier,
                               IsolationForest, RandomForestClassifier, RandomForestRegressor,
                               VotingClassifier)
 from sklearn.cluster import KMeans
+from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
@@ -38,7 +44,11 @@ from sklearn.preprocessing import (FunctionTransformer, MinMaxScaler, OneHotEnco
 from sklearn.svm import SVC, LinearSVC
 
 from lib.folder import LOOKING, Asking, Suspects, children, nobody_failed, wait_until
-from lib.server import Report
+from lib.server import BINARY, Report, Server, command, environment
+
+# A model names it as a user's model names his: by itself.
+sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
+import own_steps  # noqa: E402
 
 ALLOWED = [*LOOKING, "--allow-pickle"]
 ONE = "instances: 1\n"
@@ -314,7 +324,7 @@ def kinds_of_models(report):
 def as_scikit_learn_says(report):
     """Whatever they are made of: answers are those of predict()."""
     models = unusual_models()
-    with Pickles() as folder:
+    with own_modules(), Pickles() as folder:
         for name, (model, _) in models.items():
             folder.put_model(name, model)
         report.check("all are tried", folder.settled(models, 120) is not None, folder.models())
@@ -322,19 +332,32 @@ def as_scikit_learn_says(report):
             wanted = model.predict(rows)
             # A column that is dropped at once is none of the model's.
             sent = rows[USED[name]] if name in USED else rows
-            table = numpy.array(sent).reshape(len(rows), -1).tolist()
+            table = numpy.array(sent, dtype=object).reshape(len(rows), -1).tolist()
             try:
                 got = folder.predict(name, table)
             except RuntimeError as error:
                 report.equal(name, str(error), "an answer")
                 continue
-            if wanted.dtype.kind in "US":
-                report.equal(name, got["label"], wanted.tolist())
+            if wanted.dtype.kind in "US" or wanted.dtype == numpy.uint64:
+                report.equal(name, got["label"], [str(each) for each in wanted.tolist()])
             elif isinstance(getattr(model, "classes_", None), numpy.ndarray) and wanted.ndim == 1:
                 places = [model.classes_.tolist().index(each) for each in wanted]
                 report.equal(name, got["prediction"], places)
             else:
                 report.equal(name, numpy.array(got["prediction"]).tolist(), wanted.tolist())
+
+
+@contextlib.contextmanager
+def own_modules():
+    """Modules of the user's own, in a folder that is named relative to the server's."""
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chmod(scratch, 0o755)  # workers are somebody else
+        shutil.copy(own_steps.__file__, scratch)
+        os.environ["PYTHONPATH"] = os.path.relpath(scratch)
+        try:
+            yield
+        finally:
+            del os.environ["PYTHONPATH"]
 
 
 USED = {"columns-that-are-dropped": ["age", "fare"], "objects-of-a-frame": ["age", "sex", "ticket"],
@@ -421,6 +444,44 @@ def unusual_models():
             LogisticRegression()), words, verdicts),
         ("words, calibrated", CalibratedClassifierCV(make_pipeline(TfidfVectorizer(), LinearSVC())),
          words, verdicts),
+        ("a ratio of two columns", make_pipeline(FunctionTransformer(own_steps.with_ratio),
+                                                 StandardScaler(), LogisticRegression()),
+         people[["age", "fare"]], known),
+        ("a logarithm in front of columns", make_pipeline(FunctionTransformer(own_steps.with_log),
+                                                          by_name, LogisticRegression()),
+         people[["age", "fare"]], known),
+        ("a class that divides", make_pipeline(own_steps.Divides(), LogisticRegression()),
+         people[["age", "fare"]], known),
+        ("columns in another order", make_pipeline(FunctionTransformer(functools.partial(
+            pandas.DataFrame, columns=["fare", "age"])), LogisticRegression()),
+         people[["age", "fare"]], known),
+        ("texts beside a ratio", make_pipeline(FunctionTransformer(own_steps.with_ratio),
+                                               ColumnTransformer([
+                                                   ("n", StandardScaler(), ["age", "ratio"]),
+                                                   ("c", OneHotEncoder(), ["sex"])]),
+                                               LogisticRegression()),
+         people[["age", "fare", "sex"]], known),
+        ("texts in lower case", make_pipeline(ColumnTransformer([
+            ("c", make_pipeline(FunctionTransformer(own_steps.lower), OneHotEncoder(
+                handle_unknown="ignore")), ["sex"]), ("n", StandardScaler(), ["age"])]),
+            LogisticRegression()), people[["age", "sex"]], known),
+        ("a function that names numbers", make_pipeline(FunctionTransformer(own_steps.named),
+                                                        OneHotEncoder(handle_unknown="ignore"),
+                                                        LogisticRegression()),
+         people[["ticket"]], known),
+        ("words that are cleaned", make_pipeline(FunctionTransformer(own_steps.clean),
+                                                 TfidfVectorizer(), LogisticRegression()),
+         words, verdicts),
+        ("a series that is cleaned", make_pipeline(FunctionTransformer(own_steps.clean_series),
+                                                   TfidfVectorizer(), LogisticRegression()),
+         pandas.Series(words), verdicts),
+        ("words of a column", make_pipeline(FunctionTransformer(operator.itemgetter("text")),
+                                            TfidfVectorizer(), LogisticRegression()),
+         pandas.DataFrame({"number": range(len(words)), "text": words}), verdicts),
+        ("words by a class of its own", make_pipeline(own_steps.Stems(), LogisticRegression()),
+         words, verdicts),
+        ("labels that no INT64 holds", LogisticRegression(), marks,
+         numpy.array([1, 2**63 + 5], "u8")[several[:, 0]]),
         ("single precision", KMeans(3, n_init=1, random_state=1), marks.astype("f4"), None),
     ]
     with warnings.catch_warnings():
@@ -486,6 +547,9 @@ def bad_pickles(report):
         "empty": (b"", "empty"),
         "half": (good[:len(good) // 2], ""),
         "noise": (os.urandom(5000), ""),
+        "a-text": (b"garbage\n", "damaged"),
+        "zeros": (b"\xff" + bytes(64), "damaged"),
+        "dicts": (dumped(make_pipeline(DictVectorizer(), Ridge()).fit([{"a": 1}], [0.0])), "a dict"),
         "a-dict": (pickle.dumps({"a": 1}), "dict"),
         "unfitted": (dumped(make_pipeline(StandardScaler(), Ridge())), "never fitted"),
         "a-class": (pickle.dumps(Ridge), "the class Ridge itself"),
@@ -775,10 +839,12 @@ def old_and_absent(report):
         for words in ("Rigid", "was written by scikit-learn 9", ".1 and this Python", "--python"):
             report.check(f"what cannot be read, {words}", words in folder.reason("newer", "1"),
                          folder.reason("newer", "1"))
+        said = inspected(folder.place("old", "1", "model.pkl"))
+        report.check("inspect names the version", "trained_with" in said[1], said)
         private = Path(folder.scratch.name) / "private"
         private.mkdir(mode=0o700)
         (private / "python3").symlink_to("/usr/bin/python3")
-        folder.serve(*ALLOWED, "--python", str(private / "python3"))
+        folder.serve(*ALLOWED, "--python", os.path.relpath(private / "python3"))
         report.check("a Python that nobody else may start",
                      wait_until(lambda: folder.state("old", "1") == "ready", 20) is not None,
                      folder.models())
@@ -790,7 +856,69 @@ def old_and_absent(report):
                      folder.models())
 
 
+def inspected(file):
+    """(exit code, stdout, stderr)"""
+    return ran("inspect", str(file), "--allow-pickle")
+
+
+def ran(*words):
+    done = subprocess.run([str(BINARY), *words], capture_output=True, text=True, timeout=60,
+                          stdin=subprocess.DEVNULL, env=environment())
+    return done.returncode, done.stdout, done.stderr
+
+
+def one_file(report):
+    """What a single file warns of is seen by whoever serves it, asks it or looks into it."""
+    model = LogisticRegression(max_iter=200).fit(*datasets.load_iris(return_X_y=True))
+    import sklearn
+    ours = sklearn.__version__.encode()
+    with tempfile.TemporaryDirectory() as scratch:
+        old, broken = Path(scratch, "old.pkl"), Path(scratch, "broken.pkl")
+        old.write_bytes(dumped(model).replace(ours, b"0" * (len(ours) - 2) + b".1"))
+        broken.write_bytes(dumped(Runs("print('about to fail'); raise ValueError('on purpose')")))
+        row = ["--data", "[5.1, 3.5, 1.4, 0.2]", "--json"]
+        code, out, err = ran("predict", str(old), "--allow-pickle", *row)
+        report.check("predict warns", code == 0 and "was written by scikit-learn" in err, err)
+        report.equal("and answers", json.loads(out)["prediction"], 0)
+        code, out, err = inspected(old)
+        report.check("inspect warns", code == 0 and "was written by scikit-learn" in err, err)
+        for words in (["predict", str(broken), *row], ["inspect", str(broken)],
+                      command(broken)[1:]):
+            code, _, err = ran(*words, "--allow-pickle")
+            report.equal(f"{words[0]}, a broken one: exit code", code, 65)
+            report.equal(f"{words[0]}: says why, once", err.count("on purpose"), 1)
+            report.check(f"{words[0]}: and what it prints", "about to fail" in err, err)
+        with Server(old, extra=["--allow-pickle"]) as server:
+            report.check("serve warns", "was written by scikit-learn" in server.stderr(),
+                         server.stderr())
+
+
+def in_one_process(report):
+    """What scikit-learn would do by several processes, a worker does by itself."""
+    rows, labels = datasets.load_iris(return_X_y=True)
+    many = numpy.tile(rows, (100, 1))
+    by_column = ColumnTransformer([("a", StandardScaler(), [0, 1]), ("b", MinMaxScaler(), [2, 3])])
+    models = {"bagging": BaggingClassifier(n_estimators=4, random_state=1).fit(rows, labels),
+              "columns": make_pipeline(by_column, LogisticRegression()).fit(rows, labels)}
+    wanted = {name: model.predict(many).tolist() for name, model in models.items()}
+    # Only now: this process would start some, too.
+    models["bagging"].set_params(n_jobs=2)
+    models["columns"][0].set_params(n_jobs=2)
+    with Pickles() as folder:
+        before = sorted(os.listdir("/dev/shm"))
+        for name, model in models.items():
+            folder.put_model(name, model)
+        report.check("served", folder.settled(models) is not None, folder.models())
+        for name, labels in wanted.items():
+            report.equal(f"{name}: labels", folder.infer(name, many)["label"].tolist(), labels)
+        below = [pid for worker in folder.workers() for pid in children(worker)]
+        report.equal("no worker starts others", below, [])
+        left = [each for each in os.listdir("/dev/shm")
+                if each not in before and each.startswith(("sem.", "joblib"))]
+        report.equal("nothing is left in shared memory", left, [])
+
+
 if __name__ == "__main__":
     Report("sklearn_models").run(golden, every_classifier, kinds_of_models, as_scikit_learn_says,
-                                 permission, bad_pickles, quiet_and_chatty, moods,
+                                 one_file, in_one_process, permission, bad_pickles, quiet_and_chatty, moods,
                                  between_two_asks, killed_under_load, apart, ends, old_and_absent)
