@@ -353,9 +353,10 @@ def own_modules():
     with tempfile.TemporaryDirectory() as scratch:
         os.chmod(scratch, 0o755)  # workers are somebody else
         shutil.copy(own_steps.__file__, scratch)
-        os.environ["PYTHONPATH"] = os.path.relpath(scratch)
+        os.environ["PYTHONPATH"] = os.path.basename(scratch)
         try:
-            yield
+            with contextlib.chdir(os.path.dirname(scratch)):
+                yield
         finally:
             del os.environ["PYTHONPATH"]
 
@@ -844,7 +845,8 @@ def old_and_absent(report):
         private = Path(folder.scratch.name) / "private"
         private.mkdir(mode=0o700)
         (private / "python3").symlink_to("/usr/bin/python3")
-        folder.serve(*ALLOWED, "--python", os.path.relpath(private / "python3"))
+        with contextlib.chdir(folder.scratch.name):
+            folder.serve(*ALLOWED, "--python", "private/python3")
         report.check("a Python that nobody else may start",
                      wait_until(lambda: folder.state("old", "1") == "ready", 20) is not None,
                      folder.models())
