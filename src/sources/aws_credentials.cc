@@ -104,7 +104,9 @@ AwsCredentialChain::Found AwsCredentialChain::get() {
 
 std::string AwsCredentialChain::region() const {
   for (const char* name : {"AWS_REGION", "AWS_DEFAULT_REGION"}) {
-    if (auto value = environment_(name)) return *value;
+    // Becomes a part of hosts' names and of the head; what is wrong in it the store says.
+    const auto value = secret_of(environment_, name);
+    if (value && *value) return **value;
   }
   return profile_.setting("region");
 }
@@ -117,15 +119,16 @@ std::string AwsCredentialChain::endpoint() const {
 }
 
 AwsCredentialChain::Found AwsCredentialChain::from_environment() const {
-  const auto access = environment_("AWS_ACCESS_KEY_ID");
-  const auto secret = environment_("AWS_SECRET_ACCESS_KEY");
+  SLUICE_TRY(const auto access, secret_of(environment_, "AWS_ACCESS_KEY_ID"));
+  SLUICE_TRY(const auto secret, secret_of(environment_, "AWS_SECRET_ACCESS_KEY"));
+  SLUICE_TRY(const auto token, secret_of(environment_, "AWS_SESSION_TOKEN"));
   if (!access && !secret) return std::nullopt;
   if (!access || !secret) {
     return invalid("bad_credentials",
                    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together; one of them is "
                    "not set");
   }
-  return AwsCredentials{*access, *secret, environment_("AWS_SESSION_TOKEN").value_or(""), {}};
+  return AwsCredentials{*access, *secret, token.value_or(""), {}};
 }
 
 AwsCredentialChain::Found AwsCredentialChain::from_web_identity(const std::string& role,
@@ -196,7 +199,8 @@ AwsCredentialChain::Found AwsCredentialChain::from_container() const {
     return invalid("bad_credentials",
                    "AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor of this machine");
   }
-  std::string token = environment_("AWS_CONTAINER_AUTHORIZATION_TOKEN").value_or("");
+  SLUICE_TRY(const auto given, secret_of(environment_, "AWS_CONTAINER_AUTHORIZATION_TOKEN"));
+  auto token = given.value_or("");
   if (const auto file = environment_("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) {
     SLUICE_TRY(token,
                read_text(*file, kMaxFile,

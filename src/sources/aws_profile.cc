@@ -42,6 +42,19 @@ std::optional<std::string> process_environment(const char* name) {
   return value;
 }
 
+Result<std::optional<std::string>> secret_of(const Environment& environment, const char* name) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const auto value = environment(name);
+  const auto first = value ? value->find_first_not_of(kSpace) : std::string::npos;
+  if (first == std::string::npos) return std::nullopt;
+  auto text = value->substr(first, value->find_last_not_of(kSpace) + 1 - first);
+  const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
+  if (std::ranges::none_of(text, is_control)) return text;
+  const bool line = text.find_first_of("\r\n") != std::string::npos;
+  return invalid("bad_credentials", std::string(name) + " has a " +
+                                        (line ? "line break" : "control character") + " in it");
+}
+
 IniFile read_ini(std::string_view text) {
   constexpr std::string_view kProfile = "profile ";
   constexpr std::string_view kMark = "\xef\xbb\xbf";  // of UTF-8, which some editors write

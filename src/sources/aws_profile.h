@@ -17,6 +17,11 @@ namespace sluice::sources {
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 std::optional<std::string> process_environment(const char* name);
 
+// What goes into the head of requests: without white space at its ends, such as the line break that
+// many a secret of Kubernetes ends in; nothing where that is all. Errors:
+// kInvalidArgument/`bad_credentials`, which names the variable, for a control character within.
+Result<std::optional<std::string>> secret_of(const Environment& environment, const char* name);
+
 // Sections of an INI file, as ~/.aws/config has them; "profile x" is section x. Keys are in lower
 // case.
 using IniFile = std::map<std::string, std::map<std::string, std::string>>;

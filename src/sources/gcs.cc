@@ -60,8 +60,9 @@ Result<BucketAccess> access_gcs(std::string_view url, const Environment& environ
   out.place.address = {origin.origin(), host_header(origin), "/" + path.bucket};
   out.identity = "gs " + out.place.address.origin + out.place.address.path + "/";
   out.path = std::move(path);
-  const Key key{environment("GS_ACCESS_KEY_ID").value_or(""),
-                environment("GS_SECRET_ACCESS_KEY").value_or("")};
+  SLUICE_TRY(const auto access_key, secret_of(environment, "GS_ACCESS_KEY_ID"));
+  SLUICE_TRY(const auto secret_key, secret_of(environment, "GS_SECRET_ACCESS_KEY"));
+  const Key key{access_key.value_or(""), secret_key.value_or("")};
   if (key.access.empty() != key.secret.empty()) {
     return invalid("bad_credentials",
                    "GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY belong together; one of them is not "
