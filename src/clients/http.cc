@@ -204,6 +204,12 @@ Failure failure_of(CURLcode code, const Exchange& exchange) {
     return fail(Code::kInternal, "unreadable",
                 "the file that is sent cannot be read, or has become shorter");
   }
+  // Where a tunnel was asked for.
+  if (exchange.answer.status == 407) {
+    return unavailable("unreachable",
+                       "the proxy wants a login; write it into http_proxy or https_proxy as "
+                       "http://user:password@host:port");
+  }
   const std::string why = curl_easy_strerror(code);
   switch (code) {
     case CURLE_ABORTED_BY_CALLBACK: return fail(Code::kCancelled, "stopped", "it was broken off");

@@ -77,7 +77,7 @@ Result<AwsCredentials> assume_role(const clients::HttpClient& client, const WebI
   request.timeout = std::chrono::seconds(15);
   request.max_body = 1 << 20;
   auto answer = client.send(request);
-  if (!answer) return Failure(named(std::move(answer).error(), kTitle));
+  if (!answer) return Failure(unanswered(std::move(answer).error(), kTitle, request.url));
   const bool refused = answer->status / 100 == 4 && answer->status != 408 && answer->status != 429;
   if (refused) {
     return fail(Code::kPermissionDenied, "bad_credentials",

@@ -13,6 +13,20 @@ namespace {
 
 constexpr std::chrono::seconds kListTimeout{60};
 
+// Who answers so without a word of S3's is something else, such as an ingress whose store is not
+// there now: no reason to say that the bucket does not exist.
+Result<void> check_listing(const clients::HttpAnswer& answer, const std::string& title) {
+  if (answer.status != 404 && answer.status != 400) return {};
+  if (error_word(answer.body).empty()) {
+    return unavailable("not_a_store", title + " answers with status " +
+                                          std::to_string(answer.status) +
+                                          ", and not as S3 does; something else is in between, or "
+                                          "the address is another service's");
+  }
+  if (answer.status == 404) return not_found("no_such_path", title + " does not exist");
+  return {};
+}
+
 }  // namespace
 
 std::shared_ptr<const BucketAddress> Bucket::address() const {
@@ -73,7 +87,7 @@ Result<ListingPage> Bucket::page(const std::string& prefix, Depth depth, const s
                request.timeout = kListTimeout;
                request.stop = &stop;
              }));
-  if (answer.status == 404) return not_found("no_such_path", title_ + " does not exist");
+  SLUICE_CHECK(check_listing(answer, title_));
   SLUICE_CHECK(check(answer));
   auto read = read_listing(answer.body);
   if (!read) return Failure(named(std::move(read).error(), title_));
@@ -114,7 +128,23 @@ Result<std::vector<Object>> Bucket::list_pages(const std::string& prefix, Depth 
 }
 
 Result<std::vector<Object>> Bucket::list(const std::atomic<bool>& stop) {
-  return file_.empty() ? list_below("", stop) : list_for_file(stop);
+  if (!file_.empty()) return list_for_file(stop);
+  SLUICE_TRY(auto out, list_below("", stop));
+  if (out.empty()) SLUICE_CHECK(check_folder(stop));
+  return out;
+}
+
+// Nothing lies below it: is it a file, of a kind that nobody knows? Asked once, and believed only
+// where the store says yes.
+Result<void> Bucket::check_folder(const std::atomic<bool>& stop) {
+  if (no_folder_.empty() || std::exchange(sought_file_, true)) return {};
+  Ask ask{"HEAD", prefix_.substr(0, prefix_.size() - 1), {}, {}, ""};
+  const auto answer = send(ask, [&](clients::HttpRequest& request) {
+    request.timeout = kListTimeout;
+    request.stop = &stop;
+  });
+  if (!answer || answer->status != 200) return {};
+  return invalid("unknown_format", no_folder_);
 }
 
 Result<std::vector<Object>> Bucket::list_below(const std::string& prefix,
@@ -191,6 +221,9 @@ Located locate(BucketAccess access, const Layout& layout) {
   auto split = split_file(access.path.path, layout);
   access.place.prefix = split.root.empty() ? "" : split.root + "/";
   access.place.file = split.file;
+  if (const auto known = layout.check_file(split.name); !known && !split.root.empty()) {
+    access.place.no_folder = known.error().message;
+  }
   auto identity = access.identity + access.place.prefix;
   auto store = make_bucket(std::move(access.place), std::move(access.authorize),
                            std::move(access.on_region));
@@ -199,13 +232,14 @@ Located locate(BucketAccess access, const Layout& layout) {
 }
 
 bool is_bucket_url(std::string_view text) {
-  return text.starts_with("s3://") || text.starts_with("gs://");
+  return iequals(text.substr(0, 5), "s3://") || iequals(text.substr(0, 5), "gs://");
 }
 
 Result<OpenBucket> open_bucket(std::string_view url, bool writes) {
   const auto scope = writes ? GoogleScope::kWrite : GoogleScope::kRead;
-  SLUICE_TRY(auto access, url.starts_with("gs://") ? access_gcs(url, process_environment, scope)
-                                                   : access_s3(url, process_environment));
+  SLUICE_TRY(auto access, iequals(url.substr(0, 5), "gs://")
+                              ? access_gcs(url, process_environment, scope)
+                              : access_s3(url, process_environment));
   auto store = make_bucket(std::move(access.place), std::move(access.authorize),
                            std::move(access.on_region));
   return OpenBucket{std::move(store), std::move(access.path.path), std::move(access.identity)};

@@ -31,6 +31,8 @@ struct BucketPlace {
   std::string not_signed{};  // why a request has no signature, for where it is refused then
   // Only this file below the prefix is wanted, and what may belong to it: nothing else is listed.
   std::string file{};
+  // What to say where the prefix is a file and no folder. Empty: any name may be a folder's.
+  std::string no_folder{};
 };
 
 // Adds what lets a request in. Errors: where no credentials can be had.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sources/bucket.h"
+#include "sources/store_http.h"
 
 namespace sluice::sources {
 
@@ -21,6 +22,7 @@ class Bucket final : public WritableStore {
         prefix_(std::move(place.prefix)),
         not_signed_(std::move(place.not_signed)),
         file_(std::move(place.file)),
+        no_folder_(std::move(place.no_folder)),
         authorize_(std::move(authorize)),
         on_region_(std::move(on_region)),
         address_(std::make_shared<const BucketAddress>(std::move(place.address))) {}
@@ -72,6 +74,7 @@ class Bucket final : public WritableStore {
                                          std::size_t most = kMaxObjects);
   Result<std::vector<Object>> list_for_file(const std::atomic<bool>& stop);
   Result<std::vector<Object>> look_for_file(const Error& refused, const std::atomic<bool>& stop);
+  Result<void> check_folder(const std::atomic<bool>& stop);
   // With what the store's own word means.
   Result<void> check(const clients::HttpAnswer& answer) const;
   // Whether there is another address by now than the one that was asked.
@@ -82,13 +85,16 @@ class Bucket final : public WritableStore {
   const std::string prefix_;
   const std::string not_signed_;
   const std::string file_;
+  const std::string no_folder_;
   const Authorize authorize_;
   const OnRegion on_region_;
   const clients::HttpClient client_;
   mutable std::atomic<bool> signed_{true};  // the last request
   mutable std::mutex mutex_;
   std::shared_ptr<const BucketAddress> address_;  // never null; guarded by mutex_
-  bool told_ = false;                             // that nothing may be listed; of `list`
+  // Of `list`.
+  bool told_ = false;         // that nothing may be listed
+  bool sought_file_ = false;  // where nothing lies below the prefix
 };
 
 // Whether an object's ETag can be a digest of it, by the headers of an answer about it.
@@ -105,9 +111,7 @@ Result<clients::HttpAnswer> Bucket::send(const Ask& ask, More more) {
     more(request);
     auto answer = client_.send(request);
     if (!answer) {
-      auto error = std::move(answer).error();
-      error.message = title_ + ": " + error.message;
-      return Failure(std::move(error));
+      return Failure(unanswered(std::move(answer).error(), title_, request.url));
     }
     if (tries > 0 || !is_elsewhere(*answer, asked)) return answer;
   }

@@ -224,6 +224,43 @@ std::string keys_of(const Result<std::vector<Object>>& listed) {
   return out;
 }
 
+// An ingress whose store is not there now, a proxy, a login page.
+TEST(Bucket, WhoDoesNotAnswerAsS3IsNotTheStore) {
+  for (const auto& [answer, code] : std::vector<std::pair<Scripted, Code>>{
+           {{404, "default backend - 404"}, Code::kUnavailable},
+           {{404, "<html>nothing</html>"}, Code::kUnavailable},
+           {{400, ""}, Code::kUnavailable},
+           {{407, ""}, Code::kUnavailable},
+           {{302, "", false, "Location: https://login.invalid/?x\r\n"}, Code::kUnavailable},
+           {{404, "<Error><Code>NoSuchBucket</Code></Error>"}, Code::kNotFound},
+           {{403, ""}, Code::kPermissionDenied}}) {
+    const ScriptedHttp server({answer});
+    const auto listed = make_bucket({"the bucket", at(server), ""}, anybody)->list(kNever);
+    ASSERT_FALSE(listed);
+    EXPECT_EQ(listed.error().code, code) << answer.status << listed.error().message;
+    EXPECT_EQ(server.requests().size(), 1U) << "no other try makes sense";
+  }
+}
+
+TEST(Bucket, AFileOfNoKnownKindIsNoEmptyFolder) {
+  const ScriptedHttp server(
+      {{200, listing({})}, {200, "abc"}, {200, listing({})}, {404, ""}, {200, listing({})}});
+  const auto open = [&] {
+    BucketAccess access{
+        {"the bucket", at(server), ""}, {"models", "m/1/x.pt"}, anybody, nullptr, "test"};
+    return std::move(locate(std::move(access), Layout({".onnx"})).store);
+  };
+  const auto file = open()->list(kNever);
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().code, Code::kInvalidArgument);
+  EXPECT_EQ(file.error().message, "'x.pt' is no model file; known endings are .onnx");
+  EXPECT_TRUE(server.requests()[1].starts_with("HEAD /models/m/1/x.pt "));
+  const auto nothing = open();
+  EXPECT_TRUE(nothing->list(kNever)) << "there is nothing yet";
+  EXPECT_TRUE(nothing->list(kNever));
+  EXPECT_EQ(server.requests().size(), 5U) << "asked once";
+}
+
 // The whole bucket may have millions of others.
 TEST(BucketFile, OnlyWhatMayBelongToItIsListed) {
   const ScriptedHttp server({{200, listing({"p/m/model.yaml", "p/m/v0/model.onnx"})},

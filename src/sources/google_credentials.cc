@@ -43,7 +43,7 @@ clients::HttpRequest quick(std::string url) {
 Result<clients::HttpAnswer> ask_for_token(const clients::HttpClient& client,
                                           const clients::HttpRequest& request) {
   auto answer = client.send(request);
-  if (!answer) return Failure(named(std::move(answer).error(), kTokens));
+  if (!answer) return Failure(unanswered(std::move(answer).error(), kTokens, request.url));
   if (answer->status == 400) {
     return fail(Code::kPermissionDenied, "refused",
                 std::string(kTokens) +
@@ -142,9 +142,8 @@ GoogleToken::Found GoogleToken::from_machine() const {
 }
 
 GoogleToken::Found GoogleToken::look() const {
-  if (const auto token = environment_("GOOGLE_OAUTH_ACCESS_TOKEN")) {
-    return Token{*token, std::nullopt};
-  }
+  SLUICE_TRY(const auto token, secret_of(environment_, "GOOGLE_OAUTH_ACCESS_TOKEN"));
+  if (token) return Token{*token, std::nullopt};
   if (const auto path = environment_("GOOGLE_APPLICATION_CREDENTIALS")) return from_file(*path);
   const auto own =
       environment_("HOME").value_or("") + "/.config/gcloud/application_default_credentials.json";

@@ -38,17 +38,17 @@ Result<std::string> base_of(const char* variable, const std::string& text) {
 }
 
 // As MLflow's own client: a user's name is worth more than a token.
-clients::HttpHeaders credentials(const Environment& environment) {
-  const auto user = environment("MLFLOW_TRACKING_USERNAME");
-  const auto password = environment("MLFLOW_TRACKING_PASSWORD");
-  if (user && password) {
-    return {{"Authorization", "Basic " + encode_base64(*user + ":" + *password)}};
-  }
-  if (const auto token = environment("MLFLOW_TRACKING_TOKEN")) {
-    return {{"Authorization", "Bearer " + *token}};
-  }
-  if (user) return {{"Authorization", "Basic " + encode_base64(*user + ":")}};
-  return {};
+Result<clients::HttpHeaders> credentials(const Environment& environment) {
+  SLUICE_TRY(const auto user, secret_of(environment, "MLFLOW_TRACKING_USERNAME"));
+  SLUICE_TRY(const auto password, secret_of(environment, "MLFLOW_TRACKING_PASSWORD"));
+  SLUICE_TRY(const auto token, secret_of(environment, "MLFLOW_TRACKING_TOKEN"));
+  const auto with = [](std::string text) {
+    return clients::HttpHeaders{{"Authorization", std::move(text)}};
+  };
+  if (user && password) return with("Basic " + encode_base64(*user + ":" + *password));
+  if (token) return with("Bearer " + *token);
+  if (user) return with("Basic " + encode_base64(*user + ":"));
+  return clients::HttpHeaders();
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ Result<json> MlflowServer::ask(const std::string& call, const std::string& query
   question.stop = &stop;
   SLUICE_TRY(const auto answer, with_retries(stop, [&]() -> Result<clients::HttpAnswer> {
                auto got = client->send(question);
-               if (!got) return Failure(named(std::move(got).error(), kMlflow));
+               if (!got) return Failure(unanswered(std::move(got).error(), kMlflow, question.url));
                SLUICE_CHECK(check_answer(*got));
                return got;
              }));
@@ -100,7 +100,8 @@ Result<MlflowServers> find_mlflow(const Environment& environment) {
              registry ? base_of(kRegistry, *registry) : base_of(kTracking, *tracking));
   // A tracking server that is a folder or a database has no files that could be had from it.
   const auto files = tracking ? base_of(kTracking, *tracking) : Result<std::string>(asked);
-  const MlflowServer server{asked, credentials(environment),
+  SLUICE_TRY(auto headers, credentials(environment));
+  const MlflowServer server{asked, std::move(headers),
                             std::make_shared<const clients::HttpClient>()};
   MlflowServers out{server, server};
   if (files) out.tracking.base = *files;

@@ -1,8 +1,10 @@
 #include "sources/store_http.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/text.h"
+#include "sources/aws_profile.h"
 
 namespace sluice::sources {
 namespace {
@@ -19,6 +21,10 @@ std::string refusal(int status) {
     default: break;
   }
   if (status >= 500) return "fails with status " + std::to_string(status);
+  if (status == 407) {
+    return "is behind a proxy that wants a login; write it into http_proxy or https_proxy as "
+           "http://user:password@host:port";
+  }
   return "answers with status " + std::to_string(status) + ", which is not expected here";
 }
 
@@ -32,8 +38,62 @@ bool is_named_html(std::string_view key) {
   return iequals(end, ".html") || iequals(end, ".htm");
 }
 
+// Never the path or query, which may have secrets in them.
+std::string redirect(const std::string& location) {
+  const auto url = clients::parse_http_url(location);
+  if (!url) return "answers with a redirect, to a login page perhaps";
+  const bool tls = url->scheme == "https";
+  return "answers with a redirect to " + printable(url->origin(), 256) + ", a login page perhaps" +
+         (tls ? "; where that is its own host, begin its address with https://" : "");
+}
+
 bool is_busy(const clients::HttpAnswer& answer) {
   return answer.status == 429 || answer.status >= 500;
+}
+
+// The variable that names this server, where one does.
+std::string_view variable_of(const clients::Url& asked) {
+  constexpr std::array<const char*, 8> kVariables = {
+      "AWS_ENDPOINT_URL_S3",   "AWS_ENDPOINT_URL",
+      "AWS_ENDPOINT_URL_STS",  "MLFLOW_S3_ENDPOINT_URL",
+      "STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI",
+      "MLFLOW_REGISTRY_URI",   "AWS_CONTAINER_CREDENTIALS_FULL_URI"};
+  for (const char* name : kVariables) {
+    auto text = process_environment(name).value_or("");
+    if (text.find("://") == std::string::npos) text = "http://" + text;
+    const auto url = clients::parse_http_url(text);
+    if (url && url->host == asked.host && url->port == asked.port) return name;
+  }
+  return {};
+}
+
+// The variable of a proxy that may be in between, as libcurl reads them.
+std::string_view proxy_of(const clients::Url& asked) {
+  const bool tls = asked.scheme == "https";
+  const bool own =
+      asked.host == "localhost" || asked.host == "::1" || asked.host.starts_with("127.");
+  if (own) return {};
+  const std::array<const char*, 4> variables = {tls ? "https_proxy" : "http_proxy",
+                                                tls ? "HTTPS_PROXY" : "http_proxy", "all_proxy",
+                                                "ALL_PROXY"};
+  for (const char* name : variables) {
+    if (process_environment(name)) return name;
+  }
+  return {};
+}
+
+// " at host:port (VARIABLE)"
+std::string place_of(std::string_view text) {
+  const auto url = clients::parse_http_url(text);
+  if (!url) return {};
+  auto out = " at " + printable(url->host, 256) + ":" + printable(url->port);
+  if (const auto variable = variable_of(*url); !variable.empty()) {
+    out += " (" + std::string(variable) + ")";
+  }
+  if (const auto proxy = proxy_of(*url); !proxy.empty()) {
+    out += ", asked through the proxy of " + std::string(proxy) + " unless no_proxy excepts it";
+  }
+  return out;
 }
 
 Failure web_page(std::string_view what) {
@@ -74,9 +134,10 @@ Result<void> check_status(const clients::HttpAnswer& answer, std::string_view wh
   const int status = answer.status;
   if (status >= 200 && status < 300) return {};
   auto message = std::string(what) + " " + refusal(status);
-  const auto* location = clients::find_header(answer.headers, "Location");
-  if (status / 100 == 3 && location != nullptr && location->starts_with("https://")) {
-    message = std::string(what) + " is to be asked by https; begin its address with https://";
+  if (status / 100 == 3 || status == 407) {
+    const auto* location = clients::find_header(answer.headers, "Location");
+    if (location != nullptr) message = std::string(what) + " " + redirect(*location);
+    return unavailable("not_a_store", std::move(message));
   }
   if (status == 401 || status == 403) {
     return fail(Code::kPermissionDenied, "refused", std::move(message));
@@ -100,7 +161,14 @@ Error named(Error error, std::string_view what) {
   return error;
 }
 
+Error unanswered(Error error, std::string_view what, std::string_view url) {
+  if (error.code == Code::kCancelled) return named(std::move(error), what);
+  return named(std::move(error), std::string(what) + place_of(url));
+}
+
 Result<clients::Url> url_of_variable(std::string_view name, std::string_view text) {
+  // As secrets of Kubernetes end.
+  text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
   auto url = clients::parse_http_url(text);
   if (!url) return Failure(named(std::move(url).error(), name));
   return url;
@@ -150,7 +218,7 @@ Result<clients::HttpAnswer> fetch_range(const clients::HttpClient& client,
     return piece.empty() || sink(piece);
   };
   auto answer = client.send(request, take);
-  if (!answer) return Failure(named(std::move(answer).error(), what));
+  if (!answer) return Failure(unanswered(std::move(answer).error(), what, request.url));
   SLUICE_CHECK(check ? check(*answer) : check_status(*answer, what));
   if (page) return web_page(what);
   if (other) return unavailable("changing", std::string(what) + " " + refusal(412));
@@ -178,7 +246,7 @@ Result<clients::HttpAnswer> fetch_document(const clients::HttpClient& client,
                                            const clients::HttpRequest& request,
                                            std::string_view what) {
   auto answer = client.send(request);
-  if (!answer) return Failure(named(std::move(answer).error(), what));
+  if (!answer) return Failure(unanswered(std::move(answer).error(), what, request.url));
   SLUICE_CHECK(check_document(*answer, what));
   return answer;
 }

@@ -14,11 +14,16 @@ namespace sluice::sources {
 
 // Nothing for a 2xx. `what` begins the message ("the S3 bucket").
 // Errors: kPermissionDenied for 401 and 403, kNotFound, kUnavailable for 408, 429 and 5xx,
-// kUnavailable/`changing` for 412 (the object is another by now), else kFailedPrecondition.
+// kUnavailable/`changing` for 412 (the object is another by now), kUnavailable/`not_a_store` for
+// redirects, which nobody follows here, and for a proxy that wants a login; else
+// kFailedPrecondition.
 Result<void> check_status(const clients::HttpAnswer& answer, std::string_view what);
 
 // Puts the store's name before the message of an error.
 Error named(Error error, std::string_view what);
+// The same where nobody answered, with the host that was asked and the variable that names it.
+// Never what else a URL has.
+Error unanswered(Error error, std::string_view what, std::string_view url);
 
 // The address that a variable of the environment (`name`, which begins the message) gives.
 // Errors: those of clients::parse_http_url.

@@ -3,6 +3,7 @@
 #include "sources/store_http.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <string>
 #include <vector>
@@ -37,10 +38,7 @@ TEST(FetchRange, TakesWhatTheObjectCanBe) {
       {"a login page", {200, "<!doctype>", false, html}, {0, 10}, "not_a_store"},
       {"a page that is short", {200, "<html>", false, html}, {0, 10}, "not_a_store"},
       {"a page that is meant", {200, "<!doctype>", false, html}, {0, 10}, "<!doctype>", "a.html"},
-      {"elsewhere by https",
-       {308, "", false, "Location: https://h/\r\n"},
-       {0, 10},
-       "strange_answer"},
+      {"elsewhere by https", {308, "", false, "Location: https://h/\r\n"}, {0, 10}, "not_a_store"},
   };
   for (const auto& each : cases) {
     const ScriptedHttp server({each.answer});
@@ -57,6 +55,38 @@ TEST(FetchRange, TakesWhatTheObjectCanBe) {
         fetch_range(client, std::move(request), object, each.range, "the store", keep);
     EXPECT_EQ(done ? got : std::string(done.error().reason), each.outcome) << each.what;
   }
+}
+
+TEST(CheckStatus, ARedirectIsSaidWithoutItsSecrets) {
+  const clients::HttpAnswer login{302, {{"Location", "https://login.example/x?token=hunter2"}}, ""};
+  const auto checked = check_status(login, "the store");
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().code, Code::kUnavailable) << "as a web page is";
+  EXPECT_NE(checked.error().message.find("redirect to https://login.example, a login page"),
+            std::string::npos)
+      << checked.error().message;
+  EXPECT_EQ(checked.error().message.find("hunter2"), std::string::npos);
+  const auto proxy = check_status({407, {}, ""}, "the store");
+  ASSERT_FALSE(proxy);
+  EXPECT_EQ(proxy.error().code, Code::kUnavailable);
+  EXPECT_NE(proxy.error().message.find("user:password@"), std::string::npos);
+}
+
+TEST(Unanswered, NamesTheHostAndTheVariable) {
+  const Error error{Code::kUnavailable, "unreachable", "Couldn't connect to server", {}};
+  EXPECT_EQ(unanswered(error, "the store", "http://127.0.0.1:1/a?key=hunter2").message,
+            "the store at 127.0.0.1:1: Couldn't connect to server");
+  ::setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1/path/", 1);
+  EXPECT_EQ(unanswered(error, "the store", "http://127.0.0.1:1/a").message,
+            "the store at 127.0.0.1:1 (AWS_ENDPOINT_URL): Couldn't connect to server");
+  ::unsetenv("AWS_ENDPOINT_URL");
+  ::setenv("http_proxy", "http://bob:hunter2@proxy:3128", 1);
+  const auto proxied = unanswered(error, "the store", "http://store.invalid/a").message;
+  ::unsetenv("http_proxy");
+  EXPECT_NE(proxied.find("store.invalid:80, asked through the proxy of http_proxy"),
+            std::string::npos)
+      << proxied;
+  EXPECT_EQ(proxied.find("hunter2"), std::string::npos);
 }
 
 }  // namespace
