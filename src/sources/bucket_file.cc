@@ -56,8 +56,9 @@ Result<std::vector<Object>> Bucket::look_for_file(const Error& refused,
   for (const auto& key : others) SLUICE_CHECK(add(key));
   SLUICE_TRY(const bool has_manifest, add(folder + std::string(kManifest)));
   if (has_manifest) {
-    SLUICE_TRY(const auto text, read_object(*this, out.back(), kMaxManifest, stop));
-    SLUICE_TRY(const auto lines, read_manifest(text));
+    const auto text = read_object(*this, out.back(), kMaxManifest, stop);
+    if (!text) return Failure(about_file(out.back(), text.error()));
+    SLUICE_TRY(const auto lines, read_manifest(*text));
     for (const auto& line : lines) SLUICE_CHECK(add(folder + line.file));
   }
   if (!std::exchange(told_, true)) {

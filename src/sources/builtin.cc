@@ -28,6 +28,11 @@ std::string_view scheme_of(std::string_view text) {
   return end == std::string_view::npos ? std::string_view() : text.substr(0, end);
 }
 
+// As the stores write it: a scheme may be in capitals.
+std::string with_scheme(std::string_view scheme, const std::string& url) {
+  return std::string(scheme) + url.substr(scheme.size());
+}
+
 }  // namespace
 
 bool is_url(std::string_view text) { return !scheme_of(text).empty(); }
@@ -38,8 +43,9 @@ Result<std::unique_ptr<Source>> make_source(const std::string& path_or_url, Layo
   if (scheme.empty()) return make_local_dir(path_or_url, std::move(layout));
   std::vector<std::string> known;
   for (const auto& kind : kKinds) {
-    if (kind.scheme == scheme) {
-      SLUICE_TRY(auto located, kind.open(path_or_url, layout, process_environment));
+    if (iequals(kind.scheme, scheme)) {
+      SLUICE_TRY(auto located,
+                 kind.open(with_scheme(kind.scheme, path_or_url), layout, process_environment));
       if (!located.nameless.empty() && !named) {
         return invalid("invalid_name", std::move(located.nameless));
       }

@@ -111,22 +111,25 @@ Result<void> heed_own_manifest(ObjectStore& files, const std::string& directory,
   const auto key = (directory.empty() ? "" : directory + "/") + std::string(kManifest);
   const auto manifest = std::ranges::find(listed, key, &Object::key);
   if (manifest == listed.end()) return {};
-  SLUICE_TRY(const auto text, read_object(files, *manifest, kMaxManifest, stop));
-  SLUICE_TRY(const auto lines, read_manifest(text));
+  const auto text = read_object(files, *manifest, kMaxManifest, stop);
+  if (!text) return Failure(about_file(*manifest, text.error()));
+  SLUICE_TRY(const auto lines, read_manifest(*text));
   return heed_manifest(lines, directory, file, true, listed);
 }
 
 Result<std::vector<Object>> Mlflow::list_version(const MlflowVersion& version,
                                                  const std::atomic<bool>& stop) {
-  SLUICE_TRY(const auto place, registry_.place_of(model_, version, stop));
+  SLUICE_TRY(const auto named, registry_.place_of(model_, version, stop));
+  SLUICE_TRY(const auto place, resolve_place(tracking_, named, stop));
   SLUICE_TRY(auto files, open_artifacts(place, tracking_, environment_));
   SLUICE_TRY(auto listed, files->list(stop));
   const auto description = std::ranges::find(listed, kDescription, &Object::key);
   if (description == listed.end()) {
     return fail(Code::kFailedPrecondition, "bad_model", "it has no file MLmodel");
   }
-  SLUICE_TRY(const auto text, read_object(*files, *description, kMaxDescription, stop));
-  SLUICE_TRY(const auto file, file_of_mlmodel(text));
+  const auto text = read_object(*files, *description, kMaxDescription, stop);
+  if (!text) return Failure(about_file(*description, text.error()));
+  SLUICE_TRY(const auto file, file_of_mlmodel(*text));
   if (std::ranges::find(listed, file, &Object::key) == listed.end()) {
     return fail(Code::kFailedPrecondition, "bad_model",
                 "MLmodel names the file '" + printable(file) + "', which is not there");

@@ -159,4 +159,26 @@ Result<std::string> MlflowRegistry::place_of(const MlflowModel& model, const Mlf
   return text_of(*answer, "artifact_uri");
 }
 
+Result<std::string> resolve_place(const MlflowServer& tracking, const std::string& place,
+                                  const std::atomic<bool>& stop) {
+  constexpr std::string_view kModel = "models:/m-";
+  constexpr std::string_view kRun = "runs:/";
+  const bool run = place.starts_with(kRun);
+  if (!run && !place.starts_with(kModel)) return place;
+  const auto rest = place.substr(run ? kRun.size() : kModel.size() - 2);
+  const auto id = rest.substr(0, rest.find('/'));
+  const auto path = rest.substr(id.size());
+  const auto answer = run ? tracking.ask("/api/2.0/mlflow/runs/get", "run_id=" + encode(id), stop)
+                          : tracking.ask("/api/2.0/mlflow/logged-models/" + encode(id), "", stop);
+  if (!answer && !is_absence(answer.error())) return Failure(answer.error());
+  const auto found = answer ? member(member(*answer, run ? "run" : "model"), "info") : json();
+  const auto base = text_of(found, "artifact_uri");
+  if (base.empty()) {
+    return fail(Code::kFailedPrecondition, "unreachable_artifacts",
+                std::string(kMlflow) + " does not say where the files of the " +
+                    (run ? "run" : "logged model") + " are that the version names");
+  }
+  return base + path;
+}
+
 }  // namespace sluice::sources

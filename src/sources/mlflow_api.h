@@ -26,6 +26,11 @@ struct MlflowVersion {
   std::string identity;
 };
 
+// Where the files are that `models:/m-…` or `runs:/…/path` stands for; any other place as it is.
+// Errors: kFailedPrecondition/`unreachable_artifacts` where the server knows nothing of it.
+Result<std::string> resolve_place(const MlflowServer& tracking, const std::string& place,
+                                  const std::atomic<bool>& stop);
+
 class MlflowRegistry {
  public:
   explicit MlflowRegistry(MlflowServer server) : server_(std::move(server)) {}

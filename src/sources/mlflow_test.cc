@@ -103,6 +103,48 @@ TEST(Mlflow, AUserIsWorthMoreThanAToken) {
   }
 }
 
+TEST(Mlflow, SecretsEndInLineBreaksAndHaveNoneWithin) {
+  const ScriptedHttp server({{200, "{}"}});
+  EXPECT_FALSE(choose(server, "m", {{"MLFLOW_TRACKING_TOKEN", "t\n"}}));
+  ASSERT_EQ(server.requests().size(), 1U);
+  EXPECT_NE(server.requests()[0].find("Authorization: Bearer t\r\n"), std::string::npos);
+  const auto bad = choose(server, "m", {{"MLFLOW_TRACKING_TOKEN", "t\nX-Injected: 1"}});
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().message, "MLFLOW_TRACKING_TOKEN has a line break in it");
+}
+
+// A registry behind a login.
+TEST(Mlflow, ARedirectIsLikeAPage) {
+  const ScriptedHttp server({{302, "", false, "Location: https://login.example/?s=hunter2\r\n"}});
+  const auto chosen = choose(server, "m");
+  ASSERT_FALSE(chosen);
+  EXPECT_EQ(chosen.error().code, Code::kUnavailable);
+  EXPECT_NE(chosen.error().message.find("login.example"), std::string::npos);
+  EXPECT_EQ(chosen.error().message.find("hunter2"), std::string::npos);
+  EXPECT_EQ(server.requests().size(), 1U) << "the token goes nowhere else";
+}
+
+TEST(Mlflow, APlaceOfALoggedModelOrARunIsAskedFor) {
+  const ScriptedHttp server(
+      {{200, R"({"model":{"info":{"artifact_uri":"mlflow-artifacts:/1/models/m-12/artifacts"}}})"},
+       {200, R"({"run":{"info":{"artifact_uri":"s3://b/1/r"}}})"},
+       {404, R"({"error_code":"RESOURCE_DOES_NOT_EXIST"})"}});
+  const auto servers =
+      find_mlflow(environment({{"MLFLOW_TRACKING_URI", "http://" + server.authority()}}));
+  ASSERT_TRUE(servers);
+  const auto resolve = [&](const char* place) {
+    return resolve_place(servers->tracking, place, kNever);
+  };
+  EXPECT_EQ(resolve("models:/m-12").value_or(""), "mlflow-artifacts:/1/models/m-12/artifacts");
+  EXPECT_EQ(resolve("runs:/r/model/x").value_or(""), "s3://b/1/r/model/x");
+  EXPECT_EQ(resolve("models:/m-13").error().code, Code::kFailedPrecondition);
+  EXPECT_EQ(resolve("s3://b/x").value_or(""), "s3://b/x");
+  const auto asked = server.requests();
+  ASSERT_EQ(asked.size(), 3U);
+  EXPECT_TRUE(asked[0].starts_with("GET /api/2.0/mlflow/logged-models/m-12 ")) << asked[0];
+  EXPECT_TRUE(asked[1].starts_with("GET /api/2.0/mlflow/runs/get?run_id=r ")) << asked[1];
+}
+
 TEST(Mlflow, WhatIsWrongWithAnAddressIsSaidByItsVariable) {
   for (const auto& [variable, value] : std::vector<std::pair<std::string, std::string>>{
            {"MLFLOW_TRACKING_URI", "postgresql://bob:hunter2@db/mlflow"},

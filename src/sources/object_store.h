@@ -23,6 +23,7 @@
 #include "sources/checksum.h"
 #include "sources/layout.h"
 #include "sources/manifest.h"
+#include "sources/retry.h"
 
 namespace sluice::sources {
 
@@ -80,12 +81,17 @@ class ObjectStore {
   virtual bool has_ranges() const { return true; }
   // Where the digests in a listing come from, for messages.
   virtual std::string_view digests_are_in() const { return kManifest; }
+  // What to do where a file has none.
+  virtual std::string_view digest_advice() const { return "a manifest.sha256 beside it helps"; }
 };
 
+// Puts the file's name before what is said of it, unless it is there already.
+Error about_file(const Object& object, Error error);
+
 // The whole of a small object, in several tries where need be. Errors: those of `fetch`;
-// kInvalidArgument/`too_large`.
+// kInvalidArgument/`too_large`; messages do not name it.
 Result<std::string> read_object(ObjectStore& store, const Object& object, std::uint64_t limit,
-                                const std::atomic<bool>& stop);
+                                const std::atomic<bool>& stop, int tries = kTries);
 
 // No store lists more: the prefix is meant to hold models.
 inline constexpr std::size_t kMaxObjects = 2'000'000;

@@ -27,9 +27,9 @@ inline bool may_pass(const Error& error) {
 
 // The first result that is good or cannot be mended, else the last. `attempt` answers a Result.
 template <class Attempt>
-auto with_retries(const std::atomic<bool>& stop, Attempt attempt) {
+auto with_retries(const std::atomic<bool>& stop, Attempt attempt, int tries = kTries) {
   auto result = attempt();
-  for (int retry = 1; retry < kTries && !result && may_pass(result.error()); ++retry) {
+  for (int retry = 1; retry < tries && !result && may_pass(result.error()); ++retry) {
     if (!rest(pause_before(retry), stop)) break;
     result = attempt();
   }
