@@ -8,12 +8,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "base/log.h"
 #include "base/text.h"
+#include "sources/cache_disk.h"
+#include "sources/cache_room.h"
 #include "sources/json_fields.h"
 #include "sources/object_tree.h"
 
@@ -25,39 +25,6 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxListing = std::size_t{1} << 30;
 constexpr std::size_t kMaxRecord = std::size_t{64} << 20;
-constexpr std::size_t kMaxReserved = 32;
-constexpr const char* kRecord = "record.json";
-constexpr const char* kReserved = "reserved";
-
-Failure disk_failure(int error) {
-  return unavailable("disk_failed",
-                     std::string("the cache cannot be used: ") + std::strerror(error));
-}
-
-// As a whole or not at all, also where two processes write it.
-bool write_file(const fs::path& path, const std::string& text) {
-  auto next = path;
-  next += "." + std::to_string(::getpid()) + ".next";
-  std::ofstream file(next, std::ios::binary);
-  file << text;
-  file.close();
-  std::error_code error;
-  if (file) fs::rename(next, path, error);
-  if (file && !error) return true;
-  fs::remove(next, error);
-  return false;
-}
-
-Fd open_locked(const fs::path& directory, int how) {
-  Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || ::flock(fd.get(), how | LOCK_NB) != 0) return {};
-  // Whoever had it locked may have removed it.
-  struct stat mine {};
-  struct stat there {};
-  const bool same = ::fstat(fd.get(), &mine) == 0 && ::stat(directory.c_str(), &there) == 0 &&
-                    mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
-  return same ? std::move(fd) : Fd();
-}
 
 // Waits for others who make room. Without an effect where the disk knows no locks: then two that do
 // so at the same time may both find the same room.
@@ -65,81 +32,6 @@ Fd lock_root(const fs::path& root) {
   Fd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   while (fd && ::flock(fd.get(), LOCK_EX) != 0 && errno == EINTR) continue;
   return fd;
-}
-
-bool is_whole(const fs::path& entry) {
-  std::error_code ignored;
-  return fs::exists(entry / kRecord, ignored) && fs::exists(entry / "files", ignored);
-}
-
-std::uint64_t reserved_for(const fs::path& entry) {
-  const auto text = read_text(entry / kReserved, kMaxReserved, "a reservation of the cache");
-  return text ? parse_uint(*text).value_or(0) : 0;
-}
-
-struct Used {
-  fs::path path;
-  std::uint64_t bytes = 0;
-  fs::file_time_type last;
-};
-
-Used measure(const fs::path& entry) {
-  Used out{entry, 0, fs::file_time_type::min()};
-  std::error_code error;
-  for (fs::recursive_directory_iterator it(entry, error), end; !error && it != end;
-       it.increment(error)) {
-    struct stat info {};
-    // What is really on the disk: files that are being fetched have holes.
-    if (::lstat(it->path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
-      out.bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
-    }
-  }
-  if (!is_whole(entry)) out.bytes = std::max(out.bytes, reserved_for(entry));
-  std::error_code none;
-  const auto record = fs::last_write_time(entry / kRecord, none);
-  out.last = none ? fs::last_write_time(entry, error) : record;
-  return out;
-}
-
-std::vector<Used> measure_all(const fs::path& root) {
-  std::vector<Used> out;
-  std::error_code error;
-  for (const auto& store : fs::directory_iterator(root, error)) {
-    std::error_code inside;
-    for (const auto& entry : fs::directory_iterator(store.path(), inside)) {
-      if (entry.is_directory(inside)) out.push_back(measure(entry.path()));
-    }
-  }
-  std::ranges::sort(out, {}, &Used::last);
-  return out;
-}
-
-// False where somebody uses it.
-bool remove_entry(const fs::path& path) {
-  const Fd lock = open_locked(path, LOCK_EX);
-  if (!lock) return false;
-  // The record goes first: half an entry is none.
-  std::error_code error;
-  fs::remove(path / kRecord, error);
-  fs::remove_all(path, error);
-  return !error;
-}
-
-// Until all but `filled` take no more than `most`. False: what is left is in use.
-bool remove_oldest(const fs::path& root, const fs::path& filled, std::uint64_t most) {
-  const auto entries = measure_all(root);
-  std::uint64_t used = 0;
-  for (const auto& entry : entries) {
-    if (entry.path != filled) used += entry.bytes;
-  }
-  for (const auto& entry : entries) {
-    if (used <= most) break;
-    if (entry.path == filled || !remove_entry(entry.path)) continue;
-    used -= entry.bytes;
-    log::info("a downloaded version of " + human_bytes(entry.bytes) +
-              " was removed from the cache, to make room");
-  }
-  return used <= most;
 }
 
 bool check_file(const fs::path& path, std::uint64_t size, const std::string& record) {
@@ -178,21 +70,20 @@ std::optional<std::string> DownloadCache::listing() const {
   return std::move(*text);
 }
 
-void DownloadCache::keep_listing(const std::string& text) const {
-  if (!write_file(home_ / "listing.json", text)) {
-    log::warn(
-        "the listing of the store cannot be kept in the cache; a start without the store "
-        "will not know what there was");
-  }
+bool DownloadCache::keep_listing(const std::string& text) const {
+  return write_whole(home_ / "listing.json", text) == 0;
+}
+
+void DownloadCache::touch(const std::string& id) const {
+  ::utimensat(AT_FDCWD, (home_ / id / kCacheRecord).c_str(), nullptr, 0);
 }
 
 std::optional<DownloadCache::Entry> DownloadCache::find(const std::string& id) const {
   const auto path = home_ / id;
-  if (!is_whole(path)) return std::nullopt;
+  if (!is_whole_entry(path)) return std::nullopt;
   Fd lock = open_locked(path, LOCK_SH);
-  if (!lock || !is_whole(path)) return std::nullopt;
-  // The time of the last use, by which room is made.
-  ::utimensat(AT_FDCWD, (path / kRecord).c_str(), nullptr, 0);
+  if (!lock || !is_whole_entry(path)) return std::nullopt;
+  touch(id);
   return Entry{id, path, std::make_shared<const Fd>(std::move(lock)), true};
 }
 
@@ -202,11 +93,11 @@ Result<DownloadCache::Entry> DownloadCache::enter(const std::string& id,
   while (true) {
     std::error_code error;
     fs::create_directories(path, error);
-    if (error) return disk_failure(error.value());
+    if (error) return cache_failure(error.value());
     if (auto found = find(id)) return std::move(*found);
-    if (!is_whole(path)) {
+    if (!is_whole_entry(path)) {
       Fd lock = open_locked(path, LOCK_EX);
-      if (lock && !is_whole(path)) {
+      if (lock && !is_whole_entry(path)) {
         return Entry{id, path, std::make_shared<const Fd>(std::move(lock)), false};
       }
     }
@@ -228,7 +119,8 @@ Result<void> DownloadCache::make_room(const Entry& filled, std::uint64_t bytes) 
                                       ", most of which is in use; raise --cache-size, or wait "
                                       "until less of it is");
   }
-  if (!write_file(filled.directory / kReserved, std::to_string(bytes))) return disk_failure(EIO);
+  const int error = write_whole(filled.directory / kCacheReserved, std::to_string(bytes));
+  if (error != 0) return cache_failure(error);
   return {};
 }
 
@@ -238,14 +130,14 @@ Result<std::filesystem::path> DownloadCache::begin(const Entry& entry) const {
   // A note of pieces without the files that it speaks of is none.
   if (!fs::exists(part, error)) discard(entry);
   fs::create_directories(part, error);
-  if (error) return disk_failure(error.value());
+  if (error) return cache_failure(error.value());
   return part;
 }
 
 // Not what is reserved: it is fetched again.
 void DownloadCache::discard(const Entry& entry) const {
   std::error_code ignored;
-  for (const char* name : {kRecord, "pieces", "part", "files"}) {
+  for (const char* name : {kCacheRecord, "pieces", "part", "files"}) {
     fs::remove_all(entry.directory / name, ignored);
   }
 }
@@ -267,10 +159,12 @@ Result<void> DownloadCache::complete(Entry& entry, const std::vector<Downloaded>
   std::error_code error;
   fs::remove_all(entry.directory / "files", error);
   fs::rename(entry.directory / "part", entry.directory / "files", error);
-  if (error) return disk_failure(error.value());
-  if (!write_file(entry.directory / kRecord, record.dump())) return disk_failure(EIO);
+  if (error) return cache_failure(error.value());
+  if (const int failed = write_whole(entry.directory / kCacheRecord, record.dump()); failed != 0) {
+    return cache_failure(failed);
+  }
   fs::remove(entry.directory / "pieces", error);
-  fs::remove(entry.directory / kReserved, error);
+  fs::remove(entry.directory / kCacheReserved, error);
   {
     const std::lock_guard lock(mutex_);
     checked_.insert(entry.id);
@@ -281,21 +175,29 @@ Result<void> DownloadCache::complete(Entry& entry, const std::vector<Downloaded>
   return {};
 }
 
-bool DownloadCache::check(const Entry& entry) {
+bool DownloadCache::check(const Entry& entry, const std::vector<Object>& objects) {
   {
     const std::lock_guard lock(mutex_);
     if (checked_.contains(entry.id)) return true;
   }
-  const auto text = read_text(entry.directory / kRecord, kMaxRecord, "the cache's record");
+  const auto text = read_text(entry.directory / kCacheRecord, kMaxRecord, "the cache's record");
   const auto record = json::parse(text.value_or(""), nullptr, false);
   if (!record.is_array()) return false;
+  std::set<std::string> keys;
   for (const auto& file : record) {
     const auto key = text_of(file, "key");
+    keys.insert(key);
     const bool good =
         is_safe_key(key) && check_file(entry.directory / "files" / key, number_of(file, "size"),
                                        text_of(file, "digest"));
     if (!good) return false;
   }
+  // Half a record is none, whatever became of the rest.
+  auto expected = objects;
+  take_unsafe(expected);
+  const bool all = std::ranges::all_of(
+      expected, [&](const Object& object) { return keys.contains(object.key); });
+  if (!all) return false;
   const std::lock_guard lock(mutex_);
   checked_.insert(entry.id);
   return true;

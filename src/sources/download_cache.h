@@ -41,7 +41,8 @@ class DownloadCache {
 
   // The last listing, as `keep_listing` got it.
   std::optional<std::string> listing() const;
-  void keep_listing(const std::string& text) const;
+  // False: it cannot be kept.
+  bool keep_listing(const std::string& text) const;
 
   // A locked entry.
   struct Entry {
@@ -52,12 +53,14 @@ class DownloadCache {
   };
   // One that is whole. Nothing: it is not there, or another is about to change it.
   std::optional<Entry> find(const std::string& id) const;
+  // It is in use, though nobody has it locked: room is made of others first.
+  void touch(const std::string& id) const;
   // Waits while another fills it. Errors: kCancelled when `wanted` says no; those of the disk.
   Result<Entry> enter(const std::string& id, const std::function<bool()>& wanted) const;
 
-  // Removes what was used longest ago until `filled` fits with so many bytes, and reserves them.
-  // Errors: kResourceExhausted/`no_room` for more than the cache may have, kUnavailable/`no_room`
-  // while the rest is in use; those of the disk.
+  // Removes the entries that were used longest ago (cache_room.h) until `filled` fits with so many
+  // bytes, and reserves them. Errors: kResourceExhausted/`no_room` for more than the cache may
+  // have, kUnavailable/`no_room` while the rest is in use; those of the disk.
   Result<void> make_room(const Entry& filled, std::uint64_t bytes) const;
   // The directory that an entry's files are fetched into. What is reserved stays so.
   Result<std::filesystem::path> begin(const Entry& entry) const;
@@ -67,8 +70,9 @@ class DownloadCache {
   void set_aside(const Entry& entry) const;
   // Everything is there and was checked; the entry is whole from now on.
   Result<void> complete(Entry& entry, const std::vector<Downloaded>& files);
-  // Checks the files of an entry that is whole, once in a process. False: they are damaged.
-  bool check(const Entry& entry);
+  // Checks the files of an entry that is whole, once in a process. False: they are damaged, or not
+  // all of these objects are there that can be files.
+  bool check(const Entry& entry, const std::vector<Object>& objects);
   // Opens the version's files in an entry that is whole; for as long as one of them is open, the
   // entry is not removed.
   static Result<ModelFile> read(const Entry& entry, const WantedVersion& version);

@@ -1,6 +1,7 @@
 #include "sources/object_tree.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
 #include "sources/layout.h"
@@ -18,11 +19,28 @@ void sort_out(std::vector<std::string>& names) {
   names.erase(rest.begin(), rest.end());
 }
 
-// Of the look, which another may not have. What else keeps one file from being read (it is
-// encrypted with a key of others, was moved to an archive) is its model's own.
+// Whether one of these is a directory above it.
+bool lies_below(const std::set<std::string>& files, const std::string& key) {
+  for (auto at = key.find('/'); at != std::string::npos; at = key.find('/', at + 1)) {
+    if (files.contains(key.substr(0, at))) return true;
+  }
+  return false;
+}
+
+// Directories that a key makes.
+void add_above(const std::string& key, std::set<std::string>& out) {
+  for (auto at = key.find('/'); at != std::string::npos; at = key.find('/', at + 1)) {
+    out.insert(key.substr(0, at));
+  }
+}
+
+// Of the look, which another may not have: the store went away, or nothing lets one in. What else
+// keeps one file from being read (it fails, is gone, encrypted with a key of others, in an archive)
+// is its model's own.
 bool is_trouble(const Error& error) {
-  return error.code == Code::kUnavailable || error.code == Code::kNotFound ||
-         error.code == Code::kCancelled;
+  if (error.code == Code::kCancelled) return true;
+  return error.code == Code::kUnavailable && error.reason != "store_busy" &&
+         error.reason != "cut" && error.reason != "changing" && error.reason != "not_a_store";
 }
 
 }  // namespace
@@ -33,6 +51,25 @@ bool is_safe_key(std::string_view key) {
     if (part.empty() || part == "." || part == ".." || part.size() > kMaxPart) return false;
   }
   return true;
+}
+
+std::vector<std::string> take_unsafe(std::vector<Object>& objects) {
+  std::set<std::string> directories;
+  std::set<std::string> files;
+  for (const auto& object : objects) add_above(object.key, directories);
+  for (const auto& object : objects) {
+    if (object.size > 0) files.insert(object.key);
+  }
+  std::vector<std::string> out;
+  std::erase_if(objects, [&](const Object& object) {
+    // An empty one stands for the directory, as some tools make it.
+    const bool marks = object.size == 0 && directories.contains(object.key);
+    const bool safe = is_safe_key(object.key) && is_utf8(object.key) && !marks;
+    if (safe && !lies_below(files, object.key)) return false;
+    out.push_back(object.key);
+    return true;
+  });
+  return out;
 }
 
 ObjectTree::ObjectTree(const std::vector<Object>& objects, ReadText read) : read_(std::move(read)) {
@@ -85,14 +122,15 @@ Result<std::string> ObjectTree::read(const std::filesystem::path& file,
   if (object->size > kMaxConfig) {
     return invalid("too_large", std::string(what) + " is larger than 1 MiB");
   }
+  if (trouble_) return Failure(*trouble_);  // nobody heeds what is read after that
   auto text = read_(*object);
   if (text) return text;
-  if (is_trouble(text.error())) {
-    if (!trouble_) trouble_ = text.error();
-    return text;
-  }
   auto error = std::move(text).error();
-  error.message = std::string(what) + " cannot be read: " + error.message;
+  if (is_trouble(error)) {
+    trouble_ = error;
+  } else {
+    error.message = "'" + printable(object->key, 256) + "' cannot be read: " + error.message;
+  }
   return Failure(std::move(error));
 }
 

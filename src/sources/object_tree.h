@@ -16,6 +16,9 @@ namespace sluice::sources {
 
 // A key that can be a file below a directory: no empty part, ".", "..", or what no disk takes.
 bool is_safe_key(std::string_view key);
+// Takes out what cannot be files on a disk, or not together (stores have both "a" and "a/b").
+// Answers the keys of it.
+std::vector<std::string> take_unsafe(std::vector<Object>& objects);
 
 class ObjectTree final : public FileTree {
  public:

@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "sources/cache_room.h"
 #include "sources/json_fields.h"
 #include "sources/version_files.h"
 
@@ -139,7 +140,7 @@ std::string entry_id(const std::vector<Object>& objects, const Object* manifest)
   std::ranges::for_each(objects, add);
   const bool apart = manifest != nullptr && std::ranges::find(objects, *manifest) == objects.end();
   if (apart) add(*manifest);
-  return sha256_hex(all).substr(0, 32);
+  return sha256_hex(all).substr(0, kEntryName);
 }
 
 Result<void> heed_manifest(const std::vector<ManifestLine>& lines, const std::string& directory,

@@ -90,6 +90,15 @@ TEST(Keys, OnlyThoseThatAreFilesBelowADirectory) {
   EXPECT_FALSE(is_safe_key(std::string_view("a\0b", 3)));
 }
 
+TEST(Keys, AFileAndWhatLiesBelowItAreNotBothTaken) {
+  std::vector<Object> objects;
+  for (const char* key : {"a", "a/b", "a-c", "d/e", "f//g"})
+    objects.push_back({key, 1, {}, {}, {}});
+  objects.push_back({"d", 0, {}, {}, {}});
+  EXPECT_EQ(take_unsafe(objects), (std::vector<std::string>{"a/b", "f//g", "d"}));
+  EXPECT_EQ(objects.size(), 3U);
+}
+
 TEST(AwsCredentials, EnvironmentBeforeFiles) {
   AwsCredentialChain chain(environment({{"AWS_ACCESS_KEY_ID", "id"},
                                         {"AWS_SECRET_ACCESS_KEY", "secret"},
@@ -103,6 +112,28 @@ TEST(AwsCredentials, EnvironmentBeforeFiles) {
   EXPECT_EQ((*found)->session_token, "token");
   EXPECT_EQ(chain.region(), "eu-west-1");
   EXPECT_EQ(chain.endpoint(), "http://b");
+}
+
+// Secrets of Kubernetes end in a line break; one within would begin another header.
+TEST(AwsCredentials, WhatGoesIntoTheHeadOfRequests) {
+  AwsCredentialChain good(environment({{"AWS_ACCESS_KEY_ID", "id\n"},
+                                       {"AWS_SECRET_ACCESS_KEY", " secret\r\n"},
+                                       {"AWS_REGION", "eu-west-1\n"},
+                                       {"AWS_SESSION_TOKEN", "\n"}}));
+  const auto found = good.get();
+  ASSERT_TRUE(found && *found);
+  EXPECT_EQ((*found)->access_key + " " + (*found)->secret_key, "id secret");
+  EXPECT_EQ((*found)->session_token, "");
+  EXPECT_EQ(good.region(), "eu-west-1");
+  for (const auto& [value, words] : std::vector<std::pair<std::string, std::string>>{
+           {"id\nX-Injected: 1", "AWS_ACCESS_KEY_ID has a line break in it"},
+           {"id\x01", "AWS_ACCESS_KEY_ID has a control character in it"}}) {
+    AwsCredentialChain bad(
+        environment({{"AWS_ACCESS_KEY_ID", value}, {"AWS_SECRET_ACCESS_KEY", "secret"}}));
+    const auto refused = bad.get();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, words);
+  }
 }
 
 TEST(AwsCredentials, HalfAKeyAndAMissingProfileAreMistakes) {
