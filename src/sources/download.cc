@@ -14,6 +14,7 @@
 #include "base/name_list.h"
 #include "base/priority.h"
 #include "base/text.h"
+#include "sources/cache_disk.h"
 #include "sources/object_tree.h"
 #include "sources/piece_writer.h"
 #include "sources/retry.h"
@@ -30,25 +31,15 @@ constexpr std::uint64_t kStep = std::uint64_t{1} << 20;
 constexpr std::uint64_t kNoteStep = std::uint64_t{4} << 20;
 constexpr std::size_t kMaxNotes = std::size_t{64} << 20;
 
-Failure disk_failure(int error) {
-  const bool full = error == ENOSPC || error == EDQUOT;
-  return unavailable(full ? "disk_full" : "disk_failed",
-                     std::string("the cache cannot be written: ") + std::strerror(error));
-}
-
 // What cannot be a file on a disk cannot be a part of a model either: on a disk it would not be
 // there.
 DownloadPlan without_unsafe(DownloadPlan plan) {
-  std::vector<std::string> unsafe;
-  std::erase_if(plan.objects, [&](const Object& object) {
-    if (is_safe_key(object.key) && is_utf8(object.key)) return false;
-    unsafe.push_back(object.key);
-    return true;
-  });
+  const auto unsafe = take_unsafe(plan.objects);
   if (unsafe.empty()) return plan;
-  log::warn(plan.title + ": left out " + name_list(unsafe) +
-            ", which cannot be the names of files: between slashes there must be 1 to 255 bytes "
-            "of UTF-8, and neither '.' nor '..'");
+  log::warn(
+      plan.title + ": left out " + name_list(unsafe) +
+      ", which cannot be files: between slashes there must be 1 to 255 bytes of UTF-8, neither "
+      "'.' nor '..', and nothing can lie below what is a file");
   return plan;
 }
 
@@ -76,13 +67,13 @@ Result<void> Download::open_files() {
     file.fd = std::make_shared<const Fd>(
         ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
     if (!*file.fd || ::ftruncate(file.fd->get(), static_cast<off_t>(object.size)) != 0) {
-      return disk_failure(errno);
+      return cache_failure(errno);
     }
     files_.push_back(std::move(file));
     total_ += object.size;
   }
   notes_ = Fd(::open(plan_.notes.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (!notes_) return disk_failure(errno);
+  if (!notes_) return cache_failure(errno);
   return {};
 }
 
@@ -165,7 +156,8 @@ Result<Fetched> Download::fetch(std::size_t index, std::span<std::byte> buffer) 
     if (writer.error() != 0) return fail(Code::kAborted, "disk_failed", "");
     return result;
   });
-  if (writer.error() != 0) return disk_failure(writer.error());
+  if (writer.error() != 0) return cache_failure(writer.error());
+  if (!fetched) return Failure(about_file(plan_.objects[object], std::move(fetched).error()));
   return fetched;
 }
 
@@ -223,20 +215,34 @@ void Download::tell_progress() {
             human_bytes(rate) + " a second");
 }
 
-// How much of a piece is there, more than `at`; nothing when no more will come.
-std::optional<std::uint64_t> Download::wait_for(std::size_t index, std::uint64_t at) {
+// Tells how far it is, and breaks off what nobody wants any more, whatever the others wait for.
+void Download::watch(const std::stop_token& done) {
   std::unique_lock lock(mutex_);
-  while (pieces_[index].arrived <= at && !error_) {
-    changed_.wait_for(lock, std::chrono::milliseconds(200));
+  while (!done.stop_requested()) {
     lock.unlock();
     tell_progress();
     const bool go_on = wanted_();
     lock.lock();
-    if (!go_on && !error_) {
-      error_ = Error{Code::kCancelled, "stopped", "nobody wants it any more", {}};
-      stop_ = true;
-    }
+    if (!go_on) break;
+    watching_.wait_for(lock, done, std::chrono::milliseconds(200), [] { return false; });
   }
+  if (done.stop_requested()) return;
+  if (!error_) error_ = Error{Code::kCancelled, "stopped", "nobody wants it any more", {}};
+  stop_ = true;
+  changed_.notify_all();
+}
+
+// What broke it off, where something has.
+Result<void> Download::go_on() {
+  const std::lock_guard lock(mutex_);
+  if (error_) return Failure(*error_);
+  return {};
+}
+
+// How much of a piece is there, more than `at`; nothing when no more will come.
+std::optional<std::uint64_t> Download::wait_for(std::size_t index, std::uint64_t at) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return pieces_[index].arrived > at || error_; });
   return error_ ? std::nullopt : std::optional(pieces_[index].arrived);
 }
 
@@ -246,7 +252,7 @@ Result<void> Download::digest_piece(std::size_t index, const FileBytes& file,
   const auto range = pieces_[index].range;
   for (std::uint64_t at = 0; at < range.length;) {
     const auto arrived = wait_for(index, at);
-    if (!arrived) return Failure(*error_);
+    if (!arrived) return Failure(go_on().error());
     digest.arrived(file.bytes().first(range.offset + *arrived));
     at = *arrived;
   }
@@ -258,6 +264,7 @@ Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece)
   const auto& object = plan_.objects[index];
   const bool asks = ObjectDigest::needs_details(object);
   auto details = asks ? store_.details(object, stop_) : Details();
+  SLUICE_CHECK(go_on());
   SLUICE_TRY(const auto file, FileBytes::map(files_[index].fd, "a file of the cache"));
   ObjectDigest digest(object, details);
   for (; piece < pieces_.size() && pieces_[piece].object == index; ++piece) {
@@ -272,6 +279,7 @@ Result<Downloaded> Download::check_object(std::size_t index, std::size_t& piece)
   if (!verdict.checked) {
     // Its ETag said nothing after all.
     if (!asks) details = store_.details(object, stop_);
+    SLUICE_CHECK(go_on());  // what was broken off says nothing of the object
     if (details.checksum) verdict = check_against(*details.checksum, file.bytes());
   }
   SLUICE_CHECK(judge(object, verdict, file.bytes()));
@@ -315,8 +323,7 @@ Result<void> Download::judge(const Object& object, const ObjectDigest::Verdict& 
 // What was damaged on the way would hardly be so twice in the same manner.
 Result<bool> Download::comes_the_same_again(const Object& object,
                                             std::span<const std::byte> bytes) {
-  bool wanted = wanted_();
-  for (std::uint64_t at = 0; wanted && at < object.size;) {
+  for (std::uint64_t at = 0; at < object.size;) {
     const Range range{at,
                       store_.has_ranges() ? std::min(plan_.piece, object.size - at) : object.size};
     bool same = true;
@@ -326,24 +333,18 @@ Result<bool> Download::comes_the_same_again(const Object& object,
       const auto compare = [&](std::span<const std::byte> piece) {
         same = same && piece.size() <= expected.size() &&
                std::memcmp(piece.data(), expected.data(), piece.size()) == 0;
-        const auto before = expected.size() / kStep;
         expected = expected.subspan(std::min(piece.size(), expected.size()));
-        if (expected.size() / kStep != before) wanted = wanted_();
-        return same && wanted;
+        return same;
       };
       auto result = store_.fetch(object, range, compare, stop_);
-      return same && wanted ? result : Result<Fetched>(Fetched{});  // it was broken off here
+      return same ? result : Result<Fetched>(Fetched{});  // it was broken off here
     });
-    if (!fetched) {
-      // Where another piece failed meanwhile, this one was only stopped.
-      const std::lock_guard lock(mutex_);
-      return Failure(error_ ? *error_ : std::move(fetched).error());
-    }
-    if (wanted && !same) return false;
+    // Where something else broke it off, that is what to say.
+    SLUICE_CHECK(go_on());
+    if (!fetched) return Failure(about_file(object, std::move(fetched).error()));
+    if (!same) return false;
     at += range.length;
-    wanted = wanted && wanted_();
   }
-  if (!wanted) return fail(Code::kCancelled, "stopped", "nobody wants it any more");
   return true;
 }
 
@@ -362,7 +363,8 @@ void Download::tell_unchecked() const {
   const auto others = unchecked_.size() - 1;
   log::warn(plan_.title + ": nothing is known that the content of '" + unchecked_.front() + "'" +
             (others == 0 ? "" : " and " + std::to_string(others) + " more") +
-            " could be checked against; the length is right. A manifest.sha256 beside it helps");
+            " could be checked against; the length is right; " +
+            std::string(store_.digest_advice()));
 }
 
 Result<std::vector<Downloaded>> Download::run() {
@@ -374,9 +376,13 @@ Result<std::vector<Downloaded>> Download::run() {
   const auto count =
       std::min<std::size_t>(static_cast<std::size_t>(plan_.connections), pieces_.size());
   for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
+  std::jthread watcher([this](const std::stop_token& done) { watch(done); });
   auto out = check();
   stop_ = true;
+  watcher = {};
   threads.clear();
+  // One that had told its last byte may have failed after it.
+  if (out && error_ && error_->code != Code::kCancelled) out = Failure(*error_);
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_);
   if (out) {
     log::info(plan_.title + ": downloaded" + (all_checked_ ? " and checked" : "") + ", " +

@@ -43,7 +43,7 @@ struct Downloaded {
 
 class Download {
  public:
-  // `wanted` is asked now and then; false breaks off.
+  // `wanted` is asked five times a second, on a thread of its own; false breaks off.
   Download(ObjectStore& store, DownloadPlan plan, std::function<bool()> wanted);
 
   // Errors: the store's; kCancelled when broken off; kUnavailable/`damaged` where a digest is
@@ -75,6 +75,8 @@ class Download {
   Result<Fetched> fetch(std::size_t index, std::span<std::byte> buffer);
   void tell_arrived(std::size_t index, std::uint64_t bytes);
   void finish_piece(std::size_t index, const Result<Fetched>& fetched);
+  void watch(const std::stop_token& done);
+  Result<void> go_on();
   std::optional<std::uint64_t> wait_for(std::size_t index, std::uint64_t at);
   void tell_progress();
   Result<std::vector<Downloaded>> check();
@@ -96,15 +98,16 @@ class Download {
 
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::condition_variable_any watching_;
   std::vector<Piece> pieces_;   // `done` and `arrived` guarded by mutex_
   std::optional<Error> error_;  // the first; guarded by mutex_
 
-  // Of the calling thread.
   std::uint64_t total_ = 0;
+  // Of the calling thread.
   bool all_checked_ = true;
   std::vector<std::string> unchecked_;  // names, for people
   std::chrono::steady_clock::time_point began_;
-  std::chrono::steady_clock::time_point told_;
+  std::chrono::steady_clock::time_point told_;  // of the watcher
 };
 
 }  // namespace sluice::sources

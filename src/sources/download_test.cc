@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "base/digest.h"
 #include "sources/testing/on_disk.h"
@@ -27,7 +29,10 @@ class MemoryStore final : public ObjectStore {
   }
   Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
                         const std::atomic<bool>& stop) override {
-    if (object.key == refused) return fail(Code::kPermissionDenied, "refused", "not this one");
+    const int nth = ++times[object.key == "a" ? 0 : 1];
+    if (object.key == refused) return refuse();
+    // Broken off by that, and not before.
+    if (!refused.empty() && nth > refused_after) return wait_for(stop);
     // As libcurl does.
     if (stop) return fail(Code::kCancelled, "stopped", "it was broken off");
     ++fetches;
@@ -44,12 +49,31 @@ class MemoryStore final : public ObjectStore {
       sink(std::as_bytes(std::span(part)).subspan(at, std::min(kAtOnce, part.size() - at)));
     }
     if (breaks) return unavailable("cut", "the connection was cut");
+    if (surplus) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      return unavailable("changing", "there is more of it");
+    }
     return Fetched{etag_is_digest};
   }
 
+  // Once "a" has been asked for more often than `refused_after`.
+  Result<Fetched> refuse() const {
+    for (int i = 0; i < 5000 && times[0] <= refused_after; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return fail(Code::kPermissionDenied, "refused", "not this one");
+  }
+  static Result<Fetched> wait_for(const std::atomic<bool>& stop) {
+    for (int i = 0; i < 5000 && !stop; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return fail(Code::kCancelled, "stopped", "it was broken off");
+  }
+
   bool has_ranges() const override { return ranges; }
-  Details details(const Object&, const std::atomic<bool>&) override {
+  Details details(const Object&, const std::atomic<bool>& stop) override {
     ++questions;
+    if (hangs) (void)wait_for(stop);
     return {0, checksum};
   }
 
@@ -61,6 +85,10 @@ class MemoryStore final : public ObjectStore {
   bool lies = false;
   int changes_after = 1'000'000;  // fetches
   std::string refused;            // a key
+  int refused_after = 0;          // fetches of "a"
+  std::atomic<int> times[2] = {0, 0};
+  bool hangs = false;    // when it is asked for details
+  bool surplus = false;  // fails after the last byte
   std::atomic<int> broken{0};
   std::atomic<int> fetches{0};
   std::atomic<int> least_nice{99};
@@ -241,7 +269,6 @@ TEST(Download, WrongContentIsNotBelieved) {
   }
 }
 
-// An ETag that fits no size of parts proves nothing; what comes twice the same is believed.
 // The one that is fetched once more is only stopped then, and nobody wanted it to be.
 TEST(Download, WhatAnotherFileFailedOfIsSaidNotThatItWasStopped) {
   const TempDirectory temp;
@@ -251,11 +278,13 @@ TEST(Download, WhatAnotherFileFailedOfIsSaidNotThatItWasStopped) {
   plan.objects[0].sha256.clear();
   plan.objects[0].etag = '"' + std::string(32, '0') + "-3\"";
   store.refused = "b";
+  store.refused_after = 5;  // its pieces
   const auto done = Download(store, std::move(plan), [] { return true; }).run();
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().reason, "refused") << done.error().message;
 }
 
+// An ETag that fits no size of parts proves nothing; what comes twice the same is believed.
 TEST(Download, WhatNoSizeOfPartsFitsIsFetchedOnceMore) {
   for (const bool lies : {false, true}) {
     const TempDirectory temp;
@@ -268,6 +297,58 @@ TEST(Download, WhatNoSizeOfPartsFitsIsFetchedOnceMore) {
     EXPECT_EQ(Download(store, std::move(plan), [] { return true; }).run().has_value(), !lies);
     EXPECT_EQ(store.fetches, lies ? 8 : 10) << "it ends where it differs";
   }
+}
+
+// A store that hangs when it is asked for more than a file's bytes.
+TEST(Download, EndsWhateverItWaitsFor) {
+  const TempDirectory temp;
+  MemoryStore store;
+  store.contents = {{"a", pattern(5000)}};
+  store.hangs = true;
+  auto plan = plan_for(store, temp.path());
+  plan.objects[0].sha256.clear();
+  plan.objects[0].etag = '"' + std::string(32, '0') + "-3\"";
+  const auto began = std::chrono::steady_clock::now();
+  const auto wanted = [&] { return store.questions == 0; };
+  const auto done = Download(store, std::move(plan), wanted).run();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Code::kCancelled) << done.error().message;
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
+}
+
+TEST(Download, OneThatFailsAfterItsLastByteHasFailed) {
+  const TempDirectory temp;
+  MemoryStore store;
+  store.contents = {{"a", pattern(4 << 20)}};
+  store.surplus = true;
+  auto plan = plan_for(store, temp.path());
+  plan.piece = 4 << 20;
+  const auto done = Download(store, std::move(plan), [] { return true; }).run();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().reason, "changing") << done.error().message;
+}
+
+TEST(Download, WhatFailedIsSaidByItsName) {
+  const TempDirectory temp;
+  MemoryStore store;
+  store.contents = {{"m/labels.txt", "a"}};
+  store.refused = "m/labels.txt";
+  store.refused_after = -1;
+  const auto done = Download(store, plan_for(store, temp.path()), [] { return true; }).run();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().message, "'labels.txt': not this one");
+}
+
+// Stores have both; a disk has one of them.
+TEST(Download, WhatCannotBeFilesTogetherIsLeftOut) {
+  const TempDirectory temp;
+  MemoryStore store;
+  store.contents = {{"m/sub", "file"}, {"m/sub/x", "below"}, {"m/marked", ""}, {"m/marked/y", "y"}};
+  const auto done = Download(store, plan_for(store, temp.path()), [] { return true; }).run();
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->size(), 2U);
+  EXPECT_EQ(text_of(temp.path() / "part/m/sub"), "file");
+  EXPECT_EQ(text_of(temp.path() / "part/m/marked/y"), "y");
 }
 
 TEST(Download, EndsWhenNobodyWantsIt) {
