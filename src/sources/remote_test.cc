@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "base/digest.h"
 
@@ -33,6 +34,9 @@ class Store final : public ObjectStore {
     if (forbidden.contains(object.key)) {
       return fail(Code::kPermissionDenied, "refused", "the store refuses access");
     }
+    if (gone.contains(object.key))
+      return not_found("no_such_object", "the store has no such thing");
+    if (failing.contains(object.key)) return unavailable("store_busy", "the store fails");
     sink(std::as_bytes(std::span(contents.at(object.key)).subspan(range.offset, range.length)));
     return Fetched{false};
   }
@@ -40,6 +44,8 @@ class Store final : public ObjectStore {
   bool away = false;
   std::map<std::string, std::string> contents;
   std::set<std::string> forbidden;
+  std::set<std::string> gone;     // though they are listed
+  std::set<std::string> failing;  // for ever
   std::set<std::string> fetched;  // or asked for
 };
 
@@ -90,6 +96,62 @@ TEST_F(RemoteModels, AConfigurationThatMayNotBeReadIsItsModelsTroubleAlone) {
     EXPECT_NE(models[1].problem.find("refuses access"), std::string::npos) << models[1].problem;
     EXPECT_TRUE(source_->open(models[0].versions.at(0)));
   }
+}
+
+TEST_F(RemoteModels, OneThatFailsOrIsGoneIsItsModelsTroubleAlone) {
+  for (const bool gone : {true, false}) {
+    store_ = {};
+    store_.contents = {{"a/1/model.onnx", "a"},
+                       {"b/model.yaml", gone ? "warmup: 1" : "warmup: 3"},
+                       {"b/1/model.onnx", "b"},
+                       {"c/model.yaml", "warmup: 2"},
+                       {"c/1/model.onnx", "c"}};
+    (gone ? store_.gone : store_.failing) = {"b/model.yaml"};
+    auto models = open();
+    ASSERT_EQ(models.size(), 3U);
+    EXPECT_EQ(models[0].problem, "");
+    EXPECT_EQ(models[2].problem, "");
+    EXPECT_NE(models[1].problem.find("'b/model.yaml'"), std::string::npos) << models[1].problem;
+    EXPECT_TRUE(source_->open(models[0].versions.at(0)));
+    // The next look asks again.
+    asked_->gone = asked_->failing = {};
+    for (int i = 0; i < 100 && (models = *source_->list())[1].problem != ""; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    EXPECT_EQ(models[1].problem.find("cannot be read"), std::string::npos) << models[1].problem;
+  }
+}
+
+// What another process of this cache has read is still what it was.
+TEST_F(RemoteModels, OneThatFailsIsReadFromTheCache) {
+  store_.contents = {{"b/model.yaml", "warmup: 1"}, {"b/1/model.onnx", "b"}};
+  EXPECT_EQ(open().at(0).problem, "");
+  store_.failing = {"b/model.yaml"};
+  EXPECT_EQ(open().at(0).problem, "");
+  store_.contents["b/model.yaml"] = "warmup: 2";
+  EXPECT_NE(open().at(0).problem, "") << "that is another by now";
+  store_.away = true;
+  EXPECT_EQ(open().at(0).problem, "") << "but the last word of it is kept";
+}
+
+TEST_F(RemoteModels, AListingThatCouldNotBeKeptIsKeptLater) {
+  store_.contents = {{"a/1/model.onnx", "a"}};
+  open();
+  fs::path listing;
+  for (const auto& file : fs::recursive_directory_iterator(cache_)) {
+    if (file.path().filename() == "listing.json") listing = file.path();
+  }
+  ASSERT_FALSE(listing.empty());
+  // As a full disk: the place is taken.
+  fs::remove(listing);
+  fs::create_directories(listing / "in the way");
+  open();
+  fs::remove_all(listing);
+  for (int i = 0; i < 100 && !fs::exists(listing); ++i) {
+    ASSERT_TRUE(source_->list());
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_TRUE(fs::is_regular_file(listing));
 }
 
 // Also where it could be read later: the cache has what is known by then.
