@@ -1,5 +1,6 @@
 // https://host/fraud.onnx#sha256=HEX      one file, with its digest
 // https://host/fraud.onnx                 the digest is in fraud.onnx.sha256 beside it, if at all
+// https://host/fraud/v3/model.onnx        the same: model fraud, version v3
 // https://host/models/                    a tree, whose files manifest.sha256 lists with digests
 
 #include <algorithm>
@@ -96,14 +97,18 @@ class WebServer : public ObjectStore {
 
   // Size and ETag.
   Result<Object> look_at(const std::string& key, const std::atomic<bool>& stop) {
-    SLUICE_TRY(const auto answer, with_retries(stop, [&] { return head_of(key, stop); }));
+    auto asked = with_retries(stop, [&] { return head_of(key, stop); });
+    if (!asked) return Failure(about_file({key, 0, {}, {}, {}}, std::move(asked).error()));
+    const auto& answer = *asked;
     const auto size = size_of(answer);
+    const auto name = "'" + printable(key.substr(key.rfind('/') + 1)) + "'";
     if (is_page_instead_of(key, answer)) {
-      return unavailable("not_a_store", std::string(kTitle) + " answers with a web page");
+      return unavailable("not_a_store",
+                         std::string(kTitle) + " answers with a web page in place of " + name);
     }
     if (!size) {
-      return unavailable("strange_answer",
-                         std::string(kTitle) + " does not say how large the file is");
+      return unavailable("unsized", std::string(kTitle) + " does not say how large " + name +
+                                        " is; let it send Content-Length");
     }
     const auto* ranges = clients::find_header(answer.headers, "Accept-Ranges");
     ranges_ =
@@ -137,17 +142,17 @@ class WebServer : public ObjectStore {
       return head.status == 206;
     };
     auto answer = client_.send(request, one);
-    if (!answer) return Failure(named(std::move(answer).error(), kTitle));
+    if (!answer) return Failure(unanswered(std::move(answer).error(), kTitle, request.url));
     return answer;
   }
 
-  // By HEAD; where a server wants none, by a GET of one byte: links that are signed for GET refuse
-  // HEAD.
+  // By HEAD; where that does not answer it, by a GET of one byte: links that are signed for GET
+  // refuse HEAD, some servers do not know it, and some do not say a length then.
   Result<clients::HttpAnswer> head_of(const std::string& key, const std::atomic<bool>& stop) {
     auto answer = ask("HEAD", key, stop);
-    if (!answer) return answer;
-    const int status = answer->status;
-    if (status == 403 || status == 405 || status == 501) answer = ask("GET", key, stop);
+    if (!answer && answer.error().reason != "cut") return answer;
+    const bool told = answer && answer->status / 100 == 2 && size_of(*answer);
+    if (!told) answer = ask("GET", key, stop);
     if (!answer) return answer;
     // Of a file without a byte there is no range.
     const bool empty = answer->status == 416 && range_total(*answer) == 0;
@@ -177,18 +182,15 @@ class OneFile final : public WebServer {
   std::string_view digests_are_in() const override {
     return sha256_.empty() ? "the .sha256 file beside it" : "its URL";
   }
+  std::string_view digest_advice() const override {
+    return "add #sha256=… to its URL, or put a .sha256 file beside it";
+  }
 
   Result<std::vector<Object>> list(const std::atomic<bool>& stop) override {
     SLUICE_TRY(auto object, look_at(file_, stop));
     object.sha256 = sha256_;
     if (sha256_.empty()) {
       SLUICE_TRY(object.sha256, beside(stop));
-      if (object.sha256.empty() && !warned_) {
-        log::warn(
-            "the model's file has no digest: add #sha256=… to its URL, or put a .sha256 file "
-            "beside it; only its length can be checked");
-        warned_ = true;
-      }
     }
     return std::vector{std::move(object)};
   }
@@ -199,13 +201,14 @@ class OneFile final : public WebServer {
     if (!text && is_absence(text.error())) return std::string();
     if (!text) return Failure(std::move(text).error());
     if (!*text) return std::string();
-    const auto digest = digest_beside(**text, file_);
+    const auto own = file_.substr(file_.rfind('/') + 1);
+    const auto digest = digest_beside(**text, own);
     had_digest_ = digest.has_value();
     if (digest) return *digest;
     return fail(Code::kFailedPrecondition, "bad_manifest",
                 "the .sha256 file beside the model is not of the form that sha256sum writes, or "
                 "has no line for '" +
-                    printable(file_) + "'");
+                    printable(own) + "'");
   }
 
   // Servers that answer everything with a page have no such file; buckets refuse what is not there
@@ -217,7 +220,6 @@ class OneFile final : public WebServer {
   const std::string file_;
   const std::string sha256_;
   bool had_digest_ = false;
-  bool warned_ = false;
 };
 
 class WebTree final : public WebServer {
@@ -245,7 +247,7 @@ class WebTree final : public WebServer {
         continue;
       }
       SLUICE_TRY(auto object, listed(line, stop));
-      if (object.place != kMissing) seen.emplace(line.file + ":" + line.digest, object);
+      if (object.place.empty()) seen.emplace(line.file + ":" + line.digest, object);
       out.push_back(std::move(object));
     }
     seen_ = std::move(seen);
@@ -254,16 +256,15 @@ class WebTree final : public WebServer {
 
   Result<Fetched> fetch(const Object& object, Range range, const ByteSink& sink,
                         const std::atomic<bool>& stop) override {
-    if (object.place != kMissing) return WebServer::fetch(object, range, sink, stop);
+    if (object.place.empty()) return WebServer::fetch(object, range, sink, stop);
     // Not kNotFound, which would be the store's trouble: it is that of what this file belongs to.
-    return fail(Code::kFailedPrecondition, "unfinished",
-                "'" + printable(object.key) + "' is in manifest.sha256, but " +
-                    std::string(kTitle) + " does not have it: not all of the version is there yet");
+    return fail(Code::kFailedPrecondition, "unfinished", object.place);
   }
 
  private:
-  // One that is not there, refused or answered with a page (which some servers send for whatever
-  // they do not have) is listed as missing, so that its version fails, and no other.
+  // One that is not there, refused, answered with a page (which some servers send for whatever they
+  // do not have) or not to be had otherwise is listed with what is wrong in its place, so that its
+  // version fails, and no other.
   Result<Object> listed(const ManifestLine& line, const std::atomic<bool>& stop) {
     auto object = look_at(line.file, stop);
     if (object) {
@@ -272,14 +273,20 @@ class WebTree final : public WebServer {
       return object;
     }
     const auto& error = object.error();
-    const bool missing = error.code == Code::kNotFound || error.code == Code::kPermissionDenied ||
-                         error.reason == "not_a_store";
-    if (!missing) return object;
+    const bool passes = error.code == Code::kUnavailable && error.reason != "not_a_store" &&
+                        error.reason != "unsized";
+    if (passes || error.code == Code::kCancelled) return object;
     // A size that makes somebody fetch it.
-    return Object{line.file, 1, std::string(kMissing), line.digest, std::string(kMissing)};
+    return Object{line.file, 1, "missing", line.digest, why_not(line.file, error)};
   }
 
-  static constexpr std::string_view kMissing = "missing";
+  static std::string why_not(const std::string& file, const Error& error) {
+    const auto named = "'" + printable(file) + "' is in manifest.sha256, but ";
+    if (error.reason == "unsized") return named + error.message;
+    return named + std::string(kTitle) +
+           " does not have it, or does not give it to everybody: not all of the version is there "
+           "yet";
+  }
 
   std::map<std::string, Object> seen_;
 };
@@ -306,15 +313,14 @@ Result<Located> open_https(std::string_view text, const Layout& layout, const En
     }
     sha256 = *digest;
   }
-  const auto slash = path.rfind('/');
-  const auto file = path.substr(slash + 1);
-  if (auto known = layout.check_file(file); !known) {
+  if (auto known = layout.check_file(path.substr(path.rfind('/') + 1)); !known) {
     return invalid("unknown_format",
                    known.error().message + "; the URL of a directory ends with a slash");
   }
-  auto base = url.origin() + clients::percent_encode(path.substr(0, slash + 1), true);
-  return Located{std::make_unique<OneFile>(std::move(base), url.query, file, sha256), "", file,
-                 std::string(text)};
+  auto split = split_file(path, layout);
+  auto base = url.origin() + clients::percent_encode(split.root + "/", true);
+  auto store = std::make_unique<OneFile>(std::move(base), url.query, split.file, std::move(sha256));
+  return Located{std::move(store), split.name, split.file, std::string(text)};
 }
 
 }  // namespace sluice::sources

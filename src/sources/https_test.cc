@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "clients/testing/scripted_http.h"
+#include "sources/object_tree.h"
 #include "sources/stores.h"
 
 namespace sluice::sources {
@@ -43,6 +44,7 @@ TEST(WebTree, AFileThatIsListedAndNotThereIsNamed) {
   const ScriptedHttp server({{200, manifest},
                              {200, "one"},
                              {404, ""},
+                             {404, ""},
                              page,
                              page,
                              {200, manifest},
@@ -70,9 +72,29 @@ TEST(WebTree, AFileThatIsListedAndNotThereIsNamed) {
   EXPECT_EQ(again->at(2), listed->at(2)) << "refused is not there either";
 }
 
+// Also where a server does not say how large one is, or answers it strangely.
+TEST(WebTree, AFileThatCannotBeHadIsItsVersionsTrouble) {
+  const auto manifest = digest("one") + "  m/v1/model.onnx\n" + digest("two") +
+                        "  m/v2/model.onnx\n" + digest("three") + "  m/v3/model.onnx\n";
+  const Scripted unsized{200, "one", false, "", true};
+  const ScriptedHttp server(
+      {{200, manifest}, unsized, unsized, {400, ""}, {400, ""}, {200, "three"}});
+  const auto located = open(server, "/models/");
+  const auto listed = located.store->list(kNever);
+  ASSERT_TRUE(listed) << listed.error().message;
+  ASSERT_EQ(listed->size(), 3U);
+  EXPECT_EQ(listed->at(2).size, 5U);
+  std::string content;
+  const auto fetched = fetch(*located.store, listed->at(0), content);
+  ASSERT_FALSE(fetched);
+  EXPECT_EQ(fetched.error().code, Code::kFailedPrecondition);
+  EXPECT_NE(fetched.error().message.find("let it send Content-Length"), std::string::npos)
+      << fetched.error().message;
+}
+
 TEST(WebTree, OneThatFailsMayBeThereAndIsTriedAgain) {
   const auto manifest = digest("one") + "  fraud/v1/model.onnx\n";
-  std::vector<Scripted> answers(6, {503, ""});
+  std::vector<Scripted> answers(11, {503, ""});
   answers[0] = {200, manifest};
   const ScriptedHttp server(answers);
   const auto listed = open(server, "/models/").store->list(kNever);
@@ -88,6 +110,14 @@ TEST(WebFile, WithoutHeadOneByteIsAskedFor) {
     return listed ? std::to_string(listed->at(0).size) + " " + listed->at(0).etag
                   : listed.error().message;
   };
+  const Scripted whole{200, "12345"};
+  EXPECT_EQ(by({400, ""}, whole), "5 ");
+  EXPECT_EQ(by({404, ""}, whole), "5 ");
+  EXPECT_EQ(by({500, ""}, whole), "5 ");
+  EXPECT_EQ(by({200, "", false, "", true}, whole), "5 ") << "no length";
+  const auto none = by({200, "", false, "", true}, {200, "12345", false, "", true});
+  EXPECT_NE(none.find("how large 'fraud.onnx' is; let it send Content-Length"), std::string::npos)
+      << none;
   const Scripted one{206, "x", false, "Content-Range: bytes 0-0/1234\r\nETag: \"e\"\r\n"};
   EXPECT_EQ(by({403, ""}, one), "1234 \"e\"");
   EXPECT_EQ(by({405, ""}, one), "1234 \"e\"");
@@ -96,7 +126,44 @@ TEST(WebFile, WithoutHeadOneByteIsAskedFor) {
   const auto refused = by({403, ""}, {403, ""});
   EXPECT_NE(refused.find("signed link has expired"), std::string::npos) << refused;
   EXPECT_EQ(refused.find("check the credentials"), std::string::npos) << refused;
-  EXPECT_NE(by({404, ""}, one).find("does not have"), std::string::npos);
+  const auto missing = by({404, ""}, {404, ""});
+  EXPECT_TRUE(missing.starts_with("'fraud.onnx': the web server does not have")) << missing;
+}
+
+// As on a disk and in a bucket.
+TEST(WebFile, AVersionsFileKeepsBothNames) {
+  struct Row {
+    std::string path;
+    std::string asked;
+    std::string file;
+    std::string model;
+    std::string version;
+  };
+  const Layout layout({".onnx"});
+  for (const Row& row :
+       {Row{"/models/fraud/v3/model.onnx", "/models/fraud/v3/model.onnx", "v3/model.onnx", "fraud",
+            "v3"},
+        Row{"/fraud/v3/model.onnx?sig=1", "/fraud/v3/model.onnx?sig=1", "v3/model.onnx", "fraud",
+            "v3"},
+        Row{"/fraud.onnx", "/fraud.onnx", "fraud.onnx", "fraud", "1"},
+        Row{"/models/v3/fraud.onnx", "/models/v3/fraud.onnx", "fraud.onnx", "fraud", "1"},
+        Row{"/v3/model.onnx", "/v3/model.onnx", "model.onnx", "model", "1"}}) {
+    const ScriptedHttp server({{200, "one"}, {200, digest("one") + "  model.onnx\n"}});
+    const auto located = open(server, row.path);
+    EXPECT_EQ(located.file, row.file);
+    const auto listed = located.store->list(kNever);
+    ASSERT_EQ(server.requests().size(), 2U) << row.path;
+    EXPECT_TRUE(server.requests()[0].starts_with("HEAD " + row.asked + " ")) << row.path;
+    const auto path = row.asked.substr(0, row.asked.find('?'));
+    EXPECT_TRUE(server.requests()[1].starts_with("GET " + path + ".sha256")) << row.path;
+    const std::vector<Object> objects = {{row.file, 3, {}, {}, {}}};
+    const ObjectTree tree(objects, nullptr);
+    const auto models = layout.find_file(tree, located.file, located.name);
+    ASSERT_TRUE(models) << models.error().message;
+    EXPECT_EQ(models->at(0).name.str(), row.model) << row.path;
+    EXPECT_EQ(models->at(0).versions.at(0).name.str(), row.version) << row.path;
+    EXPECT_TRUE(listed) << row.path;
+  }
 }
 
 TEST(WebFile, TheDigestBesideIsItsOwnLine) {

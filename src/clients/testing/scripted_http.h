@@ -25,6 +25,7 @@ struct Scripted {
   std::string body;
   bool silent = false;    // says nothing until the other side has gone
   std::string headers{};  // more of them: whole lines, each with its \r\n
+  bool unsized = false;   // does not say how long the body is
 };
 
 class ScriptedHttp {
@@ -69,10 +70,10 @@ class ScriptedHttp {
         while (::recv(peer.get(), &ignored, 1, 0) > 0) continue;
         continue;
       }
-      const auto text =
-          "HTTP/1.1 " + std::to_string(answer.status) +
-          " X\r\nConnection: close\r\nContent-Length: " + std::to_string(answer.body.size()) +
-          "\r\n" + answer.headers + "\r\n" + answer.body;
+      const auto length = "Content-Length: " + std::to_string(answer.body.size()) + "\r\n";
+      const auto text = "HTTP/1.1 " + std::to_string(answer.status) +
+                        " X\r\nConnection: close\r\n" + (answer.unsized ? "" : length) +
+                        answer.headers + "\r\n" + answer.body;
       ::send(peer.get(), text.data(), text.size(), MSG_NOSIGNAL);
     }
   }
