@@ -63,6 +63,11 @@ def one_file(report):
             remote.serve()
             report.equal("only the file that was named", remote.ask(), (200, "v3", 3001))
             report.equal("the other is not there", remote.ask(version="v4")[0], 404)
+        s3.put("prod/m/v3/model.pt", b"PK")
+        with Remote(URL + "/m/v3/model.pt", s3.env()) as remote:
+            code, text = remote.refusal()
+            report.check("a file of another kind", code == 65 and
+                         "'model.pt' is no model file; known endings are" in text, (code, text))
 
 
 def by_call(report):
@@ -331,8 +336,9 @@ def store_is_down(report):
             s3.stop()
         with Remote(URL, s3.env()) as remote:
             code, text = remote.refusal()
-            report.check("without store and cache there is nothing", code == 69 and
-                         "the S3 bucket" in text and "127." not in text, (code, text))
+            report.check("without store and cache there is nothing, and it says who was asked",
+                         code == 69 and f"the S3 bucket at 127.0.0.1:{s3.port} (AWS_ENDPOINT_URL"
+                         in text and SECRET not in text, (code, text))
 
 
 def damage(cache):
@@ -357,6 +363,19 @@ def cache_size(report):
             put(s3, "d", "v1", 7, ballast=24 * MIB)
             took = wait_until(lambda: "--cache-size" in str(remote.models().get("d")), 15)
             report.check("one that is too large is told so", took is not None, remote.models())
+    with S3() as s3:
+        put(s3, "m", "v1", 7, ballast=8 * MIB)
+        with Remote(URL, s3.env()) as remote:
+            # The directory of other things, which are larger than the cache may be.
+            elsewhere = remote.path / "elsewhere"
+            theirs = [remote.cache / "photos" / "2019" / "a.raw", elsewhere / "x" / "b.raw"]
+            for file in theirs:
+                file.parent.mkdir(parents=True)
+                file.write_bytes(b"x" * (21 * MIB))
+            (remote.cache / "link").symlink_to(elsewhere)
+            remote.serve("--cache-size", "20MiB")
+            report.equal("in a directory of other things", remote.ask(), (200, "v1", 7))
+            report.check("which stay", all(file.exists() for file in theirs))
 
 
 def cut_off(report):

@@ -52,6 +52,7 @@ class Mlflow(Web):
         self.html = False
         self.hangs = False
         self.html_files = False  # a login page in place of each file
+        self.login = False  # sends everybody there
         self.name = "m"
         self.status, self.made = {}, {}  # by number
 
@@ -77,6 +78,8 @@ class Mlflow(Web):
     def answer(self, handler):
         if self.hangs:
             return time.sleep(60)
+        if self.login:
+            return reply(handler, b"", 302, location="https://login.invalid/?state=hidden")
         if self.html:
             return reply(handler, b"<!doctype html><html>Sign in</html>", kind="text/html")
         if handler.headers.get("Authorization") != self.token:
@@ -160,7 +163,13 @@ def mlflow(report):
             registry.html = True
             remote.serve()
             report.equal("a start while it answers HTML", remote.ask(), (200, "2", 2001))
-            registry.html = False
+            registry.html, registry.login = False, True
+            remote.serve()
+            report.equal("a start while it wants a login", remote.ask(), (200, "2", 2001))
+            report.check("says so", remote.log_lines("login.invalid, a login page perhaps") and
+                         remote.log_lines("serving what the cache has") and
+                         not remote.log_lines("hidden"), remote.server.stderr())
+            registry.login = False
 
 
 def mlflow_changes(report):
@@ -378,8 +387,8 @@ def web(report):
             report.check("and not served", remote.ask()[0] in (404, 503), remote.ask())
         with Remote(url, {}) as remote:
             remote.serve()
-            report.check("without one: a warning", remote.log_lines("warn", "#sha256"),
-                         remote.server.stderr())
+            report.check("without one: a warning", remote.log_lines("warn", "#sha256") and
+                         len(remote.log_lines("warn")) == 1, remote.server.stderr())
         forbidden.add("/m.onnx.sha256")
         with Remote(url, {}) as remote:
             remote.serve()
@@ -392,6 +401,10 @@ def web(report):
             files["/m.onnx.sha256"] = f"{digest(second)}  m.onnx\n".encode()
             files["/m.onnx"] = second
             remote.serves(report, "and another file with another", "1", 2001)
+        files["/f/m/v3/model.onnx"] = first
+        with Remote(f"{site.url}/f/m/v3/model.onnx", {}) as remote:
+            remote.serve()
+            report.equal("a version's file keeps both names", remote.ask(), (200, "v3", 1001))
         files.update({"/repo/m/v1/model.onnx": first, "/repo/m/v2/model.onnx": second,
                       "/repo/m/model.yaml": b"versions: [v1]\n"})
         listed = {name.removeprefix("/repo/"): data for name, data in files.items()
