@@ -24,6 +24,7 @@ Result<std::string> ConfigTexts::read(const Object& object) {
   auto text = read_object(store_, object, kMaxText, stop_, tries_);
   if (!text && text.error().code == Code::kUnavailable) {
     tries_ = 1;
+    failed_ = true;
     if (const auto* before = find_text(before_, object)) text = *before;
   }
   if (text) {

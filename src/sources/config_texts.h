@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sources/object_store.h"
@@ -21,9 +22,9 @@ class ConfigTexts {
   void set_before(KnownTexts before) { before_ = std::move(before); }
 
   // A new look at the store begins.
-  void begin_look() { tries_ = kTries; }
-  // Errors: those of read_object. A store that once could not give a file in this look is asked
-  // once for each other: those that have none of its trouble do not wait for it.
+  void begin_look() { tries_ = std::exchange(failed_, false) ? 1 : kTries; }
+  // Errors: those of read_object. A store that could not give a file in this look or the one before
+  // it is asked once for each: whatever has none of its trouble does not wait for it.
   Result<std::string> read(const Object& object);
   // As it was known before, whatever it may be by now.
   Result<std::string> read_before(const Object& object) const;
@@ -42,6 +43,7 @@ class ConfigTexts {
   KnownTexts texts_;
   bool changed_ = false;
   int tries_ = kTries;
+  bool failed_ = false;  // in this look
 };
 
 }  // namespace sluice::sources
