@@ -35,11 +35,8 @@ void EntriesInUse::opened(const WantedVersion& version, const std::string& entry
   entries_[key_with_fingerprint(version)] = entry;
 }
 
-std::vector<std::string> EntriesInUse::to_touch(const std::vector<WantedModel>& models,
-                                                TimePoint now) {
+std::vector<std::string> EntriesInUse::wanted(const std::vector<WantedModel>& models) {
   const std::lock_guard lock(mutex_);
-  if (now < next_) return {};
-  next_ = now + kEvery;
   std::vector<std::string> out;
   std::map<std::string, std::string> listed;
   for (const auto& model : models) {

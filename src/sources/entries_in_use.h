@@ -5,7 +5,6 @@
 // Thread-safety: any number of threads.
 #pragma once
 
-#include <chrono>
 #include <map>
 #include <mutex>
 #include <string>
@@ -17,18 +16,14 @@ namespace sluice::sources {
 
 class EntriesInUse {
  public:
-  using TimePoint = std::chrono::steady_clock::time_point;
-  static constexpr std::chrono::minutes kEvery{1};
-
   // This entry was opened for this version.
   void opened(const WantedVersion& version, const std::string& entry);
-  // The entries of opened versions that `models` still wants, once in a minute; nothing in between.
-  std::vector<std::string> to_touch(const std::vector<WantedModel>& models, TimePoint now);
+  // The entries of opened versions that `models` still wants.
+  std::vector<std::string> wanted(const std::vector<WantedModel>& models);
 
  private:
   std::mutex mutex_;
   std::map<std::string, std::string> entries_;  // by version and fingerprint; guarded by mutex_
-  TimePoint next_{};                            // guarded by mutex_
 };
 
 }  // namespace sluice::sources

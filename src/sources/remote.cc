@@ -13,6 +13,7 @@ namespace {
 // A store that takes long to list is listed less often: at most a fifth of the time.
 constexpr int kRestFactor = 4;
 constexpr std::chrono::seconds kPatience{3};
+constexpr std::chrono::minutes kTouchEvery{1};
 
 }  // namespace
 
@@ -87,7 +88,11 @@ void Remote::tell(const std::optional<Error>& trouble) {
 
 Result<void> Remote::look() {
   const auto began = Clock::now();
-  touch_entries();
+  // Also while the store cannot be reached: others may share the cache.
+  if (began >= next_touch_) {
+    touch_entries();
+    next_touch_ = began + kTouchEvery;
+  }
   Listing listing;
   SLUICE_TRY(listing.objects, located_.store->list(stop_));
   std::ranges::sort(listing.objects, {}, &Object::key);
@@ -119,7 +124,7 @@ void Remote::keep(const std::vector<Object>& objects) {
   }
 }
 
-// Also while the store cannot be reached: others may share the cache.
+// Their entries are the last that make room.
 void Remote::touch_entries() {
   std::shared_ptr<const Listing> listing;
   {
@@ -127,7 +132,7 @@ void Remote::touch_entries() {
     listing = newest_;
   }
   if (!listing) return;
-  for (const auto& id : in_use_.to_touch(listing->models, Clock::now())) cache_->touch(id);
+  for (const auto& id : in_use_.wanted(listing->models)) cache_->touch(id);
 }
 
 void Remote::publish(Listing listing) {

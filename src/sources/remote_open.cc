@@ -53,6 +53,7 @@ Result<std::vector<Downloaded>> Remote::download(const DownloadCache::Entry& ent
     if (!sum) return invalid("too_large", "the version's files are larger than any disk");
     bytes = *sum;
   }
+  touch_entries();
   SLUICE_CHECK(cache_->make_room(entry, bytes));
   DownloadPlan plan;
   plan.title = "version " + version.name.str() + " of '" + printable(version.location) + "'";

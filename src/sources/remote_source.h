@@ -60,7 +60,6 @@ class Remote final : public Source {
   Result<void> start_from_cache(const Error& why);
   void read_cache();
   void keep(const std::vector<Object>& objects);
-  void touch_entries();
   void publish(Listing listing);
   void plan_look();
   void tell_of_waiting();
@@ -84,6 +83,8 @@ class Remote final : public Source {
                                            std::vector<Object> objects, const Wanted& wanted);
   Result<void> read_manifest_of(const WantedVersion& version, const Listing& listing,
                                 std::vector<Object>& objects);
+  // Of the listing thread as well.
+  void touch_entries();
   Result<Place> place_of(const WantedVersion& version) const;
   bool is_sound(const DownloadCache::Entry& entry, const Place& place);
 
@@ -100,6 +101,7 @@ class Remote final : public Source {
   std::optional<std::vector<Object>> kept_;  // the listing as the cache has it
   bool keeps_ = true;                        // it could be kept last time
   std::string last_trouble_;
+  Clock::time_point next_touch_{};
 
   EntriesInUse in_use_;
 

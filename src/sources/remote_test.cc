@@ -34,8 +34,7 @@ class Store final : public ObjectStore {
     if (forbidden.contains(object.key)) {
       return fail(Code::kPermissionDenied, "refused", "the store refuses access");
     }
-    if (gone.contains(object.key))
-      return not_found("no_such_object", "the store has no such thing");
+    if (gone.contains(object.key)) return not_found("no_such_object", "the store has none");
     if (failing.contains(object.key)) return unavailable("store_busy", "the store fails");
     sink(std::as_bytes(std::span(contents.at(object.key)).subspan(range.offset, range.length)));
     return Fetched{false};
@@ -64,6 +63,8 @@ class RemoteModels : public testing::Test {
     RemoteOptions options;
     options.cache_directory = cache_;
     options.connections = 1;
+    options.cache_bytes = cache_bytes_;
+    options.only_when_asked = only_when_asked_;
     source_ = *make_remote({std::move(store), "models", file, "test"},
                            Layout({".onnx", ".json", ".ensemble.yaml"}), options);
     auto listed = source_->list();
@@ -82,6 +83,8 @@ class RemoteModels : public testing::Test {
   Store store_;             // as it is opened
   Store* asked_ = nullptr;  // the one that is open
   std::unique_ptr<Source> source_;
+  std::uint64_t cache_bytes_ = 1 << 30;
+  bool only_when_asked_ = false;
   fs::path cache_;
 };
 
@@ -132,6 +135,27 @@ TEST_F(RemoteModels, OneThatFailsIsReadFromTheCache) {
   EXPECT_NE(open().at(0).problem, "") << "that is another by now";
   store_.away = true;
   EXPECT_EQ(open().at(0).problem, "") << "but the last word of it is kept";
+}
+
+// A model that runs has its weights in memory, and nobody holds its entry.
+TEST_F(RemoteModels, RoomIsMadeOfWhatIsRetired) {
+  const std::string large(100'000, 'x');
+  store_.contents = {{"m/model.yaml", "versions: {latest: 1}"},
+                     {"m/1/model.onnx", large + "1"},
+                     {"x/1/model.onnx", large + "x"}};
+  cache_bytes_ = 340'000;  // three of them
+  only_when_asked_ = true;
+  auto models = open();
+  const auto running = models.at(1).versions.at(0);
+  ASSERT_TRUE(source_->open(running));  // the oldest
+  for (const char* version : {"1", "2", "3"}) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    asked_->contents[std::string("m/") + version + "/model.onnx"] = large + version;
+    models = *source_->list();
+    ASSERT_TRUE(source_->open(models.at(0).versions.back()));
+  }
+  EXPECT_TRUE(*source_->open_near(running));
+  EXPECT_FALSE(*source_->open_near(models.at(0).versions.front()));
 }
 
 TEST_F(RemoteModels, AListingThatCouldNotBeKeptIsKeptLater) {
