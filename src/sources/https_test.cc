@@ -115,6 +115,8 @@ TEST(WebFile, WithoutHeadOneByteIsAskedFor) {
   EXPECT_EQ(by({404, ""}, whole), "5 ");
   EXPECT_EQ(by({500, ""}, whole), "5 ");
   EXPECT_EQ(by({200, "", false, "", true}, whole), "5 ") << "no length";
+  EXPECT_EQ(by({200, ""}, whole), "5 ") << "a wrong one";
+  EXPECT_EQ(by({200, ""}, {200, ""}), "0 ");
   const auto none = by({200, "", false, "", true}, {200, "12345", false, "", true});
   EXPECT_NE(none.find("how large 'fraud.onnx' is; let it send Content-Length"), std::string::npos)
       << none;

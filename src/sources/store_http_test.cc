@@ -89,5 +89,19 @@ TEST(Unanswered, NamesTheHostAndTheVariable) {
   EXPECT_EQ(proxied.find("hunter2"), std::string::npos);
 }
 
+TEST(Unanswered, AProxyThatWantsALoginForATunnel) {
+  const ScriptedHttp proxy({{407, ""}});
+  ::setenv("https_proxy", ("http://" + proxy.authority()).c_str(), 1);
+  const clients::HttpClient client;
+  clients::HttpRequest request;
+  request.url = "https://store.invalid/";
+  const auto answer = client.send(request);
+  ::unsetenv("https_proxy");
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  EXPECT_NE(answer.error().message.find("user:password@"), std::string::npos)
+      << answer.error().message;
+}
+
 }  // namespace
 }  // namespace sluice::sources
