@@ -38,13 +38,11 @@ bool is_named_html(std::string_view key) {
   return iequals(end, ".html") || iequals(end, ".htm");
 }
 
-// Never the path or query, which may have secrets in them.
-std::string redirect(const std::string& location) {
-  const auto url = clients::parse_http_url(location);
-  if (!url) return "answers with a redirect, to a login page perhaps";
-  const bool tls = url->scheme == "https";
-  return "answers with a redirect to " + printable(url->origin(), 256) + ", a login page perhaps" +
-         (tls ? "; where that is its own host, begin its address with https://" : "");
+// Not where to: what is said here may be read by whoever may ask for answers.
+std::string redirect(std::string_view location) {
+  const bool tls = iequals(location.substr(0, 8), "https://");
+  return std::string("answers with a redirect, to a login page perhaps") +
+         (tls ? "; or to itself by https: begin its address with https://" : "");
 }
 
 bool is_busy(const clients::HttpAnswer& answer) {
@@ -82,13 +80,13 @@ std::string_view proxy_of(const clients::Url& asked) {
   return {};
 }
 
-// " at host:port (VARIABLE)"
+// " of VARIABLE", which says the address to those who may know it.
 std::string place_of(std::string_view text) {
   const auto url = clients::parse_http_url(text);
   if (!url) return {};
-  auto out = " at " + printable(url->host, 256) + ":" + printable(url->port);
+  std::string out;
   if (const auto variable = variable_of(*url); !variable.empty()) {
-    out += " (" + std::string(variable) + ")";
+    out += " of " + std::string(variable);
   }
   if (const auto proxy = proxy_of(*url); !proxy.empty()) {
     out += ", asked through the proxy of " + std::string(proxy) + " unless no_proxy excepts it";

@@ -21,8 +21,8 @@ Result<void> check_status(const clients::HttpAnswer& answer, std::string_view wh
 
 // Puts the store's name before the message of an error.
 Error named(Error error, std::string_view what);
-// The same where nobody answered, with the host that was asked and the variable that names it.
-// Never what else a URL has.
+// The same where nobody answered, with the variable that names the host that was asked, and never
+// that itself.
 Error unanswered(Error error, std::string_view what, std::string_view url);
 
 // The address that a variable of the environment (`name`, which begins the message) gives.

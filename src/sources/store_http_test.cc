@@ -62,31 +62,29 @@ TEST(CheckStatus, ARedirectIsSaidWithoutItsSecrets) {
   const auto checked = check_status(login, "the store");
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().code, Code::kUnavailable) << "as a web page is";
-  EXPECT_NE(checked.error().message.find("redirect to https://login.example, a login page"),
-            std::string::npos)
-      << checked.error().message;
-  EXPECT_EQ(checked.error().message.find("hunter2"), std::string::npos);
+  EXPECT_EQ(checked.error().message,
+            "the store answers with a redirect, to a login page perhaps; or to itself by https: "
+            "begin its address with https://");
   const auto proxy = check_status({407, {}, ""}, "the store");
   ASSERT_FALSE(proxy);
   EXPECT_EQ(proxy.error().code, Code::kUnavailable);
   EXPECT_NE(proxy.error().message.find("user:password@"), std::string::npos);
 }
 
-TEST(Unanswered, NamesTheHostAndTheVariable) {
+TEST(Unanswered, NamesTheVariableAndNotTheHost) {
   const Error error{Code::kUnavailable, "unreachable", "Couldn't connect to server", {}};
   EXPECT_EQ(unanswered(error, "the store", "http://127.0.0.1:1/a?key=hunter2").message,
-            "the store at 127.0.0.1:1: Couldn't connect to server");
+            "the store: Couldn't connect to server");
   ::setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1/path/", 1);
   EXPECT_EQ(unanswered(error, "the store", "http://127.0.0.1:1/a").message,
-            "the store at 127.0.0.1:1 (AWS_ENDPOINT_URL): Couldn't connect to server");
+            "the store of AWS_ENDPOINT_URL: Couldn't connect to server");
   ::unsetenv("AWS_ENDPOINT_URL");
   ::setenv("http_proxy", "http://bob:hunter2@proxy:3128", 1);
   const auto proxied = unanswered(error, "the store", "http://store.invalid/a").message;
   ::unsetenv("http_proxy");
-  EXPECT_NE(proxied.find("store.invalid:80, asked through the proxy of http_proxy"),
-            std::string::npos)
-      << proxied;
-  EXPECT_EQ(proxied.find("hunter2"), std::string::npos);
+  EXPECT_EQ(proxied,
+            "the store, asked through the proxy of http_proxy unless no_proxy excepts it: "
+            "Couldn't connect to server");
 }
 
 TEST(Unanswered, AProxyThatWantsALoginForATunnel) {
