@@ -19,7 +19,7 @@ std::optional<std::string> find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return absolute_path(name);
   const char* path = std::getenv("PATH");
   for (const auto directory : split(path == nullptr ? "/usr/bin:/bin" : path, ':')) {
-    const auto candidate = absolute_path(directory) + "/" + name;
+    auto candidate = absolute_path(directory) + "/" + name;
     if (!directory.empty() && ::access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return std::nullopt;

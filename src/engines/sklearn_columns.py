@@ -209,14 +209,18 @@ def columns_behind(functions, step, count, names):
         same = {place: place for place in range(count)} if len(known) == count else {}
     texts = {place: known[behind][1] for place, behind in same.items()
              if known[behind] and known[behind][0] == "text"}
+    # Texts of which nobody knows whence they come may be of any column that is not seen again.
+    made = [each for place, each in enumerate(known) if place not in same.values()]
+    unseen = UNSURE if any(each and each[0] == "text" for each in made) else UNKNOWN
+    others = [UNKNOWN if place in same else unseen for place in range(count)]
     if not texts:
-        return [UNSURE if any(each and each[0] == "text" for each in known) else UNKNOWN] * count
+        return others
     words = come_out(functions, [texts.get(i, 1.0) for i in range(count)], names, later)
     tried = [come_out(functions, [as_number(texts[i], other) if i in texts else 1.0
                                   for i in range(count)], names, later) for other in range(3)]
     return [goes_in(texts[place], words and words[same[place]],
-                    [each[same[place]] for each in tried if each]) if place in texts else UNKNOWN
-            for place in range(count)]
+                    [each[same[place]] for each in tried if each]) if place in texts
+            else others[place] for place in range(count)]
 
 
 def goes_in(text, of_text, of_numbers):

@@ -119,6 +119,11 @@ class Worker:
     def read_outputs(self, out):
         out["classes"], out["outputs"] = [], []
         tried = self.try_values(out)
+        if self.unsure and (tried is None or "text" not in self.kinds):
+            out["warnings"].append(
+                "which columns are texts cannot be told, as a function or a class of your own stands "
+                "in front of what learned them; they take numbers. Train the model on what comes out "
+                "of it")
         classes = getattr(self.model, "classes_", None)
         if isinstance(classes, list) and all(numpy.isscalar(each) for each in classes):
             classes = numpy.array(classes)
@@ -174,10 +179,6 @@ class Worker:
             except Exception as error:
                 failed.append(error)
         self.as_documents = list
-        if self.unsure:
-            out["warnings"].append(
-                "whether it takes texts cannot be told, as a function or a class of your own stands "
-                "in front of what learned them: it takes numbers. Train it on what comes out of that")
         if not isinstance(failed[0], ValueError):
             out["warnings"].append(f"a first prediction failed, and others may: "
                                    f"{type(failed[0]).__name__}: {failed[0]}")

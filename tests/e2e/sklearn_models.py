@@ -345,6 +345,18 @@ def as_scikit_learn_says(report):
                 report.equal(name, got["prediction"], places)
             else:
                 report.equal(name, numpy.array(got["prediction"]).tolist(), wanted.tolist())
+        report.equal("none is doubted", folder.log_lines("cannot be told"), [])
+        folder.put_model("doubtful", columns_that_change_places())
+        report.check("what is doubted is tried", folder.settled(["doubtful"]) is not None)
+        report.check("and warned of", folder.log_lines("model doubtful", "cannot be told"))
+
+
+def columns_that_change_places():
+    people = pandas.DataFrame({"fare": [1.0, 2.0, 3.0], "sex": ["m", "f", "m"]})
+    return make_pipeline(
+        FunctionTransformer(own_steps.as_array), ColumnTransformer([
+            ("c", OneHotEncoder(handle_unknown="ignore"), [0]), ("n", StandardScaler(), [1])]),
+        Ridge()).fit(people, [1.0, 2.0, 3.0])
 
 
 @contextlib.contextmanager

@@ -29,6 +29,10 @@ def named(frame):
     return frame.replace({"ticket": {1: "one", 2: "two", 3: "three"}})
 
 
+def as_array(frame):
+    return numpy.column_stack([frame["sex"], frame["fare"]]).astype(object)
+
+
 class Divides(TransformerMixin, BaseEstimator):
     def fit(self, frame, _=None):
         self.feature_names_in_ = numpy.array(frame.columns, dtype=object)
