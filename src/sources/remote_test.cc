@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/digest.h"
+#include "sources/builtin.h"
 
 namespace sluice::sources {
 namespace {
@@ -303,6 +304,18 @@ TEST_F(RemoteModels, WhatMayNotBeReadIsAskedForAgain) {
     asked_->forbidden.clear();
     EXPECT_TRUE(source_->open(models[0].versions.at(0))) << what;
   }
+}
+
+TEST_F(RemoteModels, ASchemeMayBeInCapitals) {
+  RemoteOptions options;
+  options.cache_directory = cache_;
+  for (const char* url : {"S3://bucket/m.onnx", "Https://host/m.onnx", "https://host/m.onnx"}) {
+    const auto source = make_source(url, Layout({".onnx"}), options, false);
+    EXPECT_TRUE(source) << url << source.error().message;
+  }
+  const auto other = make_source("FTP://host/m.onnx", Layout({".onnx"}), options, false);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().reason, "bad_url");
 }
 
 }  // namespace
