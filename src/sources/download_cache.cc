@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "sources/cache_disk.h"
 #include "sources/cache_room.h"
@@ -23,6 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+constexpr std::chrono::seconds kPatience{3};
 constexpr std::size_t kMaxListing = std::size_t{1} << 30;
 constexpr std::size_t kMaxRecord = std::size_t{64} << 20;
 
@@ -90,6 +93,7 @@ std::optional<DownloadCache::Entry> DownloadCache::find(const std::string& id) c
 Result<DownloadCache::Entry> DownloadCache::enter(const std::string& id,
                                                   const std::function<bool()>& wanted) const {
   const auto path = home_ / id;
+  auto tell_at = std::chrono::steady_clock::now() + kPatience;
   while (true) {
     std::error_code error;
     fs::create_directories(path, error);
@@ -102,6 +106,10 @@ Result<DownloadCache::Entry> DownloadCache::enter(const std::string& id,
       }
     }
     if (!wanted()) return fail(Code::kCancelled, "stopped", "nobody wants it any more");
+    if (std::chrono::steady_clock::now() >= tell_at) {
+      log::info("waiting for another that downloads the same version into this cache");
+      tell_at = std::chrono::steady_clock::time_point::max();
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
 }
