@@ -53,6 +53,13 @@ std::vector<std::string_view> names_of(const std::vector<TensorSpec>& specs) {
   return out;
 }
 
+// Whole numbers that only have such a name may be scores, where a row has several.
+bool says_class(const TensorSpec& spec) {
+  if (spec.role != Role::kUnknown) return spec.role == Role::kLabel;
+  const bool one = spec.dims.size() == 1 || (spec.dims.size() == 2 && spec.dims[1] == 1);
+  return one && role_by_name(spec) == Role::kLabel;
+}
+
 }  // namespace
 
 Result<void> apply_parameter(const OipParameter& parameter, OipCall& call, Request& request) {
@@ -177,12 +184,12 @@ Result<TensorView> output_tensor(const Request& request, const OipOutput& output
   if (k == 0) return tensor;
   const auto& signature = request.servable->signature();
   const auto& spec = signature.outputs[output.index];
-  if ((spec.role == Role::kUnknown ? role_by_name(spec) : spec.role) == Role::kLabel) {
+  if (says_class(spec)) {
     return invalid("wrong_type", "output '" + spec.name +
                                      "' says a class already; classification is of scores, one "
                                      "for each class");
   }
-  const bool by_row = spec.counts_rows() || tensor.shape.rank() > 1;
+  const bool by_row = tensor.shape.rank() > 0 && (spec.counts_rows() || tensor.shape.rank() > 1);
   return classify(tensor, by_row, k, signature.class_names, arena);
 }
 

@@ -19,6 +19,11 @@ TOGETHER = {kind + role for kind in ("Voting", "Stacking", "MultiOutput") for ro
 WRAPPED = ("best_estimator_", "regressor_", "base_estimator_", "estimator_")
 WRAPPERS = {"TransformedTargetRegressor", "SelfTrainingClassifier", "FixedThresholdClassifier",
             "TunedThresholdClassifierCV"}
+# Without this attribute a class that is derived from one of them is laid out in its own way.
+LAID_OUT = {"CalibratedClassifierCV": "calibrated_classifiers_", "ColumnTransformer": "transformers_",
+            "FeatureUnion": "transformer_list", "Pipeline": "steps", "FunctionTransformer": "func",
+            "SimpleImputer": "add_indicator", "FrozenEstimator": "estimator",
+            **dict.fromkeys(TOGETHER, "estimators_")}
 UNKNOWN = None  # a column of which nobody says anything
 UNSURE = "unsure", 0.0  # nor could it be found out whether it is of texts
 NO, PERHAPS, YES = range(3)
@@ -39,7 +44,8 @@ def kin_class(estimator):
     for kind in type(estimator).__mro__:
         ours = kind.__module__.split(".")[0] == "sklearn" and kind.__module__ != "sklearn.base"
         if ours and not kind.__name__.startswith("_") and not kind.__name__.endswith("Mixin"):
-            return kind.__name__
+            name = kind.__name__
+            return name if name not in LAID_OUT or hasattr(estimator, LAID_OUT[name]) else ""
     return ""
 
 
@@ -153,7 +159,9 @@ def learned(values):
 def either(columns, others):
     """What one of the two says, a text before a number."""
     def of(a, b):
-        return next((each for each in (a, b) if each and each[0] == "text"), a or b)
+        said = [each for each in (a, b) if each]
+        return next((each for each in said if each[0] == "text"), None) or next(
+            (each for each in said if each != UNSURE), a or b)
     return [of(a, b) for a, b in zip(columns, others)] if len(columns) == len(others) else columns
 
 
@@ -215,9 +223,10 @@ def columns_behind(functions, step, count, names):
     others = [UNKNOWN if place in same else unseen for place in range(count)]
     if not texts:
         return others
-    words = come_out(functions, [texts.get(i, 1.0) for i in range(count)], names, later)
+    words = come_out(functions, [texts.get(i, 1.0) for i in range(count)], names, later, len(known))
     tried = [come_out(functions, [as_number(texts[i], other) if i in texts else 1.0
-                                  for i in range(count)], names, later) for other in range(3)]
+                                  for i in range(count)], names, later, len(known))
+             for other in range(3)]
     return [goes_in(texts[place], words and words[same[place]],
                     [each[same[place]] for each in tried if each]) if place in texts
             else others[place] for place in range(count)]
@@ -241,9 +250,9 @@ def as_number(text, other):
         return float(other)
 
 
-def come_out(functions, values, names, later):
+def come_out(functions, values, names, later, width=None):
     """What becomes of one row, in the order of the names that are later expected; nothing where a
-    function raises."""
+    function raises, or where that are not as many as are expected."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -254,7 +263,7 @@ def come_out(functions, values, names, later):
         out = numpy.asarray(table, dtype=object).reshape(-1).tolist()
     except Exception:
         return None
-    return out if len(out) == len(later) or not later else None
+    return out if width is None or len(out) == width else None
 
 
 def one_row(values, names):

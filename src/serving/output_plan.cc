@@ -74,7 +74,8 @@ void choose_outputs(const Signature& signature, const ModelConfig& config, Outpu
   if (plan.value != Signature::npos) {
     const auto& spec = signature.outputs[plan.value];
     // Of places that are no model's classes, model.yaml may say what they are called.
-    const bool named = spec.says_places && !config.labels.empty() && is_one_list(spec);
+    const bool named = spec.says_places && !config.labels.empty() && columns_of(spec) == 1 &&
+                       signature.classes.empty();
     plan.value_is_label = plan.value_is_label || (named && plan.probabilities == Signature::npos);
     plan.value_is_place = plan.value_is_label && spec.says_places;
   }
@@ -207,13 +208,24 @@ Result<Prediction> interpret_values(const OutputPlan& plan, std::span<const Tens
   return out;
 }
 
-// How many there are; 0 where nobody says.
-std::size_t classes_of(const Signature& signature, const OutputPlan& plan) {
-  if (plan.probabilities == Signature::npos) {
-    return plan.value_is_label ? signature.classes.size() : 0;
+// Whether every class has a label. Of a label alone it is not sure that the model's list is its own
+// (it may be that of a part, which tells two of many classes): more may be right.
+bool fit(const std::vector<std::string>& labels, std::size_t classes, bool sure) {
+  return sure ? labels.size() == classes : labels.size() >= classes;
+}
+
+Result<void> check_labels(const Signature& signature, const OutputPlan& plan,
+                          const std::vector<std::string>& labels) {
+  std::size_t classes = plan.value_is_label ? signature.classes.size() : 0;
+  const bool sure = plan.probabilities != Signature::npos;
+  if (sure) {
+    const auto columns = columns_of(signature.outputs[plan.probabilities]);
+    classes = columns == 1 ? 2 : columns;
   }
-  const auto columns = columns_of(signature.outputs[plan.probabilities]);
-  return columns == 1 ? 2 : columns;
+  if (classes == 0 || labels.empty() || fit(labels, classes, sure)) return {};
+  return invalid("bad_config", "model.yaml has " + std::to_string(labels.size()) +
+                                   " labels, but the model has " + std::to_string(classes) +
+                                   " classes");
 }
 
 }  // namespace
@@ -238,12 +250,7 @@ Result<OutputPlan> make_output_plan(const Signature& signature, const ModelConfi
     plan.names = signature.classes;
   }
   if (plan.probabilities == Signature::npos && !plan.value_is_label) plan.names.clear();
-  const std::size_t classes = classes_of(signature, plan);
-  if (classes > 0 && !config.labels.empty() && config.labels.size() != classes) {
-    return invalid("bad_config", "model.yaml has " + std::to_string(config.labels.size()) +
-                                     " labels, but the model has " + std::to_string(classes) +
-                                     " classes");
-  }
+  SLUICE_CHECK(check_labels(signature, plan, config.labels));
   return plan;
 }
 

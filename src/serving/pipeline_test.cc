@@ -234,6 +234,8 @@ TEST(OutputPlan, PlacesWithoutClassesAreCalledAsModelYamlSays) {
   const auto named = *interpret(*make_output_plan(signature, config), {&tensor, 1}, 2, arena);
   ASSERT_EQ(named.labels.size(), 2U);
   EXPECT_EQ(named.labels[0], "yes");
+  signature.classes = {"0", "1", "2"};
+  EXPECT_FALSE(make_output_plan(signature, config)->value_is_label) << "these are another output's";
 }
 
 TEST(OutputPlan, ThereIsALabelForEachClassOfTheModel) {
@@ -245,6 +247,9 @@ TEST(OutputPlan, ThereIsALabelForEachClassOfTheModel) {
   const auto refused = make_output_plan(signature, config);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message, "model.yaml has 2 labels, but the model has 3 classes");
+  // As of one classifier of the two that the model is made of.
+  config.labels = {"a", "b", "c", "d"};
+  EXPECT_TRUE(make_output_plan(signature, config));
 }
 
 TEST(OutputPlan, ValuesVectorsAndWhatIsNotFinite) {

@@ -43,11 +43,10 @@ std::optional<std::string> process_environment(const char* name) {
 }
 
 Result<std::optional<std::string>> secret_of(const Environment& environment, const char* name) {
-  constexpr std::string_view kSpace = " \t\r\n";
   const auto value = environment(name);
-  const auto first = value ? value->find_first_not_of(kSpace) : std::string::npos;
-  if (first == std::string::npos) return std::nullopt;
-  auto text = value->substr(first, value->find_last_not_of(kSpace) + 1 - first);
+  if (!value) return std::nullopt;
+  auto text = value->substr(0, value->find_last_not_of("\r\n") + 1);
+  if (text.empty()) return std::nullopt;
   const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
   if (std::ranges::none_of(text, is_control)) return text;
   const bool line = text.find_first_of("\r\n") != std::string::npos;

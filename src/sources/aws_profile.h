@@ -17,8 +17,8 @@ namespace sluice::sources {
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 std::optional<std::string> process_environment(const char* name);
 
-// What goes into the head of requests: without white space at its ends, such as the line break that
-// many a secret of Kubernetes ends in; nothing where that is all. Errors:
+// What goes into the head of requests: without the line break that many a secret of Kubernetes ends
+// in; nothing where that is all. Errors:
 // kInvalidArgument/`bad_credentials`, which names the variable, for a control character within.
 Result<std::optional<std::string>> secret_of(const Environment& environment, const char* name);
 

@@ -18,10 +18,10 @@ constexpr std::chrono::seconds kListTimeout{60};
 Result<void> check_listing(const clients::HttpAnswer& answer, const std::string& title) {
   if (answer.status != 404 && answer.status != 400) return {};
   if (error_word(answer.body).empty()) {
-    return unavailable("not_a_store", title + " answers with status " +
-                                          std::to_string(answer.status) +
-                                          ", and not as S3 does; something else is in between, or "
-                                          "the address is another service's");
+    return unavailable("not_a_store",
+                       title + " answers with status " + std::to_string(answer.status) +
+                           ", and not as a store does; something else is in between, or "
+                           "the address is another service's");
   }
   if (answer.status == 404) return not_found("no_such_path", title + " does not exist");
   return {};
@@ -143,7 +143,10 @@ Result<void> Bucket::check_folder(const std::atomic<bool>& stop) {
     request.timeout = kListTimeout;
     request.stop = &stop;
   });
-  if (!answer || answer->status != 200) return {};
+  // An empty one stands for the folder, as some tools make it.
+  const auto* length = answer ? clients::find_header(answer->headers, "Content-Length") : nullptr;
+  const bool file = length != nullptr && answer->status == 200 && *length != "0";
+  if (!file) return {};
   return invalid("unknown_format", no_folder_);
 }
 

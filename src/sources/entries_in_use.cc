@@ -8,6 +8,8 @@
 namespace sluice::sources {
 namespace {
 
+constexpr std::size_t kMostOthers = 1000;
+
 std::string key_with_fingerprint(const WantedVersion& version) {
   return key_of(version) + '\n' + version.fingerprint;
 }
@@ -49,8 +51,8 @@ std::vector<std::string> EntriesInUse::wanted(const std::vector<WantedModel>& mo
       if (known != listed.end()) out.push_back(known->second);
     }
   }
-  // What is not listed any more is not wanted again as it was.
-  entries_ = std::move(listed);
+  // What one listing lacks the next may have as it was, without a load in between.
+  if (entries_.size() > listed.size() + kMostOthers) entries_ = std::move(listed);
   return out;
 }
 

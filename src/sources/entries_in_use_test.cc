@@ -30,6 +30,8 @@ TEST(EntriesInUse, AreThoseOfOpenedVersionsThatAreWanted) {
   EXPECT_EQ(touched(), std::vector<std::string>{"v9"});
   model.versions[0].fingerprint = "another";
   EXPECT_TRUE(touched().empty());
+  model.versions[0].fingerprint = version("v9").fingerprint;
+  EXPECT_EQ(touched(), std::vector<std::string>{"v9"}) << "without another load";
 }
 
 }  // namespace

@@ -111,8 +111,9 @@ class WebServer : public ObjectStore {
                                         " is; let it send Content-Length");
     }
     const auto* ranges = clients::find_header(answer.headers, "Accept-Ranges");
-    ranges_ =
+    const bool gives =
         answer.status == 206 || (ranges != nullptr && ranges->find("bytes") != std::string::npos);
+    if (*size > 0) ranges_ = gives;  // one without a byte says nothing of them
     return Object{key, *size, tag_of(answer), {}, {}};
   }
 
@@ -153,9 +154,14 @@ class WebServer : public ObjectStore {
     if (!answer && answer.error().reason != "cut") return answer;
     // Some say 0 to HEAD, whatever there is.
     const bool told = answer && answer->status / 100 == 2 && size_of(*answer).value_or(0) > 0;
-    if (!told) answer = ask("GET", key, stop);
+    if (!told) {
+      auto got = ask("GET", key, stop);
+      // Of a file without a byte there is no range: then HEAD was right.
+      const bool was_right =
+          got && got->status == 416 && answer && answer->status / 100 == 2 && size_of(*answer) == 0;
+      if (!was_right) answer = std::move(got);
+    }
     if (!answer) return answer;
-    // Of a file without a byte there is no range.
     const bool empty = answer->status == 416 && range_total(*answer) == 0;
     if (!empty) SLUICE_CHECK(check_web(*answer));
     return answer;
@@ -283,7 +289,9 @@ class WebTree final : public WebServer {
 
   static std::string why_not(const std::string& file, const Error& error) {
     const auto named = "'" + printable(file) + "' is in manifest.sha256, but ";
-    if (error.reason == "unsized") return named + error.message;
+    const bool refused = error.code == Code::kNotFound || error.code == Code::kPermissionDenied ||
+                         error.reason == "not_a_store";
+    if (!refused) return named + error.message;
     return named + std::string(kTitle) +
            " does not have it, or does not give it to everybody: not all of the version is there "
            "yet";

@@ -134,6 +134,9 @@ bool lies_in_version(const fs::path& file) {
 }
 
 bool is_model_yaml(const fs::path& file) { return file.filename() == kModelYaml; }
+bool is_configuration(const fs::path& file) {
+  return is_model_yaml(file) || file.filename() == kTritonConfig;
+}
 
 bool Names::has_file(std::string_view name) const { return holds(files, name); }
 

@@ -32,6 +32,8 @@ bool looks_like_version(std::string_view name);
 bool lies_in_version(const std::filesystem::path& file);
 // A model.yaml stands for the model's directory, in which it lies.
 bool is_model_yaml(const std::filesystem::path& file);
+// That, or Triton's config.pbtxt.
+bool is_configuration(const std::filesystem::path& file);
 
 class Layout {
  public:

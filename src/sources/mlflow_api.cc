@@ -172,7 +172,8 @@ Result<std::string> resolve_place(const MlflowServer& tracking, const std::strin
                           : tracking.ask("/api/2.0/mlflow/logged-models/" + encode(id), "", stop);
   if (!answer && !is_absence(answer.error())) return Failure(answer.error());
   const auto found = answer ? member(member(*answer, run ? "run" : "model"), "info") : json();
-  const auto base = text_of(found, "artifact_uri");
+  auto base = text_of(found, "artifact_uri");
+  while (base.ends_with('/')) base.pop_back();
   if (base.empty()) {
     return fail(Code::kFailedPrecondition, "unreachable_artifacts",
                 std::string(kMlflow) + " does not say where the files of the " +

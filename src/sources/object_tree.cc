@@ -35,10 +35,12 @@ void add_above(const std::string& key, std::set<std::string>& out) {
 }
 
 // Of the look, which another may not have: the store went away, or nothing lets one in. What else
-// keeps one file from being read (it fails, is gone, encrypted with a key of others, in an archive)
-// is its model's own.
-bool is_trouble(const Error& error) {
+// keeps a model's configuration from being read (it fails, is gone, encrypted with a key of others,
+// in an archive) is told as its model's problem. Of a pipeline's own file nobody would be told.
+bool is_trouble(const Error& error, const std::filesystem::path& file) {
   if (error.code == Code::kCancelled) return true;
+  if (!is_configuration(file))
+    return error.code == Code::kUnavailable || error.code == Code::kNotFound;
   return error.code == Code::kUnavailable && error.reason != "store_busy" &&
          error.reason != "cut" && error.reason != "changing" && error.reason != "not_a_store";
 }
@@ -126,7 +128,7 @@ Result<std::string> ObjectTree::read(const std::filesystem::path& file,
   auto text = read_(*object);
   if (text) return text;
   auto error = std::move(text).error();
-  if (is_trouble(error)) {
+  if (is_trouble(error, file)) {
     trouble_ = error;
   } else {
     error.message = "'" + printable(object->key, 256) + "' cannot be read: " + error.message;

@@ -126,6 +126,22 @@ TEST_F(RemoteModels, OneThatFailsOrIsGoneIsItsModelsTroubleAlone) {
   }
 }
 
+// Nobody would be told, and what its steps name would be taken for models.
+TEST_F(RemoteModels, APipelineThatCannotBeReadIsTheLooksTrouble) {
+  store_.contents = {{"p.ensemble.yaml", "steps: [{standardise: scaler.json}]"},
+                     {"scaler.json", "{}"}};
+  EXPECT_EQ(open().size(), 1U);
+  store_.gone = {"p.ensemble.yaml"};
+  store_.contents["p.ensemble.yaml"] = "steps: [{standardise: {file: scaler.json}}]";
+  RemoteOptions options;
+  options.cache_directory = cache_;
+  const auto source = *make_remote({std::make_unique<Store>(store_), "models", "", "test"},
+                                   Layout({".onnx", ".json", ".ensemble.yaml"}), options);
+  const auto listed = source->list();
+  ASSERT_FALSE(listed);
+  EXPECT_EQ(listed.error().code, Code::kNotFound);
+}
+
 // What another process of this cache has read is still what it was.
 TEST_F(RemoteModels, OneThatFailsIsReadFromTheCache) {
   store_.contents = {{"b/model.yaml", "warmup: 1"}, {"b/1/model.onnx", "b"}};

@@ -117,7 +117,7 @@ TEST(AwsCredentials, EnvironmentBeforeFiles) {
 // Secrets of Kubernetes end in a line break; one within would begin another header.
 TEST(AwsCredentials, WhatGoesIntoTheHeadOfRequests) {
   AwsCredentialChain good(environment({{"AWS_ACCESS_KEY_ID", "id\n"},
-                                       {"AWS_SECRET_ACCESS_KEY", " secret\r\n"},
+                                       {"AWS_SECRET_ACCESS_KEY", "secret\r\n"},
                                        {"AWS_REGION", "eu-west-1\n"},
                                        {"AWS_SESSION_TOKEN", "\n"}}));
   const auto found = good.get();

@@ -491,6 +491,9 @@ def unusual_models():
         ("words of a column", make_pipeline(FunctionTransformer(operator.itemgetter("text")),
                                             TfidfVectorizer(), LogisticRegression()),
          pandas.DataFrame({"number": range(len(words)), "text": words}), verdicts),
+        ("a vote of its own kind", make_pipeline(StandardScaler(), own_steps.Vote(
+            [("a", LogisticRegression())])), marks, several[:, 0]),
+        ("a vote alone", own_steps.Vote([("a", LogisticRegression())]), marks, several[:, 0]),
         ("words by a class of its own", make_pipeline(own_steps.Stems(), LogisticRegression()),
          words, verdicts),
         ("labels that no INT64 holds", LogisticRegression(), marks,

@@ -47,6 +47,7 @@ class Concat final : public Step {
     auto& dims = out.spec.dims;
     out.spec.role = Role::kUnknown;
     out.classes = nullptr;
+    out.spec.says_places = false;
     if (dims.size() < 2) return too_flat(inputs[0]);
     for (const auto& other : inputs.subspan(1)) {
       if (other.spec.dtype != out.spec.dtype) return differs(inputs[0], other);

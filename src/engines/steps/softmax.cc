@@ -37,6 +37,7 @@ class Softmax final : public UnaryStep {
     if (x.spec.dims[axis_] == 1) return only_one(x, "softmax of one value is always 1");
     Edge out = x;
     out.columns.clear();
+    out.spec.says_places = false;
     out.spec.dtype = x.spec.dtype == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
     out.spec.role = x.spec.dims.size() == 2 ? Role::kProbabilities : Role::kUnknown;
     return out;

@@ -223,6 +223,7 @@ class Standardise final : public UnaryStep {
     Edge out = x;
     out.classes = nullptr;
     out.spec.role = Role::kUnknown;
+    out.spec.says_places = false;
     out.spec.dtype = x.spec.dtype == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
     return out;
   }
