@@ -75,7 +75,7 @@ def files(report, desk):
         ("a folder that is not there", "nope/*.csv", 66, "'*.csv'"),
         ("the same with a slash", "nope/", 66, "'nope'"),
         ("an empty folder", "days/", 66, "'days'"),
-        ("another store", "S3://bucket/in.csv", 64, "s3://bucket/")]
+        ("another store", "abfs://bucket/in.csv", 64, "s3://bucket/")]
     for what, source, code, word in cases:
         desk.refuses(report, what, desk.batch(source=source), code, word)
     semicolons = desk.write("semi.csv", "1;2", header="a;b")
